@@ -1,0 +1,194 @@
+//! Who asks, in which role, why, and what they want to do.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A caller whom the server authenticated.
+///
+/// At least one of `person` and `service` is meaningful: people act through a service, and a
+/// service may act alone where the role table allows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The person's stable identifier in the hospital's directory (the token's `sub`).
+    pub person: Option<String>,
+    /// The calling service (the token's `azp`, later the client certificate's subject).
+    pub service: String,
+    /// Roles the token grants.
+    pub roles: Vec<Role>,
+    /// The organisation that employs the person (the token's `org`).
+    pub organisation: String,
+    /// Network address the call came from, as BALP's `agent.network` wants it.
+    pub network: Option<String>,
+}
+
+/// A functional role, the first check of every call (HL7 "functional role", ISO 21298).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Keeps files exact, coordinates care, reports.
+    CaseManager,
+    /// Treats patients.
+    Physician,
+    /// Nurses patients.
+    Nurse,
+    /// Registers patients and keeps their identity.
+    Registrar,
+    /// Bills; sees files, files nothing.
+    Billing,
+    /// Reviews who saw what; reads the audit trail.
+    ComplianceOfficer,
+    /// Runs the cluster; sees no clinical content.
+    HospitalIt,
+    /// Checks the ledger and the trail from outside.
+    Auditor,
+}
+
+impl Role {
+    /// Every role, in the order in which they are documented.
+    pub const ALL: [Self; 8] = [
+        Self::CaseManager,
+        Self::Physician,
+        Self::Nurse,
+        Self::Registrar,
+        Self::Billing,
+        Self::ComplianceOfficer,
+        Self::HospitalIt,
+        Self::Auditor,
+    ];
+
+    /// The name used in tokens and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CaseManager => "case-manager",
+            Self::Physician => "physician",
+            Self::Nurse => "nurse",
+            Self::Registrar => "registrar",
+            Self::Billing => "billing",
+            Self::ComplianceOfficer => "compliance-officer",
+            Self::HospitalIt => "hospital-it",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A role name that no role has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown role; use one of case-manager, physician, nurse, registrar, billing, compliance-officer, hospital-it, auditor")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.name() == name).ok_or(UnknownRole)
+    }
+}
+
+/// Why a person looks or files: a code of HL7 v3 PurposeOfUse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purpose(&'static str);
+
+impl Purpose {
+    /// Codes of HL7 v3 `PurposeOfUse` that a caller may give.
+    pub const CODES: [&'static str; 33] = [
+        "TREAT", "CAREMGT", "COC", "ETREAT", "BTG", "ERTREAT", "CLINTRL", "HPAYMT", "CLMATTCH",
+        "COVAUTH", "COVERAGE", "ELIGDTRM", "ELIGVER", "ENROLLM", "REMITADV", "HOPERAT", "HACCRED",
+        "HCOMPL", "HDIRECT", "HLEGAL", "HOUTCOMS", "HQUALIMP", "PATADMIN", "PATSFTY", "PERFMSR",
+        "RECORDMGT", "SYSDEV", "HTEST", "TRAIN", "HRESCH", "PATRQT", "FAMRQT", "PUBHLTH",
+    ];
+
+    /// The purpose with this code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::CODES.into_iter().find(|known| *known == code).map(Self)
+    }
+
+    /// The code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.0
+    }
+}
+
+/// What a call does; each has a row in the role table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    /// Register a patient.
+    RegisterPatient,
+    /// File changes in a patient's file.
+    Contribute,
+    /// Settle a request whose outcome is unknown.
+    SettleRequest,
+    /// Read the file, now or as of a moment.
+    GetPatientFile,
+    /// Read the file's history.
+    GetPatientHistory,
+    /// Find a patient by an identifier.
+    FindPatient,
+    /// Follow a file's changes.
+    WatchPatientFile,
+    /// Import items.
+    Import,
+    /// Read the audit trail.
+    ListAccesses,
+    /// Read a ledger's head.
+    GetHead,
+    /// Read the node's state.
+    GetNodeStatus,
+}
+
+impl Operation {
+    /// The gRPC method, as the audit trail names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RegisterPatient => "PatientFileService/RegisterPatient",
+            Self::Contribute => "PatientFileService/Contribute",
+            Self::SettleRequest => "PatientFileService/SettleRequest",
+            Self::GetPatientFile => "PatientFileService/GetPatientFile",
+            Self::GetPatientHistory => "PatientFileService/GetPatientHistory",
+            Self::FindPatient => "PatientFileService/FindPatient",
+            Self::WatchPatientFile => "PatientFileService/WatchPatientFile",
+            Self::Import => "ImportService/Import",
+            Self::ListAccesses => "AuditService/ListAccesses",
+            Self::GetHead => "LedgerService/GetHead",
+            Self::GetNodeStatus => "LedgerService/GetNodeStatus",
+        }
+    }
+}
+
+/// One call: who, why, how long it may take, and its canonical request bytes for the trail.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The authenticated caller.
+    pub caller: Caller,
+    /// Purpose of use.
+    pub purpose: Purpose,
+    /// Free text the caller gave as a reason; sealed with the access record.
+    pub reason: Option<String>,
+    /// What is being called.
+    pub operation: Operation,
+    /// The request as the caller sent it (its protobuf encoding); sealed in the trail, and
+    /// what a repeated request id is compared with.
+    pub request: Vec<u8>,
+    /// How long the caller waits, from the start of the call.
+    pub patience: Duration,
+}
+
+/// Which state of a file is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// The newest this node has applied.
+    Now,
+    /// The file after this version of its chain.
+    Version(u64),
+    /// The file at this time, µs since 1970 UTC.
+    Time(u64),
+}

@@ -1,0 +1,95 @@
+//! Everything that can go wrong with a call, as the caller may know it.
+
+use std::time::Duration;
+
+/// Why a call was not answered. `server` maps each to exactly one gRPC status; the texts are for
+/// the caller and hold neither patient data nor internals.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Fields are malformed or not allowed; nothing was filed.
+    #[error("the request has {} invalid field(s)", .0.len())]
+    Invalid(Vec<Violation>),
+    /// A rule of the file refuses the change; nothing was filed.
+    #[error("{message}")]
+    Refused {
+        /// Stable code, upper snake case.
+        reason: &'static str,
+        /// What to do about it.
+        message: String,
+    },
+    /// The file is not at the version the caller expected.
+    #[error("the file is at version {current}, not at the expected one; reload it and decide anew")]
+    VersionConflict {
+        /// The file's version now.
+        current: u64,
+    },
+    /// There is no such thing, or the caller may not know that there is.
+    #[error("there is no such patient file, entry or request")]
+    NotFound,
+    /// The caller may not do this.
+    #[error("the roles of this caller do not permit this call")]
+    Denied {
+        /// Stable code, upper snake case.
+        reason: &'static str,
+        /// Whether emergency access could open it.
+        break_glass: bool,
+    },
+    /// The request id was used before with another request.
+    #[error("this request id was used before with another request; use a new one")]
+    RequestIdReused,
+    /// The request was abandoned by `SettleRequest` before it was filed.
+    #[error("this request was abandoned; send it anew under a new request id")]
+    RequestAbandoned,
+    /// Surely not filed: nothing left this node, or the ledger refused it.
+    #[error("not filed: {why}; send the same request id again later")]
+    NotFiled {
+        /// What is unavailable.
+        why: String,
+    },
+    /// Perhaps filed: the same request id tells, as does `SettleRequest`.
+    #[error("the outcome is not known yet; send the same request id again, or settle it")]
+    OutcomeUnknown,
+    /// Not answered in time, or this node cannot answer now; nothing was shown.
+    #[error("{why}")]
+    Unavailable {
+        /// What is unavailable.
+        why: String,
+    },
+    /// Too much is in flight.
+    #[error("{limit} is reached; try again")]
+    Exhausted {
+        /// After which time.
+        retry_after: Duration,
+        /// Which limit.
+        limit: &'static str,
+    },
+    /// Stored bytes do not match their hash, key or place.
+    #[error("{what} is damaged; the rest stays readable")]
+    Damaged {
+        /// Table and key, never content.
+        what: String,
+    },
+    /// A fault of ours. The cause goes to the log only.
+    #[error("internal error")]
+    Internal {
+        /// For the log.
+        cause: String,
+    },
+}
+
+/// One field that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field in the request, snake case.
+    pub field: String,
+    /// Stable code, lower snake case.
+    pub code: String,
+    /// What is wrong and what is allowed, without the value.
+    pub description: String,
+}
+
+impl Failure {
+    pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::Internal { cause: cause.to_string() }
+    }
+}

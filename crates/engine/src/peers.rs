@@ -1,0 +1,67 @@
+//! The other nodes, as functions that the server hands in: the engine knows no transport.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use ledger::{Hash, LedgerId, NodeId};
+
+/// A call to a peer.
+pub type PeerCall<T> = Pin<Box<dyn Future<Output = Result<T, PeerFailure>> + Send>>;
+
+/// A peer did not answer, or answered what cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("peer: {0}")]
+pub struct PeerFailure(pub String);
+
+/// What a node says it has applied, signed with its block key (`ledger::sign_head`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedHead {
+    /// Who says so.
+    pub node: NodeId,
+    /// Stream sequence applied.
+    pub sequence: u64,
+    /// Stream hash at that sequence.
+    pub stream_hash: Hash,
+    /// The asked node's stream hash at the asker's sequence, if it has applied as much: two nodes
+    /// with one history agree on it.
+    pub at_asked: Option<Hash>,
+    /// Over `sequence` and `stream_hash`.
+    pub signature: [u8; 64],
+}
+
+/// One node asks to be the one that rebuilds a stream whose sequences were reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealClaim {
+    /// Which ledger.
+    pub ledger: LedgerId,
+    /// Who asks.
+    pub node: NodeId,
+    /// What it will rebuild up to.
+    pub sequence: u64,
+    /// Stream hash there.
+    pub stream_hash: Hash,
+    /// When the damaged stream was created, ns since 1970 UTC: one grant a damaged stream.
+    pub damaged_created: i128,
+}
+
+/// Another node.
+pub struct Peer {
+    /// Its id.
+    pub node: NodeId,
+    /// Its address, for messages.
+    pub address: String,
+    /// Its signed head; the argument is (ledger, the asker's own sequence).
+    pub head: Box<dyn Fn(LedgerId, u64) -> PeerCall<SignedHead> + Send + Sync>,
+    /// Messages from a sequence on, at most so many, whole and in order.
+    pub messages: Box<dyn Fn(LedgerId, u64, u32) -> PeerCall<Vec<(u64, Bytes)>> + Send + Sync>,
+    /// Asks it to grant a claim.
+    pub grant: Box<dyn Fn(HealClaim) -> PeerCall<bool> + Send + Sync>,
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("node", &self.node).field("address", &self.address).finish()
+    }
+}
