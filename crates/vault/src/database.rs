@@ -1,0 +1,142 @@
+//! The key database: RocksDB at `DIR/keys`, apart from the records so that it has a backup of its
+//! own with a short life (a key that lives on in an old backup was never destroyed).
+//!
+//! | column family | key | value |
+//! |---|---|---|
+//! | `keys` | key id (16) | postcard of [`KeyRow`] |
+//! | `subjects` | subject (16) | file key id (16) ‖ audit key id (16) |
+//! | `batches` | entry name, UTF-8 | SHA-256 of the entry (32) ‖ 1 when made by this node, else 0 |
+//! | `unused` | subject (16) | file key id ‖ audit key id, of this node's batches, not yet taken |
+//! | `meta` | `system` | postcard of `SystemKeys` |
+
+use crate::VaultError;
+use crate::batch::WrappedKey;
+use rocksdb::{
+    BottommostLevelCompaction, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
+    DBRecoveryMode, Options, WriteBatch, WriteOptions,
+};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+pub(crate) const KEYS: &str = "keys";
+pub(crate) const SUBJECTS: &str = "subjects";
+pub(crate) const BATCHES: &str = "batches";
+pub(crate) const UNUSED: &str = "unused";
+pub(crate) const META: &str = "meta";
+const TABLES: [&str; 5] = [KEYS, SUBJECTS, BATCHES, UNUSED, META];
+
+/// A row of `keys`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum KeyRow {
+    Wrapped(WrappedKey),
+    /// Stays for ever, so that a batch seen again cannot bring the key back.
+    Destroyed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Database {
+    db: DB,
+}
+
+impl Database {
+    pub(crate) fn open(dir: &Path) -> Result<Self, VaultError> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        // a damaged file is an error at open and at read, never an empty answer
+        options.set_paranoid_checks(true);
+        // a torn last write (power loss before its sync) opens, a damaged middle does not
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        // a recycled log would make a damaged middle look like an old tail
+        options.set_recycle_log_file_num(0);
+        // column families never disagree after a lost tail
+        options.set_atomic_flush(true);
+        // 1,000,000 patients are 300 MB of rows: keep few files open and few memtables
+        options.set_max_open_files(64);
+        options.set_write_buffer_size(8 * 1024 * 1024);
+        options.set_keep_log_file_num(2);
+        options.set_max_log_file_size(1024 * 1024);
+        let tables = TABLES.map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
+        let db = DB::open_cf_descriptors(&options, dir.join("keys"), tables)
+            .map_err(|source| VaultError::Database { action: "be opened", source })?;
+        Ok(Self { db })
+    }
+
+    pub(crate) fn table(&self, name: &'static str) -> Result<&ColumnFamily, VaultError> {
+        self.db
+            .cf_handle(name)
+            .ok_or_else(|| VaultError::Damaged { table: name, key: String::new() })
+    }
+
+    pub(crate) fn get(
+        &self,
+        table: &'static str,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, VaultError> {
+        self.db
+            .get_cf(self.table(table)?, key)
+            .map_err(|source| VaultError::Database { action: "read a row", source })
+    }
+
+    pub(crate) fn key_row(&self, id: &[u8; 16]) -> Result<Option<KeyRow>, VaultError> {
+        let Some(bytes) = self.get(KEYS, id)? else { return Ok(None) };
+        let row = postcard::from_bytes(&bytes).map_err(|_| damaged(KEYS, id))?;
+        Ok(Some(row))
+    }
+
+    /// Writes and syncs.
+    pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), VaultError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db
+            .write_opt(&batch, &options)
+            .map_err(|source| VaultError::Database { action: "write", source })
+    }
+
+    /// Up to `limit` rows of `unused` after `after` (exclusive), in key order.
+    pub(crate) fn unused_after(
+        &self,
+        after: Option<[u8; 16]>,
+        limit: usize,
+    ) -> Result<Vec<([u8; 16], [u8; 32])>, VaultError> {
+        let mode = match &after {
+            Some(key) => rocksdb::IteratorMode::From(key, rocksdb::Direction::Forward),
+            None => rocksdb::IteratorMode::Start,
+        };
+        let mut rows = Vec::new();
+        for row in self.db.iterator_cf(self.table(UNUSED)?, mode) {
+            if rows.len() == limit {
+                break;
+            }
+            let (key, value) =
+                row.map_err(|source| VaultError::Database { action: "list rows", source })?;
+            let subject: [u8; 16] = (*key).try_into().map_err(|_| damaged(UNUSED, &key))?;
+            if after == Some(subject) {
+                continue;
+            }
+            let ids: [u8; 32] = (*value).try_into().map_err(|_| damaged(UNUSED, &key))?;
+            rows.push((subject, ids));
+        }
+        Ok(rows)
+    }
+
+    /// Makes an overwritten row leave the disk: RocksDB keeps old versions in its log and tables
+    /// until they are compacted away.
+    pub(crate) fn purge_old_versions(&self, key: &[u8]) -> Result<(), VaultError> {
+        let fail = |source| VaultError::Database { action: "be compacted", source };
+        let table = self.table(KEYS)?;
+        let tables: Vec<&ColumnFamily> =
+            TABLES.iter().filter_map(|name| self.db.cf_handle(name)).collect();
+        let mut flush = rocksdb::FlushOptions::default();
+        flush.set_wait(true);
+        self.db.flush_cfs_opt(&tables, &flush).map_err(fail)?;
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        self.db.compact_range_cf_opt(table, Some(key), Some(key), &options);
+        Ok(())
+    }
+}
+
+pub(crate) fn damaged(table: &'static str, key: &[u8]) -> VaultError {
+    VaultError::Damaged { table, key: hex::encode(key) }
+}
