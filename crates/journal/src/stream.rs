@@ -1,0 +1,269 @@
+//! A ledger's stream: made, inspected, read, deleted.
+
+use std::fmt;
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{Config, Info, RawMessage};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::api::{NO_MESSAGE_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND};
+use crate::requirement::{ConfigDifference, compare, required};
+use crate::{Journal, follow};
+
+/// What a server must let through: a block of 512 KiB and 16 KiB for its frame and headers.
+pub const MAX_MESSAGE_BYTES: u64 = (512 + 16) * 1024;
+
+/// The broker, or enough of it, cannot be reached now. Nothing is known to have changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the broker is not available: {cause}")]
+pub struct Unavailable {
+    /// What happened, for the log.
+    pub cause: String,
+}
+
+impl Unavailable {
+    pub(crate) fn new(cause: impl Into<String>) -> Self {
+        Unavailable { cause: cause.into() }
+    }
+}
+
+impl From<&async_nats::jetstream::errors::Error> for Unavailable {
+    fn from(error: &async_nats::jetstream::errors::Error) -> Self {
+        Unavailable::new(error.to_string())
+    }
+}
+
+/// Which stream a ledger lives in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// The stream's name, `CASELEDGER_RECORDS` for instance.
+    pub name: String,
+    /// The one subject whose messages it takes.
+    pub subject: String,
+    /// How many servers hold it: 1 or 3 (or 5).
+    pub replicas: usize,
+}
+
+/// What the stream's leader tells about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// When it was created, nanoseconds since 1970 UTC by the broker's clock. With its name, the
+    /// stream's identity: a deleted and rebuilt stream has another.
+    pub created: i128,
+    /// The lowest sequence still there.
+    pub first: u64,
+    /// The last sequence given out, 0 for none.
+    pub last: u64,
+    /// How many messages it holds.
+    pub messages: u64,
+    /// How many sequences between first and last are gone.
+    pub deleted: u64,
+    /// Name of the server that leads it, where the broker is a cluster.
+    pub leader: Option<String>,
+}
+
+impl StreamFacts {
+    fn of(info: &Info) -> StreamFacts {
+        StreamFacts {
+            created: info.created.unix_timestamp_nanos(),
+            first: info.state.first_sequence,
+            last: info.state.last_sequence,
+            messages: info.state.messages,
+            deleted: info.state.deleted_count.unwrap_or(0),
+            leader: info.cluster.as_ref().and_then(|cluster| cluster.leader.clone()),
+        }
+    }
+
+    /// Whether every sequence from 1 to the last is there, as far as the leader itself knows: some
+    /// damage it notices only when it reads.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.messages == self.last && self.deleted == 0 && (self.last == 0 || self.first == 1)
+    }
+}
+
+/// Why a stream or bucket was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CreateError {
+    /// There is one of that name: nothing that exists is taken over.
+    #[error("stream {name} exists already")]
+    Exists {
+        /// The stream's name.
+        name: String,
+    },
+    /// The broker will not have it so (too few servers for its replicas, for instance).
+    #[error("the broker refuses to create stream {name}: {cause}")]
+    Refused {
+        /// The stream's name.
+        name: String,
+        /// The broker's words.
+        cause: String,
+    },
+    /// No answer: it may exist by now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a stream was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InspectError {
+    /// It exists but promises less than required.
+    #[error(transparent)]
+    Weaker(#[from] ConfigDifference),
+    /// No answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// A ledger's stream on one connection.
+#[derive(Clone)]
+pub struct LedgerStream {
+    journal: Journal,
+    spec: StreamSpec,
+}
+
+impl fmt::Debug for LedgerStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LedgerStream").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+impl LedgerStream {
+    pub(crate) fn new(journal: Journal, spec: StreamSpec) -> Self {
+        LedgerStream { journal, spec }
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The stream's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        &self.spec.subject
+    }
+
+    fn required(&self) -> Config {
+        required(&self.spec.name, &self.spec.subject, self.spec.replicas)
+    }
+
+    /// Makes the stream, which must not exist. For `init` and the healer only.
+    pub async fn create(&self) -> Result<(), CreateError> {
+        create(&self.journal, &self.required()).await
+    }
+
+    /// What the stream is now, `None` if there is none; an error if it is set up weaker than
+    /// required.
+    pub async fn inspect(&self) -> Result<Option<StreamFacts>, InspectError> {
+        inspect(&self.journal, &self.required()).await
+    }
+
+    /// The message at `sequence` as the stream's leader holds it, `None` if it holds none there
+    /// (or there is no such stream).
+    pub async fn read(&self, sequence: u64) -> Result<Option<Bytes>, Unavailable> {
+        let message = read(&self.journal, self.name(), &json!({ "seq": sequence })).await?;
+        Ok(message.map(|message| message.payload))
+    }
+
+    /// Every message from `from` (1 for the first) on, in sequence and without end. Lost
+    /// connections, servers and consumers are mended inside; see [`follow::FollowError`] for what
+    /// is not. Nothing is asked of the broker before the stream is polled.
+    #[must_use]
+    pub fn follow(
+        &self,
+        from: u64,
+    ) -> futures::stream::BoxStream<'static, Result<follow::Message, follow::FollowError>> {
+        follow::follow(self.clone(), from)
+    }
+
+    /// Deletes the stream and all in it; a stream that does not exist is as good as deleted. For a
+    /// healer that was granted it only.
+    pub async fn delete(&self) -> Result<(), Unavailable> {
+        let subject = format!("STREAM.DELETE.{}", self.name());
+        match self.journal.ask::<serde::de::IgnoredAny>(&subject, &json!({})).await? {
+            Ok(_) => Ok(()),
+            Err(error) if error.error_code().0 == STREAM_NOT_FOUND => Ok(()),
+            Err(error) => Err(Unavailable::from(&error)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Created {
+    /// The server answers the creation of a stream that exists exactly so with a plain yes and
+    /// leaves this out.
+    #[serde(default)]
+    did_create: bool,
+}
+
+pub(crate) async fn create(journal: &Journal, config: &Config) -> Result<(), CreateError> {
+    let name = config.name.clone();
+    let request = match serde_json::to_value(config) {
+        Ok(request) => request,
+        Err(error) => return Err(CreateError::Refused { name, cause: error.to_string() }),
+    };
+    match journal.ask::<Created>(&format!("STREAM.CREATE.{name}"), &request).await? {
+        Ok(created) if created.did_create => Ok(()),
+        Ok(_) => Err(CreateError::Exists { name }),
+        Err(error) if error.error_code().0 == STREAM_NAME_IN_USE => {
+            Err(CreateError::Exists { name })
+        }
+        Err(error) if crate::api::is_transient(&error) => {
+            Err(CreateError::Unavailable(Unavailable::from(&error)))
+        }
+        Err(error) => Err(CreateError::Refused { name, cause: error.to_string() }),
+    }
+}
+
+pub(crate) async fn inspect(
+    journal: &Journal,
+    required: &Config,
+) -> Result<Option<StreamFacts>, InspectError> {
+    let Some(info) = info(journal, &required.name).await? else { return Ok(None) };
+    compare(required, &info.config)?;
+    Ok(Some(StreamFacts::of(&info)))
+}
+
+/// What the stream is, whatever its configuration.
+pub(crate) async fn facts(
+    journal: &Journal,
+    name: &str,
+) -> Result<Option<StreamFacts>, Unavailable> {
+    Ok(info(journal, name).await?.as_ref().map(StreamFacts::of))
+}
+
+async fn info(journal: &Journal, name: &str) -> Result<Option<Info>, Unavailable> {
+    match journal.ask::<Info>(&format!("STREAM.INFO.{name}"), &json!({})).await? {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if error.error_code().0 == STREAM_NOT_FOUND => Ok(None),
+        Err(error) => Err(Unavailable::from(&error)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Held {
+    message: RawMessage,
+}
+
+/// Only a stream's leader answers this, so what was acknowledged is seen.
+pub(crate) async fn read(
+    journal: &Journal,
+    stream: &str,
+    which: &serde_json::Value,
+) -> Result<Option<StreamMessage>, Unavailable> {
+    match journal.ask::<Held>(&format!("STREAM.MSG.GET.{stream}"), which).await? {
+        Ok(held) => StreamMessage::try_from(held.message).map(Some).map_err(|error| {
+            Unavailable::new(format!("the broker's copy of a message cannot be decoded: {error}"))
+        }),
+        Err(error) if [NO_MESSAGE_FOUND, STREAM_NOT_FOUND].contains(&error.error_code().0) => {
+            Ok(None)
+        }
+        Err(error) => Err(Unavailable::from(&error)),
+    }
+}
