@@ -1,0 +1,157 @@
+//! The kinds of entry and their registry: one file and one line a kind.
+
+mod allergy_intolerance;
+mod condition;
+mod encounter;
+mod immunization;
+mod medication_request;
+mod note;
+mod observation;
+mod procedure;
+
+pub use allergy_intolerance::{AllergyIntolerance, Reaction};
+pub use condition::Condition;
+pub use encounter::Encounter;
+pub use immunization::Immunization;
+pub use medication_request::{Dosage, MedicationRequest};
+pub use note::Note;
+pub use observation::{Component, Observation, ObservationValue, ReferenceRange};
+pub use procedure::Procedure;
+
+use crate::entry::Entry;
+use crate::report::Report;
+
+/// What a kind of entry brings: its statuses, their order, its checks, its summary line.
+pub(crate) trait Rules {
+    /// The statuses that the kind may have.
+    const STATUSES: &'static [&'static str];
+    /// The statuses that nothing but a correction leaves.
+    const FINAL: &'static [&'static str];
+    /// Whether a status must be given.
+    const STATUS_REQUIRED: bool;
+    /// Whether `code` must say something.
+    const CODE_REQUIRED: bool;
+
+    /// Checks the kind's own fields, and the common ones against them.
+    fn check(&self, entry: &Entry, report: &mut Report);
+
+    /// The entry in one line, for a person.
+    fn summary(&self, entry: &Entry) -> String;
+}
+
+/// Generates [`Kind`] and [`Detail`] from one line a kind, in the order of the file's sections.
+macro_rules! registry {
+    ($($(#[$doc:meta])* $tag:literal $kind:ident, $name:literal, $resource:literal;)+) => {
+        /// A kind of entry. The order is the order of a file's sections.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl Kind {
+            /// Every kind, in the order of a file's sections.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)+];
+
+            /// Stable name, snake_case: `allergy_intolerance`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)+ }
+            }
+
+            /// Number for stored forms and keys, from 1, given once and for ever.
+            #[must_use]
+            pub fn tag(self) -> u8 {
+                match self { $(Self::$kind => $tag,)+ }
+            }
+
+            /// The kind with that [`Kind::tag`].
+            #[must_use]
+            pub fn from_tag(tag: u8) -> Option<Self> {
+                match tag { $($tag => Some(Self::$kind),)+ _ => None }
+            }
+
+            /// The FHIR R4 resource that it corresponds to.
+            #[must_use]
+            pub fn resource(self) -> &'static str {
+                match self { $(Self::$kind => $resource,)+ }
+            }
+        }
+
+        /// The fields that only one kind has.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Detail {
+            $($(#[$doc])* $kind($kind),)+
+        }
+
+        impl Detail {
+            /// Which kind it is.
+            #[must_use]
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind,)+ }
+            }
+
+            /// The entry in one line, for a person.
+            pub(crate) fn summary(&self, entry: &Entry) -> String {
+                match self { $(Self::$kind(fields) => fields.summary(entry),)+ }
+            }
+
+            pub(crate) fn check(&self, entry: &Entry, report: &mut Report) {
+                match self { $(Self::$kind(fields) => {
+                    check_common::<$kind>(entry, report);
+                    fields.check(entry, report);
+                })+ }
+            }
+
+            /// Statuses that nothing but a correction leaves.
+            pub(crate) fn final_statuses(&self) -> &'static [&'static str] {
+                match self { $(Self::$kind(_) => <$kind as Rules>::FINAL,)+ }
+            }
+        }
+    };
+}
+
+registry! {
+    /// A visit or stay (FHIR R4 `Encounter`).
+    1 Encounter, "encounter", "Encounter";
+    /// An allergy, intolerance, or the statement that none is known (FHIR R4 `AllergyIntolerance`).
+    2 AllergyIntolerance, "allergy_intolerance", "AllergyIntolerance";
+    /// A problem, diagnosis or finding (FHIR R4 `Condition`).
+    3 Condition, "condition", "Condition";
+    /// An order or prescription of a medication (FHIR R4 `MedicationRequest`).
+    4 MedicationRequest, "medication_request", "MedicationRequest";
+    /// Something done to or for the patient (FHIR R4 `Procedure`).
+    5 Procedure, "procedure", "Procedure";
+    /// A measurement or simple statement (FHIR R4 `Observation`).
+    6 Observation, "observation", "Observation";
+    /// A vaccination, given or not (FHIR R4 `Immunization`).
+    7 Immunization, "immunization", "Immunization";
+    /// A text (FHIR R4 `DocumentReference`).
+    8 Note, "note", "DocumentReference";
+}
+
+impl Kind {
+    /// The kind with that [`Kind::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+impl Default for Detail {
+    /// A blank note: something to begin with, refused if filed as it is.
+    fn default() -> Self {
+        Self::Note(Note::default())
+    }
+}
+
+impl<T> Rules for T {
+    const STATUSES: &'static [&'static str] = &[];
+    const FINAL: &'static [&'static str] = &[];
+    const STATUS_REQUIRED: bool = false;
+    const CODE_REQUIRED: bool = false;
+    fn check(&self, _: &Entry, _: &mut Report) {}
+    fn summary(&self, _: &Entry) -> String {
+        String::new()
+    }
+}
+fn check_common<K: Rules>(_entry: &Entry, _report: &mut Report) {}

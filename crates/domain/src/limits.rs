@@ -1,0 +1,3 @@
+//! Limits
+/// x
+pub const MAX_NOTE_TEXT: usize = 64 * 1024;

@@ -1,0 +1,3 @@
+//! report
+#[derive(Debug, Default)]
+pub(crate) struct Report;
