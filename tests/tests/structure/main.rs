@@ -7,7 +7,7 @@
 mod files;
 mod invariants;
 mod layers;
-mod lockfile;
+mod linked;
 mod manifests;
 mod repository;
 mod samples;

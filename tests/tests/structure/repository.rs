@@ -59,15 +59,19 @@ pub(crate) fn files() -> Vec<File> {
 
 /// `cargo metadata` of our own packages.
 pub(crate) fn metadata() -> Value {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let json = output(Command::new(cargo).args([
-        "metadata",
-        "--no-deps",
-        "--offline",
-        "--format-version",
-        "1",
-    ]));
+    let json = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]));
     serde_json::from_str(&json).unwrap()
+}
+
+/// Every package that this machine's builds link, tests and build scripts included.
+pub(crate) fn dependency_tree() -> String {
+    output(cargo().args(["tree", "--workspace", "--prefix", "none", "--edges", "normal,build,dev"]))
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg("--offline");
+    cargo
 }
 
 fn output(command: &mut Command) -> String {
