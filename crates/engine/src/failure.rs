@@ -93,3 +93,49 @@ impl Failure {
         Self::Internal { cause: cause.to_string() }
     }
 }
+
+impl From<store::StoreError> for Failure {
+    fn from(error: store::StoreError) -> Self {
+        match error {
+            store::StoreError::Damaged { what, key } => {
+                tracing::error!(what, key, "damaged");
+                Self::Damaged { what: what.to_owned() }
+            }
+            store::StoreError::Vault(error) => error.into(),
+            other => Self::internal(chain(&other)),
+        }
+    }
+}
+
+impl From<vault::VaultError> for Failure {
+    fn from(error: vault::VaultError) -> Self {
+        match error {
+            vault::VaultError::Tampered { .. }
+            | vault::VaultError::ViewTampered
+            | vault::VaultError::WrapTampered { .. }
+            | vault::VaultError::Damaged { .. } => {
+                tracing::error!(%error, "damaged");
+                Self::Damaged { what: error.to_string() }
+            }
+            vault::VaultError::BodyTooLarge { .. } => Self::Invalid(vec![Violation {
+                field: String::new(),
+                code: "too-large".to_owned(),
+                description: error.to_string(),
+            }]),
+            vault::VaultError::NoSystemKeys => Self::Unavailable { why: error.to_string() },
+            other => Self::internal(chain(&other)),
+        }
+    }
+}
+
+/// The whole chain of causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

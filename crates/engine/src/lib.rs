@@ -1,1 +1,60 @@
-//! TODO
+//! The use cases of a Caseledger node, and the only door to its data.
+//!
+//! A call comes in as a [`Context`] (who, in which role, why) and a use case: register, contribute,
+//! settle, import, read, list, watch. The engine checks access, decides with `domain`, seals with
+//! `vault`, publishes with `journal`, applies with `store`, and answers only what is durable:
+//! a change when the broker's quorum and this node's database have it, a showing when its access
+//! record is.
+//!
+//! Deliberately not here: gRPC and its status codes, tokens, configuration, the transport to peers
+//! (all `server`); what a change may be (`domain`); what the bytes are (`ledger`, `schema`).
+//! `server` builds on it, and tests through `testkit`.
+//!
+//! | module | keeps |
+//! |---|---|
+//! | `line` | one ledger on this node: applied in order, waiters told |
+//! | `writer` | contributions gathered into blocks, four publishes in flight |
+//! | `trail` | access records durable before an answer leaves; the spool |
+//! | `supervisor`, `heal`, `grants` | one history with the stream and the peers |
+//! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
+//! | `queries`, `watch`, `showing` | pass, read, render, record, answer |
+//! | `keys` | keys made ahead, keys of other nodes taken in |
+
+mod access;
+mod alarms;
+mod answers;
+mod clock;
+mod commands;
+mod context;
+mod engine;
+mod failure;
+mod filing;
+mod grants;
+mod heal;
+mod import;
+mod keys;
+mod line;
+mod locks;
+mod peers;
+mod queries;
+mod registry;
+mod seal;
+mod showing;
+mod supervisor;
+mod trail;
+mod watch;
+mod writer;
+
+pub use answers::{
+    AccessAnswer, AccessFilter, AccessItem, Alarm, Condition, FileAnswer, FileQuery, Filed, Head,
+    HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, Status, WatchItem,
+};
+pub use clock::Clock;
+pub use commands::MAX_CHANGES;
+pub use context::{AsOf, Caller, Context, Operation, Purpose, Role, UnknownRole};
+pub use engine::{Engine, Parts, Setup, Side};
+pub use failure::{Failure, Violation};
+pub use import::ImportOutcome;
+pub use keys::SYSTEM_ENTRY;
+pub use peers::{HealClaim, Peer, PeerCall, PeerFailure, SignedHead};
+pub use queries::{MAX_PAGE, check_page_size};

@@ -1,0 +1,405 @@
+//! Registering patients, filing changes, settling requests.
+
+use domain::{Command, EntryId, Event, Identity, PatientFile, PatientId, Severity, SourceId};
+use ledger::{ContributionId, Header, Settled, SubjectId};
+use vault::PatientKeyIds;
+
+use crate::answers::{Filed, Receipt, Settlement};
+use crate::context::Context;
+use crate::engine::Engine;
+use crate::failure::{Failure, Violation};
+use crate::filing::{Decided, Filing, draft, first_half};
+use crate::registry;
+use crate::showing::Saw;
+
+/// Commands in one contribution: `ledger`'s limit of records, with room for the registry's.
+pub const MAX_CHANGES: usize = 200;
+
+/// What a registration came to.
+#[derive(Clone, Debug)]
+enum Registered {
+    New(PatientId),
+    Found(PatientId),
+}
+
+impl Engine {
+    /// Registers a patient. When one of the hospital numbers is on file already, that patient is
+    /// the answer and nothing is filed: two nodes that register one number at once make one patient.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn register(
+        &self,
+        ctx: &Context,
+        request_id: &str,
+        identity: Identity,
+    ) -> Result<Filed, Failure> {
+        let _pass = self.admit(ctx, None).await?;
+        check_request_id(request_id)?;
+        let numbers = registry::numbers(&identity);
+        let mut chains = Vec::with_capacity(numbers.len());
+        for number in &numbers {
+            chains.push(self.bucket(number)?);
+        }
+        let request = self.request(ctx, request_id, chains)?;
+        let mut spare: Option<PatientKeyIds> = None;
+        let command = Command::Register(identity);
+        let remarks_of = command.clone();
+        let decide = move |engine: &Self| engine.decide_registration(&command, &mut spare);
+        match self.file(request, decide).await? {
+            Filing::Filed { first_position, count, answer: Registered::New(patient) | Registered::Found(patient) } => {
+                let mut filed = filed(patient, 1, first_position, count);
+                filed.remarks = remarks(&decide_only(&remarks_of)?);
+                self.tell_remarks(ctx, &mut filed).await?;
+                Ok(filed)
+            }
+            Filing::Repeated { first_position, count } => {
+                self.repeated(first_position, count, Vec::new())
+            }
+            Filing::Nothing(Registered::Found(patient) | Registered::New(patient)) => {
+                self.found(ctx, patient).await
+            }
+        }
+    }
+
+    fn decide_registration(
+        &self,
+        command: &Command,
+        spare: &mut Option<PatientKeyIds>,
+    ) -> Result<Decided<Registered>, Failure> {
+        let Command::Register(identity) = command else {
+            return Err(Failure::internal("not a registration"));
+        };
+        let store = self.shelf.never_to_be_shown();
+        let numbers = registry::numbers(identity);
+        for number in &numbers {
+            if let Some(patient) = store.find_identifier(&number.issuer, &number.value)? {
+                return Ok(Decided::Nothing(Registered::Found(patient)));
+            }
+        }
+        let events = decide(&PatientFile::default(), command)?;
+        let keys = match spare {
+            Some(keys) => *keys,
+            None => *spare.insert(self.take_keys()?),
+        };
+        let patient = PatientId(keys.subject.0);
+        let system = self.system()?;
+        let mut drafts = Vec::with_capacity(numbers.len() + events.len());
+        for number in &numbers {
+            let assigned = Event::IdentifierAssigned {
+                identifier_system: number.issuer.clone(),
+                identifier_value: number.value.clone(),
+                patient,
+            };
+            drafts.push(draft(self.bucket(number)?, system.registry, &assigned)?);
+        }
+        for event in &events {
+            drafts.push(draft(keys.subject, keys.file, event)?);
+        }
+        Ok(Decided::File { drafts, answer: Registered::New(patient) })
+    }
+
+    /// Files changes in one patient's file, all or nothing.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn contribute(
+        &self,
+        ctx: &Context,
+        request_id: &str,
+        patient: PatientId,
+        expected_version: Option<u64>,
+        mut commands: Vec<Command>,
+    ) -> Result<Filed, Failure> {
+        let _pass = self.admit(ctx, Some(patient)).await?;
+        check_request_id(request_id)?;
+        check_commands(&commands)?;
+        let subject = SubjectId(patient.0);
+        let request = self.request(ctx, request_id, vec![subject])?;
+        let entries = self.name_entries(patient, &request.id, &mut commands)?;
+        let named = entries.clone();
+        let decide = move |engine: &Self| {
+            let file = engine.load_for(patient, &named)?;
+            if let Some(expected) = expected_version
+                && expected != file.version
+            {
+                return Err(Failure::VersionConflict { current: file.version });
+            }
+            let (events, found) = decide_all(file, &commands)?;
+            let keys = engine.keys_of(patient)?;
+            let drafts = events
+                .iter()
+                .map(|event| draft(subject, keys.file, event))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(Decided::File { drafts, answer: found })
+        };
+        match self.file(request, decide).await {
+            Ok(Filing::Filed { first_position, count, answer }) => {
+                let version = self.version_at(first_position + u64::from(count) - 1)?;
+                let mut filed = filed(patient, version, first_position, count);
+                filed.entries = entries;
+                filed.remarks = answer;
+                self.tell_remarks(ctx, &mut filed).await?;
+                Ok(filed)
+            }
+            Ok(Filing::Repeated { first_position, count }) => {
+                self.repeated(first_position, count, entries)
+            }
+            Ok(Filing::Nothing(_)) => Err(Failure::internal("a contribution without records")),
+            Err(failure) => Err(self.refused(ctx, patient, failure).await),
+        }
+    }
+
+    /// What the caller may do about a request whose outcome it does not know: unless it was filed,
+    /// it is abandoned now, for ever.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn settle(&self, ctx: &Context, request_id: &str) -> Result<Settlement, Failure> {
+        let _pass = self.admit(ctx, None).await?;
+        check_request_id(request_id)?;
+        let id = Self::contribution_id(&ctx.caller, request_id);
+        let line = &self.records.line;
+        if line.store.settled(line.ledger, &id)?.is_none() {
+            let _held = self.locks.hold(&[&id.0]).await;
+            self.abandon(id, ctx.patience).await?;
+        }
+        match line.store.settled(line.ledger, &id)? {
+            Some(Settled::Accepted { first_position, count, .. }) => {
+                Ok(Settlement::Filed { position: first_position, count })
+            }
+            Some(Settled::Abandoned { .. }) => Ok(Settlement::Abandoned),
+            None => Err(Failure::OutcomeUnknown),
+        }
+    }
+
+    /// Gives every new entry its id: derived from its source where it has one (so that an import
+    /// finds it again), else from the request (so that a repeated request names the same).
+    fn name_entries(
+        &self,
+        patient: PatientId,
+        id: &ContributionId,
+        commands: &mut [Command],
+    ) -> Result<Vec<EntryId>, Failure> {
+        let mut entries = Vec::with_capacity(commands.len());
+        for (index, command) in (0_u64..).zip(commands) {
+            match command {
+                Command::AddEntry { id: entry_id, entry } => {
+                    if *entry_id == EntryId::ZERO {
+                        *entry_id = match &entry.source {
+                            Some(source) => self.entry_id_for(patient, source)?,
+                            None => derived_entry_id(id, index),
+                        };
+                    }
+                    entries.push(*entry_id);
+                }
+                Command::AmendEntry { id, .. } | Command::RetractEntry { id, .. } => entries.push(*id),
+                Command::Register(_) | Command::AmendIdentity { .. } => {}
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The entry that this source's item becomes in this file.
+    ///
+    /// # Errors
+    /// When the system's keys have not arrived yet.
+    pub fn entry_id_for(&self, patient: PatientId, source: &SourceId) -> Result<EntryId, Failure> {
+        let parts: [&[u8]; 3] = [&patient.0, source.system.as_bytes(), source.value.as_bytes()];
+        Ok(EntryId(first_half(&self.vault.index_term("entry", &parts)?)))
+    }
+
+    /// The part of a file that deciding about these entries needs: its cost does not grow with the
+    /// file's length.
+    pub(crate) fn load_for(
+        &self,
+        patient: PatientId,
+        entries: &[EntryId],
+    ) -> Result<PatientFile, Failure> {
+        let store = self.shelf.never_to_be_shown();
+        let subject = SubjectId(patient.0);
+        let Some((identity, identity_stamp, version)) = store.file_header(subject)? else {
+            return Err(Failure::NotFound);
+        };
+        let mut file = PatientFile {
+            identity: Some(identity),
+            identity_stamp,
+            version,
+            ..PatientFile::default()
+        };
+        for id in entries {
+            if let Some(entry) = store.entry(subject, *id)? {
+                file.entries.insert(*id, entry);
+            }
+        }
+        Ok(file)
+    }
+
+    fn version_at(&self, position: u64) -> Result<u64, Failure> {
+        Ok(self.header_at(position)?.version)
+    }
+
+    fn header_at(&self, position: u64) -> Result<Header, Failure> {
+        let line = &self.records.line;
+        let damaged = || Failure::Damaged { what: format!("record {position} of {}", line.ledger) };
+        let record = line.store.record(line.ledger, position)?.ok_or_else(damaged)?;
+        Header::decode(&record.header_bytes).map_err(|_| damaged())
+    }
+
+    /// The first outcome of a repeated request, from what is on file.
+    fn repeated(&self, first: u64, count: u16, entries: Vec<EntryId>) -> Result<Filed, Failure> {
+        let header = self.header_at(first + u64::from(count) - 1)?;
+        let mut filed = filed(PatientId(header.subject.0), header.version, first, count);
+        filed.entries = entries;
+        filed.first = false;
+        Ok(filed)
+    }
+
+    /// That a number belongs to a patient on file is a showing.
+    async fn found(&self, ctx: &Context, patient: PatientId) -> Result<Filed, Failure> {
+        let store = self.shelf.never_to_be_shown();
+        let version = store.file_header(SubjectId(patient.0))?.map_or(0, |(_, _, version)| version);
+        let position = self.records.line.progress().size;
+        let saw = Saw { version, position, count: 1, digest: patient.0.to_vec() };
+        let receipt = self.showed(ctx, patient, &saw).await?;
+        let mut filed = filed(patient, version, position, 0);
+        filed.position = position;
+        filed.existed = true;
+        filed.receipt = Some(receipt);
+        Ok(filed)
+    }
+
+    /// Remarks speak of what is on file: they are recorded before they leave.
+    async fn tell_remarks(&self, ctx: &Context, filed: &mut Filed) -> Result<(), Failure> {
+        if filed.remarks.is_empty() {
+            return Ok(());
+        }
+        let mut digest = Vec::new();
+        for remark in &filed.remarks {
+            digest.extend_from_slice(remark.code.as_bytes());
+            digest.push(0);
+            digest.extend_from_slice(remark.field.as_bytes());
+            digest.push(0);
+        }
+        let count = u32::try_from(filed.remarks.len()).unwrap_or(u32::MAX);
+        let saw = Saw { version: filed.version, position: filed.position, count, digest };
+        let receipt: Receipt = self.showed(ctx, filed.patient, &saw).await?;
+        filed.receipt = Some(receipt);
+        Ok(())
+    }
+}
+
+/// Decides command after command, each on what those before it leave.
+pub(crate) fn decide_all(
+    mut file: PatientFile,
+    commands: &[Command],
+) -> Result<(Vec<Event>, Vec<domain::Finding>), Failure> {
+    let mut events = Vec::new();
+    let mut found = Vec::new();
+    for (index, command) in commands.iter().enumerate() {
+        let decided = domain::decide(&file, command)
+            .map_err(|rejection| rejected(&rejection, &format!("changes[{index}].")))?;
+        for event in decided {
+            let stamp = domain::Stamp { version: file.version + 1, ..domain::Stamp::default() };
+            domain::evolve(&mut file, &event, stamp);
+            found.extend(remarks(std::slice::from_ref(&event)).into_iter().map(|mut remark| {
+                remark.field = format!("changes[{index}].{}", remark.field);
+                remark
+            }));
+            events.push(event);
+        }
+    }
+    Ok((events, found))
+}
+
+fn decide(file: &PatientFile, command: &Command) -> Result<Vec<Event>, Failure> {
+    domain::decide(file, command).map_err(|rejection| rejected(&rejection, ""))
+}
+
+fn decide_only(command: &Command) -> Result<Vec<Event>, Failure> {
+    decide(&PatientFile::default(), command)
+}
+
+fn remarks(events: &[Event]) -> Vec<domain::Finding> {
+    events
+        .iter()
+        .flat_map(Event::remarks)
+        .filter(|finding| finding.severity == Severity::Remark)
+        .collect()
+}
+
+pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
+    use domain::Rejection as R;
+    match rejection {
+        R::Invalid(findings) => Failure::Invalid(violations(findings, prefix)),
+        R::NoSuchPatient | R::NoSuchEntry => Failure::NotFound,
+        R::ReasonMissing => Failure::Invalid(vec![Violation {
+            field: format!("{prefix}reason"),
+            code: "required".to_owned(),
+            description: rejection.to_string(),
+        }]),
+        R::AlreadyExists
+        | R::EntryRetracted
+        | R::KindChanged
+        | R::StatusStepNotAllowed
+        | R::NothingChanged => {
+            Failure::Refused { reason: rejection.code(), message: rejection.to_string() }
+        }
+    }
+}
+
+pub(crate) fn violations(findings: &[domain::Finding], prefix: &str) -> Vec<Violation> {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Violation)
+        .map(|finding| Violation {
+            field: format!("{prefix}{}", finding.field),
+            code: finding.code.clone(),
+            description: finding.text.clone(),
+        })
+        .collect()
+}
+
+fn filed(patient: PatientId, version: u64, first_position: u64, count: u16) -> Filed {
+    Filed {
+        patient,
+        version,
+        position: first_position + u64::from(count),
+        entries: Vec::new(),
+        first: true,
+        existed: false,
+        remarks: Vec::new(),
+        receipt: None,
+    }
+}
+
+fn derived_entry_id(id: &ContributionId, index: u64) -> EntryId {
+    let mut bytes = b"caseledger/entry/v1".to_vec();
+    bytes.extend_from_slice(&id.0);
+    bytes.extend_from_slice(&index.to_be_bytes());
+    EntryId(first_half(&ledger::sha256(&bytes).0))
+}
+
+/// Request ids a client may choose: 1 to 128 printable ASCII characters.
+fn check_request_id(request_id: &str) -> Result<(), Failure> {
+    let fine = (1..=128).contains(&request_id.len()) && request_id.bytes().all(|b| b.is_ascii_graphic());
+    if fine {
+        return Ok(());
+    }
+    Err(Failure::Invalid(vec![Violation {
+        field: "request_id".to_owned(),
+        code: "bad-request-id".to_owned(),
+        description: "a request id is 1 to 128 visible ASCII characters; a UUID is best".to_owned(),
+    }]))
+}
+
+fn check_commands(commands: &[Command]) -> Result<(), Failure> {
+    if (1..=MAX_CHANGES).contains(&commands.len()) {
+        return Ok(());
+    }
+    Err(Failure::Invalid(vec![Violation {
+        field: "changes".to_owned(),
+        code: "too-many".to_owned(),
+        description: format!("a contribution holds 1 to {MAX_CHANGES} changes; file it in parts"),
+    }]))
+}

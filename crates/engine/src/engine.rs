@@ -1,0 +1,299 @@
+//! The engine's parts and how they are started.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use ed25519_dalek::{Signer, SigningKey};
+use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
+use ledger::{Hash, LedgerId, LedgerKind, Member, NodeId};
+use store::Store;
+use tokio_util::task::AbortOnDropHandle;
+use vault::Vault;
+
+use crate::access::Shelf;
+use crate::alarms::Alarms;
+use crate::answers::{LedgerStatus, Status};
+use crate::clock::Clock;
+use crate::grants::Grants;
+use crate::keys::Upkeep;
+use crate::line::Line;
+use crate::locks::Locks;
+use crate::peers::{HealClaim, Peer, SignedHead};
+use crate::seal::Sealer;
+use crate::supervisor::Supervisor;
+use crate::trail::Trail;
+use crate::writer::{Press, Writer};
+use crate::Failure;
+
+/// One ledger as a node is configured for it.
+#[derive(Debug)]
+pub struct Side {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// Hash of its genesis record, pinned in configuration.
+    pub genesis: Hash,
+    /// Its stream.
+    pub stream: LedgerStream,
+}
+
+/// Everything an engine is made of.
+pub struct Setup {
+    /// This node's id.
+    pub node: NodeId,
+    /// Signs its blocks, heads and calls to peers.
+    pub block_key: SigningKey,
+    /// Its database, opened.
+    pub store: Arc<Store>,
+    /// Its keys, opened.
+    pub vault: Arc<Vault>,
+    /// Its connection to the broker.
+    pub journal: Journal,
+    /// The ledger of changes.
+    pub records: Side,
+    /// The ledger of accesses.
+    pub access: Side,
+    /// The bucket of wrapped keys.
+    pub bucket: KeyBucket,
+    /// The other nodes.
+    pub peers: Vec<Peer>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// One ledger at work.
+#[derive(Debug)]
+pub(crate) struct Working {
+    pub(crate) line: Arc<Line>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) writer: Writer,
+    press: Arc<Press>,
+}
+
+/// The use cases of a node: the only door to its data. Clones share one engine; when the last is
+/// dropped, everything it runs ends.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Parts>);
+
+/// What the use cases are made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub(crate) node: NodeId,
+    pub(crate) block_key: SigningKey,
+    pub(crate) shelf: Shelf,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) journal: Journal,
+    pub(crate) records: Working,
+    pub(crate) access: Working,
+    pub(crate) trail: Trail,
+    pub(crate) locks: Locks,
+    pub(crate) alarms: Arc<Alarms>,
+    grants: Arc<Grants>,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Deref for Engine {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// Starts a node's engine: it agrees with its peers and the stream, catches up, then serves.
+    /// Reads of what is applied are answered from the start.
+    ///
+    /// # Errors
+    /// When threads cannot be started or the spool cannot be read.
+    pub fn start(setup: Setup) -> Result<Self, Failure> {
+        let alarms = Arc::new(Alarms::new(setup.clock.clone()));
+        let grants = Arc::new(Grants::default());
+        let peers = Arc::new(setup.peers);
+        let mut tasks = Vec::new();
+        let mut work = |side: Side| -> Result<Working, Failure> {
+            let line = Line::start(Arc::clone(&setup.store), side.ledger, Arc::clone(&alarms))
+                .map_err(Failure::internal)?;
+            let press = Arc::new(Press {
+                line: Arc::clone(&line),
+                stream: side.stream.clone(),
+                node: setup.node,
+                genesis: side.genesis,
+                key: setup.block_key.clone(),
+                clock: setup.clock.clone(),
+                alarms: Arc::clone(&alarms),
+            });
+            let sealer = Arc::new(Sealer {
+                ledger: side.ledger,
+                node: setup.node,
+                genesis: side.genesis,
+                vault: Arc::clone(&setup.vault),
+                clock: setup.clock.clone(),
+            });
+            let supervisor = Supervisor {
+                node: setup.node,
+                ledger: side.ledger,
+                genesis: side.genesis,
+                journal: setup.journal.clone(),
+                stream: side.stream,
+                line: Arc::clone(&line),
+                store: Arc::clone(&setup.store),
+                peers: Arc::clone(&peers),
+                grants: Arc::clone(&grants),
+                alarms: Arc::clone(&alarms),
+            };
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(supervisor.run())));
+            let writer = Writer::start(Arc::clone(&press));
+            Ok(Working { line, sealer, writer, press })
+        };
+        let records = work(setup.records)?;
+        let access = work(setup.access)?;
+        let upkeep = Upkeep {
+            bucket: setup.bucket,
+            vault: Arc::clone(&setup.vault),
+            store: Arc::clone(&setup.store),
+            alarms: Arc::clone(&alarms),
+        };
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(upkeep.run())));
+        let trail = Trail::start(
+            Arc::clone(&access.press),
+            Arc::clone(&access.sealer),
+            Arc::clone(&setup.store),
+            &alarms,
+        )?;
+        Ok(Self(Arc::new(Parts {
+            node: setup.node,
+            block_key: setup.block_key,
+            shelf: Shelf::new(setup.store),
+            vault: setup.vault,
+            journal: setup.journal,
+            records,
+            access,
+            trail,
+            locks: Locks::new(),
+            alarms,
+            grants,
+            _tasks: tasks,
+        })))
+    }
+
+    pub(crate) fn side(&self, kind: LedgerKind) -> &Working {
+        match kind {
+            LedgerKind::Records => &self.records,
+            LedgerKind::Access => &self.access,
+        }
+    }
+
+    /// How this node is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let ledgers = [LedgerKind::Records, LedgerKind::Access]
+            .into_iter()
+            .map(|kind| LedgerStatus {
+                head: self.head(kind),
+                condition: self.side(kind).line.condition.borrow().clone(),
+            })
+            .collect();
+        Status {
+            node: self.node,
+            broker_connected: *self.journal.state().borrow() == ConnectionState::Connected,
+            ledgers,
+            spool_bytes: self.trail.spooled_bytes(),
+            spare_keys: self.vault.unused(),
+            alarms: self.alarms.list(),
+        }
+    }
+
+    /// This node's signed head for a peer whose own applied sequence is `asked_at`.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not.
+    pub fn peer_head(&self, ledger: LedgerId, asked_at: u64) -> Result<SignedHead, Failure> {
+        let side = self.side_of(ledger)?;
+        let store = &side.line.store;
+        let state = store.state(ledger);
+        let at_asked = if asked_at <= state.sequence {
+            store.stream_hash_at(ledger, asked_at)?
+        } else {
+            None
+        };
+        let signature = ledger::sign_head(
+            &self.block_key,
+            &side.sealer.genesis,
+            state.sequence,
+            &state.stream_hash,
+        );
+        Ok(SignedHead {
+            node: self.node,
+            sequence: state.sequence,
+            stream_hash: state.stream_hash,
+            at_asked,
+            signature,
+        })
+    }
+
+    /// Messages of a ledger's stream from `first` on, bit for bit, at most `count` and about 2 MiB.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Damaged`].
+    pub fn peer_messages(
+        &self,
+        ledger: LedgerId,
+        first: u64,
+        count: u32,
+    ) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+        /// Half of the gRPC message limit.
+        const ENOUGH: usize = 2 * 1024 * 1024;
+        let store = &self.side_of(ledger)?.line.store;
+        let mut messages = Vec::new();
+        let mut bytes = 0;
+        for sequence in first.max(1)..first.max(1).saturating_add(u64::from(count)) {
+            let Some(message) = store.message(ledger, sequence)? else { break };
+            bytes += message.len();
+            messages.push((sequence, message));
+            if bytes > ENOUGH {
+                break;
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Grants a peer the rebuilding of a damaged stream, or not.
+    #[must_use]
+    pub fn grant(&self, claim: &HealClaim) -> bool {
+        self.grants.grant(claim)
+    }
+
+    /// An unretired member of `records`, by whose block key a peer's calls are checked.
+    #[must_use]
+    pub fn member(&self, node: NodeId) -> Option<Member> {
+        let line = &self.records.line;
+        line.store.members(line.ledger).get(&node).filter(|member| !member.retired).cloned()
+    }
+
+    /// Signs with this node's block key: its calls to peers.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.block_key.sign(message).to_bytes()
+    }
+
+    /// A keyed digest that only this hospital's nodes can make; page tokens are bound with it.
+    ///
+    /// # Errors
+    /// When the system's keys have not arrived yet.
+    pub fn keyed_digest(&self, label: &str, bytes: &[u8]) -> Result<Hash, Failure> {
+        Ok(self.vault.digest(label, bytes)?)
+    }
+
+    fn side_of(&self, ledger: LedgerId) -> Result<&Working, Failure> {
+        [&self.records, &self.access]
+            .into_iter()
+            .find(|side| side.line.ledger == ledger)
+            .ok_or(Failure::NotFound)
+    }
+}

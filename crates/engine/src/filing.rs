@@ -1,0 +1,244 @@
+//! Filing: decide, seal, hand over, wait; decide anew when apply says that the ground moved.
+
+use std::time::Duration;
+
+use ledger::{ActorId, ContributionId, Hash, KeyId, Settled, SubjectId, VoidReason};
+use tokio::time::Instant;
+
+use crate::context::{Caller, Context};
+use crate::engine::Engine;
+use crate::line::Outcome;
+use crate::seal::{Chain, Draft};
+use crate::writer::Sent;
+use crate::Failure;
+
+/// Longest a caller waits for an outcome, whatever it asked for.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What a decision comes to.
+pub(crate) enum Decided<A> {
+    /// These records are to be filed.
+    File { drafts: Vec<Draft>, answer: A },
+    /// Nothing is.
+    Nothing(A),
+}
+
+/// What became of a request.
+pub(crate) enum Filing<A> {
+    /// On file, from this position on.
+    Filed { first_position: u64, count: u16, answer: A },
+    /// On file since an earlier call with the same request id.
+    Repeated { first_position: u64, count: u16 },
+    /// There was nothing to file.
+    Nothing(A),
+}
+
+/// One request to file.
+pub(crate) struct Request {
+    pub(crate) id: ContributionId,
+    pub(crate) digest: Hash,
+    pub(crate) actor: ActorId,
+    /// Chains that the decision links to; held until the outcome is known.
+    pub(crate) chains: Vec<SubjectId>,
+    pub(crate) patience: Duration,
+}
+
+impl Engine {
+    /// The request's id in the ledger: the same service, person and request id always give the same
+    /// one (invariant 4). Each part stands behind its length.
+    pub(crate) fn contribution_id(caller: &Caller, request_id: &str) -> ContributionId {
+        let person = caller.person.as_deref().unwrap_or_default();
+        let mut bytes = b"caseledger/contribution/v1".to_vec();
+        for part in [caller.service.as_str(), person, request_id] {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        ContributionId(ledger::sha256(&bytes).0)
+    }
+
+    /// The caller's pseudonymous id in headers.
+    pub(crate) fn actor(&self, caller: &Caller) -> Result<ActorId, Failure> {
+        self.actor_of(&caller.service, caller.person.as_deref())
+    }
+
+    /// A person is one actor whatever service they use; a service without a person is its own.
+    pub(crate) fn actor_of(&self, service: &str, person: Option<&str>) -> Result<ActorId, Failure> {
+        let (label, name) = match person {
+            Some(person) => ("actor/person", person),
+            None => ("actor/service", service),
+        };
+        let term = self.vault.index_term(label, &[name.as_bytes()]).map_err(Failure::from)?;
+        Ok(ActorId(first_half(&term)))
+    }
+
+    pub(crate) fn request(
+        &self,
+        ctx: &Context,
+        request_id: &str,
+        chains: Vec<SubjectId>,
+    ) -> Result<Request, Failure> {
+        Ok(Request {
+            id: Self::contribution_id(&ctx.caller, request_id),
+            digest: self.vault.digest("request", &ctx.request).map_err(Failure::from)?,
+            actor: self.actor(&ctx.caller)?,
+            chains,
+            patience: ctx.patience.min(LONGEST),
+        })
+    }
+
+    /// Files what `decide` decides. It goes on when the caller goes away: a block that left cannot
+    /// be called back, and the chain stays held until its outcome is known.
+    pub(crate) async fn file<A: Send + 'static>(
+        &self,
+        request: Request,
+        decide: impl FnMut(&Self) -> Result<Decided<A>, Failure> + Send + 'static,
+    ) -> Result<Filing<A>, Failure> {
+        let engine = self.clone();
+        tokio::spawn(async move { engine.file_to_the_end(request, decide).await })
+            .await
+            .map_err(Failure::internal)?
+    }
+
+    async fn file_to_the_end<A: Send>(
+        &self,
+        request: Request,
+        mut decide: impl FnMut(&Self) -> Result<Decided<A>, Failure> + Send,
+    ) -> Result<Filing<A>, Failure> {
+        let deadline = Instant::now() + request.patience;
+        let mut names: Vec<&[u8]> = request.chains.iter().map(|chain| chain.0.as_slice()).collect();
+        names.push(&request.id.0);
+        let _held = tokio::time::timeout_at(deadline, self.locks.hold(&names)).await.map_err(|_| {
+            Failure::NotFiled { why: "other changes of the same file are under way".to_owned() }
+        })?;
+        loop {
+            if let Some((first_position, count)) = self.settled_before(&request)? {
+                return Ok(Filing::Repeated { first_position, count });
+            }
+            self.records.line.writable().map_err(|why| Failure::NotFiled { why })?;
+            let (drafts, answer) = match decide(self)? {
+                Decided::Nothing(answer) => return Ok(Filing::Nothing(answer)),
+                Decided::File { drafts, answer } => (drafts, answer),
+            };
+            let outcome = self.hand_over(&request, drafts, deadline).await?;
+            match outcome {
+                Outcome::Accepted { first_position, count } => {
+                    return Ok(Filing::Filed { first_position, count, answer });
+                }
+                Outcome::Void(VoidReason::KeyDestroyed) => {
+                    return Err(Failure::Refused {
+                        reason: "KEY_DESTROYED",
+                        message: "the file's key was destroyed; nothing can be filed in it".to_owned(),
+                    });
+                }
+                Outcome::Void(VoidReason::Malformed) | Outcome::Refused(_) => {
+                    return Err(Failure::NotFiled {
+                        why: "the ledger refused this node's block; its health says why".to_owned(),
+                    });
+                }
+                // The ground moved, or the id is settled: look again and decide anew.
+                Outcome::Void(_) | Outcome::Abandoned if Instant::now() < deadline => {}
+                Outcome::Void(_) | Outcome::Abandoned => {
+                    return Err(Failure::NotFiled {
+                        why: "others changed the same file again and again".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The first outcome of this request id, if it has one.
+    fn settled_before(&self, request: &Request) -> Result<Option<(u64, u16)>, Failure> {
+        match self.records.line.store.settled(self.records.line.ledger, &request.id)? {
+            None => Ok(None),
+            Some(Settled::Abandoned { .. }) => Err(Failure::RequestAbandoned),
+            Some(Settled::Accepted { request_digest, .. }) if request_digest != request.digest => {
+                Err(Failure::RequestIdReused)
+            }
+            Some(Settled::Accepted { first_position, count, .. }) => {
+                Ok(Some((first_position, count)))
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        request: &Request,
+        drafts: Vec<Draft>,
+        deadline: Instant,
+    ) -> Result<Outcome, Failure> {
+        let line = &self.records.line;
+        let not_before = line.store.state(line.ledger).time;
+        let mut head = |chain| Chain::of(&line.store, line.ledger, chain);
+        let sealed = self.records.sealer.seal(
+            request.id,
+            request.digest,
+            request.actor,
+            Vec::new(),
+            drafts,
+            not_before,
+            &mut head,
+        )?;
+        let told = line.expect(request.id);
+        let sent = self.records.writer.file(sealed.contribution, sealed.newest).await;
+        let outcome = tokio::time::timeout_at(deadline, outcome(sent, told)).await;
+        if outcome.is_err() {
+            line.forget(&request.id);
+        }
+        match outcome {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(why)) => {
+                line.forget(&request.id);
+                Err(Failure::NotFiled { why })
+            }
+            Err(_) => Err(Failure::OutcomeUnknown),
+        }
+    }
+
+    /// Files an abandonment; whichever of it and the request applies first is final.
+    pub(crate) async fn abandon(&self, id: ContributionId, patience: Duration) -> Result<(), Failure> {
+        let line = &self.records.line;
+        line.writable().map_err(|why| Failure::NotFiled { why })?;
+        let told = line.expect(id);
+        let sent = self.records.writer.abandon(id).await;
+        match tokio::time::timeout(patience.min(LONGEST), outcome(sent, told)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(why)) => {
+                line.forget(&id);
+                Err(Failure::NotFiled { why })
+            }
+            Err(_) => {
+                line.forget(&id);
+                Err(Failure::OutcomeUnknown)
+            }
+        }
+    }
+}
+
+/// Both must be known: that the broker's quorum has the block, and what apply said of it
+/// (invariant 3). When the broker's answer got lost, apply's word is enough: it applies only what
+/// the broker stored.
+async fn outcome(
+    sent: tokio::sync::oneshot::Receiver<Sent>,
+    told: tokio::sync::oneshot::Receiver<Outcome>,
+) -> Result<Outcome, String> {
+    match sent.await {
+        Ok(Sent::No(why)) => Err(why),
+        Ok(Sent::Yes | Sent::Unknown) => match told.await {
+            Ok(outcome) => Ok(outcome),
+            // The line forgot it: a newer wait under the same id took its place.
+            Err(_) => std::future::pending().await,
+        },
+        Err(_) => Err("this node is shutting down".to_owned()),
+    }
+}
+
+pub(crate) fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    half
+}
+
+/// A record to be filed under this key.
+pub(crate) fn draft(subject: SubjectId, key: KeyId, event: &domain::Event) -> Result<Draft, Failure> {
+    Ok(Draft { subject, key, plain: schema::encode_event(event).map_err(Failure::internal)? })
+}

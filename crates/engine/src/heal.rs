@@ -1,0 +1,319 @@
+//! Bringing nodes and stream to one history: what peers have, what the stream lacks, and who may
+//! rebuild it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use journal::StreamFacts;
+use ledger::Hash;
+
+use crate::peers::{HealClaim, Peer, SignedHead};
+use crate::supervisor::{Bar, Supervisor};
+
+/// A peer that does not answer within this time is not reachable.
+const PEER_PATIENCE: Duration = Duration::from_secs(2);
+/// Messages fetched from a peer at once.
+const FETCH: u32 = 64;
+
+/// Where the furthest reachable node stands, and which peer that is (none: this node).
+pub(crate) struct Furthest<'a> {
+    sequence: u64,
+    stream_hash: Hash,
+    peer: Option<&'a Peer>,
+    /// No reachable node has a lower id: this one is to rebuild what must be rebuilt.
+    pub(crate) lowest: bool,
+}
+
+fn wait(why: impl std::fmt::Display) -> Bar {
+    Bar::Wait(why.to_string())
+}
+
+fn stop(why: impl std::fmt::Display) -> Bar {
+    Bar::Stop(why.to_string())
+}
+
+impl Supervisor {
+    /// Asks all peers for their signed heads and compares histories. A majority of the members, this
+    /// node included, has to be reachable.
+    pub(crate) async fn hear_peers(&self) -> Result<Furthest<'_>, Bar> {
+        let state = self.store.state(self.ledger);
+        let ask = self.peers.iter().map(|peer| async {
+            let head = tokio::time::timeout(PEER_PATIENCE, (peer.head)(self.ledger, state.sequence));
+            match head.await {
+                Ok(Ok(head)) => self.check_head(peer, &head).then_some((peer, head)),
+                Ok(Err(error)) => {
+                    tracing::info!(peer = %peer.address, %error, "a peer does not answer");
+                    None
+                }
+                Err(_) => None,
+            }
+        });
+        let heads: Vec<(&Peer, SignedHead)> = join_all(ask).await.into_iter().flatten().collect();
+        let members = self.store.members(self.ledger).len().max(1);
+        let majority = members / 2 + 1;
+        if heads.len() + 1 < majority {
+            return Err(wait(format!(
+                "{} of {members} nodes can be reached and {majority} are needed before this node \
+                 may publish",
+                heads.len() + 1
+            )));
+        }
+        self.compare(&heads, majority)?;
+        let mut furthest =
+            Furthest { sequence: state.sequence, stream_hash: state.stream_hash, peer: None, lowest: true };
+        for (peer, head) in heads {
+            furthest.lowest &= self.node < peer.node;
+            if head.sequence > furthest.sequence {
+                furthest = Furthest {
+                    sequence: head.sequence,
+                    stream_hash: head.stream_hash,
+                    peer: Some(peer),
+                    ..furthest
+                };
+            }
+        }
+        Ok(furthest)
+    }
+
+    fn check_head(&self, peer: &Peer, head: &SignedHead) -> bool {
+        let known = self.store.members(self.ledger).get(&head.node).and_then(|member| {
+            ed25519_dalek::VerifyingKey::from_bytes(&member.block_key).ok()
+        });
+        let genuine = head.node == peer.node
+            && known.is_some_and(|key| {
+                ledger::verify_head(&key, &self.genesis, head.sequence, &head.stream_hash, &head.signature)
+            });
+        // A node that was just admitted is not known before its admission is applied.
+        if !genuine && known.is_some() {
+            self.alarms.raise(
+                "PEER_NOT_GENUINE",
+                Some(self.ledger),
+                format!("{} does not sign as node {}; check its address and keys", peer.address, peer.node),
+            );
+        }
+        genuine
+    }
+
+    /// One future: a node whose history differs from the majority's stops.
+    fn compare(&self, heads: &[(&Peer, SignedHead)], majority: usize) -> Result<(), Bar> {
+        let ours = self.store.state(self.ledger);
+        let mut agreeing = 1;
+        let mut differing = Vec::new();
+        for (peer, head) in heads {
+            let (here, there) = if head.sequence >= ours.sequence {
+                (Some(ours.stream_hash), head.at_asked)
+            } else {
+                let here = self.store.stream_hash_at(self.ledger, head.sequence).map_err(stop)?;
+                (here, Some(head.stream_hash))
+            };
+            if here == there && here.is_some() {
+                agreeing += 1;
+            } else {
+                differing.push(peer.address.clone());
+            }
+        }
+        if differing.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: this node's history differs from that of {}",
+            self.ledger,
+            differing.join(", ")
+        );
+        self.alarms.raise("HISTORIES_DIFFER", Some(self.ledger), text.clone());
+        if agreeing >= majority {
+            return Ok(());
+        }
+        if differing.len() >= majority {
+            return Err(stop(format!(
+                "{text}, and they are the majority; set this node's data aside and have it admitted \
+                 anew under a new id"
+            )));
+        }
+        Err(wait(text))
+    }
+
+    /// Fetches from the furthest peer what this node lacks. Only bytes that lead to the stream hash
+    /// the peer signed are applied.
+    pub(crate) async fn catch_up(&self, furthest: &Furthest<'_>) -> Result<(), Bar> {
+        let Some(peer) = furthest.peer else { return Ok(()) };
+        let state = self.store.state(self.ledger);
+        let (mut sequence, mut hash) = (state.sequence, state.stream_hash);
+        let mut fetched: Vec<(u64, Bytes)> = Vec::new();
+        while sequence < furthest.sequence {
+            let call = (peer.messages)(self.ledger, sequence + 1, FETCH);
+            let messages = tokio::time::timeout(PEER_PATIENCE * 5, call)
+                .await
+                .map_err(|_| wait(format!("{} is slow to send its blocks", peer.address)))?
+                .map_err(wait)?;
+            if messages.is_empty() {
+                return Err(wait(format!("{} has no message {}", peer.address, sequence + 1)));
+            }
+            for (at, message) in messages {
+                if at != sequence + 1 || at > furthest.sequence {
+                    break;
+                }
+                hash = ledger::stream_hash(&hash, at, &message);
+                sequence = at;
+                fetched.push((at, message));
+            }
+        }
+        if hash != furthest.stream_hash {
+            return Err(wait(format!("{} sent blocks unlike the head it signed", peer.address)));
+        }
+        self.line.clear_trouble();
+        for (at, message) in fetched {
+            self.line.feed(at, message).await;
+        }
+        self.applied(furthest.sequence).await
+    }
+
+    async fn applied(&self, sequence: u64) -> Result<(), Bar> {
+        let mut progress = self.line.follow_progress();
+        let mut trouble = self.line.follow_trouble();
+        tokio::select! {
+            _ = progress.wait_for(|now| now.sequence >= sequence) => Ok(()),
+            _ = trouble.wait_for(Option::is_some) => Err(wait("apply stands still")),
+        }
+    }
+}
+
+/// Restores the stream from this node's blocks.
+pub(crate) struct Remedy<'a> {
+    pub(crate) supervisor: &'a Supervisor,
+    /// Whether this node is the one to rebuild.
+    pub(crate) lowest: bool,
+}
+
+impl Remedy<'_> {
+    /// The stream holds, at least up to here, exactly what this node applied, or is made to.
+    pub(crate) async fn restore(&self) -> Result<StreamFacts, Bar> {
+        let node = self.supervisor;
+        let applied = node.line.progress().sequence;
+        let Some(facts) = node.stream.inspect().await.map_err(wait)? else {
+            if applied == 0 {
+                return Err(stop("there is no stream and nothing to restore it from; run `caseledgerd init`"));
+            }
+            return self.rebuild(applied, None).await;
+        };
+        let common = facts.last.min(applied);
+        if facts.first > 1 || facts.deleted > 0 {
+            return self.rebuild(applied, Some(&facts)).await;
+        }
+        if common > 0 && !self.like_ours(common).await? {
+            return self.rebuild(applied, Some(&facts)).await;
+        }
+        if facts.last < applied {
+            self.republish(facts.last + 1, applied).await?;
+        }
+        Ok(facts)
+    }
+
+    async fn like_ours(&self, sequence: u64) -> Result<bool, Bar> {
+        let node = self.supervisor;
+        let there = node.stream.read(sequence).await.map_err(wait)?;
+        let ours = node.store.message(node.ledger, sequence).map_err(stop)?;
+        Ok(there.as_deref() == ours.as_deref())
+    }
+
+    /// Sends again what the stream lacks, each message only onto its predecessor: two nodes that do
+    /// so at once send the same bytes, and the second finds them there.
+    async fn republish(&self, from: u64, to: u64) -> Result<(), Bar> {
+        let node = self.supervisor;
+        node.alarms.raise(
+            "STREAM_RESTORED",
+            Some(node.ledger),
+            format!("{}: messages {from} to {to} were restored from this node's blocks", node.ledger),
+        );
+        for sequence in from..=to {
+            let message = node
+                .store
+                .message(node.ledger, sequence)
+                .map_err(stop)?
+                .ok_or_else(|| stop(format!("block {sequence} is not in this node's store")))?;
+            match node.stream.publish_expecting(sequence - 1, Bytes::from(message)).await {
+                Ok(_) => {}
+                Err(_) if self.like_ours(sequence).await? => {}
+                Err(error) => return Err(wait(format!("message {sequence} cannot be restored: {error}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a stream whose sequences were reused and makes it anew; only under the grant of a
+    /// majority, so that one node does it. A stream that is gone needs no grant: whoever comes first
+    /// makes it, and all send the same bytes.
+    async fn rebuild(&self, applied: u64, damaged: Option<&StreamFacts>) -> Result<StreamFacts, Bar> {
+        let node = self.supervisor;
+        if let Some(facts) = damaged {
+            self.granted(applied, facts.created).await?;
+            self.keep_foreign(applied, facts).await?;
+            let now = node.stream.inspect().await.map_err(wait)?;
+            if now.is_some_and(|now| now.created != facts.created) {
+                return Err(wait("the stream was made anew meanwhile"));
+            }
+            node.stream.delete().await.map_err(wait)?;
+        }
+        if let Err(error) = node.stream.create().await {
+            tracing::info!(ledger = %node.ledger, %error, "another node made the stream anew");
+        }
+        self.republish(1, applied).await?;
+        node.stream.inspect().await.map_err(wait)?.ok_or_else(|| wait("the stream is gone again"))
+    }
+
+    async fn granted(&self, applied: u64, damaged_created: i128) -> Result<(), Bar> {
+        let node = self.supervisor;
+        if !self.lowest {
+            return Err(wait("another node is to rebuild the stream"));
+        }
+        let claim = HealClaim {
+            ledger: node.ledger,
+            node: node.node,
+            sequence: applied,
+            stream_hash: node.store.state(node.ledger).stream_hash,
+            damaged_created,
+        };
+        if !node.grants.grant(&claim) {
+            return Err(wait("another node was granted to rebuild the stream"));
+        }
+        let ask = node.peers.iter().map(|peer| async {
+            matches!(tokio::time::timeout(PEER_PATIENCE, (peer.grant)(claim)).await, Ok(Ok(true)))
+        });
+        let granted = 1 + join_all(ask).await.into_iter().filter(|granted| *granted).count();
+        let members = node.store.members(node.ledger).len().max(1);
+        if granted < members / 2 + 1 {
+            return Err(wait("a majority has to grant the rebuilding of the stream"));
+        }
+        Ok(())
+    }
+
+    /// Keeps aside what the damaged stream holds and this node does not know.
+    async fn keep_foreign(&self, applied: u64, facts: &StreamFacts) -> Result<(), Bar> {
+        let node = self.supervisor;
+        let mut kept = 0;
+        for sequence in (facts.first..=facts.last).rev() {
+            let Some(there) = node.stream.read(sequence).await.map_err(wait)? else { continue };
+            let ours = if sequence <= applied {
+                node.store.message(node.ledger, sequence).map_err(stop)?
+            } else {
+                None
+            };
+            if ours.as_deref() == Some(&*there) {
+                break;
+            }
+            node.store.keep_foreign(node.ledger, sequence, &there).map_err(stop)?;
+            kept += 1;
+        }
+        node.alarms.raise(
+            "FOREIGN_MESSAGES_KEPT",
+            Some(node.ledger),
+            format!(
+                "{}: sequences were reused; {kept} foreign message(s) were kept aside and the \
+                 stream is rebuilt from this node's blocks",
+                node.ledger
+            ),
+        );
+        Ok(())
+    }
+}

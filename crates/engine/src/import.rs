@@ -1,0 +1,273 @@
+//! Import: what a source system holds is brought on file, once, however often it is sent.
+//!
+//! An item is known by its source id. What is on file already and says the same is unchanged; what
+//! says something else is amended; a bad item is refused and the others are not.
+
+use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
+use domain::PatientFile;
+use ledger::SubjectId;
+
+use crate::answers::Filed;
+use crate::commands::{MAX_CHANGES, rejected, violations};
+use crate::context::Context;
+use crate::engine::Engine;
+use crate::failure::{Failure, Violation};
+use crate::filing::{Decided, Filing, draft};
+use crate::showing::{Ended, Saw};
+
+/// The reason that amendments by import carry.
+const REASON: &str = "imported again with other content";
+
+/// What became of an item.
+#[derive(Clone, Debug)]
+pub enum ImportOutcome {
+    /// It is on file now.
+    Filed {
+        /// The entry it became; none for a patient's identity.
+        entry: Option<EntryId>,
+        /// Records in the ledger afterwards.
+        position: u64,
+        /// What the code checks remarked.
+        remarks: Vec<Finding>,
+    },
+    /// It was on file and says something else now.
+    Amended {
+        /// The entry; none for a patient's identity.
+        entry: Option<EntryId>,
+        /// Records in the ledger afterwards.
+        position: u64,
+        /// What the code checks remarked.
+        remarks: Vec<Finding>,
+    },
+    /// The file says just that already.
+    Unchanged {
+        /// The entry; none for a patient's identity.
+        entry: Option<EntryId>,
+    },
+    /// It cannot be filed; nothing was.
+    Refused {
+        /// Why, field by field.
+        violations: Vec<Violation>,
+    },
+}
+
+impl ImportOutcome {
+    fn refused(rejection: &Rejection) -> Self {
+        let violations = match rejected(rejection, "") {
+            Failure::Invalid(violations) => violations,
+            other => vec![Violation {
+                field: String::new(),
+                code: rejection.code().to_lowercase(),
+                description: other.to_string(),
+            }],
+        };
+        Self::Refused { violations }
+    }
+
+    fn at(self, filed_at: u64) -> Self {
+        match self {
+            Self::Filed { entry, remarks, .. } => Self::Filed { entry, position: filed_at, remarks },
+            Self::Amended { entry, remarks, .. } => Self::Amended { entry, position: filed_at, remarks },
+            Self::Unchanged { .. } | Self::Refused { .. } => self,
+        }
+    }
+}
+
+impl Engine {
+    /// Brings a patient's identity on file: registered when none of its numbers is known, else
+    /// amended where it says something else.
+    ///
+    /// # Errors
+    /// See [`Failure`]; a faulty identity is an outcome, not an error.
+    pub async fn import_patient(
+        &self,
+        ctx: &Context,
+        identity: Identity,
+    ) -> Result<(Option<PatientId>, ImportOutcome), Failure> {
+        let found = identity.validate();
+        let wrong = violations(&found, "");
+        if !wrong.is_empty() {
+            return Ok((None, ImportOutcome::Refused { violations: wrong }));
+        }
+        let request_id = self.request_id_for(&ctx.request, 0)?;
+        let filed = self.register(ctx, &request_id, identity.clone()).await?;
+        let patient = filed.patient;
+        if !filed.existed {
+            let Filed { position, remarks, first, .. } = filed;
+            let outcome = if first {
+                ImportOutcome::Filed { entry: None, position, remarks }
+            } else {
+                ImportOutcome::Unchanged { entry: None }
+            };
+            return Ok((Some(patient), outcome));
+        }
+        let version = filed.version;
+        let request_id = self.request_id_for(&ctx.request, version)?;
+        let command = Command::AmendIdentity {
+            identity,
+            mask: Identity::FIELDS.iter().map(|field| (*field).to_owned()).collect(),
+            how: Amendment::Amendment,
+            reason: REASON.to_owned(),
+        };
+        match self.contribute(ctx, &request_id, patient, None, vec![command]).await {
+            Ok(filed) => {
+                let Filed { position, remarks, .. } = filed;
+                Ok((Some(patient), ImportOutcome::Amended { entry: None, position, remarks }))
+            }
+            Err(Failure::Refused { reason, .. }) if reason == Rejection::NothingChanged.code() => {
+                Ok((Some(patient), ImportOutcome::Unchanged { entry: None }))
+            }
+            Err(Failure::Invalid(violations)) => {
+                Ok((Some(patient), ImportOutcome::Refused { violations }))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Brings entries of one patient on file in one contribution, at most [`MAX_CHANGES`], each with
+    /// its source. One outcome an entry, in order.
+    ///
+    /// # Errors
+    /// See [`Failure`]; a faulty entry is an outcome, not an error.
+    pub async fn import_entries(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<ImportOutcome>, Failure> {
+        let _pass = self.admit(ctx, Some(patient)).await?;
+        if entries.len() > MAX_CHANGES {
+            return Err(Failure::internal("a larger group than one contribution holds"));
+        }
+        let mut named = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let source = entry.source.as_ref().ok_or_else(|| Failure::internal("an item without source"))?;
+            named.push((self.entry_id_for(patient, source)?, entry));
+        }
+        let subject = SubjectId(patient.0);
+        let version = self.records.line.store.head(self.records.line.ledger, subject)?.map_or(0, |h| h.version);
+        let request_id = self.request_id_for(&ctx.request, version)?;
+        let request = self.request(ctx, &request_id, vec![subject])?;
+        let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();
+        let decide = move |engine: &Self| {
+            let file = engine.load_for(patient, &ids)?;
+            let (events, outcomes) = decide_each(file, &named);
+            if events.is_empty() {
+                return Ok(Decided::Nothing(outcomes));
+            }
+            let keys = engine.keys_of(patient)?;
+            let drafts = events
+                .iter()
+                .map(|event| draft(subject, keys.file, event))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(Decided::File { drafts, answer: outcomes })
+        };
+        let (outcomes, position) = match self.file(request, decide).await? {
+            Filing::Filed { first_position, count, answer } => {
+                (answer, first_position + u64::from(count))
+            }
+            Filing::Nothing(answer) => (answer, 0),
+            Filing::Repeated { .. } => {
+                return Err(Failure::internal("a repeated import request at an unchanged version"));
+            }
+        };
+        let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.at(position)).collect();
+        self.tell_outcomes(ctx, patient, &outcomes).await?;
+        Ok(outcomes)
+    }
+
+    /// The patient that a number belongs to, for items that name their patient so. Recorded as a
+    /// query, with the patient.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn resolve_for_import(
+        &self,
+        ctx: &Context,
+        issuer: &str,
+        value: &str,
+    ) -> Result<Option<PatientId>, Failure> {
+        match self.find_patient(ctx, issuer, value, |patient| (patient, patient.0.to_vec())).await {
+            Ok(shown) => Ok(Some(shown.answer)),
+            Err(Failure::NotFound) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// That an item was on file already, or what the checks say of it, is a showing.
+    async fn tell_outcomes(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        outcomes: &[ImportOutcome],
+    ) -> Result<(), Failure> {
+        let mut digest = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            digest.push(match outcome {
+                ImportOutcome::Filed { .. } => b'f',
+                ImportOutcome::Amended { .. } => b'a',
+                ImportOutcome::Unchanged { .. } => b'u',
+                ImportOutcome::Refused { .. } => b'r',
+            });
+        }
+        let count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+        let saw = Saw { position: self.records.line.progress().size, count, digest, version: 0 };
+        self.ended(ctx, Some(patient), Ended::Shown, &saw).await.map(|_| ())
+    }
+
+    /// An item's request id is a hash of its source, content and the version it is decided on: the
+    /// same import again asks the same, and a change in between asks anew.
+    fn request_id_for(&self, content: &[u8], version: u64) -> Result<String, Failure> {
+        let mut bytes = content.to_vec();
+        bytes.extend_from_slice(&version.to_be_bytes());
+        Ok(format!("import-{}", self.vault.digest("import", &bytes)?))
+    }
+}
+
+/// Decides item after item; a refused one leaves the file as it was.
+fn decide_each(
+    mut file: PatientFile,
+    named: &[(EntryId, Entry)],
+) -> (Vec<Event>, Vec<ImportOutcome>) {
+    let mut events = Vec::new();
+    let mut outcomes = Vec::with_capacity(named.len());
+    for (id, entry) in named {
+        let known = file.entries.contains_key(id);
+        let command = if known {
+            Command::AmendEntry {
+                id: *id,
+                entry: entry.clone(),
+                mask: Entry::FIELDS.iter().map(|field| (*field).to_owned()).collect(),
+                how: Amendment::Amendment,
+                reason: REASON.to_owned(),
+            }
+        } else {
+            Command::AddEntry { id: *id, entry: entry.clone() }
+        };
+        let decided = match domain::decide(&file, &command) {
+            Ok(decided) => decided,
+            Err(Rejection::NothingChanged) => {
+                outcomes.push(ImportOutcome::Unchanged { entry: Some(*id) });
+                continue;
+            }
+            Err(rejection) => {
+                outcomes.push(ImportOutcome::refused(&rejection));
+                continue;
+            }
+        };
+        let mut remarks = Vec::new();
+        for event in decided {
+            let stamp = domain::Stamp { version: file.version + 1, ..domain::Stamp::default() };
+            domain::evolve(&mut file, &event, stamp);
+            remarks.extend(event.remarks());
+            events.push(event);
+        }
+        let (entry, position) = (Some(*id), 0);
+        outcomes.push(if known {
+            ImportOutcome::Amended { entry, position, remarks }
+        } else {
+            ImportOutcome::Filed { entry, position, remarks }
+        });
+    }
+    (events, outcomes)
+}

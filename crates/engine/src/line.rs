@@ -1,0 +1,264 @@
+//! One ledger on this node: messages come in by sequence, are applied on a thread of their own, and
+//! whoever waits for one is told.
+//!
+//! A line does not talk to the broker: the supervisor feeds it, from the stream or from a peer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use ledger::{Applied, BlockVerdict, ContributionId, ItemVerdict, LedgerId, Refusal, VoidReason};
+use store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::alarms::Alarms;
+use crate::answers::Condition;
+
+/// Messages handed over and not yet applied: 16 full pulls. Beyond it the follower waits.
+const QUEUE: usize = 4_096;
+/// What one synced batch holds at most (design, section 4).
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// What became of a contribution that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Accepted { first_position: u64, count: u16 },
+    Void(VoidReason),
+    Abandoned,
+    Refused(Refusal),
+}
+
+/// How far a node has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) sequence: u64,
+    pub(crate) size: u64,
+}
+
+/// Why apply stands still; the supervisor decides what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// A sequence is missing.
+    Gap { expected: u64, got: u64 },
+    /// Only an operator can help: an unknown format, damage on disk.
+    Stop(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) ledger: LedgerId,
+    pub(crate) store: Arc<Store>,
+    queue: mpsc::Sender<(u64, Bytes)>,
+    waiters: Mutex<HashMap<ContributionId, oneshot::Sender<Outcome>>>,
+    progress: watch::Sender<Progress>,
+    trouble: watch::Sender<Option<Trouble>>,
+    pub(crate) condition: watch::Sender<Condition>,
+    alarms: Arc<Alarms>,
+}
+
+impl Line {
+    /// Starts the apply thread. It ends when the line is dropped.
+    pub(crate) fn start(
+        store: Arc<Store>,
+        ledger: LedgerId,
+        alarms: Arc<Alarms>,
+    ) -> std::io::Result<Arc<Self>> {
+        let state = store.state(ledger);
+        let (queue, work) = mpsc::channel(QUEUE);
+        let line = Arc::new(Self {
+            ledger,
+            store,
+            queue,
+            waiters: Mutex::default(),
+            progress: watch::Sender::new(Progress { sequence: state.sequence, size: state.size }),
+            trouble: watch::Sender::new(None),
+            condition: watch::Sender::new(Condition::ReadOnly("starting".to_owned())),
+            alarms,
+        });
+        let weak = Arc::downgrade(&line);
+        std::thread::Builder::new()
+            .name(format!("apply-{ledger}"))
+            .spawn(move || apply_loop(&weak, work))?;
+        Ok(line)
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        *self.progress.borrow()
+    }
+
+    pub(crate) fn follow_progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub(crate) fn follow_trouble(&self) -> watch::Receiver<Option<Trouble>> {
+        self.trouble.subscribe()
+    }
+
+    /// Takes messages up to here as seen: the supervisor mended what was wrong.
+    pub(crate) fn clear_trouble(&self) {
+        self.trouble.send_if_modified(|trouble| {
+            matches!(trouble, Some(Trouble::Gap { .. })) && trouble.take().is_some()
+        });
+    }
+
+    /// Hands a message over to be applied.
+    pub(crate) async fn feed(&self, sequence: u64, message: Bytes) {
+        // The receiver lives as long as the line does.
+        let _ = self.queue.send((sequence, message)).await;
+    }
+
+    /// From now on, the outcome of this contribution is told here, once.
+    pub(crate) fn expect(&self, id: ContributionId) -> oneshot::Receiver<Outcome> {
+        let (tell, told) = oneshot::channel();
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
+        told
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn forget(&self, id: &ContributionId) {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// Whether this node may publish to the ledger, and if not, why.
+    pub(crate) fn writable(&self) -> Result<(), String> {
+        match &*self.condition.borrow() {
+            Condition::Serving => Ok(()),
+            Condition::ReadOnly(why) | Condition::Stopped(why) => Err(why.clone()),
+        }
+    }
+
+    /// Sets the condition; a stop is final until the node is started anew.
+    pub(crate) fn set_condition(&self, condition: Condition) {
+        self.condition.send_if_modified(|now| {
+            if matches!(now, Condition::Stopped(_)) || *now == condition {
+                return false;
+            }
+            match &condition {
+                Condition::Serving => tracing::info!(ledger = %self.ledger, "serving"),
+                Condition::ReadOnly(why) => tracing::warn!(ledger = %self.ledger, "read only: {why}"),
+                Condition::Stopped(why) => tracing::error!(ledger = %self.ledger, "stopped: {why}"),
+            }
+            *now = condition;
+            true
+        });
+    }
+
+    fn told(&self, id: &ContributionId, outcome: Outcome) {
+        let waiter = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(waiter) = waiter {
+            // Whoever waited may have given up.
+            let _ = waiter.send(outcome);
+        }
+    }
+
+    fn tell(&self, applied: &Applied, message: &[u8]) {
+        match &applied.verdict {
+            BlockVerdict::Judged(items) => items.iter().for_each(|item| self.tell_item(item)),
+            BlockVerdict::Refused(refusal) => {
+                self.alarms.raise(
+                    "BLOCK_REFUSED",
+                    Some(self.ledger),
+                    format!(
+                        "message {} of {} was refused ({refusal}); it is kept and changes nothing. \
+                         Find out who may publish to the stream",
+                        applied.sequence, self.ledger
+                    ),
+                );
+                self.tell_refused(message, *refusal);
+            }
+        }
+    }
+
+    fn tell_item(&self, item: &ItemVerdict) {
+        match item {
+            ItemVerdict::Accepted { contribution, first_position, count } => {
+                let (first_position, count) = (*first_position, *count);
+                self.told(contribution, Outcome::Accepted { first_position, count });
+            }
+            ItemVerdict::Void { contribution, reason } => {
+                tracing::debug!(ledger = %self.ledger, %contribution, ?reason, "void");
+                self.told(contribution, Outcome::Void(*reason));
+            }
+            ItemVerdict::Abandoned { contribution } => {
+                self.told(contribution, Outcome::Abandoned);
+            }
+            ItemVerdict::Checkpoint | ItemVerdict::Ignored => {}
+        }
+    }
+
+    /// A refused block may be our own (a base of another history): its callers need not wait.
+    fn tell_refused(&self, message: &[u8], refusal: Refusal) {
+        let Ok(frame) = ledger::Frame::parse(message) else { return };
+        let Ok(content) = frame.content() else { return };
+        for item in &content.items {
+            if let ledger::Item::Contribution(contribution) = item {
+                self.told(&contribution.id, Outcome::Refused(refusal));
+            }
+        }
+    }
+}
+
+fn apply_loop(line: &std::sync::Weak<Line>, mut work: mpsc::Receiver<(u64, Bytes)>) {
+    let mut batch = Vec::new();
+    while let Some(first) = work.blocking_recv() {
+        let mut bytes = first.1.len();
+        batch.push(first);
+        while bytes < BATCH_BYTES {
+            let Ok(next) = work.try_recv() else { break };
+            bytes += next.1.len();
+            batch.push(next);
+        }
+        let Some(line) = line.upgrade() else { return };
+        apply_batch(&line, &mut batch);
+    }
+}
+
+/// Applies what is new of a batch. What comes again (a new follower starts a little earlier) is
+/// skipped; what comes while apply stands still is dropped, for it is followed again afterwards.
+fn apply_batch(line: &Line, batch: &mut Vec<(u64, Bytes)>) {
+    let applied = line.progress().sequence;
+    batch.retain(|(sequence, _)| *sequence > applied);
+    if batch.is_empty() || line.trouble.borrow().is_some() {
+        batch.clear();
+        return;
+    }
+    if let Err(error) = apply_some(line, batch) {
+        // Everything before the message that cannot be applied still is.
+        let one_by_one = batch.len() > 1;
+        let stopped = if one_by_one {
+            batch.iter().find_map(|message| apply_some(line, std::slice::from_ref(message)).err())
+        } else {
+            Some(error)
+        };
+        if let Some(error) = stopped {
+            stand_still(line, &error);
+        }
+    }
+    batch.clear();
+}
+
+fn apply_some(line: &Line, messages: &[(u64, Bytes)]) -> Result<(), StoreError> {
+    let verdicts = line.store.apply(line.ledger, messages)?;
+    let state = line.store.state(line.ledger);
+    line.progress.send_replace(Progress { sequence: state.sequence, size: state.size });
+    for (applied, (_, message)) in verdicts.iter().zip(messages) {
+        line.tell(applied, message);
+    }
+    Ok(())
+}
+
+fn stand_still(line: &Line, error: &StoreError) {
+    let trouble = match error.gap() {
+        Some((expected, got)) => Trouble::Gap { expected, got },
+        None => Trouble::Stop(error.to_string()),
+    };
+    let code = match &trouble {
+        Trouble::Gap { .. } => "STREAM_GAP",
+        Trouble::Stop(_) => "APPLY_STOPPED",
+    };
+    line.alarms.raise(code, Some(line.ledger), format!("apply of {} stopped: {error}", line.ledger));
+    if let Trouble::Stop(why) = &trouble {
+        line.set_condition(Condition::Stopped(why.clone()));
+    }
+    line.trouble.send_replace(Some(trouble));
+}

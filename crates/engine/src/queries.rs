@@ -1,0 +1,343 @@
+//! Reading: the file now or as it was, its history, a patient by number, the audit trail.
+//!
+//! Every query is the same four steps: the access check's pass, the read, the rendering, and the
+//! access record of exactly what was rendered, durable before the caller gets it.
+
+use std::time::Duration;
+
+use domain::{PatientFile, PatientId};
+use ledger::{Header, LedgerKind, SubjectId};
+
+use crate::access::Pass;
+use crate::answers::{
+    AccessAnswer, AccessFilter, AccessItem, FileAnswer, FileQuery, Head, HistoryAnswer, HistoryItem, Shown,
+};
+use crate::context::{AsOf, Context};
+use crate::engine::Engine;
+use crate::failure::{Failure, Violation};
+use crate::showing::{Ended, Saw};
+
+/// Items a page at most (design, section 7).
+pub const MAX_PAGE: usize = 200;
+/// Rows looked at for one page of the audit trail: a filter that matches nothing ends here with a
+/// token to go on from, so that no call reads the whole trail.
+const MAX_SCANNED: usize = 10_000;
+
+impl Engine {
+    /// A page of a patient's file.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn read_file<T>(
+        &self,
+        ctx: &Context,
+        query: &FileQuery,
+        render: impl FnOnce(&FileAnswer) -> (T, Vec<u8>),
+    ) -> Result<Shown<T>, Failure> {
+        let pass = self.admit(ctx, Some(query.patient)).await?;
+        self.reached(query.at_least, ctx.patience).await?;
+        let answer = match self.load_file(&pass, query) {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.refused(ctx, query.patient, failure).await),
+        };
+        let (rendered, digest) = render(&answer);
+        let count = u32::try_from(answer.entries.len()).unwrap_or(u32::MAX);
+        let saw = Saw { version: answer.version, position: answer.position, count, digest };
+        let receipt = self.showed(ctx, query.patient, &saw).await?;
+        Ok(Shown { answer: rendered, receipt, position: answer.position })
+    }
+
+    fn load_file(&self, pass: &Pass, query: &FileQuery) -> Result<FileAnswer, Failure> {
+        let store = self.shelf.open(pass);
+        let subject = SubjectId(query.patient.0);
+        let limit = page(query.page_size);
+        let position = self.records.line.progress().size;
+        let version = match query.as_of {
+            AsOf::Now => return self.load_current(pass, query, limit, position),
+            AsOf::Version(version) => version,
+            AsOf::Time(time) => store.version_at(subject, time)?,
+        };
+        if version == 0 {
+            return Err(Failure::NotFound);
+        }
+        let file = store.fold(subject, version)?;
+        paged(query, limit, file, position)
+    }
+
+    fn load_current(
+        &self,
+        pass: &Pass,
+        query: &FileQuery,
+        limit: usize,
+        position: u64,
+    ) -> Result<FileAnswer, Failure> {
+        let store = self.shelf.open(pass);
+        let subject = SubjectId(query.patient.0);
+        let (identity, identity_stamp, version) =
+            store.file_header(subject)?.ok_or(Failure::NotFound)?;
+        let after = query.after.as_deref();
+        let page = store.entries(subject, &query.kinds, after, limit, query.include_retracted)?;
+        Ok(FileAnswer {
+            patient: query.patient,
+            version,
+            position,
+            identity,
+            identity_stamp,
+            entries: page.entries,
+            next: page.next,
+            unreadable: store.unreadable(subject)?,
+        })
+    }
+
+    /// A page of a file's history, oldest first.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn read_history<T>(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        from_version: u64,
+        limit: usize,
+        render: impl FnOnce(&HistoryAnswer) -> (T, Vec<u8>),
+    ) -> Result<Shown<T>, Failure> {
+        let pass = self.admit(ctx, Some(patient)).await?;
+        let answer = match self.load_history(&pass, patient, from_version, page(limit)) {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.refused(ctx, patient, failure).await),
+        };
+        let (rendered, digest) = render(&answer);
+        let version = answer.items.last().map_or(0, |item| item.header.version);
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let saw = Saw { version, position: answer.position, count, digest };
+        let receipt = self.showed(ctx, patient, &saw).await?;
+        Ok(Shown { answer: rendered, receipt, position: answer.position })
+    }
+
+    pub(crate) fn load_history(
+        &self,
+        pass: &Pass,
+        patient: PatientId,
+        from_version: u64,
+        limit: usize,
+    ) -> Result<HistoryAnswer, Failure> {
+        let store = self.shelf.open(pass);
+        let line = &self.records.line;
+        let subject = SubjectId(patient.0);
+        let position = line.progress().size;
+        let head = store.head(line.ledger, subject)?.ok_or(Failure::NotFound)?;
+        // A bucket of the registry is a subject too, but nobody's file.
+        store.file_header(subject)?.ok_or(Failure::NotFound)?;
+        let first = from_version.max(1);
+        let last = head.version.min(first.saturating_add(limit as u64 - 1));
+        let items = store
+            .history(subject, first..=last)?
+            .into_iter()
+            .map(|item| HistoryItem {
+                position: item.position,
+                header: item.header,
+                hash: item.hash,
+                event: item.event,
+            })
+            .collect();
+        let next = (last < head.version).then_some(last + 1);
+        Ok(HistoryAnswer { patient, position, items, next })
+    }
+
+    /// The patient that a hospital number belongs to.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] when it belongs to nobody, which is recorded as well.
+    pub async fn find_patient<T>(
+        &self,
+        ctx: &Context,
+        issuer: &str,
+        value: &str,
+        render: impl FnOnce(PatientId) -> (T, Vec<u8>),
+    ) -> Result<Shown<T>, Failure> {
+        let pass = self.admit(ctx, None).await?;
+        let position = self.records.line.progress().size;
+        match self.shelf.open(&pass).find_identifier(issuer, value)? {
+            None => {
+                let saw = Saw { position, ..Saw::default() };
+                self.ended(ctx, None, Ended::NotFound, &saw).await?;
+                Err(Failure::NotFound)
+            }
+            Some(patient) => {
+                let (rendered, digest) = render(patient);
+                let saw = Saw { version: 0, position, count: 1, digest };
+                let receipt = self.searched(ctx, &[patient], &saw).await?;
+                Ok(Shown { answer: rendered, receipt, position })
+            }
+        }
+    }
+
+    /// A page of the audit trail, newest first. Reading it is on the trail too.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn list_accesses<T>(
+        &self,
+        ctx: &Context,
+        filter: &AccessFilter,
+        before: Option<u64>,
+        limit: usize,
+        render: impl FnOnce(&AccessAnswer) -> (T, Vec<u8>),
+    ) -> Result<Shown<T>, Failure> {
+        let pass = self.admit(ctx, filter.patient).await?;
+        let answer = self.load_accesses(&pass, filter, before, page(limit))?;
+        let (rendered, digest) = render(&answer);
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let position = self.records.line.progress().size;
+        let saw = Saw { version: 0, position, count, digest };
+        let mut shown: Vec<PatientId> = answer
+            .items
+            .iter()
+            .filter(|item| self.vault.keys_of(item.header.subject).is_ok_and(|keys| keys.is_some()))
+            .map(|item| PatientId(item.header.subject.0))
+            .collect();
+        shown.sort_unstable();
+        shown.dedup();
+        let receipt = self.searched(ctx, &shown, &saw).await?;
+        Ok(Shown { answer: rendered, receipt, position })
+    }
+
+    fn load_accesses(
+        &self,
+        pass: &Pass,
+        filter: &AccessFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AccessAnswer, Failure> {
+        let store = self.shelf.open(pass);
+        let scope = match (&filter.patient, &filter.person) {
+            (Some(patient), _) => store::AccessScope::Subject(SubjectId(patient.0)),
+            (None, Some(person)) => store::AccessScope::Actor(self.actor_of("", Some(person))?),
+            (None, None) => store::AccessScope::All,
+        };
+        let mut items = Vec::new();
+        let mut scanned = 0;
+        let mut from = before;
+        while items.len() < limit && scanned < MAX_SCANNED {
+            let rows = store.accesses(&scope, from, MAX_PAGE)?;
+            if rows.is_empty() {
+                return Ok(AccessAnswer { items, next: None });
+            }
+            for row in rows {
+                scanned += 1;
+                from = Some(row.position);
+                if filter.from.is_some_and(|from| row.header.recorded_at < from) {
+                    // A node's clock may run a little behind another's: look on for a minute.
+                    if filter.from.is_some_and(|from| row.header.recorded_at + 60_000_000 < from) {
+                        return Ok(AccessAnswer { items, next: None });
+                    }
+                    continue;
+                }
+                let item = AccessItem {
+                    position: row.position,
+                    header: row.header,
+                    hash: row.hash,
+                    record: row.record,
+                };
+                if matches(filter, &item) {
+                    items.push(item);
+                }
+                if items.len() == limit {
+                    break;
+                }
+            }
+        }
+        Ok(AccessAnswer { items, next: from.filter(|position| *position > 0) })
+    }
+
+    /// Waits until this node has applied at least so many records.
+    async fn reached(&self, at_least: Option<u64>, patience: Duration) -> Result<(), Failure> {
+        let Some(at_least) = at_least else { return Ok(()) };
+        let mut progress = self.records.line.follow_progress();
+        let reached = progress.wait_for(|now| now.size >= at_least);
+        match tokio::time::timeout(patience, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Failure::Unavailable {
+                why: format!("this node has not applied {at_least} records yet; ask again or another node"),
+            }),
+        }
+    }
+
+    /// A ledger's head as this node has applied it.
+    #[must_use]
+    pub fn head(&self, kind: LedgerKind) -> Head {
+        let side = self.side(kind);
+        let state = side.line.store.state(side.line.ledger);
+        Head {
+            ledger: side.line.ledger,
+            genesis: side.sealer.genesis,
+            size: state.size,
+            root: state.root,
+            sequence: state.sequence,
+            stream_hash: state.stream_hash,
+            time: state.time,
+        }
+    }
+}
+
+fn page(asked: usize) -> usize {
+    asked.clamp(1, MAX_PAGE)
+}
+
+fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
+    let Header { recorded_at, .. } = item.header;
+    if filter.from.is_some_and(|from| recorded_at < from) || filter.to.is_some_and(|to| recorded_at >= to) {
+        return false;
+    }
+    let Some(record) = &item.record else {
+        return filter.person.is_none() && filter.purpose.is_none() && filter.outcome.is_none();
+    };
+    let same = |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
+    same(&filter.purpose, &record.purpose)
+        && same(&filter.outcome, record.outcome.name())
+        && filter.person.as_deref().is_none_or(|person| record.person.as_deref() == Some(person))
+}
+
+/// A page of a folded file, in the order of the views: by kind, then by id.
+fn paged(query: &FileQuery, limit: usize, file: PatientFile, position: u64) -> Result<FileAnswer, Failure> {
+    let identity = file.identity.ok_or(Failure::NotFound)?;
+    let mut entries: Vec<(Vec<u8>, domain::EntryState)> = file
+        .entries
+        .into_values()
+        .filter(|state| query.include_retracted || state.retracted.is_none())
+        .filter(|state| query.kinds.is_empty() || query.kinds.contains(&state.entry.kind()))
+        .map(|state| (store::entry_key(state.entry.kind(), state.id), state))
+        .filter(|(key, _)| query.after.as_ref().is_none_or(|after| key > after))
+        .collect();
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = if more { entries.last().map(|(key, _)| key.clone()) } else { None };
+    Ok(FileAnswer {
+        patient: query.patient,
+        version: file.version,
+        position,
+        identity,
+        identity_stamp: file.identity_stamp,
+        entries: entries.into_iter().map(|(_, state)| state).collect(),
+        next,
+        unreadable: Vec::new(),
+    })
+}
+
+/// A page size out of range is an error of the caller's, not silently another size.
+///
+/// # Errors
+/// [`Failure::Invalid`] naming the field.
+pub fn check_page_size(asked: u32) -> Result<usize, Failure> {
+    let asked = usize::try_from(asked).map_err(Failure::internal)?;
+    match asked {
+        0 => Ok(50),
+        1..=MAX_PAGE => Ok(asked),
+        _ => Err(Failure::Invalid(vec![Violation {
+            field: "page_size".to_owned(),
+            code: "too-large".to_owned(),
+            description: format!("a page holds at most {MAX_PAGE} items"),
+        }])),
+    }
+}

@@ -1,0 +1,169 @@
+//! From a call to its access record.
+
+use domain::PatientId;
+use ledger::{KeyId, SubjectId};
+use schema::AccessRecord;
+
+use crate::access::{Pass, check};
+use crate::context::Context;
+use crate::engine::Engine;
+use crate::trail::Showing;
+use crate::{Failure, Receipt};
+
+/// Version of the rules by which access is decided: the built-in role table.
+const ROLE_TABLE: &str = "roles/1";
+/// Version of the answers' form: the protobuf messages of `caseledger.v1`.
+const ANSWER_FORMAT: u16 = 1;
+
+/// What somebody sees.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saw {
+    /// Version of the file shown (0: no file).
+    pub(crate) version: u64,
+    /// Records applied.
+    pub(crate) position: u64,
+    /// Entries, records or hits shown.
+    pub(crate) count: u32,
+    /// The answer's bytes; sealed as a keyed digest only.
+    pub(crate) digest: Vec<u8>,
+}
+
+/// How an access ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ended {
+    Shown,
+    Denied(&'static str),
+    NotFound,
+}
+
+impl Engine {
+    /// The access check; a denial is on record before the caller hears of it.
+    pub(crate) async fn admit(&self, ctx: &Context, patient: Option<PatientId>) -> Result<Pass, Failure> {
+        if let Some(pass) = check(&ctx.caller.roles, ctx.operation) {
+            return Ok(pass);
+        }
+        let reason = "ROLE_NOT_PERMITTED";
+        self.ended(ctx, patient, Ended::Denied(reason), &Saw::default()).await?;
+        Err(Failure::Denied { reason, break_glass: false })
+    }
+
+    /// Records a showing of one patient's data.
+    pub(crate) async fn showed(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        saw: &Saw,
+    ) -> Result<Receipt, Failure> {
+        self.ended(ctx, Some(patient), Ended::Shown, saw).await
+    }
+
+    /// Records how an access ended: under the patient's audit key, or the system's when no patient
+    /// (or none that exists) is concerned.
+    pub(crate) async fn ended(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        ended: Ended,
+        saw: &Saw,
+    ) -> Result<Receipt, Failure> {
+        let record = self.access_record(ctx, ended, saw)?;
+        let (subject, key) = self.audit_key(patient)?;
+        self.trail.record(self.actor(&ctx.caller)?, vec![Showing { subject, key, record }]).await
+    }
+
+    /// Records a query and each patient it showed, in one contribution. The receipt is the query's.
+    pub(crate) async fn searched(
+        &self,
+        ctx: &Context,
+        shown: &[PatientId],
+        saw: &Saw,
+    ) -> Result<Receipt, Failure> {
+        let system = self.system()?;
+        let mut showings = vec![Showing {
+            subject: system.subject,
+            key: system.audit,
+            record: schema::AccessRecord {
+                kind: schema::AccessKind::Query,
+                ..self.access_record(ctx, Ended::Shown, saw)?
+            },
+        }];
+        for patient in shown {
+            let (subject, key) = self.audit_key(Some(*patient))?;
+            let record = self.access_record(ctx, Ended::Shown, saw)?;
+            showings.push(Showing { subject, key, record });
+        }
+        self.trail.record(self.actor(&ctx.caller)?, showings).await
+    }
+
+    /// After a change was refused: a refusal by a rule of the file, or that there is no such file,
+    /// says something about a patient, so it is recorded first.
+    pub(crate) async fn refused(&self, ctx: &Context, patient: PatientId, failure: Failure) -> Failure {
+        let recorded = match &failure {
+            Failure::NotFound => {
+                self.ended(ctx, Some(patient), Ended::NotFound, &Saw::default()).await
+            }
+            Failure::Refused { reason, .. } => {
+                let saw = Saw { count: 1, digest: reason.as_bytes().to_vec(), ..Saw::default() };
+                self.ended(ctx, Some(patient), Ended::Shown, &saw).await
+            }
+            Failure::Invalid(_)
+            | Failure::VersionConflict { .. }
+            | Failure::Denied { .. }
+            | Failure::RequestIdReused
+            | Failure::RequestAbandoned
+            | Failure::NotFiled { .. }
+            | Failure::OutcomeUnknown
+            | Failure::Unavailable { .. }
+            | Failure::Exhausted { .. }
+            | Failure::Damaged { .. }
+            | Failure::Internal { .. } => return failure,
+        };
+        recorded.err().unwrap_or(failure)
+    }
+
+    fn audit_key(&self, patient: Option<PatientId>) -> Result<(SubjectId, KeyId), Failure> {
+        if let Some(patient) = patient {
+            let subject = SubjectId(patient.0);
+            let registered = self.records.line.store.head(self.records.line.ledger, subject)?.is_some();
+            if registered && let Some(keys) = self.vault.keys_of(subject)? {
+                return Ok((subject, keys.audit));
+            }
+        }
+        let system = self.system()?;
+        Ok((system.subject, system.audit))
+    }
+
+    fn access_record(&self, ctx: &Context, ended: Ended, saw: &Saw) -> Result<AccessRecord, Failure> {
+        let (kind, outcome) = match ended {
+            Ended::Shown => (schema::AccessKind::Shown, schema::Outcome::Shown),
+            Ended::Denied(_) => (schema::AccessKind::Denied, schema::Outcome::Denied),
+            Ended::NotFound => (schema::AccessKind::Query, schema::Outcome::NotFound),
+        };
+        let deciding = match ended {
+            Ended::Denied(reason) => reason.to_owned(),
+            Ended::Shown | Ended::NotFound => ctx.operation.name().to_owned(),
+        };
+        Ok(AccessRecord {
+            kind,
+            person: ctx.caller.person.clone(),
+            service: ctx.caller.service.clone(),
+            roles: ctx.caller.roles.iter().map(|role| role.name().to_owned()).collect(),
+            organisation: ctx.caller.organisation.clone(),
+            purpose: ctx.purpose.code().to_owned(),
+            reason: ctx.reason.clone(),
+            relationship: None,
+            operation: ctx.operation.name().to_owned(),
+            outcome,
+            request: ctx.request.clone(),
+            position: saw.position,
+            version: saw.version,
+            policy_version: ROLE_TABLE.to_owned(),
+            deciding: vec![deciding],
+            masked: Vec::new(),
+            answer_format: ANSWER_FORMAT,
+            count: saw.count,
+            answer_digest: self.vault.digest("answer", &saw.digest)?.0,
+            network: ctx.caller.network.clone(),
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! Keeps one ledger's stream and this node on one history: follows the stream, looks every second
+//! whether it is still the same, and mends what can be mended (invariants 5 and 6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use journal::{Journal, LedgerStream, StreamFacts};
+use ledger::{Hash, LedgerId, NodeId};
+use store::Store;
+
+use crate::alarms::Alarms;
+use crate::answers::Condition;
+use crate::grants::Grants;
+use crate::heal::Remedy;
+use crate::line::{Line, Trouble};
+use crate::peers::Peer;
+
+/// How often a stream's identity and its block at the applied sequence are compared.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a node may not publish yet, or apply on.
+#[derive(Debug)]
+pub(crate) enum Bar {
+    /// Looked at again by itself.
+    Wait(String),
+    /// Needs an operator.
+    Stop(String),
+}
+
+/// One ledger's supervisor.
+pub(crate) struct Supervisor {
+    pub(crate) node: NodeId,
+    pub(crate) ledger: LedgerId,
+    pub(crate) genesis: Hash,
+    pub(crate) journal: Journal,
+    pub(crate) stream: LedgerStream,
+    pub(crate) line: Arc<Line>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) peers: Arc<Vec<Peer>>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) alarms: Arc<Alarms>,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl Supervisor {
+    /// Runs until the engine is dropped: agree with peers and stream, then follow, then again.
+    pub(crate) async fn run(self) {
+        loop {
+            match self.agree().await {
+                Ok(facts) => {
+                    self.alarms.clear("STREAM_UNLIKE", Some(self.ledger));
+                    self.alarms.clear("STREAM_GAP", Some(self.ledger));
+                    self.alarms.clear("STREAM_WENT_BACK", Some(self.ledger));
+                    self.line.clear_trouble();
+                    self.follow(&facts).await;
+                }
+                Err(Bar::Wait(why)) => {
+                    self.line.set_condition(Condition::ReadOnly(why));
+                    self.pause().await;
+                }
+                Err(Bar::Stop(why)) => {
+                    self.alarms.raise("LEDGER_STOPPED", Some(self.ledger), why.clone());
+                    self.line.set_condition(Condition::Stopped(why));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Before anything is published: hear the peers, come to the furthest of them, bring the stream
+    /// there too, and take its identity down.
+    async fn agree(&self) -> Result<StreamFacts, Bar> {
+        let furthest = self.hear_peers().await?;
+        self.catch_up(&furthest).await?;
+        let remedy = Remedy { supervisor: self, lowest: furthest.lowest };
+        let facts = remedy.restore().await?;
+        self.store
+            .set_stream_identity(self.ledger, facts.created)
+            .map_err(|error| Bar::Stop(error.to_string()))?;
+        Ok(facts)
+    }
+
+    /// Follows the stream until something is not as it should be.
+    async fn follow(&self, facts: &StreamFacts) {
+        self.line.set_condition(Condition::Serving);
+        let from = self.line.progress().sequence + 1;
+        let mut messages = std::pin::pin!(self.stream.follow(from));
+        let mut trouble = self.line.follow_trouble();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let why = loop {
+            tokio::select! {
+                message = messages.next() => match message {
+                    Some(Ok(message)) => self.line.feed(message.sequence, message.payload).await,
+                    Some(Err(error)) => break error.to_string(),
+                    None => break "the stream can no longer be followed".to_owned(),
+                },
+                _ = trouble.changed() => match &*trouble.borrow() {
+                    Some(Trouble::Gap { expected, got }) =>
+                        break format!("message {got} came where {expected} was due"),
+                    Some(Trouble::Stop(_)) => return std::future::pending().await,
+                    None => {}
+                },
+                _ = look.tick() => if let Err(why) = self.same(facts).await { break why; },
+            }
+        };
+        self.line.set_condition(Condition::ReadOnly(why));
+    }
+
+    /// Whether the stream is the one that was agreed on, and still holds what was applied.
+    async fn same(&self, agreed: &StreamFacts) -> Result<(), String> {
+        let applied = self.line.progress().sequence;
+        let unavailable = |error| format!("the broker does not answer: {error}");
+        let facts = self.stream.inspect().await.map_err(unavailable)?;
+        let Some(facts) = facts else { return self.unlike("the stream is gone") };
+        if facts.created != agreed.created {
+            return self.unlike("the stream was made anew");
+        }
+        if facts.last < applied {
+            return self.unlike("the stream lost its end");
+        }
+        if facts.leader != agreed.leader {
+            return Err("the stream has another leader".to_owned());
+        }
+        if applied == 0 {
+            return Ok(());
+        }
+        let there = self.stream.read(applied).await.map_err(unavailable)?;
+        let ours = self.store.message(self.ledger, applied).map_err(|error| error.to_string())?;
+        if there.as_deref() == ours.as_deref() {
+            Ok(())
+        } else {
+            self.unlike("the stream holds another message where this node stands")
+        }
+    }
+
+    fn unlike(&self, what: &str) -> Result<(), String> {
+        self.alarms.raise(
+            "STREAM_UNLIKE",
+            Some(self.ledger),
+            format!("{}: {what}; writes wait until the nodes restored it", self.ledger),
+        );
+        Err(what.to_owned())
+    }
+
+    /// Waits for the connection to come back, or for a moment.
+    async fn pause(&self) {
+        let mut connection = self.journal.state();
+        let _ = tokio::time::timeout(LOOK_EVERY, connection.changed()).await;
+    }
+}

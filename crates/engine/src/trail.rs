@@ -1,0 +1,446 @@
+//! The audit trail: every showing and every denial, durable before the first byte leaves
+//! (invariant 7), also while the broker is down (invariant 10).
+//!
+//! Access records wait, are sealed together into a block of this node's chain, synced to the spool,
+//! and published one block after the other. Whoever waits is released when the block is applied, or,
+//! when that takes longer than 200 ms, by the spool alone: reads survive the broker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ledger::{ActorId, ContributionId, Hash, KeyId, LedgerId, SubjectId};
+use schema::AccessRecord;
+use store::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::alarms::Alarms;
+use crate::clock::random;
+use crate::seal::{Chain, Draft, Sealer};
+use crate::writer::{Press, Sent};
+use crate::{Condition, Failure, Receipt};
+
+/// How long a reader waits for the broker before the spool alone has to do (design, invariant 10).
+const BROKER_PATIENCE: Duration = Duration::from_millis(200);
+/// The spool's limit: at about 1 KiB a record, a million showings without a broker. When it is
+/// full, reads end (design, section 7).
+pub(crate) const SPOOL_BYTES: u64 = 1024 * 1024 * 1024;
+/// Showings that may wait to be sealed.
+const WAITING: usize = 4_096;
+/// Sealed bytes of a block, below `ledger::MAX_BLOCK` by the room for one large contribution.
+const BLOCK_FILL: usize = 256 * 1024;
+
+/// One access record to be: about whom, under which audit key, what.
+#[derive(Debug)]
+pub(crate) struct Showing {
+    pub(crate) subject: SubjectId,
+    pub(crate) key: KeyId,
+    pub(crate) record: AccessRecord,
+}
+
+struct Job {
+    actor: ActorId,
+    showings: Vec<Showing>,
+    done: oneshot::Sender<Result<Spooled, Failure>>,
+}
+
+/// A job is in the spool under this number; its receipt.
+struct Spooled {
+    block: u64,
+    receipt: Hash,
+}
+
+/// What the sending half has done.
+#[derive(Clone, Copy, Debug)]
+struct Forwarded {
+    /// Blocks up to this number are applied.
+    upto: u64,
+    /// The broker does not take them now: nobody need wait for it.
+    stalled: bool,
+}
+
+/// The way into the access ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Trail {
+    queue: mpsc::Sender<Job>,
+    forwarded: watch::Receiver<Forwarded>,
+    spooled_bytes: Arc<AtomicU64>,
+}
+
+impl Trail {
+    /// Takes up the spool where the node left it, and starts both halves.
+    pub(crate) fn start(
+        press: Arc<Press>,
+        sealer: Arc<Sealer>,
+        store: Arc<Store>,
+        alarms: &Alarms,
+    ) -> Result<Self, Failure> {
+        let waiting: Vec<(u64, Vec<u8>)> = store.spool_iter().map_err(Failure::from)?;
+        let spooled_bytes = Arc::new(AtomicU64::new(waiting.iter().map(|(_, b)| b.len() as u64).sum()));
+        let last = waiting.last().map_or(0, |(number, _)| *number);
+        let first = waiting.first().map_or(last + 1, |(number, _)| *number);
+        let head = chain_head(&press, &store, &waiting)?;
+        notice_dropped(&store, head, press.line.ledger, alarms)?;
+        let forwarded = watch::Sender::new(Forwarded { upto: first - 1, stalled: true });
+        let seen = forwarded.subscribe();
+        let (queue, jobs) = mpsc::channel(WAITING);
+        let (hand_over, blocks) = mpsc::unbounded_channel();
+        for (number, block) in waiting {
+            // The receiver is still here, below.
+            let _ = hand_over.send((number, Bytes::from(block)));
+        }
+        let sealing = Sealing {
+            press: Arc::clone(&press),
+            sealer,
+            store: Arc::clone(&store),
+            head,
+            synced: head,
+            next: last + 1,
+            spooled_bytes: Arc::clone(&spooled_bytes),
+            hand_over,
+            forwarded: seen.clone(),
+        };
+        tokio::spawn(sealing.run(jobs));
+        let forwarding =
+            Forwarding { press, store, spooled_bytes: Arc::clone(&spooled_bytes), forwarded };
+        tokio::spawn(forwarding.run(blocks));
+        Ok(Self { queue, forwarded: seen, spooled_bytes })
+    }
+
+    /// Bytes that wait to be forwarded.
+    pub(crate) fn spooled_bytes(&self) -> u64 {
+        self.spooled_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records what is about to be shown, or was denied, and returns once it is durable.
+    pub(crate) async fn record(&self, actor: ActorId, showings: Vec<Showing>) -> Result<Receipt, Failure> {
+        let (done, told) = oneshot::channel();
+        let gone = |_| Failure::Unavailable { why: "the audit trail is not running".to_owned() };
+        self.queue
+            .send(Job { actor, showings, done })
+            .await
+            .map_err(|_| Failure::Unavailable { why: "the audit trail is not running".to_owned() })?;
+        let spooled = told.await.map_err(gone)??;
+        let mut forwarded = self.forwarded.clone();
+        let applied = forwarded.wait_for(|now| now.upto >= spooled.block || now.stalled);
+        // Either way the record is durable: applied, or in the synced spool.
+        let _ = tokio::time::timeout(BROKER_PATIENCE, applied).await;
+        Ok(Receipt(spooled.receipt))
+    }
+}
+
+/// The head that the next access record links to: the last spooled one, else the applied one.
+fn chain_head(press: &Press, store: &Store, waiting: &[(u64, Vec<u8>)]) -> Result<Chain, Failure> {
+    let mut chain = Chain::of(store, press.line.ledger, SubjectId(press.node.0))?;
+    for (_, block) in waiting {
+        let content = ledger::Frame::parse(block)
+            .ok()
+            .and_then(|frame| frame.content().ok())
+            .ok_or_else(|| Failure::Damaged { what: "a spooled access block".to_owned() })?;
+        for item in content.items {
+            let ledger::Item::Contribution(contribution) = item else { continue };
+            for record in &contribution.records {
+                let header = ledger::Header::decode(&record.header)
+                    .map_err(|_| Failure::Damaged { what: "a spooled access record".to_owned() })?;
+                if header.version > chain.version {
+                    chain = Chain {
+                        version: header.version,
+                        hash: ledger::leaf_hash(&record.header),
+                        recorded_at: header.recorded_at,
+                    };
+                }
+            }
+        }
+    }
+    Ok(chain)
+}
+
+/// A spool that was dropped shows: the chain this node had spooled goes on beyond what is there.
+fn notice_dropped(store: &Store, head: Chain, ledger: LedgerId, alarms: &Alarms) -> Result<(), Failure> {
+    let spooled = store.spool_newest()?.unwrap_or(0);
+    if spooled > head.version {
+        alarms.raise(
+            "SPOOL_DROPPED",
+            Some(ledger),
+            format!(
+                "{} access record(s) of this node were spooled and are neither in the spool nor in \
+                 the ledger: the trail has a gap after version {} of this node's chain",
+                spooled - head.version,
+                head.version
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// The first half: seal and spool.
+struct Sealing {
+    press: Arc<Press>,
+    sealer: Arc<Sealer>,
+    store: Arc<Store>,
+    /// Where the chain stands with what is being sealed.
+    head: Chain,
+    /// Where it stands in the spool.
+    synced: Chain,
+    next: u64,
+    spooled_bytes: Arc<AtomicU64>,
+    hand_over: mpsc::UnboundedSender<(u64, Bytes)>,
+    forwarded: watch::Receiver<Forwarded>,
+}
+
+impl Sealing {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.recv().await {
+            let mut gathered = vec![first];
+            self.gather(&mut jobs, &mut gathered).await;
+            self.spool(gathered).await;
+        }
+    }
+
+    /// Takes what waits; while a block is under way at the broker, more may come.
+    async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, gathered: &mut Vec<Job>) {
+        let mut records: usize = gathered.iter().map(|job| job.showings.len()).sum();
+        loop {
+            while records < ledger::MAX_BLOCK_RECORDS / 2 {
+                let Ok(job) = jobs.try_recv() else { break };
+                records += job.showings.len();
+                gathered.push(job);
+            }
+            let under_way = |now: &Forwarded| now.upto + 1 < self.next && !now.stalled;
+            if records >= ledger::MAX_BLOCK_RECORDS / 2 || !under_way(&self.forwarded.borrow()) {
+                return;
+            }
+            let next = self.next;
+            tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(job) => { records += job.showings.len(); gathered.push(job); }
+                    None => return,
+                },
+                seen = self.forwarded.wait_for(|now| now.upto + 1 >= next || now.stalled) => {
+                    if seen.is_err() { return; }
+                }
+            }
+        }
+    }
+
+    async fn spool(&mut self, jobs: Vec<Job>) {
+        if self.spooled_bytes.load(Ordering::Relaxed) >= SPOOL_BYTES {
+            for job in jobs {
+                let _ = job.done.send(Err(Failure::Exhausted {
+                    retry_after: Duration::from_secs(1),
+                    limit: "the limit of 1 GiB of access records that wait for the broker",
+                }));
+            }
+            return;
+        }
+        let mut block = Vec::new();
+        let mut told = Vec::new();
+        let mut bytes = 0;
+        for job in jobs {
+            match self.seal(job.actor, job.showings) {
+                Ok((contribution, receipt)) => {
+                    bytes += contribution.records.iter().map(|r| r.header.len() + r.body.len()).sum::<usize>();
+                    block.push(ledger::Item::Contribution(contribution));
+                    told.push((job.done, receipt));
+                }
+                Err(failure) => drop(job.done.send(Err(failure))),
+            }
+            if bytes > BLOCK_FILL {
+                self.sync(std::mem::take(&mut block), std::mem::take(&mut told)).await;
+                bytes = 0;
+            }
+        }
+        if !block.is_empty() {
+            self.sync(block, told).await;
+        }
+    }
+
+    /// Seals one contribution onto the chain. Its id is random: an access happens once.
+    fn seal(
+        &mut self,
+        actor: ActorId,
+        showings: Vec<Showing>,
+    ) -> Result<(ledger::Contribution, Hash), Failure> {
+        let mut plain = Vec::with_capacity(showings.len());
+        for showing in &showings {
+            plain.push(schema::encode_access(&showing.record).map_err(Failure::internal)?);
+        }
+        let drafts = showings
+            .iter()
+            .zip(plain)
+            .map(|(showing, plain)| Draft { subject: showing.subject, key: showing.key, plain })
+            .collect();
+        let id = ContributionId(random()?);
+        let mut heads = |_| Ok(self.head);
+        let sealed = self.sealer.seal(id, Hash::ZERO, actor, Vec::new(), drafts, 0, &mut heads)?;
+        if let Some(head) = sealed.heads.values().next() {
+            self.head = *head;
+        }
+        Ok((sealed.contribution, sealed.first))
+    }
+
+    async fn sync(
+        &mut self,
+        block: Vec<ledger::Item>,
+        told: Vec<(oneshot::Sender<Result<Spooled, Failure>>, Hash)>,
+    ) {
+        let number = self.next;
+        let written = match self.press.block(block, self.head.recorded_at) {
+            Ok(block) => self.write(number, block).await,
+            Err(failure) => Err(failure),
+        };
+        match written {
+            Ok(block) => {
+                self.next += 1;
+                self.synced = self.head;
+                self.spooled_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
+                // The forwarding half lives as long as this one.
+                let _ = self.hand_over.send((number, block));
+                for (done, receipt) in told {
+                    let _ = done.send(Ok(Spooled { block: number, receipt }));
+                }
+            }
+            Err(failure) => {
+                tracing::error!(?failure, "access records could not be spooled");
+                self.head = self.synced;
+                for (done, _) in told {
+                    let _ = done.send(Err(Failure::Unavailable {
+                        why: "the audit trail cannot be written; nothing was shown".to_owned(),
+                    }));
+                }
+            }
+        }
+    }
+
+    async fn write(&self, number: u64, block: Bytes) -> Result<Bytes, Failure> {
+        let store = Arc::clone(&self.store);
+        let bytes = block.clone();
+        let newest = self.head.version;
+        tokio::task::spawn_blocking(move || store.spool_put(number, &bytes, newest))
+            .await
+            .map_err(Failure::internal)?
+            .map_err(Failure::from)?;
+        Ok(block)
+    }
+}
+
+/// The second half: publish in order, one block at a time, until it is applied.
+struct Forwarding {
+    press: Arc<Press>,
+    store: Arc<Store>,
+    spooled_bytes: Arc<AtomicU64>,
+    forwarded: watch::Sender<Forwarded>,
+}
+
+impl Forwarding {
+    async fn run(self, mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>) {
+        while let Some((number, block)) = blocks.recv().await {
+            self.forward(number, &block).await;
+            let store = Arc::clone(&self.store);
+            let removed = tokio::task::spawn_blocking(move || store.spool_remove(number)).await;
+            if !matches!(removed, Ok(Ok(()))) {
+                // It comes again after a restart, and is void as a duplicate then.
+                tracing::warn!(number, "a forwarded access block stays in the spool");
+            }
+            self.spooled_bytes.fetch_sub(block.len() as u64, Ordering::Relaxed);
+            self.forwarded.send_modify(|now| now.upto = number);
+        }
+    }
+
+    /// Publishes until the block's contributions are settled. Publishing it twice does no harm.
+    async fn forward(&self, number: u64, block: &Bytes) {
+        let ids = contributions(block);
+        loop {
+            self.serving().await;
+            let mut progress = self.press.line.follow_progress();
+            let before = progress.borrow_and_update().sequence;
+            let sent = {
+                let publish = self.press.publish(block.clone());
+                tokio::pin!(publish);
+                match tokio::time::timeout(BROKER_PATIENCE, &mut publish).await {
+                    Ok(sent) => sent,
+                    Err(_) => {
+                        self.stall(true);
+                        publish.await
+                    }
+                }
+            };
+            if matches!(sent, Sent::Yes) && self.applied(&ids, &mut progress).await {
+                self.stall(false);
+                return;
+            }
+            self.stall(true);
+            if self.all_settled(&ids) {
+                return;
+            }
+            tracing::warn!(number, before, ?sent, "an access block is not applied yet");
+            self.something_changes(&mut progress).await;
+        }
+    }
+
+    fn stall(&self, stalled: bool) {
+        self.forwarded.send_if_modified(|now| {
+            let changed = now.stalled != stalled;
+            now.stalled = stalled;
+            changed
+        });
+    }
+
+    /// Waits until this node may publish.
+    async fn serving(&self) {
+        let mut condition = self.press.line.condition.subscribe();
+        if *condition.borrow() != Condition::Serving {
+            self.stall(true);
+        }
+        // The sender lives in the line, which this half holds.
+        let _ = condition.wait_for(|now| *now == Condition::Serving).await;
+    }
+
+    /// The broker has the block: it is applied when its contributions are settled.
+    async fn applied(
+        &self,
+        ids: &[ContributionId],
+        progress: &mut watch::Receiver<crate::line::Progress>,
+    ) -> bool {
+        let mut condition = self.press.line.condition.subscribe();
+        loop {
+            if self.all_settled(ids) {
+                return true;
+            }
+            tokio::select! {
+                seen = tokio::time::timeout(BROKER_PATIENCE, progress.changed()) => match seen {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return false,
+                    Err(_) => self.stall(true),
+                },
+                _ = condition.wait_for(|now| *now != Condition::Serving) => return false,
+            }
+        }
+    }
+
+    /// A block that is not applied is sent again after the ledger moved or its condition changed.
+    async fn something_changes(&self, progress: &mut watch::Receiver<crate::line::Progress>) {
+        /// Long enough not to flood a broker that answers nothing, short enough to be quick when
+        /// it does again.
+        const PAUSE: Duration = Duration::from_millis(500);
+        let _ = tokio::time::timeout(PAUSE, progress.changed()).await;
+    }
+
+    fn all_settled(&self, ids: &[ContributionId]) -> bool {
+        let ledger: LedgerId = self.press.line.ledger;
+        ids.iter().all(|id| matches!(self.store.settled(ledger, id), Ok(Some(_))))
+    }
+}
+
+fn contributions(block: &[u8]) -> Vec<ContributionId> {
+    let content = ledger::Frame::parse(block).ok().and_then(|frame| frame.content().ok());
+    let items = content.map(|content| content.items).unwrap_or_default();
+    items
+        .into_iter()
+        .filter_map(|item| match item {
+            ledger::Item::Contribution(contribution) => Some(contribution.id),
+            ledger::Item::Abandonment(_) | ledger::Item::Checkpoint(_) => None,
+        })
+        .collect()
+}

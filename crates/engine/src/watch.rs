@@ -1,0 +1,114 @@
+//! Following a file's changes: each delivery is re-authorised and on record before it leaves.
+
+use std::time::Duration;
+
+use domain::PatientId;
+use futures::Stream;
+use tokio::sync::mpsc;
+
+use crate::answers::{HistoryItem, Shown, WatchItem};
+use crate::context::Context;
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::showing::Saw;
+
+/// A quiet watch says how far the node is this often.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Deliveries that a slow watcher may have waiting; then the watch waits for it.
+const WAITING: usize = 16;
+/// Records looked up at once.
+const PAGE: usize = 64;
+
+impl Engine {
+    /// Follows a file from a version on: first what is there, then what comes. It ends with the
+    /// first error, and when the receiver is dropped.
+    ///
+    /// # Errors
+    /// See [`Failure`]; later ones come through the stream.
+    pub async fn watch<T: Send + 'static>(
+        &self,
+        ctx: Context,
+        patient: PatientId,
+        from_version: u64,
+        render: impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send + 'static,
+    ) -> Result<impl Stream<Item = Result<WatchItem<T>, Failure>> + Send + 'static, Failure> {
+        let pass = self.admit(&ctx, Some(patient)).await?;
+        if let Err(failure) = self.load_history(&pass, patient, 1, 1) {
+            return Err(self.refused(&ctx, patient, failure).await);
+        }
+        let (send, receive) = mpsc::channel(WAITING);
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let ended = tokio::select! {
+                ended = engine.deliver(&ctx, patient, from_version.max(1), &render, &send) => ended,
+                () = send.closed() => Ok(()),
+            };
+            if let Err(failure) = ended {
+                // The watcher may be gone by now.
+                let _ = send.send(Err(failure)).await;
+            }
+        });
+        Ok(futures::stream::unfold(receive, |mut receive| async move {
+            receive.recv().await.map(|item| (item, receive))
+        }))
+    }
+
+    async fn deliver<T>(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        mut next: u64,
+        render: &(impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send),
+        send: &mpsc::Sender<Result<WatchItem<T>, Failure>>,
+    ) -> Result<(), Failure> {
+        let mut progress = self.records.line.follow_progress();
+        loop {
+            let size = progress.borrow_and_update().size;
+            loop {
+                let pass = self.admit(ctx, Some(patient)).await?;
+                let page = self.load_history(&pass, patient, next, PAGE)?;
+                if page.items.is_empty() {
+                    break;
+                }
+                for item in &page.items {
+                    let (answer, digest) = render(item);
+                    let saw = Saw { version: item.header.version, position: size, count: 1, digest };
+                    let receipt = self.showed(ctx, patient, &saw).await?;
+                    let shown = Shown { answer, receipt, position: item.position + 1 };
+                    if send.send(Ok(WatchItem::Change(shown))).await.is_err() {
+                        return Ok(());
+                    }
+                    next = item.header.version + 1;
+                }
+            }
+            match tokio::time::timeout(HEARTBEAT, self.moved(patient, next, &mut progress)).await {
+                Ok(moved) => moved?,
+                Err(_) => {
+                    let position = self.records.line.progress().size;
+                    if send.send(Ok(WatchItem::Heartbeat { position })).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the file has the next version.
+    async fn moved(
+        &self,
+        patient: PatientId,
+        next: u64,
+        progress: &mut tokio::sync::watch::Receiver<crate::line::Progress>,
+    ) -> Result<(), Failure> {
+        let line = &self.records.line;
+        let subject = ledger::SubjectId(patient.0);
+        loop {
+            if line.store.head(line.ledger, subject)?.is_some_and(|head| head.version >= next) {
+                return Ok(());
+            }
+            if progress.changed().await.is_err() {
+                return Err(Failure::Unavailable { why: "this node is shutting down".to_owned() });
+            }
+        }
+    }
+}

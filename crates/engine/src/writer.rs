@@ -1,0 +1,189 @@
+//! Gathers sealed contributions to `records` into blocks and publishes them.
+//!
+//! Natural batching: a contribution is sent at once while fewer than four publishes are in flight,
+//! and gathers with its like while they are. The writer decides nothing: apply does (invariant 2).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use journal::{LedgerStream, PublishFailure};
+use ledger::{Base, Block, Content, Contribution, ContributionId, Hash, Item, NodeId};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::alarms::Alarms;
+use crate::clock::Clock;
+use crate::line::Line;
+
+/// Publishes in flight at most: enough to keep the broker's disk busy, few enough that blocks fill
+/// under load (design, section 2).
+const IN_FLIGHT: usize = 4;
+/// Commands that may wait for a block: the limit "in flight per node" (design, section 7).
+pub(crate) const WAITING: usize = 4_096;
+/// Room for the frame, the base and the items' lengths beside the records.
+const BLOCK_ROOM: usize = ledger::MAX_BLOCK - 4_096;
+
+/// How a publish went, as far as this node knows.
+#[derive(Clone, Debug)]
+pub(crate) enum Sent {
+    /// Surely not stored.
+    No(String),
+    /// The broker's quorum has it.
+    Yes,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+struct Job {
+    item: Item,
+    bytes: usize,
+    records: usize,
+    sealed_after: u64,
+    sent: oneshot::Sender<Sent>,
+}
+
+/// The way into a ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Job>,
+}
+
+/// What a writer signs and publishes with.
+pub(crate) struct Press {
+    pub(crate) line: Arc<Line>,
+    pub(crate) stream: LedgerStream,
+    pub(crate) node: NodeId,
+    pub(crate) genesis: Hash,
+    pub(crate) key: SigningKey,
+    pub(crate) clock: Clock,
+    pub(crate) alarms: Arc<Alarms>,
+}
+
+impl std::fmt::Debug for Press {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Press").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Press {
+    /// Signs a block of these items on what this node has applied. `not_before` is the newest
+    /// record's time: sealing never goes below it, nor below the ledger's time.
+    pub(crate) fn block(&self, items: Vec<Item>, not_before: u64) -> Result<Bytes, crate::Failure> {
+        let state = self.line.store.state(self.line.ledger);
+        let content = Content {
+            sealed_at: self.clock.now().max(state.time).max(not_before),
+            base: Base { sequence: state.sequence, stream_hash: state.stream_hash },
+            items,
+        };
+        Block::seal(self.line.ledger, self.node, &content, &self.key, &self.genesis)
+            .map(Bytes::from)
+            .map_err(crate::Failure::internal)
+    }
+
+    /// Publishes a block. An acknowledged sequence at or below what is applied means that the
+    /// stream went back under our feet: nothing was filed, and the line may not be written to.
+    pub(crate) async fn publish(&self, block: Bytes) -> Sent {
+        let applied = self.line.progress().sequence;
+        match self.stream.publish(block).await {
+            Ok(sequence) if sequence > applied => Sent::Yes,
+            Ok(sequence) => {
+                let why = format!(
+                    "the stream of {} gave sequence {sequence} to a new message, but this node had \
+                     applied {applied}",
+                    self.line.ledger
+                );
+                self.alarms.raise("STREAM_WENT_BACK", Some(self.line.ledger), why.clone());
+                self.line.set_condition(crate::Condition::ReadOnly(why));
+                Sent::Unknown
+            }
+            Err(PublishFailure::NotStored(why)) => Sent::No(why),
+            Err(PublishFailure::Unknown(_)) => Sent::Unknown,
+        }
+    }
+}
+
+impl Writer {
+    /// Starts the gathering task.
+    pub(crate) fn start(press: Arc<Press>) -> Self {
+        let (queue, jobs) = mpsc::channel(WAITING);
+        tokio::spawn(gather(press, jobs));
+        Self { queue }
+    }
+
+    /// Hands a contribution over.
+    pub(crate) async fn file(&self, contribution: Contribution, newest: u64) -> oneshot::Receiver<Sent> {
+        let bytes = contribution.records.iter().map(|r| r.header.len() + r.body.len() + 16).sum::<usize>()
+            + contribution.reads.len() * 26
+            + 80;
+        let records = contribution.records.len();
+        self.hand_over(Item::Contribution(contribution), bytes, records, newest).await
+    }
+
+    /// Hands an abandonment over.
+    pub(crate) async fn abandon(&self, id: ContributionId) -> oneshot::Receiver<Sent> {
+        self.hand_over(Item::Abandonment(id), 40, 0, 0).await
+    }
+
+    async fn hand_over(
+        &self,
+        item: Item,
+        bytes: usize,
+        records: usize,
+        sealed_after: u64,
+    ) -> oneshot::Receiver<Sent> {
+        let (sent, told) = oneshot::channel();
+        // The gathering task lives as long as the engine does.
+        let _ = self.queue.send(Job { item, bytes, records, sealed_after, sent }).await;
+        told
+    }
+}
+
+async fn gather(press: Arc<Press>, mut jobs: mpsc::Receiver<Job>) {
+    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut left_over: Option<Job> = None;
+    loop {
+        let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { return };
+        let first = match left_over.take() {
+            Some(job) => job,
+            None => match jobs.recv().await {
+                Some(job) => job,
+                None => return,
+            },
+        };
+        let (mut bytes, mut records) = (first.bytes, first.records);
+        let mut block = vec![first];
+        while let Ok(job) = jobs.try_recv() {
+            if bytes + job.bytes > BLOCK_ROOM || records + job.records > ledger::MAX_BLOCK_RECORDS {
+                left_over = Some(job);
+                break;
+            }
+            bytes += job.bytes;
+            records += job.records;
+            block.push(job);
+        }
+        let press = Arc::clone(&press);
+        tokio::spawn(async move {
+            send(&press, block).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn send(press: &Press, jobs: Vec<Job>) {
+    let not_before = jobs.iter().map(|job| job.sealed_after).max().unwrap_or(0);
+    let (items, tell): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.item, job.sent)).unzip();
+    let sent = match press.line.writable() {
+        Err(why) => Sent::No(why),
+        Ok(()) => match press.block(items, not_before) {
+            Ok(block) => press.publish(block).await,
+            Err(failure) => {
+                tracing::error!(?failure, "a block could not be sealed");
+                Sent::No("this node could not seal the block".to_owned())
+            }
+        },
+    };
+    for tell in tell {
+        // Whoever waited may have given up.
+        let _ = tell.send(sent.clone());
+    }
+}
