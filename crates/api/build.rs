@@ -1,0 +1,36 @@
+//! Compiles `proto/` to Rust: protox parses, tonic-prost-build generates; protoc is not needed.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const PROTO: &str = "../../proto";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // tonic-prost-build does not say this for descriptors that are handed to it
+    println!("cargo:rerun-if-changed={PROTO}");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut compiler = protox::Compiler::new([PROTO])?;
+    compiler.include_source_info(true).include_imports(true);
+    compiler.open_files(files(&Path::new(PROTO).join("caseledger/v1"))?)?;
+    fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
+    tonic_prost_build::configure()
+        // the largest variants, so that a small entry or event is small in memory too
+        .boxed(".caseledger.v1.ImportItem.content.entry")
+        .boxed(".caseledger.v1.ImportItem.content.identity")
+        .compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
+
+/// Every `.proto` in the folder, so that a new file cannot be forgotten here.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    for item in fs::read_dir(folder)? {
+        let path = item?.path();
+        if path.extension().is_some_and(|extension| extension == "proto") {
+            found.push(path.strip_prefix(PROTO)?.to_path_buf());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
