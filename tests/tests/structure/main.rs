@@ -4,13 +4,22 @@
 //! violations. One test holds it against the repository, another against made-up facts that break
 //! it, so that no rule can quietly stop looking.
 
+// `cfg(test)` is always so here; it tells clippy that helpers may unwrap like the tests they serve.
+#[cfg(test)]
 mod files;
+#[cfg(test)]
 mod invariants;
+#[cfg(test)]
 mod layers;
+#[cfg(test)]
 mod linked;
+#[cfg(test)]
 mod manifests;
+#[cfg(test)]
 mod repository;
+#[cfg(test)]
 mod samples;
+#[cfg(test)]
 mod words;
 
 /// Fails with one line a violation.

@@ -41,9 +41,11 @@ fn stands_in(line: &str, word: &str) -> bool {
     let starts_inside = letter(word.chars().next());
     let ends_inside = letter(word.chars().last());
     line.match_indices(word).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
-        let after = line[at + word.len()..].chars().next();
-        !(starts_inside && letter(before)) && !(ends_inside && letter(after))
+        let (before, rest) = line.split_at(at);
+        let (_, after) = rest.split_at(word.len());
+        let joined = (starts_inside && letter(before.chars().next_back()))
+            || (ends_inside && letter(after.chars().next()));
+        !joined
     })
 }
 
