@@ -1,0 +1,294 @@
+//! Writing views: what each record changes in the rows that answers are read from.
+//!
+//! A view never stops apply: a record whose key is not here, or whose body does not open, is
+//! applied without its view, and its place is noted in `unfolded`. Verdicts, positions and roots
+//! are the same on every node whatever keys it has.
+
+use crate::reader::Reader;
+use crate::{Store, StoreError, keys};
+use domain::{EntryState, Event, Stamp};
+use ledger::{Control, Hash, Header, KeyId, LedgerId, LedgerKind, LeafType, SubjectId};
+use rocksdb::WriteBatch;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use vault::{DataKey, KeyPurpose, Opened, VaultError};
+
+/// Label of the index terms of patients' identifiers.
+pub(crate) const IDENTIFIER_TERM: &str = "identifier";
+
+/// Folds records into a batch. What it staged itself it sees, before the batch is written.
+pub(crate) struct Fold<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) ledger: LedgerId,
+    pub(crate) batch: WriteBatch,
+    reader: &'a Reader<'a>,
+    genesis: Hash,
+    /// Latest state of every entry touched, sealed once at the end: an entry amended ten times in
+    /// one batch is written once.
+    entries: HashMap<[u8; 38], (EntryState, Arc<DataKey>)>,
+    terms: Vec<(SubjectId, [u8; 32])>,
+    /// The rows in the database are being replaced: they are not what stands before a record.
+    anew: bool,
+}
+
+impl<'a> Fold<'a> {
+    pub(crate) fn new(
+        store: &'a Store,
+        reader: &'a Reader<'a>,
+        ledger: LedgerId,
+        genesis: Hash,
+    ) -> Self {
+        let (batch, entries, terms) = (WriteBatch::default(), HashMap::new(), Vec::new());
+        Self { store, ledger, batch, reader, genesis, entries, terms, anew: false }
+    }
+
+    /// For folding subjects from their first record, whatever rows they have.
+    pub(crate) fn anew(
+        store: &'a Store,
+        reader: &'a Reader<'a>,
+        ledger: LedgerId,
+        genesis: Hash,
+    ) -> Self {
+        Self { anew: true, ..Self::new(store, reader, ledger, genesis) }
+    }
+
+    /// Stages the views of one accepted record.
+    pub(crate) fn record(
+        &mut self,
+        position: u64,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        match (header.leaf, self.ledger.kind) {
+            (LeafType::Control, LedgerKind::Records) => self.control(body),
+            (LeafType::Control, LedgerKind::Access) => Ok(()),
+            (LeafType::Record, LedgerKind::Access) => self.access(position, header),
+            (LeafType::Record, LedgerKind::Records) => self.change(position, header, body),
+        }
+    }
+
+    /// The batch, with the entries' final states.
+    pub(crate) fn finish(mut self) -> Result<WriteBatch, StoreError> {
+        let table = self.store.table(keys::ENTRIES)?;
+        for (row_key, (state, key)) in &self.entries {
+            let sealed = key.seal_view(row_key, &schema::encode_entry(state))?;
+            self.batch.put_cf(table, row_key, sealed);
+        }
+        Ok(self.batch)
+    }
+
+    fn access(&mut self, position: u64, header: &Header) -> Result<(), StoreError> {
+        let (store, ledger) = (self.store, self.ledger);
+        let by_subject = keys::by_subject(ledger, header.subject, position);
+        let by_actor = keys::by_actor(ledger, header.actor, position);
+        let by_time = keys::by_time(ledger, header.recorded_at, position);
+        self.batch.put_cf(store.table(keys::BY_SUBJECT)?, by_subject, []);
+        self.batch.put_cf(store.table(keys::BY_ACTOR)?, by_actor, []);
+        self.batch.put_cf(store.table(keys::BY_TIME)?, by_time, []);
+        Ok(())
+    }
+
+    fn change(&mut self, position: u64, header: &Header, body: &[u8]) -> Result<(), StoreError> {
+        let folded = match self.event(header, body)? {
+            Some(event) => self.event_rows(position, header, &event)?,
+            None => false,
+        };
+        if !folded {
+            let key = keys::unfolded(self.ledger, header.subject, header.version);
+            let table = self.store.table(keys::UNFOLDED)?;
+            self.batch.put_cf(table, key, position.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    /// The event of a record; `None` when it cannot be read here and now, for whatever reason.
+    fn event(&self, header: &Header, body: &[u8]) -> Result<Option<Event>, StoreError> {
+        open_event(self.store, &self.genesis, header, body)
+    }
+
+    /// Stages what an event changes; false when the subject's key is not the one that sealed it.
+    fn event_rows(
+        &mut self,
+        position: u64,
+        header: &Header,
+        event: &Event,
+    ) -> Result<bool, StoreError> {
+        if let Event::IdentifierAssigned { identifier_system, identifier_value, patient } = event {
+            let parts = [identifier_system.as_bytes(), identifier_value.as_bytes()];
+            return self.identifier(header.data_key, &parts, SubjectId(patient.0));
+        }
+        let Some(key) = self.store.vault.data_key(header.data_key)? else { return Ok(false) };
+        // A view row is read with the subject's own file key; a record sealed under another's
+        // would leave a row behind that nobody can open, or that outlives an erasure.
+        if key.subject() != header.subject || key.purpose() != KeyPurpose::File {
+            return Ok(false);
+        }
+        let stamp = stamp(position, header);
+        match event {
+            Event::PatientRegistered { identity } | Event::IdentityAmended { identity, .. } => {
+                let row_key = keys::file(self.ledger, header.subject);
+                let plain = schema::encode_identity_row(identity, &stamp, header.version);
+                let sealed = key.seal_view(&row_key, &plain)?;
+                self.batch.put_cf(self.store.table(keys::FILES)?, row_key, sealed);
+            }
+            Event::EntryAdded { id, entry } | Event::EntryAmended { id, entry, .. } => {
+                let kind = entry.detail.kind();
+                let row_key = keys::entry(self.ledger, header.subject, kind, *id);
+                let before = self.entry(&row_key, &key)?;
+                self.put_entry(row_key, key, domain::evolve_entry(before, event, stamp));
+            }
+            Event::EntryRetracted { id, .. } => {
+                for kind in domain::Kind::ALL {
+                    let row_key = keys::entry(self.ledger, header.subject, *kind, *id);
+                    if let Some(before) = self.entry(&row_key, &key)? {
+                        let after = domain::evolve_entry(Some(before), event, stamp);
+                        self.put_entry(row_key, key, after);
+                        break;
+                    }
+                }
+            }
+            Event::IdentifierAssigned { .. } => {}
+        }
+        Ok(true)
+    }
+
+    fn put_entry(&mut self, row_key: [u8; 38], key: Arc<DataKey>, state: Option<EntryState>) {
+        if let Some(state) = state {
+            self.entries.insert(row_key, (state, key));
+        }
+    }
+
+    /// An entry as it stands before this record: staged in this batch, or in the database.
+    fn entry(
+        &self,
+        row_key: &[u8; 38],
+        key: &DataKey,
+    ) -> Result<Option<EntryState>, StoreError> {
+        if let Some((state, _)) = self.entries.get(row_key) {
+            return Ok(Some(state.clone()));
+        }
+        if self.anew { Ok(None) } else { self.reader.entry_row(row_key, key) }
+    }
+
+    /// Stages an identifier's row. Only what was sealed under the system's registry key counts: a
+    /// patient's key cannot claim a number.
+    fn identifier(
+        &mut self,
+        sealed_under: KeyId,
+        parts: &[&[u8]],
+        patient: SubjectId,
+    ) -> Result<bool, StoreError> {
+        let vault = &self.store.vault;
+        if vault.system()?.is_none_or(|system| system.registry != sealed_under) {
+            return Ok(false);
+        }
+        let term = vault.index_term(IDENTIFIER_TERM, parts)?;
+        let row_key = keys::identifier(self.ledger, &term);
+        let sealed = vault.system_view_key()?.seal_view(&row_key, &patient.0)?;
+        self.batch.put_cf(self.store.table(keys::IDENTIFIERS)?, row_key, sealed);
+        let term_key = keys::term(self.ledger, patient, &term);
+        self.batch.put_cf(self.store.table(keys::TERMS)?, term_key, []);
+        self.terms.push((patient, term));
+        Ok(true)
+    }
+
+    /// A destroyed file key takes its subject's views along. The rows are unreadable anyway; the
+    /// search terms are not.
+    fn control(&mut self, body: &[u8]) -> Result<(), StoreError> {
+        // Apply accepts control records only when they decode; of an unknown kind there is no view.
+        let Ok(Control::KeyDestroyed { key, subject, .. }) = Control::decode(body) else {
+            return Ok(());
+        };
+        let file_key = self.store.vault.keys_of(subject)?.map(|ids| ids.file);
+        if file_key == Some(key) { self.erase(subject) } else { Ok(()) }
+    }
+
+    /// Stages the removal of all views of a subject.
+    pub(crate) fn erase(&mut self, subject: SubjectId) -> Result<(), StoreError> {
+        let (store, ledger) = (self.store, self.ledger);
+        let mut terms: Vec<[u8; 32]> = Vec::new();
+        let prefix = keys::file(ledger, subject);
+        self.reader.range(keys::TERMS, &prefix, keys::after_prefix(&prefix), |key, _| {
+            terms.extend(key.last_chunk::<32>());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        terms.extend(self.terms.iter().filter(|(of, _)| *of == subject).map(|(_, term)| *term));
+        for term in &terms {
+            self.batch
+                .delete_cf(store.table(keys::IDENTIFIERS)?, keys::identifier(ledger, term));
+            self.batch.delete_cf(store.table(keys::TERMS)?, keys::term(ledger, subject, term));
+        }
+        self.entries.retain(|row_key, _| !row_key.starts_with(&prefix));
+        self.erase_rows(subject)
+    }
+
+    /// Stages the removal of a subject's own rows; identifiers stay.
+    pub(crate) fn erase_rows(&mut self, subject: SubjectId) -> Result<(), StoreError> {
+        let prefix = keys::file(self.ledger, subject);
+        self.batch.delete_cf(self.store.table(keys::FILES)?, prefix);
+        let end = keys::after_prefix(&prefix).unwrap_or_default();
+        for name in [keys::ENTRIES, keys::UNFOLDED] {
+            self.batch.delete_range_cf(self.store.table(name)?, prefix.as_slice(), &end);
+        }
+        Ok(())
+    }
+}
+
+/// Where and when a record was filed.
+pub(crate) fn stamp(position: u64, header: &Header) -> Stamp {
+    Stamp {
+        position,
+        version: header.version,
+        recorded_at: header.recorded_at,
+        actor: header.actor.0,
+    }
+}
+
+/// Opens and decodes a change. `None` when its key is missing or destroyed, when the body was not
+/// sealed for this header, or when its envelope is unknown: what a member signed cannot be undone,
+/// and one unreadable record must not close the others. Failures of this node's own key database
+/// are errors.
+pub(crate) fn open_event(
+    store: &Store,
+    genesis: &Hash,
+    header: &Header,
+    body: &[u8],
+) -> Result<Option<Event>, StoreError> {
+    let plain = match open_body(store, genesis, header, body)? {
+        Some(plain) => plain,
+        None => return Ok(None),
+    };
+    match schema::decode_event(header.envelope_version, &plain) {
+        Ok(event) => Ok(Some(event)),
+        Err(_) => {
+            tracing::warn!(record = %header.record_id, envelope = header.envelope_version,
+                "a body does not decode; its record stays without a view");
+            Ok(None)
+        }
+    }
+}
+
+/// The clear text of a body; `None` when it cannot be opened here and now.
+pub(crate) fn open_body(
+    store: &Store,
+    genesis: &Hash,
+    header: &Header,
+    body: &[u8],
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match store.vault.open_body(genesis, header, body) {
+        Ok(Opened::Plain(plain)) => Ok(Some(plain)),
+        Ok(Opened::KeyMissing | Opened::KeyDestroyed) => Ok(None),
+        Err(
+            error @ (VaultError::Tampered { .. }
+            | VaultError::UnknownSuite { .. }
+            | VaultError::WrapTampered { .. }
+            | VaultError::OtherKeyVersion { .. }),
+        ) => {
+            tracing::warn!(record = %header.record_id, error = &error as &dyn std::error::Error,
+                "a body does not open; its record stays without a view");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

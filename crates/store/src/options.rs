@@ -1,0 +1,96 @@
+//! Every RocksDB option that differs from its default, and why.
+//!
+//! Compression is off at build time: bodies and views are ciphertext, hashes are random.
+
+use crate::keys;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBRecoveryMode, Options, WriteBufferManager,
+    WriteOptions,
+};
+
+/// Blocks, indexes and filters in memory. With the memtables and the vault's cache the node stays
+/// far below its 1.5 GiB; the operating system's page cache holds the rest.
+const BLOCK_CACHE_BYTES: usize = 256 * 1024 * 1024;
+/// All memtables together: about ten full batches.
+const MEMTABLE_BYTES: usize = 96 * 1024 * 1024;
+/// Log to replay after a crash: at 100 MB/s two or three seconds.
+const LOG_BYTES: u64 = 256 * 1024 * 1024;
+/// Open files: 512 of 64 MiB are 32 GiB of tables without reopening.
+const OPEN_FILES: i32 = 512;
+
+/// What the database as a whole is opened with. `create` only where there never was one.
+pub(crate) fn database(create: bool) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(create);
+    // A later version adds tables to a database that exists.
+    options.create_missing_column_families(true);
+
+    // Damage is an error, at open and at every read, never an empty or shorter answer.
+    options.set_paranoid_checks(true);
+    // The log. The default (point in time) opens happily with half of what was synced after one
+    // flipped bit. Absolute consistency also refuses the torn last record that a power failure
+    // leaves behind a write that was never acknowledged, and would not open after it. This mode
+    // refuses every checksum that does not match and tolerates only a record that ends with the
+    // file. What a flipped length could make look so is caught by `position.json` and the checks
+    // of `open`.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // A recycled log holds older records behind its end, so a damaged middle and an end look alike.
+    options.set_recycle_log_file_num(0);
+    // A synced log that disappears is noticed at open.
+    options.set_track_and_verify_wals_in_manifest(true);
+    // Tables are flushed together: whatever happens to the log, no table is ahead of another.
+    options.set_atomic_flush(true);
+
+    options.set_max_total_wal_size(LOG_BYTES);
+    options.set_max_open_files(OPEN_FILES);
+    // Two cores: one flush and one compaction beside apply and answers.
+    options.set_max_background_jobs(2);
+    // Compaction writes in pieces, so that its sync does not stall the log's.
+    options.set_bytes_per_sync(1024 * 1024);
+    let manager = WriteBufferManager::new_write_buffer_manager(MEMTABLE_BYTES, false);
+    options.set_write_buffer_manager(&manager);
+    // RocksDB's own report: a few small files, not one a start for ever.
+    options.set_keep_log_file_num(4);
+    options.set_max_log_file_size(4 * 1024 * 1024);
+    options
+}
+
+/// The tables.
+pub(crate) fn tables() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    keys::TABLES.iter().map(|name| ColumnFamilyDescriptor::new(*name, table(&cache))).collect()
+}
+
+fn table(cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    // Indexes and filters count against the cache: memory is bounded whatever the database's size.
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // Apply asks for heads, settled ids and entries that mostly are not there: 10 bits a key make
+    // 99 of 100 such questions free.
+    blocks.set_bloom_filter(10.0, false);
+    // Rows are 16 bytes to 8 KiB; four times the default block spares index entries at 10 M records.
+    blocks.set_block_size(16 * 1024);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    // The manager above bounds the sum; one busy table may take half of it.
+    options.set_write_buffer_size(MEMTABLE_BYTES / 2);
+    // A version that RocksDB finds inconsistent is refused, not repaired.
+    options.set_force_consistency_checks(true);
+    options
+}
+
+/// For everything that is acknowledged: on the disk when the call returns.
+pub(crate) fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+/// For rebuilding views: no log, because an interrupted rebuild starts again.
+pub(crate) fn unlogged() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    options
+}

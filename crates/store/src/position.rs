@@ -1,0 +1,151 @@
+//! `position.json`: how far this node has said that it was, kept outside RocksDB.
+//!
+//! RocksDB can be put back to an older state by a backup, a snapshot of the disk or a lost log, and
+//! is then perfectly consistent. A node that went on from there would answer from the past and sign
+//! a second future. So sequence, stream hash, size and root of every ledger also stand in this
+//! file, and `open` refuses a database that is behind it or differs from it.
+//!
+//! Written at most once a second, after the database, and when the store is closed: it may be a
+//! little behind, never ahead. Replaced by renaming a synced file.
+
+use crate::store::Snapshot;
+use crate::{OpenError, StoreError};
+use ledger::{Hash, LedgerId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const FILE: &str = "position.json";
+/// Two syncs a second at most are spent on it (the file and its directory).
+const INTERVAL: Duration = Duration::from_secs(1);
+const FORMAT: u16 = 1;
+
+/// The same as it is written. Hashes in hexadecimal, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    sequence: u64,
+    stream_hash: String,
+    size: u64,
+    root: String,
+}
+
+/// What is kept of one ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) sequence: u64,
+    pub(crate) stream_hash: Hash,
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Content {
+    format: u16,
+    ledgers: BTreeMap<String, Written>,
+}
+
+/// The file and when it was last written.
+#[derive(Debug)]
+pub(crate) struct PositionFile {
+    dir: PathBuf,
+    ledgers: BTreeMap<String, Written>,
+    written: Option<Instant>,
+    stale: bool,
+    /// Set when the database was compared with it: a database that failed must not replace what
+    /// it failed against.
+    trusted: bool,
+}
+
+impl PositionFile {
+    /// Reads it; a database that never was has none.
+    pub(crate) fn load(dir: &Path) -> Result<Self, OpenError> {
+        let path = dir.join(FILE);
+        let fail = |source| OpenError::Position { path: path.clone(), source };
+        let ledgers = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(fail(error)),
+            Ok(bytes) => {
+                let content: Content = serde_json::from_slice(&bytes)
+                    .map_err(|error| fail(std::io::Error::other(error)))?;
+                if content.format != FORMAT {
+                    return Err(fail(std::io::Error::other("its format is not known")));
+                }
+                content.ledgers
+            }
+        };
+        Ok(Self { dir: dir.to_path_buf(), ledgers, written: None, stale: false, trusted: false })
+    }
+
+    /// How far a ledger was; an error when what stands there is not a position.
+    pub(crate) fn kept(&self, ledger: LedgerId) -> Result<Option<Kept>, OpenError> {
+        let Some(kept) = self.ledgers.get(&ledger.to_string()) else { return Ok(None) };
+        let hash = |text: &str| {
+            text.parse::<Hash>().map_err(|_| OpenError::Position {
+                path: self.dir.join(FILE),
+                source: std::io::Error::other("it holds something else than a hash"),
+            })
+        };
+        Ok(Some(Kept {
+            sequence: kept.sequence,
+            stream_hash: hash(&kept.stream_hash)?,
+            size: kept.size,
+            root: hash(&kept.root)?,
+        }))
+    }
+
+    /// Any ledger that it tells of, for the error when the whole database is gone.
+    pub(crate) fn any(&self) -> Option<(LedgerId, u64)> {
+        self.ledgers.iter().find_map(|(ledger, kept)| Some((ledger.parse().ok()?, kept.sequence)))
+    }
+
+    /// From now on it may be written.
+    pub(crate) fn trust(&mut self) {
+        self.trusted = true;
+    }
+
+    /// Takes note of a position, and writes when the last time is long enough ago. The root, which
+    /// is not free, is computed only then.
+    pub(crate) fn note(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        if self.written.is_some_and(|at| at.elapsed() < INTERVAL) {
+            return Ok(());
+        }
+        self.set(snapshot);
+        self.write()
+    }
+
+    /// Sets without writing.
+    pub(crate) fn set(&mut self, snapshot: &Snapshot) {
+        let state = snapshot.state();
+        let written = Written {
+            sequence: state.sequence,
+            stream_hash: state.stream_hash.to_string(),
+            size: state.size(),
+            root: snapshot.root().to_string(),
+        };
+        let before = self.ledgers.insert(state.ledger.to_string(), written.clone());
+        self.stale |= before.as_ref() != Some(&written);
+    }
+
+    /// Writes what was set, if anything was.
+    pub(crate) fn write(&mut self) -> Result<(), StoreError> {
+        if !self.stale || !self.trusted {
+            return Ok(());
+        }
+        let path = self.dir.join(FILE);
+        let fail = |source| StoreError::File { path: path.clone(), source };
+        let content = Content { format: FORMAT, ledgers: self.ledgers.clone() };
+        let bytes =
+            serde_json::to_vec_pretty(&content).map_err(|e| fail(std::io::Error::other(e)))?;
+        let next = self.dir.join("position.json.next");
+        let mut file = std::fs::File::create(&next).map_err(fail)?;
+        file.write_all(&bytes).map_err(fail)?;
+        file.sync_all().map_err(fail)?;
+        std::fs::rename(&next, &path).map_err(fail)?;
+        std::fs::File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(fail)?;
+        self.written = Some(Instant::now());
+        self.stale = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The Merkle tree as stored: full tiles from the database, unfinished ones from the state.
+
+use crate::error::{StoreError, damaged};
+use crate::keys;
+use crate::reader::Reader;
+use crate::store::Snapshot;
+use ledger::proof::{self, ProofError};
+use ledger::tree::{TILE_BYTES, TILE_WIDTH, tile_bytes, tile_hashes};
+use ledger::{Hash, LedgerId, TileId, Tree};
+
+impl Reader<'_> {
+    /// A tile as it is served (hashes one after another): full, or unfinished as of now. `None`
+    /// beyond the tree.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row is not a full tile.
+    pub fn tile(&self, ledger: LedgerId, id: TileId) -> Result<Option<Vec<u8>>, StoreError> {
+        let snapshot = self.store.state(ledger)?;
+        Ok(self.hashes(&snapshot, id)?.map(|hashes| tile_bytes(&hashes)))
+    }
+
+    /// The hashes from a record to the root over the first `size` records.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchSize`] when the ledger is shorter, [`StoreError::Damaged`] when a tile
+    /// is.
+    pub fn inclusion_proof(
+        &self,
+        ledger: LedgerId,
+        position: u64,
+        size: u64,
+    ) -> Result<Vec<Hash>, StoreError> {
+        let snapshot = self.state_with(ledger, size)?;
+        proof::inclusion_proof(position, size, |id| self.hashes(&snapshot, id))
+            .map_err(|error| failed(ledger, error))
+    }
+
+    /// The hashes that show that the tree of `second` records continues that of `first`.
+    ///
+    /// # Errors
+    /// As [`Reader::inclusion_proof`].
+    pub fn consistency_proof(
+        &self,
+        ledger: LedgerId,
+        first: u64,
+        second: u64,
+    ) -> Result<Vec<Hash>, StoreError> {
+        let snapshot = self.state_with(ledger, second)?;
+        proof::consistency_proof(first, second, |id| self.hashes(&snapshot, id))
+            .map_err(|error| failed(ledger, error))
+    }
+
+    /// The root over the first `size` records, for any size the ledger ever had.
+    ///
+    /// # Errors
+    /// As [`Reader::inclusion_proof`].
+    pub fn root_at(&self, ledger: LedgerId, size: u64) -> Result<Hash, StoreError> {
+        let snapshot = self.state_with(ledger, size)?;
+        if size == 0 {
+            return Ok(Tree::default().root());
+        }
+        proof::root_at(size, |id| self.hashes(&snapshot, id)).map_err(|error| failed(ledger, error))
+    }
+
+    /// Whether a leaf stands at a position of the tree.
+    pub(crate) fn is_leaf(
+        &self,
+        ledger: LedgerId,
+        position: u64,
+        leaf: &Hash,
+    ) -> Result<bool, StoreError> {
+        let width = TILE_WIDTH as u64;
+        let id = TileId { level: 0, index: position / width };
+        let at = usize::try_from(position % width).unwrap_or(usize::MAX);
+        let key = keys::tile(ledger, id.level, id.index);
+        if let Some(tile) = self.get(keys::TILES, &key)? {
+            let (hashes, _) = tile.as_chunks::<{ Hash::SIZE }>();
+            return Ok(hashes.get(at) == Some(&leaf.0));
+        }
+        let hashes = self.hashes(&self.store.state(ledger)?, id)?;
+        Ok(hashes.is_some_and(|hashes| hashes.get(at) == Some(leaf)))
+    }
+
+    fn state_with(&self, ledger: LedgerId, size: u64) -> Result<Snapshot, StoreError> {
+        let snapshot = self.store.state(ledger)?;
+        if size > snapshot.size {
+            return Err(StoreError::NoSuchSize { ledger, asked: size, size: snapshot.size });
+        }
+        Ok(snapshot)
+    }
+
+    fn hashes(&self, now: &Snapshot, id: TileId) -> Result<Option<Vec<Hash>>, StoreError> {
+        let state = now.state();
+        if let Some(hashes) = state.tree.unfinished(id) {
+            return Ok(Some(hashes.to_vec()));
+        }
+        let key = keys::tile(state.ledger, id.level, id.index);
+        // Not from the reader's moment: the state is newer, and a tile that was unfinished then may
+        // be full in it. A full tile never changes.
+        let table = self.store.table(keys::TILES)?;
+        let row = self.store.db.get_pinned_cf(table, key);
+        match row.map_err(|error| crate::error::read_error(keys::TILES, &key, error))? {
+            None => Ok(None),
+            Some(row) if row.len() == TILE_BYTES => Ok(tile_hashes(&row)),
+            Some(_) => Err(damaged(keys::TILES, &key)),
+        }
+    }
+}
+
+fn failed(ledger: LedgerId, error: ProofError<StoreError>) -> StoreError {
+    match error {
+        ProofError::Tiles(error) => error,
+        ProofError::TileMissing { level, index } => {
+            damaged(keys::TILES, &keys::tile(ledger, level, index))
+        }
+        ProofError::OutOfRange { size } => StoreError::NoSuchSize { ledger, asked: 0, size },
+    }
+}

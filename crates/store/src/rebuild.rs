@@ -1,0 +1,231 @@
+//! Views anew: of one subject when its key arrives, of all after a restore or when the views'
+//! version changes.
+
+use crate::error::damaged;
+use crate::fold::Fold;
+use crate::keys::{self, MetaTag};
+use crate::{Store, StoreError, options, rows};
+use ledger::{Header, LedgerId, LedgerKind, SubjectId};
+use rocksdb::{ColumnFamily, FlushOptions, WriteBatch};
+use std::ops::ControlFlow;
+use std::thread;
+
+/// The version of all view rows together. Raise it when the meaning or form of any of them changes:
+/// a node with older views rebuilds them before it is ready.
+pub const VIEW_VERSION: u32 = 1;
+
+/// Bytes of records folded at once: as much as one applied batch, so memory stays the same.
+const CHUNK_BYTES: usize = crate::MAX_BATCH_BYTES;
+
+struct Raw {
+    position: u64,
+    header: Header,
+    body: Vec<u8>,
+}
+
+impl Store {
+    /// Whether the views of all ledgers are there, in this version. If not, answer nothing from
+    /// them and call [`Store::rebuild_views`].
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not decode.
+    pub fn views_ready(&self) -> Result<bool, StoreError> {
+        let reader = self.reader();
+        for ledger in self.ledger_ids() {
+            let found = reader.row(keys::META, &keys::meta(ledger, MetaTag::ViewVersion), |row| {
+                row.try_into().ok().map(u32::from_be_bytes)
+            })?;
+            if found != Some(VIEW_VERSION) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes all views anew from records and keys. `progress` hears how many records of how many
+    /// are done. Nothing is applied meanwhile; an interrupted rebuild begins again.
+    ///
+    /// # Errors
+    /// When a record is damaged or the database cannot be written. The views are not ready then.
+    pub fn rebuild_views(&self, mut progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+        let mut writers = Vec::with_capacity(self.ledgers.len());
+        for place in self.ledgers.values() {
+            writers.push(self.lock(&place.writer)?);
+        }
+        let mut total = 0;
+        for ledger in self.ledger_ids() {
+            self.clear_views(ledger)?;
+            total += self.state(ledger)?.size;
+        }
+        let mut done = 0;
+        for ledger in self.ledger_ids() {
+            let size = self.state(ledger)?.size;
+            let mut next = 0;
+            while next < size {
+                let chunk = self.read_chunk(ledger, next)?;
+                next += length_of(&chunk);
+                done += length_of(&chunk);
+                self.fold_chunk(ledger, &chunk)?;
+                progress(done, total);
+            }
+        }
+        self.flush()?;
+        self.mark_views_ready()
+    }
+
+    /// Makes the views of one subject anew, when it has records that could not be folded; true
+    /// when there were some. For when a key arrives.
+    ///
+    /// # Errors
+    /// When a record is damaged or the database cannot be written.
+    pub fn refold(&self, subject: SubjectId) -> Result<bool, StoreError> {
+        let ledger = self.only(LedgerKind::Records)?;
+        if self.reader().unfolded(subject)?.is_empty() {
+            return Ok(false);
+        }
+        let place = self.ledger(ledger)?;
+        let _writer = self.lock(&place.writer)?;
+        let reader = self.reader();
+        let genesis = self.state(ledger)?.state().genesis;
+        let mut fold = Fold::anew(self, &reader, ledger, genesis);
+        fold.erase_rows(subject)?;
+        reader.walk(ledger, subject, 1..=u64::MAX - 1, |record| {
+            fold.record(record.position, &record.header, &record.body)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let batch = fold.finish()?;
+        self.db
+            .write_opt(&batch, &options::synced())
+            .map_err(|source| StoreError::Database { action: "write views", source })?;
+        Ok(true)
+    }
+
+    /// Subjects with records that are not in the views, at most `limit`: what to refold when
+    /// several keys, or the system's, have arrived.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not decode.
+    pub fn unfolded_subjects(&self, limit: usize) -> Result<Vec<SubjectId>, StoreError> {
+        let ledger = self.only(LedgerKind::Records)?;
+        let prefix = ledger.to_bytes();
+        let mut subjects: Vec<SubjectId> = Vec::new();
+        self.reader().range(keys::UNFOLDED, &prefix, keys::after_prefix(&prefix), |key, _| {
+            let subject = key
+                .get(prefix.len()..)
+                .and_then(|rest| rest.first_chunk::<16>())
+                .map(|subject| SubjectId(*subject))
+                .ok_or_else(|| damaged(keys::UNFOLDED, key))?;
+            if subjects.last() != Some(&subject) {
+                if subjects.len() >= limit {
+                    return Ok(ControlFlow::Break(()));
+                }
+                subjects.push(subject);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(subjects)
+    }
+
+    /// Says that all views are there, in this version; synced.
+    pub(crate) fn mark_views_ready(&self) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for ledger in self.ledger_ids() {
+            let key = keys::meta(ledger, MetaTag::ViewVersion);
+            batch.put_cf(self.table(keys::META)?, key, VIEW_VERSION.to_be_bytes());
+        }
+        self.db
+            .write_opt(&batch, &options::synced())
+            .map_err(|source| StoreError::Database { action: "write", source })
+    }
+
+    fn clear_views(&self, ledger: LedgerId) -> Result<(), StoreError> {
+        let from = ledger.to_bytes();
+        let end = keys::after_prefix(&from).unwrap_or_default();
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.table(keys::META)?, keys::meta(ledger, MetaTag::ViewVersion));
+        for name in keys::VIEWS {
+            batch.delete_range_cf(self.table(name)?, from.as_slice(), end.as_slice());
+        }
+        self.db
+            .write_opt(&batch, &options::synced())
+            .map_err(|source| StoreError::Database { action: "remove views", source })?;
+        for name in keys::VIEWS {
+            // Otherwise every row folded now would be looked for under the old ones first.
+            self.db.compact_range_cf(self.table(name)?, Some(from), Some(&end));
+        }
+        Ok(())
+    }
+
+    /// The records from a position on, up to [`CHUNK_BYTES`], one at least.
+    fn read_chunk(&self, ledger: LedgerId, from: u64) -> Result<Vec<Raw>, StoreError> {
+        let mut chunk = Vec::new();
+        let mut bytes = 0;
+        let mut position = from;
+        let end = keys::after_prefix(&ledger.to_bytes());
+        self.reader().range(keys::RECORDS, &keys::record(ledger, from), end, |key, row| {
+            bytes += row.len();
+            if bytes > CHUNK_BYTES && !chunk.is_empty() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let decoded = rows::split_record(row)
+                .and_then(|(header, body)| Some((Header::decode(header).ok()?, body)))
+                .filter(|_| keys::last_number(key) == Some(position));
+            let (header, body) = decoded.ok_or_else(|| damaged(keys::RECORDS, key))?;
+            chunk.push(Raw { position, header, body: body.to_vec() });
+            position += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if chunk.is_empty() {
+            return Err(damaged(keys::RECORDS, &keys::record(ledger, from)));
+        }
+        Ok(chunk)
+    }
+
+    /// Folds a chunk on all cores: a subject's records always on the same one, in order.
+    fn fold_chunk(&self, ledger: LedgerId, chunk: &[Raw]) -> Result<(), StoreError> {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let genesis = self.state(ledger)?.state().genesis;
+        let part = |worker: usize| -> Result<WriteBatch, StoreError> {
+            let reader = self.reader();
+            let mut fold = Fold::new(self, &reader, ledger, genesis);
+            for raw in chunk {
+                let [first, second, ..] = raw.header.subject.0;
+                let share = usize::from(u16::from_be_bytes([first, second])) % workers;
+                if share == worker {
+                    fold.record(raw.position, &raw.header, &raw.body)?;
+                }
+            }
+            fold.finish()
+        };
+        let batches: Vec<Result<WriteBatch, StoreError>> = thread::scope(|scope| {
+            let part = &part;
+            let started: Vec<_> =
+                (0..workers).map(|worker| scope.spawn(move || part(worker))).collect();
+            started
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or(Err(StoreError::Poisoned)))
+                .collect()
+        });
+        for batch in batches {
+            self.db
+                .write_opt(&batch?, &options::unlogged())
+                .map_err(|source| StoreError::Database { action: "write views", source })?;
+        }
+        Ok(())
+    }
+
+    /// What was written without a log is on the disk when this returns.
+    fn flush(&self) -> Result<(), StoreError> {
+        let tables: Vec<&ColumnFamily> =
+            keys::TABLES.iter().map(|name| self.table(name)).collect::<Result<_, _>>()?;
+        let mut wait = FlushOptions::default();
+        wait.set_wait(true);
+        self.db
+            .flush_cfs_opt(&tables, &wait)
+            .map_err(|source| StoreError::Database { action: "flush", source })
+    }
+}
+
+fn length_of(chunk: &[Raw]) -> u64 {
+    u64::try_from(chunk.len()).unwrap_or(u64::MAX)
+}

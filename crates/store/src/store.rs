@@ -1,0 +1,182 @@
+//! The store itself: the database handle, the ledgers' current states, and who may write.
+
+use crate::position::PositionFile;
+use crate::reader::Reader;
+use crate::{OpenError, StoreError};
+use ledger::{Hash, LedgerId, LedgerKind, State};
+use rocksdb::{ColumnFamily, DB};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
+use vault::Vault;
+
+/// A ledger of this node, as configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerPin {
+    /// Which one.
+    pub ledger: LedgerId,
+    /// The hash of its genesis record. A database of another genesis is not opened.
+    pub genesis: Hash,
+}
+
+/// A ledger at one moment. Cheap to take and to copy; the root is computed when first asked for.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The last sequence applied.
+    pub sequence: u64,
+    /// The stream hash at that sequence.
+    pub stream_hash: Hash,
+    /// How many records are accepted; the next one's position.
+    pub size: u64,
+    /// The ledger's time, µs UTC.
+    pub time: u64,
+    current: Arc<Current>,
+}
+
+impl Snapshot {
+    /// Root of the Merkle tree over all accepted records. Up to 255 hashes a tile level the first
+    /// time, nothing after.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        *self.current.root.get_or_init(|| self.current.state.root())
+    }
+
+    /// The whole state: membership, rules, name, tree.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.current.state
+    }
+}
+
+#[derive(Debug)]
+struct Current {
+    state: State,
+    root: OnceLock<Hash>,
+}
+
+/// One ledger's place in the store.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// Held while applying, rebuilding or refolding: one writer a ledger.
+    pub(crate) writer: Mutex<()>,
+    current: RwLock<Arc<Current>>,
+}
+
+impl Ledger {
+    pub(crate) fn new(state: State) -> Self {
+        Self { writer: Mutex::new(()), current: RwLock::new(Arc::new(Current::new(state))) }
+    }
+}
+
+impl Current {
+    fn new(state: State) -> Self {
+        Self { state, root: OnceLock::new() }
+    }
+}
+
+/// The node's database. Shared by reference; any thread may read, and apply to different ledgers.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) db: DB,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) ledgers: BTreeMap<LedgerId, Ledger>,
+    pub(crate) position: Mutex<PositionFile>,
+    pub(crate) spool_bytes: AtomicU64,
+    pub(crate) path: PathBuf,
+}
+
+impl Store {
+    /// Opens (or makes, where there never was one) the database at `dir/ledger` and compares it
+    /// with `dir/position.json`. The end of every ledger is recomputed: unfinished tiles from
+    /// headers, stream hashes from messages.
+    ///
+    /// # Errors
+    /// When it is damaged, gone, older than it was, of another history or genesis, or in use.
+    pub fn open(dir: &Path, ledgers: &[LedgerPin], vault: Arc<Vault>) -> Result<Self, OpenError> {
+        crate::open::open(dir, ledgers, vault)
+    }
+
+    /// One consistent moment of the whole database. It keeps old versions of rows alive: take it
+    /// for an answer, not for longer.
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(self)
+    }
+
+    /// Where a ledger is.
+    ///
+    /// # Errors
+    /// When the ledger is not configured.
+    pub fn state(&self, ledger: LedgerId) -> Result<Snapshot, StoreError> {
+        let current = self.ledger(ledger)?.current.read().map_err(|_| StoreError::Poisoned)?;
+        Ok(Snapshot {
+            sequence: current.state.sequence,
+            stream_hash: current.state.stream_hash,
+            size: current.state.size(),
+            time: current.state.time,
+            current: Arc::clone(&current),
+        })
+    }
+
+    /// The ledgers of this node.
+    pub fn ledger_ids(&self) -> impl Iterator<Item = LedgerId> + '_ {
+        self.ledgers.keys().copied()
+    }
+
+    /// Closes the store: writes `position.json` up to date. Dropping it does the same, without
+    /// telling whether it worked.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.write_position()
+    }
+
+    /// Replaces the current state, after it was written.
+    pub(crate) fn publish(&self, state: State) -> Result<(), StoreError> {
+        let ledger = self.ledger(state.ledger)?;
+        *ledger.current.write().map_err(|_| StoreError::Poisoned)? = Arc::new(Current::new(state));
+        Ok(())
+    }
+
+    pub(crate) fn ledger(&self, id: LedgerId) -> Result<&Ledger, StoreError> {
+        self.ledgers.get(&id).ok_or(StoreError::UnknownLedger(id))
+    }
+
+    /// The ledger of that kind. One shard and one period until there are more.
+    pub(crate) fn only(&self, kind: LedgerKind) -> Result<LedgerId, StoreError> {
+        let missing = LedgerId { kind, shard: 0, period: 0 };
+        self.ledger_ids().find(|id| id.kind == kind).ok_or(StoreError::UnknownLedger(missing))
+    }
+
+    pub(crate) fn table(&self, name: &'static str) -> Result<&ColumnFamily, StoreError> {
+        self.db.cf_handle(name).ok_or_else(|| crate::error::damaged(name, &[]))
+    }
+
+    pub(crate) fn lock<'a, T>(
+        &self,
+        mutex: &'a Mutex<T>,
+    ) -> Result<MutexGuard<'a, T>, StoreError> {
+        mutex.lock().map_err(|_| StoreError::Poisoned)
+    }
+
+    pub(crate) fn write_position(&self) -> Result<(), StoreError> {
+        let mut position = self.lock(&self.position)?;
+        for ledger in self.ledgers.keys() {
+            let snapshot = self.state(*ledger)?;
+            if snapshot.sequence > 0 {
+                position.set(&snapshot);
+            }
+        }
+        position.write()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.write_position() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "position not written");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Reading views: the file as it is now.
+
+use crate::error::{StoreError, damaged};
+use crate::fold::IDENTIFIER_TERM;
+use crate::reader::Reader;
+use crate::{keys, rows};
+use domain::{EntryId, EntryState, Identity, Kind, PatientId, Stamp};
+use ledger::{LedgerKind, SubjectId};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use vault::{DataKey, VaultError};
+
+/// Most stored bytes of a page. A page ends early rather than outgrow a gRPC message of 4 MiB:
+/// 200 notes of 64 KiB would be 13 MiB.
+pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Who a file is about, and how far it reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileHeader {
+    /// The identity as it stands.
+    pub identity: Identity,
+    /// When and by whom it was last changed.
+    pub stamp: Stamp,
+    /// The file's version: of its latest record, whatever that changed.
+    pub version: u64,
+}
+
+/// A part of a file's entries, by section and id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntriesPage {
+    /// The entries, retracted ones too.
+    pub entries: Vec<EntryState>,
+    /// Pass it as `after` to go on; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+impl Reader<'_> {
+    /// The head of a file; `None` when it is not registered or its key is missing or destroyed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not open or decode.
+    pub fn file_header(&self, subject: SubjectId) -> Result<Option<FileHeader>, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let row_key = keys::file(ledger, subject);
+        let Some(row) = self.get(keys::FILES, &row_key)? else { return Ok(None) };
+        let Some(key) = self.file_key(subject)? else { return Ok(None) };
+        let plain = open_row(&key, keys::FILES, &row_key, &row)?;
+        let (identity, stamp, _) =
+            schema::decode_identity_row(&plain).map_err(|_| damaged(keys::FILES, &row_key))?;
+        let head = self.head(ledger, subject)?.ok_or_else(|| damaged(keys::HEADS, &row_key))?;
+        Ok(Some(FileHeader { identity, stamp, version: head.version }))
+    }
+
+    /// One entry; `None` when the file has none of that id or its key is missing or destroyed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not open or decode.
+    pub fn entry(
+        &self,
+        subject: SubjectId,
+        id: EntryId,
+    ) -> Result<Option<EntryState>, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let Some(key) = self.file_key(subject)? else { return Ok(None) };
+        for kind in Kind::ALL {
+            let row_key = keys::entry(ledger, subject, *kind, id);
+            if let Some(state) = self.entry_row(&row_key, &key)? {
+                return Ok(Some(state));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A page of entries: of one kind or all, at most `limit`, and at most [`PAGE_BYTES`] (one
+    /// entry at least). `after` is the `next` of the page before.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not open or decode.
+    pub fn entries(
+        &self,
+        subject: SubjectId,
+        kind: Option<Kind>,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<EntriesPage, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let mut page = EntriesPage { entries: Vec::new(), next: None };
+        let Some(key) = self.file_key(subject)? else { return Ok(page) };
+        let file = keys::file(ledger, subject);
+        let prefix =
+            kind.map_or(file.to_vec(), |kind| keys::section(ledger, subject, kind).to_vec());
+        let mut from = prefix.clone();
+        if let Some(after) = after {
+            // the key directly behind the last one shown, unless the kind begins later
+            from = from.max([file.as_slice(), after, &[0]].concat());
+        }
+        let mut bytes = 0;
+        let mut last = None;
+        self.range(keys::ENTRIES, &from, keys::after_prefix(&prefix), |row_key, row| {
+            bytes += row.len();
+            let full = page.entries.len() >= limit || bytes > PAGE_BYTES;
+            if full && !(page.entries.is_empty() && limit > 0) {
+                page.next.clone_from(&last);
+                return Ok(ControlFlow::Break(()));
+            }
+            let plain = open_row(&key, keys::ENTRIES, row_key, row)?;
+            let state =
+                schema::decode_entry(&plain).map_err(|_| damaged(keys::ENTRIES, row_key))?;
+            page.entries.push(state);
+            last = row_key.get(file.len()..).map(<[u8]>::to_vec);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(page)
+    }
+
+    /// Positions of a subject's records that its views do not show, because their keys are missing
+    /// or they do not open. Empty for most.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not decode.
+    pub fn unfolded(&self, subject: SubjectId) -> Result<Vec<u64>, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let prefix = keys::file(ledger, subject);
+        let mut positions = Vec::new();
+        self.range(keys::UNFOLDED, &prefix, keys::after_prefix(&prefix), |key, row| {
+            let position =
+                rows::decode_number(row).ok_or_else(|| damaged(keys::UNFOLDED, key))?;
+            positions.push(position);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(positions)
+    }
+
+    /// The patient to whom an issuer gave a number; `None` when nobody has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not open; the vault's error when the system's keys
+    /// are not here.
+    pub fn find_identifier(
+        &self,
+        issuer: &str,
+        value: &str,
+    ) -> Result<Option<PatientId>, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let parts = [issuer.as_bytes(), value.as_bytes()];
+        let term = self.store.vault.index_term(IDENTIFIER_TERM, &parts)?;
+        let row_key = keys::identifier(ledger, &term);
+        let Some(row) = self.get(keys::IDENTIFIERS, &row_key)? else { return Ok(None) };
+        let key = self.store.vault.system_view_key()?;
+        let plain = open_row(&key, keys::IDENTIFIERS, &row_key, &row)?;
+        let id = plain.try_into().map_err(|_| damaged(keys::IDENTIFIERS, &row_key))?;
+        Ok(Some(PatientId(id)))
+    }
+
+    pub(crate) fn entry_row(
+        &self,
+        row_key: &[u8; 38],
+        key: &DataKey,
+    ) -> Result<Option<EntryState>, StoreError> {
+        let Some(row) = self.get(keys::ENTRIES, row_key)? else { return Ok(None) };
+        let plain = open_row(key, keys::ENTRIES, row_key, &row)?;
+        schema::decode_entry(&plain).map(Some).map_err(|_| damaged(keys::ENTRIES, row_key))
+    }
+
+    fn file_key(&self, subject: SubjectId) -> Result<Option<Arc<DataKey>>, StoreError> {
+        match self.store.vault.keys_of(subject)? {
+            Some(ids) => Ok(self.store.vault.data_key(ids.file)?),
+            None => Ok(None),
+        }
+    }
+}
+
+fn open_row(
+    key: &DataKey,
+    table: &'static str,
+    row_key: &[u8],
+    row: &[u8],
+) -> Result<Vec<u8>, StoreError> {
+    match key.open_view(row_key, row) {
+        Err(VaultError::ViewTampered) => Err(damaged(table, row_key)),
+        other => Ok(other?),
+    }
+}
