@@ -1,7 +1,7 @@
 //! Registering patients, filing changes, settling requests.
 
 use domain::{Command, EntryId, Event, Identity, PatientFile, PatientId, Severity, SourceId};
-use ledger::{ContributionId, Header, Settled, SubjectId};
+use ledger::{ContributionId, Hash, Header, Settled, SubjectId};
 use vault::PatientKeyIds;
 
 use crate::answers::{Filed, Receipt, Settlement};
@@ -73,7 +73,7 @@ impl Engine {
         let store = self.shelf.never_to_be_shown();
         let numbers = registry::numbers(identity);
         for number in &numbers {
-            if let Some(patient) = store.find_identifier(&number.issuer, &number.value)? {
+            if let Some(patient) = store.reader().find_identifier(&number.issuer, &number.value)? {
                 return Ok(Decided::Nothing(Registered::Found(patient)));
             }
         }
@@ -160,11 +160,11 @@ impl Engine {
         check_request_id(request_id)?;
         let id = Self::contribution_id(&ctx.caller, request_id);
         let line = &self.records.line;
-        if line.store.settled(line.ledger, &id)?.is_none() {
+        if line.store.reader().settled(line.ledger, &id)?.is_none() {
             let _held = self.locks.hold(&[&id.0]).await;
             self.abandon(id, ctx.patience).await?;
         }
-        match line.store.settled(line.ledger, &id)? {
+        match line.store.reader().settled(line.ledger, &id)? {
             Some(Settled::Accepted { first_position, count, .. }) => {
                 Ok(Settlement::Filed { position: first_position, count })
             }
@@ -218,17 +218,17 @@ impl Engine {
     ) -> Result<PatientFile, Failure> {
         let store = self.shelf.never_to_be_shown();
         let subject = SubjectId(patient.0);
-        let Some((identity, identity_stamp, version)) = store.file_header(subject)? else {
+        let Some(header) = store.reader().file_header(subject)? else {
             return Err(Failure::NotFound);
         };
         let mut file = PatientFile {
-            identity: Some(identity),
-            identity_stamp,
-            version,
+            identity: Some(header.identity),
+            identity_stamp: header.stamp,
+            version: header.version,
             ..PatientFile::default()
         };
         for id in entries {
-            if let Some(entry) = store.entry(subject, *id)? {
+            if let Some(entry) = store.reader().entry(subject, *id)? {
                 file.entries.insert(*id, entry);
             }
         }
@@ -242,8 +242,7 @@ impl Engine {
     fn header_at(&self, position: u64) -> Result<Header, Failure> {
         let line = &self.records.line;
         let damaged = || Failure::Damaged { what: format!("record {position} of {}", line.ledger) };
-        let record = line.store.record(line.ledger, position)?.ok_or_else(damaged)?;
-        Header::decode(&record.header_bytes).map_err(|_| damaged())
+        Ok(line.store.reader().record(line.ledger, position)?.ok_or_else(damaged)?.header)
     }
 
     /// The first outcome of a repeated request, from what is on file.
@@ -258,7 +257,7 @@ impl Engine {
     /// That a number belongs to a patient on file is a showing.
     async fn found(&self, ctx: &Context, patient: PatientId) -> Result<Filed, Failure> {
         let store = self.shelf.never_to_be_shown();
-        let version = store.file_header(SubjectId(patient.0))?.map_or(0, |(_, _, version)| version);
+        let version = store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
         let position = self.records.line.progress().size;
         let saw = Saw { version, position, count: 1, digest: patient.0.to_vec() };
         let receipt = self.showed(ctx, patient, &saw).await?;
@@ -377,7 +376,7 @@ fn derived_entry_id(id: &ContributionId, index: u64) -> EntryId {
     let mut bytes = b"caseledger/entry/v1".to_vec();
     bytes.extend_from_slice(&id.0);
     bytes.extend_from_slice(&index.to_be_bytes());
-    EntryId(first_half(&ledger::sha256(&bytes).0))
+    EntryId(first_half(&Hash::of(&bytes).0))
 }
 
 /// Request ids a client may choose: 1 to 128 printable ASCII characters.

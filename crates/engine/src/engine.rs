@@ -3,9 +3,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::Signer;
 use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
-use ledger::{Hash, LedgerId, LedgerKind, Member, NodeId};
+use ledger::{Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey};
 use store::Store;
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
@@ -117,8 +117,7 @@ impl Engine {
         let peers = Arc::new(setup.peers);
         let mut tasks = Vec::new();
         let mut work = |side: Side| -> Result<Working, Failure> {
-            let line = Line::start(Arc::clone(&setup.store), side.ledger, Arc::clone(&alarms))
-                .map_err(Failure::internal)?;
+            let line = Line::start(Arc::clone(&setup.store), side.ledger, Arc::clone(&alarms))?;
             let press = Arc::new(Press {
                 line: Arc::clone(&line),
                 stream: side.stream.clone(),
@@ -190,23 +189,23 @@ impl Engine {
     }
 
     /// How this node is.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let ledgers = [LedgerKind::Records, LedgerKind::Access]
-            .into_iter()
-            .map(|kind| LedgerStatus {
-                head: self.head(kind),
-                condition: self.side(kind).line.condition.borrow().clone(),
-            })
-            .collect();
-        Status {
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn status(&self) -> Result<Status, Failure> {
+        let mut ledgers = Vec::new();
+        for kind in [LedgerKind::Records, LedgerKind::Access] {
+            let condition = self.side(kind).line.condition.borrow().clone();
+            ledgers.push(LedgerStatus { head: self.head(kind)?, condition });
+        }
+        Ok(Status {
             node: self.node,
             broker_connected: *self.journal.state().borrow() == ConnectionState::Connected,
             ledgers,
             spool_bytes: self.trail.spooled_bytes(),
             spare_keys: self.vault.unused(),
             alarms: self.alarms.list(),
-        }
+        })
     }
 
     /// This node's signed head for a peer whose own applied sequence is `asked_at`.
@@ -216,9 +215,9 @@ impl Engine {
     pub fn peer_head(&self, ledger: LedgerId, asked_at: u64) -> Result<SignedHead, Failure> {
         let side = self.side_of(ledger)?;
         let store = &side.line.store;
-        let state = store.state(ledger);
+        let state = side.line.state()?;
         let at_asked = if asked_at <= state.sequence {
-            store.stream_hash_at(ledger, asked_at)?
+            store.reader().stream_hash_at(ledger, asked_at)?
         } else {
             None
         };
@@ -253,7 +252,7 @@ impl Engine {
         let mut messages = Vec::new();
         let mut bytes = 0;
         for sequence in first.max(1)..first.max(1).saturating_add(u64::from(count)) {
-            let Some(message) = store.message(ledger, sequence)? else { break };
+            let Some(message) = store.reader().message(ledger, sequence)? else { break };
             bytes += message.len();
             messages.push((sequence, message));
             if bytes > ENOUGH {
@@ -273,7 +272,7 @@ impl Engine {
     #[must_use]
     pub fn member(&self, node: NodeId) -> Option<Member> {
         let line = &self.records.line;
-        line.store.members(line.ledger).get(&node).filter(|member| !member.retired).cloned()
+        line.state().ok()?.state().authority.active(node).cloned()
     }
 
     /// Signs with this node's block key: its calls to peers.

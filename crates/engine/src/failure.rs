@@ -129,7 +129,7 @@ impl From<vault::VaultError> for Failure {
 }
 
 /// The whole chain of causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -45,15 +45,10 @@ pub(crate) struct Request {
 
 impl Engine {
     /// The request's id in the ledger: the same service, person and request id always give the same
-    /// one (invariant 4). Each part stands behind its length.
+    /// one (invariant 4).
     pub(crate) fn contribution_id(caller: &Caller, request_id: &str) -> ContributionId {
         let person = caller.person.as_deref().unwrap_or_default();
-        let mut bytes = b"caseledger/contribution/v1".to_vec();
-        for part in [caller.service.as_str(), person, request_id] {
-            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(part.as_bytes());
-        }
-        ContributionId(ledger::sha256(&bytes).0)
+        ContributionId::of_request(&caller.service, person, request_id)
     }
 
     /// The caller's pseudonymous id in headers.
@@ -130,7 +125,7 @@ impl Engine {
                         message: "the file's key was destroyed; nothing can be filed in it".to_owned(),
                     });
                 }
-                Outcome::Void(VoidReason::Malformed) | Outcome::Refused(_) => {
+                Outcome::Void(VoidReason::Malformed | VoidReason::NotAuthorised) | Outcome::Refused(_) => {
                     return Err(Failure::NotFiled {
                         why: "the ledger refused this node's block; its health says why".to_owned(),
                     });
@@ -148,7 +143,7 @@ impl Engine {
 
     /// The first outcome of this request id, if it has one.
     fn settled_before(&self, request: &Request) -> Result<Option<(u64, u16)>, Failure> {
-        match self.records.line.store.settled(self.records.line.ledger, &request.id)? {
+        match self.records.line.store.reader().settled(self.records.line.ledger, &request.id)? {
             None => Ok(None),
             Some(Settled::Abandoned { .. }) => Err(Failure::RequestAbandoned),
             Some(Settled::Accepted { request_digest, .. }) if request_digest != request.digest => {
@@ -167,7 +162,7 @@ impl Engine {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let line = &self.records.line;
-        let not_before = line.store.state(line.ledger).time;
+        let not_before = line.state()?.time;
         let mut head = |chain| Chain::of(&line.store, line.ledger, chain);
         let sealed = self.records.sealer.seal(
             request.id,

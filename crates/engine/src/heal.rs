@@ -37,7 +37,7 @@ impl Supervisor {
     /// Asks all peers for their signed heads and compares histories. A majority of the members, this
     /// node included, has to be reachable.
     pub(crate) async fn hear_peers(&self) -> Result<Furthest<'_>, Bar> {
-        let state = self.store.state(self.ledger);
+        let state = self.line.state().map_err(stop)?;
         let ask = self.peers.iter().map(|peer| async {
             let head = tokio::time::timeout(PEER_PATIENCE, (peer.head)(self.ledger, state.sequence));
             match head.await {
@@ -50,7 +50,7 @@ impl Supervisor {
             }
         });
         let heads: Vec<(&Peer, SignedHead)> = join_all(ask).await.into_iter().flatten().collect();
-        let members = self.store.members(self.ledger).len().max(1);
+        let members = state.state().authority.active_count().max(1);
         let majority = members / 2 + 1;
         if heads.len() + 1 < majority {
             return Err(wait(format!(
@@ -77,12 +77,12 @@ impl Supervisor {
     }
 
     fn check_head(&self, peer: &Peer, head: &SignedHead) -> bool {
-        let known = self.store.members(self.ledger).get(&head.node).and_then(|member| {
-            ed25519_dalek::VerifyingKey::from_bytes(&member.block_key).ok()
-        });
+        let Ok(state) = self.line.state() else { return false };
+        let known = state.state().authority.active(peer.node);
         let genuine = head.node == peer.node
-            && known.is_some_and(|key| {
-                ledger::verify_head(&key, &self.genesis, head.sequence, &head.stream_hash, &head.signature)
+            && known.is_some_and(|member| {
+                let (key, hash) = (&member.block_key, &head.stream_hash);
+                ledger::verify_head(key, &self.genesis, head.sequence, hash, &head.signature)
             });
         // A node that was just admitted is not known before its admission is applied.
         if !genuine && known.is_some() {
@@ -97,14 +97,14 @@ impl Supervisor {
 
     /// One future: a node whose history differs from the majority's stops.
     fn compare(&self, heads: &[(&Peer, SignedHead)], majority: usize) -> Result<(), Bar> {
-        let ours = self.store.state(self.ledger);
+        let ours = self.line.state().map_err(stop)?;
         let mut agreeing = 1;
         let mut differing = Vec::new();
         for (peer, head) in heads {
             let (here, there) = if head.sequence >= ours.sequence {
                 (Some(ours.stream_hash), head.at_asked)
             } else {
-                let here = self.store.stream_hash_at(self.ledger, head.sequence).map_err(stop)?;
+                let here = self.store.reader().stream_hash_at(self.ledger, head.sequence).map_err(stop)?;
                 (here, Some(head.stream_hash))
             };
             if here == there && here.is_some() {
@@ -138,7 +138,7 @@ impl Supervisor {
     /// the peer signed are applied.
     pub(crate) async fn catch_up(&self, furthest: &Furthest<'_>) -> Result<(), Bar> {
         let Some(peer) = furthest.peer else { return Ok(()) };
-        let state = self.store.state(self.ledger);
+        let state = self.line.state().map_err(stop)?;
         let (mut sequence, mut hash) = (state.sequence, state.stream_hash);
         let mut fetched: Vec<(u64, Bytes)> = Vec::new();
         while sequence < furthest.sequence {
@@ -213,7 +213,7 @@ impl Remedy<'_> {
     async fn like_ours(&self, sequence: u64) -> Result<bool, Bar> {
         let node = self.supervisor;
         let there = node.stream.read(sequence).await.map_err(wait)?;
-        let ours = node.store.message(node.ledger, sequence).map_err(stop)?;
+        let ours = node.store.reader().message(node.ledger, sequence).map_err(stop)?;
         Ok(there.as_deref() == ours.as_deref())
     }
 
@@ -229,6 +229,7 @@ impl Remedy<'_> {
         for sequence in from..=to {
             let message = node
                 .store
+                .reader()
                 .message(node.ledger, sequence)
                 .map_err(stop)?
                 .ok_or_else(|| stop(format!("block {sequence} is not in this node's store")))?;
@@ -271,7 +272,7 @@ impl Remedy<'_> {
             ledger: node.ledger,
             node: node.node,
             sequence: applied,
-            stream_hash: node.store.state(node.ledger).stream_hash,
+            stream_hash: node.line.state().map_err(stop)?.stream_hash,
             damaged_created,
         };
         if !node.grants.grant(&claim) {
@@ -281,7 +282,8 @@ impl Remedy<'_> {
             matches!(tokio::time::timeout(PEER_PATIENCE, (peer.grant)(claim)).await, Ok(Ok(true)))
         });
         let granted = 1 + join_all(ask).await.into_iter().filter(|granted| *granted).count();
-        let members = node.store.members(node.ledger).len().max(1);
+        let state = node.line.state().map_err(stop)?;
+        let members = state.state().authority.active_count().max(1);
         if granted < members / 2 + 1 {
             return Err(wait("a majority has to grant the rebuilding of the stream"));
         }
@@ -295,7 +297,7 @@ impl Remedy<'_> {
         for sequence in (facts.first..=facts.last).rev() {
             let Some(there) = node.stream.read(sequence).await.map_err(wait)? else { continue };
             let ours = if sequence <= applied {
-                node.store.message(node.ledger, sequence).map_err(stop)?
+                node.store.reader().message(node.ledger, sequence).map_err(stop)?
             } else {
                 None
             };

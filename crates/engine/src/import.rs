@@ -145,7 +145,7 @@ impl Engine {
             named.push((self.entry_id_for(patient, source)?, entry));
         }
         let subject = SubjectId(patient.0);
-        let version = self.records.line.store.head(self.records.line.ledger, subject)?.map_or(0, |h| h.version);
+        let version = self.records.line.store.reader().head(self.records.line.ledger, subject)?.map_or(0, |h| h.version);
         let request_id = self.request_id_for(&ctx.request, version)?;
         let request = self.request(ctx, &request_id, vec![subject])?;
         let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();

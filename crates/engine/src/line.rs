@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use ledger::{Applied, BlockVerdict, ContributionId, ItemVerdict, LedgerId, Refusal, VoidReason};
-use store::{Store, StoreError};
+use store::{Snapshot, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarms::Alarms;
+use crate::Failure;
 use crate::answers::Condition;
 
 /// Messages handed over and not yet applied: 16 full pulls. Beyond it the follower waits.
@@ -62,8 +63,8 @@ impl Line {
         store: Arc<Store>,
         ledger: LedgerId,
         alarms: Arc<Alarms>,
-    ) -> std::io::Result<Arc<Self>> {
-        let state = store.state(ledger);
+    ) -> Result<Arc<Self>, Failure> {
+        let state = store.state(ledger)?;
         let (queue, work) = mpsc::channel(QUEUE);
         let line = Arc::new(Self {
             ledger,
@@ -78,8 +79,14 @@ impl Line {
         let weak = Arc::downgrade(&line);
         std::thread::Builder::new()
             .name(format!("apply-{ledger}"))
-            .spawn(move || apply_loop(&weak, work))?;
+            .spawn(move || apply_loop(&weak, work))
+            .map_err(Failure::internal)?;
         Ok(line)
+    }
+
+    /// The ledger as this node has applied it.
+    pub(crate) fn state(&self) -> Result<Snapshot, StoreError> {
+        self.store.state(self.ledger)
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -182,7 +189,7 @@ impl Line {
             ItemVerdict::Abandoned { contribution } => {
                 self.told(contribution, Outcome::Abandoned);
             }
-            ItemVerdict::Checkpoint | ItemVerdict::Ignored => {}
+            ItemVerdict::Checkpoint | ItemVerdict::Ignored { .. } => {}
         }
     }
 
@@ -239,7 +246,7 @@ fn apply_batch(line: &Line, batch: &mut Vec<(u64, Bytes)>) {
 
 fn apply_some(line: &Line, messages: &[(u64, Bytes)]) -> Result<(), StoreError> {
     let verdicts = line.store.apply(line.ledger, messages)?;
-    let state = line.store.state(line.ledger);
+    let state = line.state()?;
     line.progress.send_replace(Progress { sequence: state.sequence, size: state.size });
     for (applied, (_, message)) in verdicts.iter().zip(messages) {
         line.tell(applied, message);
@@ -248,9 +255,9 @@ fn apply_some(line: &Line, messages: &[(u64, Bytes)]) -> Result<(), StoreError> 
 }
 
 fn stand_still(line: &Line, error: &StoreError) {
-    let trouble = match error.gap() {
-        Some((expected, got)) => Trouble::Gap { expected, got },
-        None => Trouble::Stop(error.to_string()),
+    let trouble = match error {
+        StoreError::Gap { applied, got, .. } => Trouble::Gap { expected: applied + 1, got: *got },
+        other => Trouble::Stop(crate::failure::chain(other)),
     };
     let code = match &trouble {
         Trouble::Gap { .. } => "STREAM_GAP",

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use domain::{PatientFile, PatientId};
-use ledger::{Header, LedgerKind, SubjectId};
+use domain::{EntryState, Kind, PatientId};
+use ledger::{LedgerKind, SubjectId};
+use store::Folded;
 
 use crate::access::Pass;
 use crate::answers::{
@@ -55,13 +56,14 @@ impl Engine {
         let version = match query.as_of {
             AsOf::Now => return self.load_current(pass, query, limit, position),
             AsOf::Version(version) => version,
-            AsOf::Time(time) => store.version_at(subject, time)?,
+            AsOf::Time(time) => store.reader().version_at(subject, time)?,
         };
-        if version == 0 {
+        let reader = store.reader();
+        let head = reader.head(self.records.line.ledger, subject)?.ok_or(Failure::NotFound)?;
+        if version == 0 || version > head.version {
             return Err(Failure::NotFound);
         }
-        let file = store.fold(subject, version)?;
-        paged(query, limit, file, position)
+        paged(query, limit, reader.fold(subject, version)?, position)
     }
 
     fn load_current(
@@ -71,22 +73,43 @@ impl Engine {
         limit: usize,
         position: u64,
     ) -> Result<FileAnswer, Failure> {
-        let store = self.shelf.open(pass);
+        // One reader: header and entries of one moment.
+        let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(query.patient.0);
-        let (identity, identity_stamp, version) =
-            store.file_header(subject)?.ok_or(Failure::NotFound)?;
-        let after = query.after.as_deref();
-        let page = store.entries(subject, &query.kinds, after, limit, query.include_retracted)?;
-        Ok(FileAnswer {
+        let header = reader.file_header(subject)?.ok_or(Failure::NotFound)?;
+        let mut answer = FileAnswer {
             patient: query.patient,
-            version,
+            version: header.version,
             position,
-            identity,
-            identity_stamp,
-            entries: page.entries,
-            next: page.next,
-            unreadable: store.unreadable(subject)?,
-        })
+            identity: header.identity,
+            identity_stamp: header.stamp,
+            entries: Vec::new(),
+            next: None,
+            unreadable: reader.unfolded(subject)?,
+        };
+        let mut sections: Vec<Option<Kind>> = Kind::ALL
+            .iter()
+            .filter(|kind| query.kinds.contains(kind))
+            .map(|kind| Some(*kind))
+            .collect();
+        if sections.is_empty() {
+            sections.push(None);
+        }
+        let mut after = query.after.clone();
+        for section in sections {
+            let room = limit - answer.entries.len();
+            let page = reader.entries(subject, section, after.as_deref(), room)?;
+            after = page.entries.last().map(token).or(after);
+            answer.entries.extend(page.entries);
+            if page.next.is_some() || answer.entries.len() == limit {
+                answer.next = page.next.or(after);
+                break;
+            }
+        }
+        if !query.include_retracted {
+            answer.entries.retain(|state| state.retracted.is_none());
+        }
+        Ok(answer)
     }
 
     /// A page of a file's history, oldest first.
@@ -121,27 +144,23 @@ impl Engine {
         from_version: u64,
         limit: usize,
     ) -> Result<HistoryAnswer, Failure> {
-        let store = self.shelf.open(pass);
-        let line = &self.records.line;
+        let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(patient.0);
-        let position = line.progress().size;
-        let head = store.head(line.ledger, subject)?.ok_or(Failure::NotFound)?;
+        let position = self.records.line.progress().size;
         // A bucket of the registry is a subject too, but nobody's file.
-        store.file_header(subject)?.ok_or(Failure::NotFound)?;
-        let first = from_version.max(1);
-        let last = head.version.min(first.saturating_add(limit as u64 - 1));
-        let items = store
-            .history(subject, first..=last)?
+        reader.file_header(subject)?.ok_or(Failure::NotFound)?;
+        let page = reader.history(subject, from_version.max(1), limit)?;
+        let items = page
+            .items
             .into_iter()
             .map(|item| HistoryItem {
                 position: item.position,
+                hash: ledger::leaf_hash(&item.header.encode()),
                 header: item.header,
-                hash: item.hash,
                 event: item.event,
             })
             .collect();
-        let next = (last < head.version).then_some(last + 1);
-        Ok(HistoryAnswer { patient, position, items, next })
+        Ok(HistoryAnswer { patient, position, items, next: page.next })
     }
 
     /// The patient that a hospital number belongs to.
@@ -157,7 +176,7 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, None).await?;
         let position = self.records.line.progress().size;
-        match self.shelf.open(&pass).find_identifier(issuer, value)? {
+        match self.shelf.open(&pass).reader().find_identifier(issuer, value)? {
             None => {
                 let saw = Saw { position, ..Saw::default() };
                 self.ended(ctx, None, Ended::NotFound, &saw).await?;
@@ -209,45 +228,32 @@ impl Engine {
         before: Option<u64>,
         limit: usize,
     ) -> Result<AccessAnswer, Failure> {
-        let store = self.shelf.open(pass);
+        let reader = self.shelf.open(pass).reader();
         let scope = match (&filter.patient, &filter.person) {
-            (Some(patient), _) => store::AccessScope::Subject(SubjectId(patient.0)),
-            (None, Some(person)) => store::AccessScope::Actor(self.actor_of("", Some(person))?),
-            (None, None) => store::AccessScope::All,
+            (Some(patient), _) => store::AccessFilter::Subject(SubjectId(patient.0)),
+            (None, Some(person)) => store::AccessFilter::Actor(self.actor_of("", Some(person))?),
+            (None, None) => store::AccessFilter::All,
         };
-        let mut items = Vec::new();
+        let times = filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
+        let mut answer = AccessAnswer { items: Vec::new(), next: before };
         let mut scanned = 0;
-        let mut from = before;
-        while items.len() < limit && scanned < MAX_SCANNED {
-            let rows = store.accesses(&scope, from, MAX_PAGE)?;
-            if rows.is_empty() {
-                return Ok(AccessAnswer { items, next: None });
-            }
-            for row in rows {
-                scanned += 1;
-                from = Some(row.position);
-                if filter.from.is_some_and(|from| row.header.recorded_at < from) {
-                    // A node's clock may run a little behind another's: look on for a minute.
-                    if filter.from.is_some_and(|from| row.header.recorded_at + 60_000_000 < from) {
-                        return Ok(AccessAnswer { items, next: None });
-                    }
-                    continue;
-                }
-                let item = AccessItem {
-                    position: row.position,
-                    header: row.header,
-                    hash: row.hash,
-                    record: row.record,
-                };
-                if matches(filter, &item) {
-                    items.push(item);
-                }
-                if items.len() == limit {
-                    break;
-                }
+        while answer.items.len() < limit && scanned < MAX_SCANNED {
+            let room = (limit - answer.items.len()).min(MAX_PAGE);
+            let page = reader.accesses(scope, times.clone(), answer.next, room)?;
+            scanned += page.items.len();
+            let items = page.items.into_iter().map(|item| AccessItem {
+                position: item.position,
+                hash: ledger::leaf_hash(&item.header.encode()),
+                header: item.header,
+                record: item.record,
+            });
+            answer.items.extend(items.filter(|item| matches(filter, item)));
+            answer.next = page.next;
+            if page.next.is_none() {
+                break;
             }
         }
-        Ok(AccessAnswer { items, next: from.filter(|position| *position > 0) })
+        Ok(answer)
     }
 
     /// Waits until this node has applied at least so many records.
@@ -264,19 +270,21 @@ impl Engine {
     }
 
     /// A ledger's head as this node has applied it.
-    #[must_use]
-    pub fn head(&self, kind: LedgerKind) -> Head {
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn head(&self, kind: LedgerKind) -> Result<Head, Failure> {
         let side = self.side(kind);
-        let state = side.line.store.state(side.line.ledger);
-        Head {
+        let state = side.line.state()?;
+        Ok(Head {
             ledger: side.line.ledger,
             genesis: side.sealer.genesis,
             size: state.size,
-            root: state.root,
+            root: state.root(),
             sequence: state.sequence,
             stream_hash: state.stream_hash,
             time: state.time,
-        }
+        })
     }
 }
 
@@ -285,10 +293,6 @@ fn page(asked: usize) -> usize {
 }
 
 fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
-    let Header { recorded_at, .. } = item.header;
-    if filter.from.is_some_and(|from| recorded_at < from) || filter.to.is_some_and(|to| recorded_at >= to) {
-        return false;
-    }
     let Some(record) = &item.record else {
         return filter.person.is_none() && filter.purpose.is_none() && filter.outcome.is_none();
     };
@@ -298,30 +302,37 @@ fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
         && filter.person.as_deref().is_none_or(|person| record.person.as_deref() == Some(person))
 }
 
-/// A page of a folded file, in the order of the views: by kind, then by id.
-fn paged(query: &FileQuery, limit: usize, file: PatientFile, position: u64) -> Result<FileAnswer, Failure> {
+/// Where an entry stands in the order of the views: kind, then id.
+fn token(state: &EntryState) -> Vec<u8> {
+    let mut token = vec![state.entry.kind().tag()];
+    token.extend_from_slice(&state.id.0);
+    token
+}
+
+/// A page of a folded file, in the order of the views.
+fn paged(query: &FileQuery, limit: usize, folded: Folded, position: u64) -> Result<FileAnswer, Failure> {
+    let Folded { file, unreadable } = folded;
     let identity = file.identity.ok_or(Failure::NotFound)?;
-    let mut entries: Vec<(Vec<u8>, domain::EntryState)> = file
+    let mut entries: Vec<EntryState> = file
         .entries
         .into_values()
         .filter(|state| query.include_retracted || state.retracted.is_none())
         .filter(|state| query.kinds.is_empty() || query.kinds.contains(&state.entry.kind()))
-        .map(|state| (store::entry_key(state.entry.kind(), state.id), state))
-        .filter(|(key, _)| query.after.as_ref().is_none_or(|after| key > after))
+        .filter(|state| query.after.as_ref().is_none_or(|after| token(state) > *after))
         .collect();
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    entries.sort_by_cached_key(token);
     let more = entries.len() > limit;
     entries.truncate(limit);
-    let next = if more { entries.last().map(|(key, _)| key.clone()) } else { None };
+    let next = if more { entries.last().map(token) } else { None };
     Ok(FileAnswer {
         patient: query.patient,
         version: file.version,
         position,
         identity,
         identity_stamp: file.identity_stamp,
-        entries: entries.into_iter().map(|(_, state)| state).collect(),
+        entries,
         next,
-        unreadable: Vec::new(),
+        unreadable,
     })
 }
 

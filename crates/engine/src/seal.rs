@@ -25,7 +25,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// The chain as this node has applied it.
     pub(crate) fn of(store: &Store, ledger: LedgerId, chain: SubjectId) -> Result<Self, Failure> {
-        let head = store.head(ledger, chain).map_err(Failure::from)?;
+        let head = store.reader().head(ledger, chain)?;
         Ok(head.map_or_else(Self::default, |head| Self {
             version: head.version,
             hash: head.hash,
@@ -95,9 +95,9 @@ impl Sealer {
             };
             let recorded_at = self.clock.now().max(not_before).max(before.recorded_at);
             let mut header = Header {
-                format: ledger::HEADER_FORMAT,
+                format: ledger::header::HEADER_FORMAT,
                 leaf: LeafType::Record,
-                suite: ledger::SUITE,
+                suite: ledger::header::SUITE_SEALED,
                 ledger: self.ledger,
                 record_id: record_id(recorded_at)?,
                 contribution_id: id,
@@ -115,7 +115,10 @@ impl Sealer {
                 body_length: 0,
                 body_hash: Hash::ZERO,
             };
-            let body = self.vault.seal_body(&self.genesis, &mut header, &draft.plain).map_err(Failure::from)?;
+            let key = self.vault.data_key(draft.key)?.ok_or_else(|| Failure::NotFiled {
+                why: "the file's key is not on this node".to_owned(),
+            })?;
+            let body = self.vault.seal_body(&self.genesis, &mut header, &draft.plain, &key)?;
             let record = SealedRecord { header: header.encode(), body };
             let hash = ledger::leaf_hash(&record.header);
             if index == 0 {

@@ -124,7 +124,7 @@ impl Engine {
     fn audit_key(&self, patient: Option<PatientId>) -> Result<(SubjectId, KeyId), Failure> {
         if let Some(patient) = patient {
             let subject = SubjectId(patient.0);
-            let registered = self.records.line.store.head(self.records.line.ledger, subject)?.is_some();
+            let registered = self.records.line.store.reader().head(self.records.line.ledger, subject)?.is_some();
             if registered && let Some(keys) = self.vault.keys_of(subject)? {
                 return Ok((subject, keys.audit));
             }

@@ -132,7 +132,7 @@ impl Supervisor {
             return Ok(());
         }
         let there = self.stream.read(applied).await.map_err(unavailable)?;
-        let ours = self.store.message(self.ledger, applied).map_err(|error| error.to_string())?;
+        let ours = self.store.reader().message(self.ledger, applied).map_err(|error| error.to_string())?;
         if there.as_deref() == ours.as_deref() {
             Ok(())
         } else {

@@ -76,7 +76,7 @@ impl Trail {
         store: Arc<Store>,
         alarms: &Alarms,
     ) -> Result<Self, Failure> {
-        let waiting: Vec<(u64, Vec<u8>)> = store.spool_iter().map_err(Failure::from)?;
+        let waiting: Vec<(u64, Vec<u8>)> = store.spool_iter()?.collect::<Result<_, _>>()?;
         let spooled_bytes = Arc::new(AtomicU64::new(waiting.iter().map(|(_, b)| b.len() as u64).sum()));
         let last = waiting.last().map_or(0, |(number, _)| *number);
         let first = waiting.first().map_or(last + 1, |(number, _)| *number);
@@ -202,13 +202,13 @@ impl Sealing {
     async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, gathered: &mut Vec<Job>) {
         let mut records: usize = gathered.iter().map(|job| job.showings.len()).sum();
         loop {
-            while records < ledger::MAX_BLOCK_RECORDS / 2 {
+            while records < ledger::block::MAX_BLOCK_RECORDS / 2 {
                 let Ok(job) = jobs.try_recv() else { break };
                 records += job.showings.len();
                 gathered.push(job);
             }
             let under_way = |now: &Forwarded| now.upto + 1 < self.next && !now.stalled;
-            if records >= ledger::MAX_BLOCK_RECORDS / 2 || !under_way(&self.forwarded.borrow()) {
+            if records >= ledger::block::MAX_BLOCK_RECORDS / 2 || !under_way(&self.forwarded.borrow()) {
                 return;
             }
             let next = self.next;
@@ -429,7 +429,7 @@ impl Forwarding {
 
     fn all_settled(&self, ids: &[ContributionId]) -> bool {
         let ledger: LedgerId = self.press.line.ledger;
-        ids.iter().all(|id| matches!(self.store.settled(ledger, id), Ok(Some(_))))
+        ids.iter().all(|id| matches!(self.store.reader().settled(ledger, id), Ok(Some(_))))
     }
 }
 

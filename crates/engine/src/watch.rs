@@ -103,7 +103,7 @@ impl Engine {
         let line = &self.records.line;
         let subject = ledger::SubjectId(patient.0);
         loop {
-            if line.store.head(line.ledger, subject)?.is_some_and(|head| head.version >= next) {
+            if line.store.reader().head(line.ledger, subject)?.is_some_and(|head| head.version >= next) {
                 return Ok(());
             }
             if progress.changed().await.is_err() {

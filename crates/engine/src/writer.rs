@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ed25519_dalek::SigningKey;
 use journal::{LedgerStream, PublishFailure};
-use ledger::{Base, Block, Content, Contribution, ContributionId, Hash, Item, NodeId};
+use ledger::block::{BLOCK_OVERHEAD, MAX_BLOCK, MAX_BLOCK_RECORDS};
+use ledger::{Base, Block, Content, Contribution, ContributionId, Hash, Item, NodeId, SigningKey};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::alarms::Alarms;
@@ -20,8 +20,8 @@ use crate::line::Line;
 const IN_FLIGHT: usize = 4;
 /// Commands that may wait for a block: the limit "in flight per node" (design, section 7).
 pub(crate) const WAITING: usize = 4_096;
-/// Room for the frame, the base and the items' lengths beside the records.
-const BLOCK_ROOM: usize = ledger::MAX_BLOCK - 4_096;
+/// What the items of a block may take.
+const BLOCK_ROOM: usize = MAX_BLOCK - BLOCK_OVERHEAD;
 
 /// How a publish went, as far as this node knows.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl Press {
     /// Signs a block of these items on what this node has applied. `not_before` is the newest
     /// record's time: sealing never goes below it, nor below the ledger's time.
     pub(crate) fn block(&self, items: Vec<Item>, not_before: u64) -> Result<Bytes, crate::Failure> {
-        let state = self.line.store.state(self.line.ledger);
+        let state = self.line.state()?;
         let content = Content {
             sealed_at: self.clock.now().max(state.time).max(not_before),
             base: Base { sequence: state.sequence, stream_hash: state.stream_hash },
@@ -112,26 +112,23 @@ impl Writer {
 
     /// Hands a contribution over.
     pub(crate) async fn file(&self, contribution: Contribution, newest: u64) -> oneshot::Receiver<Sent> {
-        let bytes = contribution.records.iter().map(|r| r.header.len() + r.body.len() + 16).sum::<usize>()
-            + contribution.reads.len() * 26
-            + 80;
         let records = contribution.records.len();
-        self.hand_over(Item::Contribution(contribution), bytes, records, newest).await
+        self.hand_over(Item::Contribution(contribution), records, newest).await
     }
 
     /// Hands an abandonment over.
     pub(crate) async fn abandon(&self, id: ContributionId) -> oneshot::Receiver<Sent> {
-        self.hand_over(Item::Abandonment(id), 40, 0, 0).await
+        self.hand_over(Item::Abandonment(id), 0, 0).await
     }
 
     async fn hand_over(
         &self,
         item: Item,
-        bytes: usize,
         records: usize,
         sealed_after: u64,
     ) -> oneshot::Receiver<Sent> {
         let (sent, told) = oneshot::channel();
+        let bytes = item.encoded_len();
         // The gathering task lives as long as the engine does.
         let _ = self.queue.send(Job { item, bytes, records, sealed_after, sent }).await;
         told
@@ -153,7 +150,7 @@ async fn gather(press: Arc<Press>, mut jobs: mpsc::Receiver<Job>) {
         let (mut bytes, mut records) = (first.bytes, first.records);
         let mut block = vec![first];
         while let Ok(job) = jobs.try_recv() {
-            if bytes + job.bytes > BLOCK_ROOM || records + job.records > ledger::MAX_BLOCK_RECORDS {
+            if bytes + job.bytes > BLOCK_ROOM || records + job.records > MAX_BLOCK_RECORDS {
                 left_over = Some(job);
                 break;
             }
