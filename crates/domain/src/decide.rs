@@ -1,13 +1,148 @@
 //! Judging a command.
-use crate::command::Command;
-use crate::event::Event;
-use crate::file::PatientFile;
-use crate::rejection::Rejection;
 
-/// Judges a command against the file as it stands. Pure.
+use crate::command::{Amendment, Command};
+use crate::entry::Entry;
+use crate::event::Event;
+use crate::file::{EntryState, PatientFile};
+use crate::finding::{Finding, code};
+use crate::id::EntryId;
+use crate::identity::Identity;
+use crate::limits::MAX_REASON;
+use crate::mask;
+use crate::rejection::Rejection;
+use crate::report::{Path, Report, refuses};
+
+/// Judges a command against the file as it stands. Pure: the same file and command give the same
+/// answer on every node. Only the entries that the command names need to be in the file.
 ///
 /// # Errors
-/// A [`Rejection`] that says why the command is refused.
-pub fn decide(_file: &PatientFile, _command: &Command) -> Result<Vec<Event>, Rejection> {
-    Ok(Vec::new())
+/// A [`Rejection`] that says why the command is refused; then nothing is to be filed.
+pub fn decide(file: &PatientFile, command: &Command) -> Result<Vec<Event>, Rejection> {
+    let event = match command {
+        Command::Register(identity) => register(file, identity)?,
+        Command::AmendIdentity { identity, mask, how, reason } => {
+            amend_identity(file, identity, mask, *how, reason)?
+        }
+        Command::AddEntry { id, entry } => add_entry(file, *id, entry)?,
+        Command::AmendEntry { id, entry, mask, how, reason } => {
+            check_reason(reason)?;
+            amend_entry(standing(file, *id)?, entry, mask, *how, reason)?
+        }
+        Command::RetractEntry { id, reason } => {
+            check_reason(reason)?;
+            let id = standing(file, *id)?.id;
+            Event::EntryRetracted { id, reason: reason.clone() }
+        }
+    };
+    Ok(vec![event])
 }
+
+fn register(file: &PatientFile, identity: &Identity) -> Result<Event, Rejection> {
+    if file.identity.is_some() {
+        return Err(Rejection::AlreadyExists);
+    }
+    accept(identity.validate())?;
+    Ok(Event::PatientRegistered { identity: identity.clone() })
+}
+
+fn amend_identity(
+    file: &PatientFile,
+    new: &Identity,
+    mask: &[String],
+    how: Amendment,
+    reason: &str,
+) -> Result<Event, Rejection> {
+    check_reason(reason)?;
+    let before = file.identity.as_ref().ok_or(Rejection::NoSuchPatient)?;
+    accept(mask::check(mask, Identity::FIELDS))?;
+    let mut identity = before.clone();
+    identity.replace(mask, new);
+    let changed = identity.differing(before);
+    if changed.is_empty() {
+        return Err(Rejection::NothingChanged);
+    }
+    accept(identity.validate())?;
+    Ok(Event::IdentityAmended { identity, changed, how, reason: reason.to_owned() })
+}
+
+fn add_entry(file: &PatientFile, id: EntryId, entry: &Entry) -> Result<Event, Rejection> {
+    if file.identity.is_none() {
+        return Err(Rejection::NoSuchPatient);
+    }
+    if let Some(there) = file.entries.get(&id) {
+        return Err(if there.retracted.is_some() {
+            Rejection::EntryRetracted
+        } else if entry.differing(&there.entry).is_empty() {
+            Rejection::NothingChanged
+        } else {
+            Rejection::AlreadyExists
+        });
+    }
+    if id == EntryId::ZERO {
+        return Err(Rejection::Invalid(fault("id", code::REQUIRED, "the entry needs an id")));
+    }
+    let findings = accept(entry.validate())?;
+    Ok(Event::EntryAdded { id, entry: Entry { findings, ..entry.clone() } })
+}
+
+fn amend_entry(
+    state: &EntryState,
+    new: &Entry,
+    mask: &[String],
+    how: Amendment,
+    reason: &str,
+) -> Result<Event, Rejection> {
+    accept(mask::check(mask, Entry::FIELDS))?;
+    let before = &state.entry;
+    let mut entry = before.clone();
+    entry.replace(mask, new);
+    if entry.kind() != before.kind() {
+        return Err(Rejection::KindChanged);
+    }
+    let changed = entry.differing(before);
+    if changed.is_empty() {
+        return Err(Rejection::NothingChanged);
+    }
+    entry.findings = accept(entry.validate())?;
+    if how != Amendment::Correction && leaves_final_status(before, &entry) {
+        return Err(Rejection::StatusStepNotAllowed);
+    }
+    Ok(Event::EntryAmended { id: state.id, entry, changed, how, reason: reason.to_owned() })
+}
+
+/// The entry, if it is there and was not retracted.
+fn standing(file: &PatientFile, id: EntryId) -> Result<&EntryState, Rejection> {
+    if file.identity.is_none() {
+        return Err(Rejection::NoSuchPatient);
+    }
+    let state = file.entries.get(&id).ok_or(Rejection::NoSuchEntry)?;
+    if state.retracted.is_some() { Err(Rejection::EntryRetracted) } else { Ok(state) }
+}
+
+fn leaves_final_status(before: &Entry, after: &Entry) -> bool {
+    let last = before.status.as_deref().unwrap_or_default();
+    before.status != after.status && before.detail.final_statuses().contains(&last)
+}
+
+fn check_reason(reason: &str) -> Result<(), Rejection> {
+    if reason.trim().is_empty() {
+        return Err(Rejection::ReasonMissing);
+    }
+    let mut report = Report::default();
+    report.lines(&Path::Root("reason"), reason, MAX_REASON);
+    accept(report.finish("reason")).map(|_| ())
+}
+
+/// The remarks, if there is no violation among the findings.
+fn accept(findings: Vec<Finding>) -> Result<Vec<Finding>, Rejection> {
+    if refuses(&findings) { Err(Rejection::Invalid(findings)) } else { Ok(findings) }
+}
+
+fn fault(field: &'static str, code: &str, text: &str) -> Vec<Finding> {
+    let mut report = Report::default();
+    report.violation(&Path::Root(field), code, text);
+    report.finish(field)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! One item of a patient file: what all kinds have in common.
 
-use crate::finding::Finding;
+use crate::finding::{Finding, code};
 use crate::id::EntryId;
-use crate::kind::Detail;
+use crate::kind::{Detail, Kind};
+use crate::limits::{MAX_CODE, MAX_ITEMS, MAX_LONG_TEXT, MAX_REASON, MAX_SHORT_TEXT};
+use crate::mask::masked;
+use crate::report::{Path, Report};
 use crate::value::{Actor, CodeableConcept, Coding, Effective, FhirDateTime, SourceId};
 
 /// Why a remark does not stop this author: "yes, I mean it, because …".
@@ -55,40 +58,73 @@ pub struct Entry {
     pub overrides: Vec<Override>,
 }
 
-impl Entry {
-    /// Every field that a mask may name.
-    pub const FIELDS: &'static [&'static str] = &[
-        "status",
-        "code",
-        "effective",
-        "recorded_date",
-        "recorder",
-        "asserter",
-        "verifier",
-        "encounter",
-        "unit",
-        "labels",
-        "source",
-        "note",
-        "detail",
-        "overrides",
-    ];
+masked! {
+    Entry {
+        status, code, effective, recorded_date, recorder, asserter, verifier, encounter, unit,
+        labels, source, note, detail, overrides,
+    } fixed { findings }
+}
 
+impl Entry {
     /// Which kind it is.
     #[must_use]
-    pub fn kind(&self) -> crate::kind::Kind {
+    pub fn kind(&self) -> Kind {
         self.detail.kind()
     }
 
     /// What the checks say: violations refuse it, remarks are filed with it.
     #[must_use]
     pub fn validate(&self) -> Vec<Finding> {
-        Vec::new()
+        let mut report = Report::default();
+        self.check_words(&mut report);
+        self.check_people(&mut report);
+        self.detail.check(self, &mut report);
+        report.finish("entry")
     }
 
     /// The entry in one line, for a person. Holds patient data.
     #[must_use]
     pub fn summary(&self) -> String {
         self.detail.summary(self)
+    }
+
+    fn check_words(&self, report: &mut Report) {
+        if !self.code.is_empty() {
+            let at = Path::Root("code");
+            report.concept(&at, &self.code);
+            let spoken = self.code.text.is_some()
+                || self.code.coding.iter().any(|coding| coding.display.is_some());
+            if !spoken {
+                let text = "a code alone: add its text, so that everyone can read it";
+                report.remark(&at, code::NO_PLAIN_TEXT, text);
+            }
+        }
+        report.effective(&Path::Root("effective"), self.effective.as_ref());
+        report.date_time(self.recorded_date.as_ref());
+        report.optional_line(&Path::Root("unit"), self.unit.as_deref(), MAX_SHORT_TEXT);
+        report.each(&Path::Root("labels"), &self.labels, MAX_ITEMS, Report::coding);
+        report.source(&Path::Root("source"), self.source.as_ref());
+        report.optional_lines(&Path::Root("note"), self.note.as_deref(), MAX_LONG_TEXT);
+        report.each(&Path::Root("overrides"), &self.overrides, MAX_ITEMS, |report, at, item| {
+            report.line(&at.field("finding_code"), &item.finding_code, MAX_CODE);
+            report.lines(&at.field("reason"), &item.reason, MAX_REASON);
+        });
+    }
+
+    fn check_people(&self, report: &mut Report) {
+        report.optional_actor(&Path::Root("recorder"), self.recorder.as_ref());
+        report.optional_actor(&Path::Root("asserter"), self.asserter.as_ref());
+        let verifier = Path::Root("verifier");
+        report.optional_actor(&verifier, self.verifier.as_ref());
+        if let (Some(by), Some(recorder)) = (&self.verifier, &self.recorder)
+            && by.reference == recorder.reference
+        {
+            let text = "somebody other than the recorder should verify it";
+            report.remark(&verifier, code::VERIFIER_IS_RECORDER, text);
+        }
+        if self.encounter == Some(EntryId::ZERO) {
+            let text = "name an encounter of this file, or leave it out";
+            report.required(&Path::Root("encounter"), text);
+        }
     }
 }

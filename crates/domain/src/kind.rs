@@ -19,7 +19,9 @@ pub use observation::{Component, Observation, ObservationValue, ReferenceRange};
 pub use procedure::Procedure;
 
 use crate::entry::Entry;
-use crate::report::Report;
+use crate::limits::MAX_SUMMARY_CHARS;
+use crate::report::{Path, Report};
+use crate::value::{Effective, Period, Quantity};
 
 /// What a kind of entry brings: its statuses, their order, its checks, its summary line.
 pub(crate) trait Rules {
@@ -111,20 +113,20 @@ macro_rules! registry {
 }
 
 registry! {
-    /// A visit or stay (FHIR R4 `Encounter`).
-    1 Encounter, "encounter", "Encounter";
+    /// A problem, diagnosis or finding (FHIR R4 `Condition`).
+    1 Condition, "condition", "Condition";
     /// An allergy, intolerance, or the statement that none is known (FHIR R4 `AllergyIntolerance`).
     2 AllergyIntolerance, "allergy_intolerance", "AllergyIntolerance";
-    /// A problem, diagnosis or finding (FHIR R4 `Condition`).
-    3 Condition, "condition", "Condition";
     /// An order or prescription of a medication (FHIR R4 `MedicationRequest`).
-    4 MedicationRequest, "medication_request", "MedicationRequest";
+    3 MedicationRequest, "medication_request", "MedicationRequest";
     /// Something done to or for the patient (FHIR R4 `Procedure`).
-    5 Procedure, "procedure", "Procedure";
+    4 Procedure, "procedure", "Procedure";
     /// A measurement or simple statement (FHIR R4 `Observation`).
-    6 Observation, "observation", "Observation";
+    5 Observation, "observation", "Observation";
     /// A vaccination, given or not (FHIR R4 `Immunization`).
-    7 Immunization, "immunization", "Immunization";
+    6 Immunization, "immunization", "Immunization";
+    /// A visit or stay (FHIR R4 `Encounter`).
+    7 Encounter, "encounter", "Encounter";
     /// A text (FHIR R4 `DocumentReference`).
     8 Note, "note", "DocumentReference";
 }
@@ -144,14 +146,56 @@ impl Default for Detail {
     }
 }
 
-impl<T> Rules for T {
-    const STATUSES: &'static [&'static str] = &[];
-    const FINAL: &'static [&'static str] = &[];
-    const STATUS_REQUIRED: bool = false;
-    const CODE_REQUIRED: bool = false;
-    fn check(&self, _: &Entry, _: &mut Report) {}
-    fn summary(&self, _: &Entry) -> String {
-        String::new()
+/// Status and code, as far as the kinds differ only in what they allow.
+fn check_common<K: Rules>(entry: &Entry, report: &mut Report) {
+    let status = Path::Root("status");
+    if K::STATUS_REQUIRED && entry.status.is_none() {
+        report.required(&status, "give the status");
+    }
+    report.one_of(&status, entry.status.as_deref(), K::STATUSES);
+    if K::CODE_REQUIRED && entry.code.is_empty() {
+        report.required(&Path::Root("code"), "say what it is: give a code or a text");
     }
 }
-fn check_common<K: Rules>(_entry: &Entry, _report: &mut Report) {}
+
+/// When it was, in words: a date, "from … to …".
+fn when(effective: Option<&Effective>) -> Option<String> {
+    match effective? {
+        Effective::At(at) => Some(at.to_string()),
+        Effective::During(Period { start: Some(start), end: Some(end) }) => {
+            Some(format!("{start} to {end}"))
+        }
+        Effective::During(Period { start: Some(start), end: None }) => {
+            Some(format!("from {start}"))
+        }
+        Effective::During(Period { start: None, end: Some(end) }) => Some(format!("until {end}")),
+        Effective::During(Period { start: None, end: None }) => None,
+    }
+}
+
+/// An amount in words: `< 5.0 mg/dL`.
+fn amount(quantity: &Quantity) -> String {
+    let unit = quantity.unit.as_deref().or(quantity.code.as_deref());
+    [quantity.comparator.as_deref(), Some(quantity.value.as_str()), unit]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A first part and details after commas, in one line that fits a list.
+fn line<'a>(first: &str, details: impl IntoIterator<Item = Option<&'a str>>) -> String {
+    let mut line = first.to_owned();
+    for detail in details.into_iter().flatten().filter(|detail| !detail.is_empty()) {
+        if !line.is_empty() {
+            line.push_str(", ");
+        }
+        line.push_str(detail);
+    }
+    let shorter = line.char_indices().nth(MAX_SUMMARY_CHARS - 1).map(|(at, _)| at);
+    if let Some(at) = shorter.filter(|_| line.chars().count() > MAX_SUMMARY_CHARS) {
+        line.truncate(at);
+        line.push('…');
+    }
+    if line.contains(char::is_control) { line.replace(char::is_control, " ") } else { line }
+}

@@ -26,6 +26,7 @@ mod id;
 mod identity;
 pub mod kind;
 pub mod limits;
+mod mask;
 mod rejection;
 mod report;
 mod value;

@@ -1,5 +1,9 @@
 //! An allergy or intolerance (FHIR R4 `AllergyIntolerance`).
 
+use super::{Rules, line};
+use crate::entry::Entry;
+use crate::limits::{MAX_ITEMS, MAX_LONG_TEXT};
+use crate::report::{Path, Report};
 use crate::value::{CodeableConcept, FhirDateTime};
 
 /// The fields that only an allergy or intolerance has. `Entry.status` is `clinicalStatus`,
@@ -33,4 +37,62 @@ pub struct Reaction {
     pub onset: Option<FhirDateTime>,
     /// The reaction in words.
     pub description: Option<String>,
+}
+
+const VERIFICATION: &[&str] = &["unconfirmed", "confirmed", "refuted"];
+const TYPES: &[&str] = &["allergy", "intolerance"];
+const CATEGORIES: &[&str] = &["food", "medication", "environment", "biologic"];
+const CRITICALITY: &[&str] = &["low", "high", "unable-to-assess"];
+const SEVERITY: &[&str] = &["mild", "moderate", "severe"];
+
+impl Rules for AllergyIntolerance {
+    const STATUSES: &'static [&'static str] = &["active", "inactive", "resolved"];
+    // An allergy can come back.
+    const FINAL: &'static [&'static str] = &[];
+    // FHIR R4 ait-1.
+    const STATUS_REQUIRED: bool = true;
+    const CODE_REQUIRED: bool = true;
+
+    fn check(&self, _: &Entry, report: &mut Report) {
+        let detail = Path::Root("detail");
+        let verification = self.verification_status.as_deref();
+        report.one_of(&detail.field("verification_status"), verification, VERIFICATION);
+        report.one_of(&detail.field("type"), self.r#type.as_deref(), TYPES);
+        report.each(&detail.field("category"), &self.category, MAX_ITEMS, |report, at, item| {
+            report.one_of(at, Some(item), CATEGORIES);
+        });
+        report.one_of(&detail.field("criticality"), self.criticality.as_deref(), CRITICALITY);
+        report.date_time(self.last_occurrence.as_ref());
+        report.each(&detail.field("reaction"), &self.reaction, MAX_ITEMS, check_reaction);
+    }
+
+    fn summary(&self, entry: &Entry) -> String {
+        let criticality = match self.criticality.as_deref() {
+            Some("high") => Some("high criticality"),
+            Some("low") => Some("low criticality"),
+            _ => None,
+        };
+        let signs = self
+            .reaction
+            .iter()
+            .flat_map(|reaction| &reaction.manifestation)
+            .map(CodeableConcept::words)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let kind = self.r#type.as_deref();
+        line(entry.code.words(), [kind, criticality, entry.status.as_deref(), Some(&signs)])
+    }
+}
+
+fn check_reaction(report: &mut Report, at: &Path<'_>, reaction: &Reaction) {
+    report.optional_concept(&at.field("substance"), reaction.substance.as_ref());
+    let manifestation = at.field("manifestation");
+    if reaction.manifestation.is_empty() {
+        report.required(&manifestation, "say how the reaction showed itself");
+    }
+    report.concepts(&manifestation, &reaction.manifestation);
+    report.one_of(&at.field("severity"), reaction.severity.as_deref(), SEVERITY);
+    report.date_time(reaction.onset.as_ref());
+    let description = reaction.description.as_deref();
+    report.optional_lines(&at.field("description"), description, MAX_LONG_TEXT);
 }

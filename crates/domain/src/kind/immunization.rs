@@ -1,5 +1,10 @@
 //! A vaccination, given or not (FHIR R4 `Immunization`).
 
+use super::{Rules, line, when};
+use crate::entry::Entry;
+use crate::finding::code;
+use crate::limits::MAX_SHORT_TEXT;
+use crate::report::{Path, Report};
 use crate::value::{Actor, CodeableConcept, FhirDateTime, Quantity};
 
 /// The fields that only an immunization has. `Entry.code` is the vaccine, `Entry.effective` the
@@ -24,4 +29,42 @@ pub struct Immunization {
     pub status_reason: Option<CodeableConcept>,
     /// Which dose of the series (FHIR `protocolApplied.doseNumber[x]`).
     pub protocol_dose: Option<String>,
+}
+
+impl Rules for Immunization {
+    const STATUSES: &'static [&'static str] = &["completed", "not-done"];
+    const FINAL: &'static [&'static str] = &["completed", "not-done"];
+    const STATUS_REQUIRED: bool = true;
+    const CODE_REQUIRED: bool = true;
+
+    fn check(&self, entry: &Entry, report: &mut Report) {
+        // FHIR R4: occurrence[x] is 1..1.
+        if entry.effective.is_none() {
+            report.required(&Path::Root("effective"), "say when it was given or refused");
+        }
+        let detail = Path::Root("detail");
+        let lot = self.lot_number.as_deref();
+        report.optional_line(&detail.field("lot_number"), lot, MAX_SHORT_TEXT);
+        report.date_time(self.expiration_date.as_ref());
+        if self.expiration_date.as_ref().is_some_and(|date| !date.is_date()) {
+            let text = "an expiration date has no time of day";
+            report.violation(&detail.field("expiration_date"), code::DATE_EXPECTED, text);
+        }
+        report.optional_concept(&detail.field("site"), self.site.as_ref());
+        report.optional_concept(&detail.field("route"), self.route.as_ref());
+        report.optional_quantity(&detail.field("dose_quantity"), self.dose_quantity.as_ref());
+        report.actors(&detail.field("performer"), &self.performer);
+        report.optional_concept(&detail.field("status_reason"), self.status_reason.as_ref());
+        let dose = self.protocol_dose.as_deref();
+        report.optional_line(&detail.field("protocol_dose"), dose, MAX_SHORT_TEXT);
+    }
+
+    fn summary(&self, entry: &Entry) -> String {
+        let given = when(entry.effective.as_ref());
+        let dose = self.protocol_dose.as_ref().map(|dose| format!("dose {dose}"));
+        let reason = self.status_reason.as_ref().map(CodeableConcept::words);
+        // Completed goes without saying.
+        let status = entry.status.as_deref().filter(|status| *status != "completed");
+        line(entry.code.words(), [dose.as_deref(), status, reason, given.as_deref()])
+    }
 }

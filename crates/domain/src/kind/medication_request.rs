@@ -1,6 +1,12 @@
 //! An order or prescription of a medication (FHIR R4 `MedicationRequest`).
 
+use super::{Rules, amount, line};
+use crate::check;
+use crate::entry::Entry;
+use crate::finding::code;
 use crate::id::EntryId;
+use crate::limits::{MAX_ITEMS, MAX_LONG_TEXT};
+use crate::report::{Path, Report};
 use crate::value::{CodeableConcept, Quantity};
 
 /// The fields that only an order of a medication has. `Entry.code` is the medication,
@@ -37,4 +43,69 @@ pub struct Dosage {
     pub dose: Option<Quantity>,
     /// What the patient is told.
     pub patient_instruction: Option<String>,
+}
+
+const INTENTS: &[&str] = &[
+    "proposal",
+    "plan",
+    "order",
+    "original-order",
+    "reflex-order",
+    "filler-order",
+    "instance-order",
+    "option",
+];
+const PRIORITIES: &[&str] = &["routine", "urgent", "asap", "stat"];
+
+impl Rules for MedicationRequest {
+    const STATUSES: &'static [&'static str] =
+        &["active", "on-hold", "cancelled", "completed", "stopped", "draft", "unknown"];
+    // An order that has ended does not begin again: a new one is written.
+    const FINAL: &'static [&'static str] = &["cancelled", "completed", "stopped"];
+    const STATUS_REQUIRED: bool = true;
+    const CODE_REQUIRED: bool = true;
+
+    fn check(&self, _: &Entry, report: &mut Report) {
+        let detail = Path::Root("detail");
+        let intent = detail.field("intent");
+        if self.intent.is_none() {
+            report.required(&intent, "say whether it is a proposal, a plan or an order");
+        }
+        report.one_of(&intent, self.intent.as_deref(), INTENTS);
+        report.one_of(&detail.field("priority"), self.priority.as_deref(), PRIORITIES);
+        report.concepts(&detail.field("reason"), &self.reason);
+        report.entry_ids(&detail.field("reason_reference"), &self.reason_reference);
+        let dosage = detail.field("dosage_instruction");
+        report.each(&dosage, &self.dosage_instruction, MAX_ITEMS, check_dosage);
+        let dispense = self.dispense_quantity.as_ref();
+        report.optional_quantity(&detail.field("dispense_quantity"), dispense);
+    }
+
+    fn summary(&self, entry: &Entry) -> String {
+        let dosage = self.dosage_instruction.first();
+        let dose = dosage.and_then(|dosage| dosage.dose.as_ref()).map(amount);
+        let text = dosage.and_then(|dosage| dosage.text.as_deref()).or(dose.as_deref());
+        let needed = dosage.and_then(|dosage| dosage.as_needed).unwrap_or(false);
+        line(entry.code.words(), [text, needed.then_some("as needed"), entry.status.as_deref()])
+    }
+}
+
+fn check_dosage(report: &mut Report, at: &Path<'_>, dosage: &Dosage) {
+    for (name, text) in [
+        ("text", &dosage.text),
+        ("timing_text", &dosage.timing_text),
+        ("patient_instruction", &dosage.patient_instruction),
+    ] {
+        let Some(text) = text else { continue };
+        let at = at.field(name);
+        report.lines(&at, text, MAX_LONG_TEXT);
+        // A text over its limit is refused anyway and not worth reading through.
+        if text.len() <= MAX_LONG_TEXT {
+            for advice in check::banned_abbreviations(text) {
+                report.remark(&at, code::BANNED_ABBREVIATION, advice);
+            }
+        }
+    }
+    report.optional_concept(&at.field("route"), dosage.route.as_ref());
+    report.optional_quantity(&at.field("dose"), dosage.dose.as_ref());
 }

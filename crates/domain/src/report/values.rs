@@ -1,0 +1,130 @@
+//! Checks of the values that all kinds share.
+
+use super::{Path, Report};
+use crate::check;
+use crate::finding::code;
+use crate::id::EntryId;
+use crate::limits::{MAX_CODE, MAX_CODINGS, MAX_ITEMS, MAX_SHORT_TEXT, MAX_URI};
+use crate::value::{
+    Actor, CodeableConcept, Coding, Effective, FhirDateTime, Period, Quantity, SourceId,
+};
+
+const COMPARATORS: &[&str] = &["<", "<=", ">=", ">"];
+
+impl Report {
+    pub(crate) fn coding(&mut self, at: &Path<'_>, coding: &Coding) {
+        self.line(&at.field("system"), &coding.system, MAX_URI);
+        self.optional_line(&at.field("version"), coding.version.as_deref(), MAX_CODE);
+        self.line(&at.field("code"), &coding.code, MAX_CODE);
+        self.optional_line(&at.field("display"), coding.display.as_deref(), MAX_SHORT_TEXT);
+        if let Some(fault) = check::coding(&coding.system, &coding.code) {
+            self.remark(&at.field("code"), fault.code, fault.text);
+        }
+    }
+
+    pub(crate) fn concept(&mut self, at: &Path<'_>, concept: &CodeableConcept) {
+        if concept.is_empty() {
+            self.required(at, "give a code or a text, or leave it out");
+        }
+        self.each(&at.field("coding"), &concept.coding, MAX_CODINGS, Self::coding);
+        self.optional_lines(&at.field("text"), concept.text.as_deref(), MAX_SHORT_TEXT);
+    }
+
+    pub(crate) fn optional_concept(&mut self, at: &Path<'_>, concept: Option<&CodeableConcept>) {
+        if let Some(concept) = concept {
+            self.concept(at, concept);
+        }
+    }
+
+    pub(crate) fn concepts(&mut self, at: &Path<'_>, concepts: &[CodeableConcept]) {
+        self.each(at, concepts, MAX_ITEMS, Self::concept);
+    }
+
+    pub(crate) fn date_time(&mut self, date_time: Option<&FhirDateTime>) {
+        if let Some(date_time) = date_time {
+            self.count(date_time.as_str().len());
+        }
+    }
+
+    pub(crate) fn period(&mut self, at: &Path<'_>, period: Option<&Period>) {
+        let Some(period) = period else { return };
+        self.date_time(period.start.as_ref());
+        self.date_time(period.end.as_ref());
+        match (&period.start, &period.end) {
+            (None, None) => self.required(at, "give a start or an end, or leave it out"),
+            (Some(start), Some(end)) if start.earliest() > end.latest() => {
+                self.violation(at, code::PERIOD_REVERSED, "it ends before it begins");
+            }
+            (Some(_), _) | (None, Some(_)) => {}
+        }
+    }
+
+    pub(crate) fn effective(&mut self, at: &Path<'_>, effective: Option<&Effective>) {
+        match effective {
+            None => {}
+            Some(Effective::At(date_time)) => self.date_time(Some(date_time)),
+            Some(Effective::During(period)) => self.period(at, Some(period)),
+        }
+    }
+
+    pub(crate) fn quantity(&mut self, at: &Path<'_>, quantity: &Quantity) {
+        self.count(quantity.value.as_str().len());
+        self.one_of(&at.field("comparator"), quantity.comparator.as_deref(), COMPARATORS);
+        self.optional_line(&at.field("unit"), quantity.unit.as_deref(), MAX_SHORT_TEXT);
+        self.optional_line(&at.field("system"), quantity.system.as_deref(), MAX_URI);
+        self.optional_line(&at.field("code"), quantity.code.as_deref(), MAX_CODE);
+        match (&quantity.system, &quantity.code) {
+            (Some(system), Some(unit)) => {
+                if let Some(fault) = check::coding(system, unit) {
+                    self.remark(&at.field("code"), fault.code, fault.text);
+                }
+            }
+            // FHIR R4 qty-3.
+            (None, Some(_)) => {
+                self.required(&at.field("system"), "name the system of the unit's code");
+            }
+            (Some(_) | None, None) => {}
+        }
+    }
+
+    pub(crate) fn optional_quantity(&mut self, at: &Path<'_>, quantity: Option<&Quantity>) {
+        if let Some(quantity) = quantity {
+            self.quantity(at, quantity);
+        }
+    }
+
+    pub(crate) fn actor(&mut self, at: &Path<'_>, actor: &Actor) {
+        let reference = at.field("reference");
+        self.line(&reference, &actor.reference, MAX_URI);
+        self.optional_line(&at.field("display"), actor.display.as_deref(), MAX_SHORT_TEXT);
+        if let Some(fault) = check::reference(&actor.reference) {
+            self.remark(&reference, fault.code, fault.text);
+        }
+    }
+
+    pub(crate) fn optional_actor(&mut self, at: &Path<'_>, actor: Option<&Actor>) {
+        if let Some(actor) = actor {
+            self.actor(at, actor);
+        }
+    }
+
+    pub(crate) fn actors(&mut self, at: &Path<'_>, actors: &[Actor]) {
+        self.each(at, actors, MAX_ITEMS, Self::actor);
+    }
+
+    pub(crate) fn entry_ids(&mut self, at: &Path<'_>, ids: &[EntryId]) {
+        self.each(at, ids, MAX_ITEMS, |report, at, id| {
+            report.count(id.0.len());
+            if *id == EntryId::ZERO {
+                report.required(at, "name an entry of this file, or leave it out");
+            }
+        });
+    }
+
+    pub(crate) fn source(&mut self, at: &Path<'_>, source: Option<&SourceId>) {
+        if let Some(source) = source {
+            self.line(&at.field("system"), &source.system, MAX_URI);
+            self.line(&at.field("value"), &source.value, MAX_URI);
+        }
+    }
+}
