@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::errors::Error as BrokerError;
-use async_nats::jetstream::response::Response;
 use async_nats::{HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Journal;
@@ -21,6 +20,34 @@ pub(crate) const STREAM_NOT_FOUND: u64 = 10_059;
 pub(crate) const NO_MESSAGE_FOUND: u64 = 10_037;
 /// … for creating a stream whose name is taken by one with another configuration.
 pub(crate) const STREAM_NAME_IN_USE: u64 = 10_058;
+
+/// An error of JetStream's own (the client's type of it is not public).
+#[derive(Debug, Clone, Deserialize, thiserror::Error)]
+#[error("{description} (error {number})")]
+pub(crate) struct BrokerError {
+    /// As in HTTP.
+    pub(crate) code: u16,
+    /// JetStream's own number, which tells errors apart.
+    #[serde(default, rename = "err_code")]
+    pub(crate) number: u64,
+    #[serde(default)]
+    description: String,
+}
+
+impl BrokerError {
+    /// Whether it says "ask later", not "no": no leader, no quorum, still starting, overloaded.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self.code, 408 | 429 | 503)
+    }
+}
+
+/// Any answer of JetStream.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Answer<T> {
+    Err { error: BrokerError },
+    Ok(T),
+}
 
 /// A request that got no answer.
 #[derive(Debug)]
@@ -96,16 +123,11 @@ impl Journal {
             .await
             .map_err(|no_answer| Unavailable::new(no_answer.cause()))?;
         match serde_json::from_slice(&answer.payload) {
-            Ok(Response::Ok(value)) => Ok(Ok(value)),
-            Ok(Response::Err { error }) => Ok(Err(error)),
-            Err(error) => {
-                Err(Unavailable::new(format!("the broker's answer to {subject} is no JSON that is known: {error}")))
-            }
+            Ok(Answer::Ok(value)) => Ok(Ok(value)),
+            Ok(Answer::Err { error }) => Ok(Err(error)),
+            Err(error) => Err(Unavailable::new(format!(
+                "the broker's answer to {subject} is no JSON that is known: {error}"
+            ))),
         }
     }
-}
-
-/// Errors that say "ask later", not "no": no leader, no quorum, still starting, overloaded.
-pub(crate) fn is_transient(error: &BrokerError) -> bool {
-    error.code() == 503 || error.code() == 408 || error.code() == 429
 }

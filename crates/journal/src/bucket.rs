@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::stream::Config;
-use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -228,10 +228,11 @@ impl KeyBucket {
         let name = &self.config.name;
         let missing = || Unavailable::new(format!("there is no stream {name}"));
         let last = facts(&self.journal, name).await?.ok_or_else(missing)?.last;
-        let mut pull = Pull::open(&self.journal, name, 1).await.map_err(|failure| match failure {
-            OpenFailure::NoStream => missing(),
-            OpenFailure::Unavailable(unavailable) => unavailable,
-        })?;
+        let mut pull =
+            Pull::open(&self.journal, name, 1).await.map_err(|failure| match failure {
+                OpenFailure::NoStream => missing(),
+                OpenFailure::Unavailable(unavailable) => unavailable,
+            })?;
         let mut entries = BTreeMap::new();
         let mut seen = 0;
         // To the leader's end, whichever replica the consumer was placed on.

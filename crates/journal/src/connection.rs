@@ -34,7 +34,9 @@ pub struct Credentials {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The list of URLs is empty or one of them is not a URL.
-    #[error("broker address '{address}' is not usable: {cause}; give nats://HOST:PORT or tls://HOST:PORT")]
+    #[error(
+        "broker address '{address}' is not usable: {cause}; give nats://HOST:PORT or tls://HOST:PORT"
+    )]
     Address {
         /// The address as configured, without user and password.
         address: String,
@@ -142,11 +144,7 @@ impl Journal {
     }
 }
 
-fn record(
-    event: &Event,
-    state: &watch::Sender<ConnectionState>,
-    losses: &watch::Sender<u64>,
-) {
+fn record(event: &Event, state: &watch::Sender<ConnectionState>, losses: &watch::Sender<u64>) {
     match event {
         Event::Connected => {
             state.send_replace(ConnectionState::Connected);

@@ -22,7 +22,9 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FollowError {
     /// Messages are missing, in the leader's copy too: the stream is damaged. Final.
-    #[error("stream {stream} is damaged: sequence {expected} is missing, the next one there is {got}")]
+    #[error(
+        "stream {stream} is damaged: sequence {expected} is missing, the next one there is {got}"
+    )]
     Gap {
         /// The stream's name.
         stream: String,
@@ -32,7 +34,9 @@ pub enum FollowError {
         got: u64,
     },
     /// The stream was deleted and made anew: its sequences mean something else now. Final.
-    #[error("stream {stream} is another one now: it was created at {was} ns, now at {now} ns since 1970")]
+    #[error(
+        "stream {stream} is another one now: it was created at {was} ns, now at {now} ns since 1970"
+    )]
     Recreated {
         /// The stream's name.
         stream: String,
@@ -124,8 +128,15 @@ impl Follower {
                 return None;
             }
             if self.expected < self.fill_to {
-                let filled = self.fill().await;
-                return Some(self.handed(filled));
+                match self.fill().await {
+                    Err(FollowError::Unavailable(unavailable)) => {
+                        if let Some(told) = self.source.outage(unavailable).await {
+                            return Some(Err(told));
+                        }
+                        continue;
+                    }
+                    filled => return Some(self.handed(filled)),
+                }
             }
             if let Some(ahead) = self.ahead.take_if(|ahead| ahead.sequence == self.expected) {
                 return Some(self.handed(Ok(ahead.payload)));
@@ -172,6 +183,7 @@ impl Follower {
     async fn fill(&mut self) -> Result<Bytes, FollowError> {
         for _ in 0..LEADER_READS {
             let held = self.stream.read(self.expected).await.map_err(FollowError::Unavailable)?;
+            self.source.answered();
             if let Some(payload) = held {
                 return Ok(payload);
             }

@@ -28,5 +28,6 @@ pub use publish::{ACK_TIMEOUT, ExpectingFailure, PublishFailure};
 pub use requirement::{ConfigDifference, Difference};
 pub use servers::{OLDEST_SERVER, ServerCheckError};
 pub use stream::{
-    CreateError, InspectError, LedgerStream, MAX_MESSAGE_BYTES, StreamFacts, StreamSpec, Unavailable,
+    CreateError, InspectError, LedgerStream, MAX_MESSAGE_BYTES, StreamFacts, StreamSpec,
+    Unavailable,
 };

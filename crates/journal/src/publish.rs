@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
-use async_nats::jetstream::errors::Error as BrokerError;
-use async_nats::jetstream::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::api::NoAnswer;
+use crate::api::{Answer, BrokerError, NoAnswer};
 use crate::{Journal, LedgerStream};
 
 /// Longest wait for a quorum's acknowledgement. Above a leader election of about two seconds and
@@ -47,7 +45,8 @@ impl LedgerStream {
     /// Publishes `message` and waits until a quorum has it on disk; answers its sequence. Without a
     /// connection it fails at once, and nothing is kept to be sent later.
     pub async fn publish(&self, message: Bytes) -> Result<u64, PublishFailure> {
-        let sent = send(self.journal(), self.name(), self.subject().to_owned(), None, message).await;
+        let sent =
+            send(self.journal(), self.name(), self.subject().to_owned(), None, message).await;
         sent.map_err(|refusal| match refusal {
             Refusal::Failed(failure) => failure,
             Refusal::WrongLast(text) => PublishFailure::NotStored(text),
@@ -95,7 +94,7 @@ pub(crate) async fn send(
     let mut headers = HeaderMap::new();
     headers.insert(NATS_EXPECTED_STREAM, stream);
     if let Some((name, number)) = expectation {
-        headers.insert(name, number);
+        headers.insert(name, number.to_string());
     }
     let answer = journal.call(subject, Some(headers), message, ACK_TIMEOUT).await;
     let answer = answer.map_err(|no_answer| {
@@ -104,13 +103,13 @@ pub(crate) async fn send(
             NoAnswer::Unknown(cause) => PublishFailure::Unknown(cause),
         })
     })?;
-    match serde_json::from_slice::<Response<Ack>>(&answer.payload) {
-        Ok(Response::Ok(ack)) if ack.stream == stream => Ok(ack.seq),
-        Ok(Response::Ok(ack)) => Err(Refusal::Failed(PublishFailure::NotStored(format!(
+    match serde_json::from_slice::<Answer<Ack>>(&answer.payload) {
+        Ok(Answer::Ok(ack)) if ack.stream == stream => Ok(ack.seq),
+        Ok(Answer::Ok(ack)) => Err(Refusal::Failed(PublishFailure::NotStored(format!(
             "the subject belongs to stream {}, not to {stream}",
             ack.stream
         )))),
-        Ok(Response::Err { error }) => Err(judge(&error)),
+        Ok(Answer::Err { error }) => Err(judge(&error)),
         Err(error) => Err(Refusal::Failed(PublishFailure::Unknown(format!(
             "the broker's answer is no acknowledgement: {error}"
         )))),
@@ -121,7 +120,7 @@ pub(crate) async fn send(
 /// error may come after: `Unknown`.
 fn judge(error: &BrokerError) -> Refusal {
     let text = error.to_string();
-    match error.error_code().0 {
+    match error.number {
         // Wrong last sequence: of a single server (10071), of a replicated stream (10164).
         10_071 | 10_164 => Refusal::WrongLast(text),
         // Account limits (10002), no cluster leader (10008, 10009), insufficient resources (10023,

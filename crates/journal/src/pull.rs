@@ -36,8 +36,6 @@ const FORGOTTEN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Delivered {
     pub(crate) sequence: u64,
-    /// Messages that the consumer still had to deliver after this one.
-    pub(crate) pending: u64,
     pub(crate) subject: String,
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) payload: Bytes,
@@ -114,10 +112,10 @@ impl Pull {
                 "mem_storage": true,
             },
         });
-        let created = journal.ask::<ConsumerInfo>(&format!("CONSUMER.CREATE.{stream}"), &config);
-        let info = match created.await? {
+        let subject = format!("CONSUMER.CREATE.{stream}");
+        let info = match journal.ask::<ConsumerInfo>(&subject, &config).await? {
             Ok(info) => info,
-            Err(error) if error.error_code().0 == STREAM_NOT_FOUND => {
+            Err(error) if error.number == STREAM_NOT_FOUND => {
                 return Err(OpenFailure::NoStream);
             }
             Err(error) => return Err(OpenFailure::Unavailable(Unavailable::from(&error))),
@@ -193,7 +191,7 @@ impl Pull {
     }
 
     fn delivered(&mut self, message: async_nats::Message) -> Result<Delivered, Trouble> {
-        let Some((sequence, pending)) = message.reply.as_deref().and_then(position) else {
+        let Some(sequence) = message.reply.as_deref().and_then(sequence) else {
             return Err(self.trouble("a message came without its sequence"));
         };
         self.alive = true;
@@ -201,7 +199,6 @@ impl Pull {
         self.credit = self.credit.saturating_sub(1);
         Ok(Delivered {
             sequence,
-            pending,
             subject: message.subject.into_string(),
             headers: message.headers,
             payload: message.payload,
@@ -225,19 +222,17 @@ fn unused(headers: Option<&HeaderMap>) -> u64 {
         .unwrap_or(BATCH)
 }
 
-/// Stream sequence and pending count of a delivered message's reply subject. Two forms (ADR-15):
+/// The stream sequence in a delivered message's reply subject. Two forms (ADR-15):
 /// `$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.CONSUMERSEQUENCE.TIME.PENDING`, or the same with
 /// `DOMAIN.ACCOUNT` before the stream and perhaps more at the end.
-fn position(reply: &str) -> Option<(u64, u64)> {
+fn sequence(reply: &str) -> Option<u64> {
     let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
-    let sequence_at = match tokens.len() {
+    let at = match tokens.len() {
         7 => 3,
         9.. => 5,
         _ => return None,
     };
-    let sequence = tokens.get(sequence_at)?.parse().ok()?;
-    let pending = tokens.get(sequence_at + 3)?.parse().ok()?;
-    Some((sequence, pending))
+    tokens.get(at)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -245,11 +240,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_read_from_both_forms_of_the_reply_subject() {
-        assert_eq!(position("$JS.ACK.S.c.1.42.7.1700000000.9"), Some((42, 9)));
-        assert_eq!(position("$JS.ACK._.acc.S.c.1.42.7.1700000000.9"), Some((42, 9)));
-        assert_eq!(position("$JS.ACK._.acc.S.c.1.42.7.1700000000.9.token"), Some((42, 9)));
-        assert_eq!(position("$JS.ACK.S.c.1.x.7.1700000000.9"), None);
-        assert_eq!(position("_INBOX.1"), None);
+    fn a_sequence_is_read_from_both_forms_of_the_reply_subject() {
+        assert_eq!(sequence("$JS.ACK.S.c.1.42.7.1700000000.9"), Some(42));
+        assert_eq!(sequence("$JS.ACK._.acc.S.c.1.42.7.1700000000.9"), Some(42));
+        assert_eq!(sequence("$JS.ACK._.acc.S.c.1.42.7.1700000000.9.token"), Some(42));
+        assert_eq!(sequence("$JS.ACK.S.c.1.x.7.1700000000.9"), None);
+        assert_eq!(sequence("_INBOX.1"), None);
     }
 }

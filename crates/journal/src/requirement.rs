@@ -94,11 +94,7 @@ impl Comparison {
     }
 
     pub(crate) fn into_result(self, what: String) -> Result<(), ConfigDifference> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigDifference { what, differences: self.0 })
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(ConfigDifference { what, differences: self.0 }) }
     }
 }
 

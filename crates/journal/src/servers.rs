@@ -24,7 +24,9 @@ const LONGEST_ANSWER: u64 = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerCheckError {
     /// No monitoring address is configured, so nothing would be checked.
-    #[error("no monitoring address of a broker is configured: give http://HOST:PORT of every server")]
+    #[error(
+        "no monitoring address of a broker is configured: give http://HOST:PORT of every server"
+    )]
     NoMonitors,
     /// A server does not tell its settings.
     #[error("the broker's monitoring address {monitor} does not tell its settings: {cause}")]
@@ -116,10 +118,8 @@ fn version(text: &str) -> Option<(u64, u64, u64)> {
 
 /// HTTP/1.0, so that the server neither chunks its answer nor keeps the connection.
 async fn get(monitor: &str, path: &str) -> Result<Vec<u8>, String> {
-    let host = monitor
-        .strip_prefix("http://")
-        .ok_or("it must begin with http://")?
-        .trim_end_matches('/');
+    let host =
+        monitor.strip_prefix("http://").ok_or("it must begin with http://")?.trim_end_matches('/');
     let mut connection = TcpStream::connect(host).await.map_err(|error| error.to_string())?;
     connection
         .write_all(format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes())

@@ -65,14 +65,27 @@ impl Source {
                 }
                 Err(Setback::Passing(unavailable)) => {
                     self.pull = None;
-                    if !std::mem::replace(&mut self.told, true) {
-                        return Some(Err(FollowError::Unavailable(unavailable)));
+                    if let Some(told) = self.outage(unavailable).await {
+                        return Some(Err(told));
                     }
-                    self.pause().await;
                 }
             }
         }
         None
+    }
+
+    /// Tells an outage the first time and waits a while each time after.
+    pub(crate) async fn outage(&mut self, unavailable: Unavailable) -> Option<FollowError> {
+        if !std::mem::replace(&mut self.told, true) {
+            return Some(FollowError::Unavailable(unavailable));
+        }
+        self.pause().await;
+        None
+    }
+
+    /// The broker answers again: the next outage is to be told.
+    pub(crate) fn answered(&mut self) {
+        self.told = false;
     }
 
     /// Ends the consumer, so that the next look opens another.
@@ -122,7 +135,7 @@ impl Source {
         let facts = self.check(wanted).await?;
         let withheld = pull.pending_at_first == 0 && facts.last >= wanted;
         self.pull = Some(pull);
-        self.told = false;
+        self.answered();
         Ok(withheld.then_some(Sighting::Withheld { last: facts.last }))
     }
 

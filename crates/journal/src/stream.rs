@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::api::{NO_MESSAGE_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND};
+use crate::api::{BrokerError, NO_MESSAGE_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND};
 use crate::requirement::{ConfigDifference, compare, required};
 use crate::{Journal, follow};
 
@@ -29,8 +29,8 @@ impl Unavailable {
     }
 }
 
-impl From<&async_nats::jetstream::errors::Error> for Unavailable {
-    fn from(error: &async_nats::jetstream::errors::Error) -> Self {
+impl From<&BrokerError> for Unavailable {
+    fn from(error: &BrokerError) -> Self {
         Unavailable::new(error.to_string())
     }
 }
@@ -188,7 +188,7 @@ impl LedgerStream {
         let subject = format!("STREAM.DELETE.{}", self.name());
         match self.journal.ask::<serde::de::IgnoredAny>(&subject, &json!({})).await? {
             Ok(_) => Ok(()),
-            Err(error) if error.error_code().0 == STREAM_NOT_FOUND => Ok(()),
+            Err(error) if error.number == STREAM_NOT_FOUND => Ok(()),
             Err(error) => Err(Unavailable::from(&error)),
         }
     }
@@ -211,10 +211,8 @@ pub(crate) async fn create(journal: &Journal, config: &Config) -> Result<(), Cre
     match journal.ask::<Created>(&format!("STREAM.CREATE.{name}"), &request).await? {
         Ok(created) if created.did_create => Ok(()),
         Ok(_) => Err(CreateError::Exists { name }),
-        Err(error) if error.error_code().0 == STREAM_NAME_IN_USE => {
-            Err(CreateError::Exists { name })
-        }
-        Err(error) if crate::api::is_transient(&error) => {
+        Err(error) if error.number == STREAM_NAME_IN_USE => Err(CreateError::Exists { name }),
+        Err(error) if error.is_transient() => {
             Err(CreateError::Unavailable(Unavailable::from(&error)))
         }
         Err(error) => Err(CreateError::Refused { name, cause: error.to_string() }),
@@ -241,7 +239,7 @@ pub(crate) async fn facts(
 async fn info(journal: &Journal, name: &str) -> Result<Option<Info>, Unavailable> {
     match journal.ask::<Info>(&format!("STREAM.INFO.{name}"), &json!({})).await? {
         Ok(info) => Ok(Some(info)),
-        Err(error) if error.error_code().0 == STREAM_NOT_FOUND => Ok(None),
+        Err(error) if error.number == STREAM_NOT_FOUND => Ok(None),
         Err(error) => Err(Unavailable::from(&error)),
     }
 }
@@ -261,9 +259,7 @@ pub(crate) async fn read(
         Ok(held) => StreamMessage::try_from(held.message).map(Some).map_err(|error| {
             Unavailable::new(format!("the broker's copy of a message cannot be decoded: {error}"))
         }),
-        Err(error) if [NO_MESSAGE_FOUND, STREAM_NOT_FOUND].contains(&error.error_code().0) => {
-            Ok(None)
-        }
+        Err(error) if [NO_MESSAGE_FOUND, STREAM_NOT_FOUND].contains(&error.number) => Ok(None),
         Err(error) => Err(Unavailable::from(&error)),
     }
 }

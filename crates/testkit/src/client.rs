@@ -1,0 +1,220 @@
+//! A gRPC client as any service would write it, with a token of the development issuer.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use api::v1;
+use api::v1::audit_service_client::AuditServiceClient;
+use api::v1::import_service_client::ImportServiceClient;
+use api::v1::ledger_service_client::LedgerServiceClient;
+use api::v1::patient_file_service_client::PatientFileServiceClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+
+/// A bearer token.
+#[derive(Clone, Debug)]
+pub struct Token(pub String);
+
+impl Token {
+    /// A token for one role, signed with the issuer key of the node in `state`, good for an hour.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn signed(state: &Path, role: &str, person: &str) -> anyhow::Result<Self> {
+        let now = SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
+        let claims = serde_json::json!({
+            "iss": "caseledger-quickstart", "aud": "caseledger", "sub": person, "azp": "testkit",
+            "roles": [role], "organisation": "Test Hospital", "iat": now, "nbf": now - 5, "exp": now + 3600,
+        });
+        Self::of_claims(state, &claims)
+    }
+
+    /// A token with these claims, signed with the issuer key of the node in `state`.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn of_claims(state: &Path, claims: &serde_json::Value) -> anyhow::Result<Self> {
+        let pem = std::fs::read(state.join("keys/issuer.pem")).context("the issuer's key")?;
+        let key = jsonwebtoken::EncodingKey::from_ed_pem(&pem)?;
+        let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+        Ok(Self(jsonwebtoken::encode(&header, claims, &key)?))
+    }
+}
+
+/// Adds the token to every call.
+#[derive(Clone, Debug)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+type Authorised = InterceptedService<Channel, Bearer>;
+
+/// One caller at one node. Clones share a connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Authorised,
+}
+
+/// A request id that no other call of this process uses.
+#[must_use]
+pub fn request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A purpose of use.
+#[must_use]
+pub fn purpose(code: &str) -> Option<v1::Purpose> {
+    Some(v1::Purpose { code: code.to_owned(), ..v1::Purpose::default() })
+}
+
+impl Client {
+    /// A client that connects when it is first used, and again whenever the node comes back.
+    ///
+    /// # Errors
+    /// When the address or token is malformed.
+    pub fn new(node: SocketAddr, token: &Token) -> anyhow::Result<Self> {
+        let channel = Endpoint::try_from(format!("http://{node}"))?
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(60))
+            .connect_lazy();
+        let bearer = Bearer(format!("Bearer {}", token.0).parse()?);
+        Ok(Self { channel: InterceptedService::new(channel, bearer) })
+    }
+
+    /// The patient file service.
+    #[must_use]
+    pub fn file(&self) -> PatientFileServiceClient<Authorised> {
+        PatientFileServiceClient::new(self.channel.clone())
+    }
+
+    /// The import service.
+    #[must_use]
+    pub fn import(&self) -> ImportServiceClient<Authorised> {
+        ImportServiceClient::new(self.channel.clone())
+    }
+
+    /// The audit service.
+    #[must_use]
+    pub fn audit(&self) -> AuditServiceClient<Authorised> {
+        AuditServiceClient::new(self.channel.clone())
+    }
+
+    /// The ledger service.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerServiceClient<Authorised> {
+        LedgerServiceClient::new(self.channel.clone())
+    }
+
+    /// Heads of `records` and `access`.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub async fn heads(&self) -> anyhow::Result<Vec<v1::Head>> {
+        let mut heads = Vec::new();
+        for kind in [v1::LedgerKind::Records, v1::LedgerKind::Access] {
+            let ledger = Some(v1::LedgerId { kind: kind.into(), shard: 0, period: 0 });
+            let answer = self.ledger().get_head(v1::GetHeadRequest { ledger }).await?.into_inner();
+            heads.push(answer.head.context("no head")?);
+        }
+        Ok(heads)
+    }
+
+    /// The node's status.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub async fn status(&self) -> anyhow::Result<v1::GetNodeStatusResponse> {
+        Ok(self.ledger().get_node_status(v1::GetNodeStatusRequest {}).await?.into_inner())
+    }
+
+    /// Registers a patient with this hospital number and family name.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub async fn register(
+        &self,
+        number: &str,
+        family: &str,
+    ) -> Result<v1::RegisterPatientResponse, tonic::Status> {
+        let identity = v1::Identity {
+            identifiers: vec![v1::Identifier {
+                issuer: "https://hospital.example/mrn".to_owned(),
+                value: number.to_owned(),
+                ..v1::Identifier::default()
+            }],
+            names: vec![v1::HumanName { family: family.to_owned(), ..v1::HumanName::default() }],
+            ..v1::Identity::default()
+        };
+        let request = v1::RegisterPatientRequest {
+            request_id: request_id(),
+            purpose: purpose("TREAT"),
+            identity: Some(identity),
+        };
+        Ok(self.file().register_patient(request).await?.into_inner())
+    }
+
+    /// A note to be filed.
+    #[must_use]
+    pub fn note(text: &str) -> v1::Change {
+        let entry = v1::Entry {
+            code: Some(v1::CodeableConcept { text: "Progress note".to_owned(), coding: Vec::new() }),
+            detail: Some(v1::entry::Detail::Note(v1::Note {
+                text: text.to_owned(),
+                ..v1::Note::default()
+            })),
+            ..v1::Entry::default()
+        };
+        v1::Change { change: Some(v1::change::Change::AddEntry(v1::AddEntry { entry: Some(entry) })) }
+    }
+
+    /// Files a note under this request id, expecting a version or not.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub async fn file_note(
+        &self,
+        patient_id: &str,
+        text: &str,
+        request_id: &str,
+        expected_version: Option<u64>,
+    ) -> Result<v1::ContributeResponse, tonic::Status> {
+        let request = v1::ContributeRequest {
+            request_id: request_id.to_owned(),
+            purpose: purpose("TREAT"),
+            patient_id: patient_id.to_owned(),
+            expected_version,
+            changes: vec![Self::note(text)],
+        };
+        Ok(self.file().contribute(request).await?.into_inner())
+    }
+
+    /// Reads the first page of a file, at or after this position.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub async fn read_file(
+        &self,
+        patient_id: &str,
+        at_least: Option<u64>,
+    ) -> Result<v1::GetPatientFileResponse, tonic::Status> {
+        let request = v1::GetPatientFileRequest {
+            patient_id: patient_id.to_owned(),
+            purpose: purpose("TREAT"),
+            at_least_position: at_least,
+            page_size: 200,
+            ..v1::GetPatientFileRequest::default()
+        };
+        Ok(self.file().get_patient_file(request).await?.into_inner())
+    }
+}
