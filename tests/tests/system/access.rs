@@ -1,0 +1,114 @@
+//! Nothing is shown or denied without a record of it, and nothing filed is overwritten.
+
+use api::v1;
+use testkit::client::{Client, purpose, request_id};
+use testkit::cluster::Cluster;
+use tonic::Code;
+
+async fn accesses(client: &Client, patient_id: &str) -> Vec<v1::Access> {
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        patient_id: patient_id.to_owned(),
+        page_size: 200,
+        ..v1::ListAccessesRequest::default()
+    };
+    client.audit().list_accesses(request).await.expect("the trail").into_inner().accesses
+}
+
+#[tokio::test]
+async fn invariant_7_no_answer_without_its_access_record() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let registered = cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap();
+    let patient = registered.patient_id;
+    nurse.file_note(&patient, "slept well", &request_id(), None).await.unwrap();
+    assert!(accesses(&officer, &patient).await.is_empty(), "a plain write shows nothing");
+
+    let read = nurse.read_file(&patient, None).await.unwrap();
+    let trail = accesses(&officer, &patient).await;
+    let shown = trail.iter().find(|access| access.person == "nurse-1").expect("the reading");
+    assert_eq!(shown.hash, read.receipt, "the receipt names the access record");
+    assert_eq!(shown.purpose_of_use, "TREAT");
+    assert_eq!(shown.operation, "PatientFileService/GetPatientFile");
+    assert_eq!(shown.shown_version_to, 2);
+
+    let trail = accesses(&officer, &patient).await;
+    let newest = trail.first().expect("reading the trail is on the trail");
+    assert_eq!(newest.person, "compliance-officer-1");
+
+    let denied = cluster.client(0, "hospital-it").unwrap().read_file(&patient, None).await;
+    assert_eq!(denied.expect_err("IT sees no patient").code(), Code::PermissionDenied);
+    let trail = accesses(&officer, &patient).await;
+    let denial = trail.iter().find(|access| access.person == "hospital-it-1").expect("the denial");
+    assert_eq!(denial.kind(), v1::AccessKind::Denied);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_not_found_and_recorded() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let nobody = "0123456789abcdef0123456789abcdef";
+    let status = nurse.read_file(nobody, None).await.expect_err("nobody");
+    assert_eq!(status.code(), Code::NotFound);
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        person: "nurse-1".to_owned(),
+        ..v1::ListAccessesRequest::default()
+    };
+    let trail = officer.audit().list_accesses(request).await.unwrap().into_inner().accesses;
+    assert_eq!(trail.len(), 1, "the attempt is on the trail");
+}
+
+#[tokio::test]
+async fn invariant_9_nothing_is_overwritten_by_amendments() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let filed = manager.file_note(&patient, "left knee", &request_id(), None).await.unwrap();
+    let entry_id = filed.entry_ids[0].clone();
+    let Some(v1::change::Change::AddEntry(corrected)) = Client::note("right knee").change else {
+        unreachable!("a note is an added entry")
+    };
+    let change = |change| v1::Change { change: Some(change) };
+    let amend = change(v1::change::Change::AmendEntry(v1::AmendEntry {
+        entry_id: entry_id.clone(),
+        entry: corrected.entry,
+        update_mask: Some(api::FieldMask { paths: vec!["detail".to_owned()] }),
+        how: v1::Amendment::Correction.into(),
+        reason: "wrong side".to_owned(),
+    }));
+    let retract = change(v1::change::Change::RetractEntry(v1::RetractEntry {
+        entry_id: entry_id.clone(),
+        reason: "another patient's".to_owned(),
+    }));
+    for changes in [vec![amend], vec![retract]] {
+        let request = v1::ContributeRequest {
+            request_id: request_id(),
+            purpose: purpose("CAREMGT"),
+            patient_id: patient.clone(),
+            expected_version: None,
+            changes,
+        };
+        manager.file().contribute(request).await.expect("filed");
+    }
+    let request = v1::GetPatientHistoryRequest {
+        patient_id: patient.clone(),
+        purpose: purpose("CAREMGT"),
+        ..v1::GetPatientHistoryRequest::default()
+    };
+    let history = manager.file().get_patient_history(request).await.unwrap().into_inner().events;
+    assert_eq!(history.len(), 4, "registered, added, corrected, retracted");
+    let texts = format!("{history:?}");
+    assert!(texts.contains("left knee") && texts.contains("right knee"), "both texts stay");
+
+    let as_of = v1::GetPatientFileRequest {
+        patient_id: patient,
+        purpose: purpose("CAREMGT"),
+        as_of: Some(v1::get_patient_file_request::AsOf::Version(2)),
+        ..v1::GetPatientFileRequest::default()
+    };
+    let then = manager.file().get_patient_file(as_of).await.unwrap().into_inner();
+    assert!(format!("{:?}", then.file).contains("left knee"), "the file as it was");
+}

@@ -1,0 +1,146 @@
+//! Two nodes on one broker: one order, one verdict, one patient.
+
+use std::collections::BTreeSet;
+
+use testkit::client::{Client, request_id};
+use testkit::cluster::Cluster;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+/// The version that a conflict names.
+fn current_version(status: &tonic::Status) -> u64 {
+    let info = status.get_details_error_info().expect("error info");
+    info.metadata.get("current_version").expect("the current version").parse().expect("a number")
+}
+
+#[tokio::test]
+async fn invariant_1_one_order_one_verdict() {
+    let cluster = Cluster::start(2).await.expect("two nodes");
+    let clients = [cluster.client(0, "case-manager").unwrap(), cluster.client(1, "case-manager").unwrap()];
+    let mut patients = Vec::new();
+    for number in 0..8 {
+        let client = clients.get(number % 2).unwrap();
+        let registered = client.register(&format!("MRN-{number}"), "Ames").await.unwrap();
+        patients.push(registered.patient_id);
+    }
+    let mut filing = tokio::task::JoinSet::new();
+    for round in 0..40 {
+        let client = clients.get(round % 2).unwrap().clone();
+        let patient = patients.get(round % patients.len()).unwrap().clone();
+        filing.spawn(async move {
+            client.file_note(&patient, &format!("round {round}"), &request_id(), None).await
+        });
+    }
+    let mut position = 0;
+    while let Some(filed) = filing.join_next().await {
+        position = position.max(filed.unwrap().expect("filed").position);
+    }
+    for patient in &patients {
+        let one = clients[0].read_file(patient, Some(position)).await.unwrap();
+        let other = clients[1].read_file(patient, Some(position)).await.unwrap();
+        assert_eq!(one.file, other.file, "both nodes show the same file");
+        assert_eq!(one.file.unwrap().entries.len(), 5);
+    }
+    let heads = cluster.agreed().await.expect("the same heads");
+    assert_eq!(heads[0].size, position, "every record is counted");
+    assert_eq!(heads[1].size, 1 + 1 + 2 * patients.len() as u64, "genesis, two admissions, reads");
+}
+
+#[tokio::test]
+async fn invariant_2_apply_decides_ten_racers_one_wins() {
+    let cluster = Cluster::start(2).await.expect("two nodes");
+    let clients = [cluster.client(0, "nurse").unwrap(), cluster.client(1, "nurse").unwrap()];
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let registered = registrar.register("MRN-1", "Ames").await.unwrap();
+    // The second node has to have heard of the patient before it can be raced on there.
+    clients[1].read_file(&registered.patient_id, Some(registered.position)).await.unwrap();
+    let mut version = registered.version;
+    for round in 0..200 {
+        let mut race = tokio::task::JoinSet::new();
+        for racer in 0..10 {
+            let client = clients.get(racer % 2).unwrap().clone();
+            let patient = registered.patient_id.clone();
+            race.spawn(async move {
+                let text = format!("round {round} racer {racer}");
+                client.file_note(&patient, &text, &request_id(), Some(version)).await
+            });
+        }
+        let mut won = Vec::new();
+        let mut told = BTreeSet::new();
+        while let Some(outcome) = race.join_next().await {
+            match outcome.unwrap() {
+                Ok(filed) => won.push(filed),
+                Err(status) => {
+                    assert_eq!(status.code(), Code::Aborted, "{status:?}");
+                    told.insert(current_version(&status));
+                }
+            }
+        }
+        assert_eq!(won.len(), 1, "exactly one wins round {round}");
+        version += 1;
+        assert_eq!(won[0].version, version);
+        assert_eq!(told, BTreeSet::from([version]), "the others are told the current version");
+        let position = Some(won[0].position);
+        for client in &clients {
+            client.read_file(&registered.patient_id, position).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_expected_version_all_ten_land() {
+    let cluster = Cluster::start(2).await.expect("two nodes");
+    let clients = [cluster.client(0, "nurse").unwrap(), cluster.client(1, "nurse").unwrap()];
+    let registered = cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap();
+    clients[1].read_file(&registered.patient_id, Some(registered.position)).await.unwrap();
+    let mut race = tokio::task::JoinSet::new();
+    for racer in 0..10 {
+        let client = clients.get(racer % 2).unwrap().clone();
+        let patient = registered.patient_id.clone();
+        race.spawn(async move {
+            client.file_note(&patient, &format!("racer {racer}"), &request_id(), None).await
+        });
+    }
+    let mut versions = BTreeSet::new();
+    let mut position = 0;
+    while let Some(filed) = race.join_next().await {
+        let filed = filed.unwrap().expect("filed");
+        versions.insert(filed.version);
+        position = position.max(filed.position);
+    }
+    assert_eq!(versions, (2..=11).collect(), "ten versions, none lost, none twice");
+    let file = clients[1].read_file(&registered.patient_id, Some(position)).await.unwrap();
+    assert_eq!(file.file.unwrap().entries.len(), 10);
+}
+
+#[tokio::test]
+async fn two_nodes_registering_one_number_make_one_patient() {
+    let cluster = Cluster::start(2).await.expect("two nodes");
+    let clients = [cluster.client(0, "registrar").unwrap(), cluster.client(1, "registrar").unwrap()];
+    for number in 0..25 {
+        let number = format!("MRN-{number}");
+        let (one, other) =
+            tokio::join!(clients[0].register(&number, "Ames"), clients[1].register(&number, "Ames"));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.patient_id, other.patient_id, "one patient");
+        assert!(one.existed != other.existed, "one registered it, the other found it");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_returns_its_first_outcome() {
+    let cluster = Cluster::start(2).await.expect("two nodes");
+    let nurse: [Client; 2] = [cluster.client(0, "nurse").unwrap(), cluster.client(1, "nurse").unwrap()];
+    let registered = cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap();
+    let id = request_id();
+    let first = nurse[0].file_note(&registered.patient_id, "once", &id, None).await.unwrap();
+    nurse[1].read_file(&registered.patient_id, Some(first.position)).await.unwrap();
+    let again = nurse[1].file_note(&registered.patient_id, "once", &id, None).await.unwrap();
+    assert!(again.repeated_request && !first.repeated_request);
+    assert_eq!((again.version, again.position), (first.version, first.position));
+    assert_eq!(again.entry_ids, first.entry_ids);
+    let other = nurse[1].file_note(&registered.patient_id, "something else", &id, None).await;
+    let status = other.expect_err("the id was used with another payload");
+    let info = status.get_details_error_info().expect("error info");
+    assert_eq!(info.reason, "REQUEST_ID_REUSED");
+}
