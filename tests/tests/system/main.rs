@@ -3,6 +3,7 @@
 
 mod access;
 mod broker;
+mod crash;
 mod nodes;
 mod rest;
 mod stream;
