@@ -51,13 +51,17 @@ fn sizes(files: &[File]) -> Vec<String> {
     found
 }
 
-/// A crate opens with what it is, what it is not and who builds on it: at least three lines.
+/// A crate opens with what it is, what it is not and who builds on it: at least three lines, in
+/// `lib.rs`, or in `main.rs` where there is no library.
 fn crate_docs(files: &[File]) -> Vec<String> {
-    let is_root = |file: &&File| {
-        let parts: Vec<&str> = file.path.split('/').collect();
-        matches!(parts.as_slice(), ["crates", _, "src", "lib.rs" | "main.rs"])
-    };
     let documented = |file: &File| file.text.lines().take_while(|l| l.starts_with("//!")).count();
+    let is_root = |file: &&File| match file.path.split('/').collect::<Vec<_>>().as_slice() {
+        ["crates", _, "src", "lib.rs"] => true,
+        ["crates", name, "src", "main.rs"] => {
+            files.iter().all(|other| other.path != format!("crates/{name}/src/lib.rs"))
+        }
+        _ => false,
+    };
     files
         .iter()
         .filter(is_root)
@@ -117,6 +121,7 @@ fn an_undocumented_crate_is_seen() {
         File::new("crates/a/src/lib.rs", "//! A crate.\n\nmod x;"),
         File::new("crates/b/src/main.rs", "fn main() {}"),
         File::new("crates/c/src/lib.rs", "//! What.\n//! What not.\n//! For whom.\n"),
+        File::new("crates/c/src/main.rs", "//! The library's program.\n"),
         File::new("crates/c/src/inner.rs", "mod y;"),
     ];
     assert_seen(&crate_docs(&files), &["crates/a/", "crates/b/"]);
