@@ -1,0 +1,55 @@
+//! Access records.
+
+use super::read;
+use crate::error::{DecodeError, EncodeError};
+use crate::mirror::{Bytes, Mirror, Text, mirror_enum, mirror_struct};
+
+mirror_enum! {
+    AccessKind<'a> = crate::AccessKind {
+        Shown,
+        Denied,
+        Query,
+    }
+}
+
+mirror_enum! {
+    Outcome<'a> = crate::Outcome {
+        Shown,
+        Denied,
+        NotFound,
+    }
+}
+
+mirror_struct! {
+    AccessRecord<'a> = crate::AccessRecord {
+        kind: AccessKind<'a>,
+        person: Option<Text<'a>>,
+        service: Text<'a>,
+        roles: Vec<Text<'a>>,
+        organisation: Text<'a>,
+        purpose: Text<'a>,
+        reason: Option<Text<'a>>,
+        relationship: Option<Text<'a>>,
+        operation: Text<'a>,
+        outcome: Outcome<'a>,
+        request: Bytes<'a>,
+        position: u64,
+        first_version: u64,
+        version: u64,
+        policy_version: Text<'a>,
+        deciding: Vec<Text<'a>>,
+        masked: Vec<Text<'a>>,
+        answer_format: u16,
+        count: u32,
+        answer_digest: [u8; 32],
+        network: Option<Text<'a>>,
+    }
+}
+
+pub(crate) fn encode_access(record: &crate::AccessRecord) -> Result<Vec<u8>, EncodeError> {
+    Ok(postcard::to_stdvec(&AccessRecord::of(record))?)
+}
+
+pub(crate) fn decode_access(bytes: &[u8]) -> Result<crate::AccessRecord, DecodeError> {
+    read::<AccessRecord<'_>>(bytes)?.back()
+}
