@@ -228,3 +228,6 @@ mod halves {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,3 +234,6 @@ pub fn leaf_hash(header_bytes: &[u8]) -> Hash {
     digest.update(header_bytes);
     Hash(digest.finalize().into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,3 +243,15 @@ pub(crate) fn void(verdict: &ItemVerdict) -> VoidReason {
         other => panic!("not void: {other:?}"),
     }
 }
+
+/// Compares with the golden bytes of a format. They are written once, by hand-run
+/// `CASELEDGER_WRITE_GOLDEN=1`, when a format is made; a released format's never change.
+pub(crate) fn assert_golden(name: &str, bytes: &[u8]) {
+    let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let lines: Vec<String> = bytes.chunks(40).map(hex::encode).collect();
+    let text = format!("{}\n", lines.join("\n"));
+    if std::env::var_os("CASELEDGER_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{name} is another format now");
+}

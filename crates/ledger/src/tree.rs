@@ -211,4 +211,4 @@ fn join_right_edge(hashes: &[Hash], mut right: Option<Hash>) -> Option<Hash> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

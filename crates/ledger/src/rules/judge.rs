@@ -313,11 +313,11 @@ impl<'a, L: Lookup> Judge<'a, L> {
     }
 }
 
-/// Sealed records name a suite, and a subject that is not the control chain's. Control records are
-/// clear and name neither subject nor key.
+/// Sealed records name a suite and are not in the control records' chain. Control records are clear
+/// and name neither subject nor key.
 fn is_of_its_type(header: &Header) -> bool {
     match header.leaf {
-        LeafType::Record => header.suite == SUITE_SEALED && header.subject != SubjectId::ZERO,
+        LeafType::Record => header.suite == SUITE_SEALED && header.chain() != SubjectId::ZERO,
         LeafType::Control => {
             header.suite == SUITE_CLEAR
                 && header.subject == SubjectId::ZERO
