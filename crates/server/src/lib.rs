@@ -1,1 +1,48 @@
-//! TODO
+//! `caseledgerd`, the node: gRPC services over the engine, and everything around them.
+//!
+//! A call passes the gate (limits, credentials, a net for panics), is converted into the domain's
+//! words, answered by the engine, and converted back; what goes wrong becomes a status in one
+//! table. Besides, this crate wires a node together, founds ledgers (`init`), admits nodes
+//! (`admit`), and gives the engine its transport to peers.
+//!
+//! Deliberately not here: any rule about who may see or file what (`engine`, `domain`), any format
+//! (`ledger`, `schema`), any access to the databases but opening them. Handlers never build a
+//! status themselves, and nothing but the gate reads a token.
+//!
+//! Nothing builds on it but `testkit`, which starts nodes in a test's process with [`run`].
+//!
+//! | module | keeps |
+//! |---|---|
+//! | `gate`, `auth`, `refusals` | nothing is decoded before credentials and limits hold |
+//! | `call`, `deadline` | who calls, why, for how long |
+//! | `convert` | proto ⇄ domain; every fault with the path of its proto field |
+//! | `service`, `stream`, `pages` | one file a gRPC service |
+//! | `status`, `undecodable` | the one table from failures to statuses |
+//! | `peers` | signed calls to other nodes |
+//! | `run`, `health`, `config`, `telemetry` | a node at work |
+//! | `init`, `admit`, `keys`, `state_dir`, `names` | founding and admission |
+
+pub mod admit;
+pub mod auth;
+mod call;
+pub mod clock;
+pub mod config;
+pub mod convert;
+mod deadline;
+pub mod gate;
+mod health;
+pub mod init;
+pub mod keys;
+pub mod names;
+mod pages;
+mod peers;
+pub mod refusals;
+mod run;
+mod service;
+mod state_dir;
+pub mod status;
+mod stream;
+pub mod telemetry;
+mod undecodable;
+
+pub use run::{KEK_VERSION, RunError, run};

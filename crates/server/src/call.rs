@@ -1,0 +1,176 @@
+//! One call as its handler sees it: who calls, for how long, with which places held.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::v1 as proto;
+use engine::{Caller, Context, Failure, Operation, Purpose};
+use prost::Message;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::{Request, Response, Status};
+
+use crate::auth::Verified;
+use crate::convert::{At, Report};
+use crate::gate::Slots;
+use crate::{keys, status};
+
+/// Longest request id, in bytes: it is hashed, never stored.
+pub(crate) const MAX_REQUEST_ID: usize = 128;
+
+/// Longest reason a caller gives for looking, in bytes; it stands in every access record.
+pub(crate) const MAX_REASON: usize = 4 * 1024;
+
+/// Longest request that only reads, in bytes: it stands in its access record, whose body has at
+/// most 256 KiB, and asks for an id and some filters.
+pub(crate) const MAX_QUERY: usize = 16 * 1024;
+
+/// Where a call without caller came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// A call that passed the gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    id: String,
+    verified: Verified,
+    patience: Duration,
+    place: Arc<OwnedSemaphorePermit>,
+    slots: Slots,
+}
+
+impl Call {
+    pub(crate) fn new(
+        verified: Verified,
+        patience: Duration,
+        place: Arc<OwnedSemaphorePermit>,
+        slots: Slots,
+    ) -> Self {
+        // Without random numbers nothing works; a call's name is the least of it.
+        let id = keys::random::<16>().map(hex::encode).unwrap_or_default();
+        Self { id, verified, patience, place, slots }
+    }
+
+    /// Splits a request into the call and its message.
+    ///
+    /// # Errors
+    /// INTERNAL: the request did not come through the gate.
+    pub(crate) fn of<T>(request: Request<T>) -> Result<(Self, T), Status> {
+        let (_, mut extensions, message) = request.into_parts();
+        match extensions.remove::<Self>() {
+            Some(call) => Ok((call, message)),
+            None => {
+                tracing::error!("a call did not come through the gate");
+                Err(status::internal(""))
+            }
+        }
+    }
+
+    /// Random, for the log and the caller's support.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Who calls.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.verified.caller
+    }
+
+    /// When the caller's token ends, seconds since 1970 UTC.
+    pub(crate) fn expires(&self) -> u64 {
+        self.verified.expires
+    }
+
+    /// Places for streams.
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// The place among the calls in flight, for what outlives the handler.
+    pub(crate) fn place(&self) -> Arc<OwnedSemaphorePermit> {
+        Arc::clone(&self.place)
+    }
+
+    /// What the engine must know about the call. `message` is the request as the trail keeps it.
+    pub(crate) fn context(
+        &self,
+        operation: Operation,
+        purpose: Option<&proto::Purpose>,
+        message: &impl Message,
+        report: &mut Report,
+    ) -> Option<Context> {
+        let purpose_at = At::TOP.field("purpose");
+        let code_at = purpose_at.field("purpose_of_use");
+        let reason_at = purpose_at.field("reason");
+        if reads(operation) && message.encoded_len() > MAX_QUERY {
+            report.fault(
+                &At::TOP,
+                "too-large",
+                format!("a request that reads has at most {MAX_QUERY} bytes"),
+            );
+            return None;
+        }
+        let Some(given) = purpose.filter(|given| !given.purpose_of_use.is_empty()) else {
+            report.missing(&code_at);
+            return None;
+        };
+        if given.reason.len() > MAX_REASON {
+            let limit = format!("has more than {MAX_REASON} bytes");
+            report.fault(&reason_at, "too-long", limit);
+        }
+        let Some(purpose) = Purpose::parse(&given.purpose_of_use) else {
+            let known = Purpose::CODES.join(", ");
+            report.fault(&code_at, "purpose", format!("must be one of {known}"));
+            return None;
+        };
+        Some(Context {
+            caller: self.verified.caller.clone(),
+            purpose,
+            reason: (!given.reason.is_empty()).then(|| given.reason.clone()),
+            operation,
+            request: message.encode_to_vec(),
+            patience: self.patience,
+        })
+    }
+
+    /// Turns what the engine answered into what the transport sends.
+    pub(crate) fn answer<T>(&self, answer: Result<T, Failure>) -> Result<Response<T>, Status> {
+        answer.map(Response::new).map_err(|failure| self.status(&failure))
+    }
+
+    /// The status for a failure of this call.
+    pub(crate) fn status(&self, failure: &Failure) -> Status {
+        status::status(failure, &self.id)
+    }
+}
+
+/// Checks a request id.
+pub(crate) fn request_id<'a>(from: &'a str, report: &mut Report) -> Option<&'a str> {
+    let at = At::TOP.field("request_id");
+    if from.is_empty() {
+        report.missing(&at);
+    } else if from.len() > MAX_REQUEST_ID {
+        report.fault(&at, "too-long", format!("has more than {MAX_REQUEST_ID} bytes"));
+    } else if from.chars().any(char::is_control) {
+        report.fault(&at, "control-character", "must not hold control characters");
+    } else {
+        return Some(from);
+    }
+    None
+}
+
+fn reads(operation: Operation) -> bool {
+    match operation {
+        Operation::RegisterPatient | Operation::Contribute | Operation::Import => false,
+        Operation::SettleRequest
+        | Operation::GetPatientFile
+        | Operation::GetPatientHistory
+        | Operation::FindPatient
+        | Operation::WatchPatientFile
+        | Operation::ListAccesses
+        | Operation::GetHead
+        | Operation::GetNodeStatus => true,
+    }
+}

@@ -1,0 +1,82 @@
+//! The audit trail.
+
+use api::v1 as proto;
+use engine::{AccessFilter, AccessItem};
+use schema::{AccessKind, AccessRecord};
+
+use super::values::{patient_in, text, text_out, time_in, time_out};
+use super::{At, Report};
+
+/// Which accesses are asked for.
+pub fn filter_in(from: &proto::ListAccessesRequest, report: &mut Report) -> AccessFilter {
+    let at = At::TOP;
+    let patient = text(from.patient_id.clone())
+        .and_then(|id| patient_in(&id, &at.field("patient_id"), report));
+    let start = from.start_time.and_then(|time| time_in(time, &at.field("start_time"), report));
+    let end = from.end_time.and_then(|time| time_in(time, &at.field("end_time"), report));
+    let purpose = text(from.purpose_of_use.clone());
+    if purpose.as_deref().is_some_and(|code| engine::Purpose::parse(code).is_none()) {
+        let known = engine::Purpose::CODES.join(", ");
+        report.fault(&at.field("purpose_of_use"), "purpose", format!("must be one of {known}"));
+    }
+    AccessFilter {
+        patient,
+        person: text(from.person.clone()),
+        from: start,
+        to: end,
+        purpose,
+        outcome: text(from.outcome.clone()),
+    }
+}
+
+/// One access.
+#[must_use]
+pub fn access_out(from: &AccessItem) -> proto::Access {
+    let header = &from.header;
+    let common = proto::Access {
+        position: from.position,
+        recorded_at: Some(time_out(header.recorded_at)),
+        node: header.node.to_string(),
+        hash: from.hash.0.to_vec(),
+        unreadable: from.record.is_none(),
+        ..proto::Access::default()
+    };
+    match &from.record {
+        Some(record) => told(common, record, header.subject.to_string()),
+        None => common,
+    }
+}
+
+fn told(common: proto::Access, record: &AccessRecord, subject: String) -> proto::Access {
+    let (kind, patient_id) = match record.kind {
+        AccessKind::Shown => (proto::AccessKind::Shown, subject),
+        AccessKind::Denied => (proto::AccessKind::Denied, subject),
+        // A query is filed under the system's subject, which is no patient.
+        AccessKind::Query => (proto::AccessKind::Query, String::new()),
+    };
+    proto::Access {
+        kind: kind.into(),
+        patient_id,
+        person: text_out(record.person.as_ref()),
+        service: record.service.clone(),
+        roles: record.roles.clone(),
+        organisation: record.organisation.clone(),
+        purpose_of_use: record.purpose.clone(),
+        reason: text_out(record.reason.as_ref()),
+        relationship: text_out(record.relationship.as_ref()),
+        operation: record.operation.clone(),
+        outcome: record.outcome.name().to_owned(),
+        request: record.request.clone(),
+        shown_position: record.position,
+        shown_version_from: record.first_version,
+        shown_version_to: record.version,
+        policy_version: record.policy_version.clone(),
+        deciding_ids: record.deciding.clone(),
+        masked: record.masked.clone(),
+        answer_format: u32::from(record.answer_format),
+        count: record.count,
+        answer_digest: record.answer_digest.to_vec(),
+        network: text_out(record.network.as_ref()),
+        ..common
+    }
+}

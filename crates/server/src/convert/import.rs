@@ -1,0 +1,213 @@
+//! Items of an import and their results.
+
+use api::v1 as proto;
+use api::v1::import_item::Content;
+use api::v1::patient_selector::Patient;
+use domain::{Detail, Entry, EntryId, Identity, Kind, PatientId, SourceId};
+use engine::{ImportOutcome, Violation};
+
+use super::command::{entry_path, identity_path};
+use super::entry::entry_in;
+use super::identity::identity_in;
+use super::values::{finding_out, list, option, patient_in, required, source_key_in};
+use super::{At, Report};
+
+/// Entries of the same patient that one item may name as its reasons: FHIR bundles name one or two.
+const MAX_REASONS: usize = 64;
+
+/// Whose file an item belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Selector {
+    /// This patient's.
+    Id(PatientId),
+    /// The patient's to whom this number was issued.
+    Number {
+        /// URI of the number range.
+        issuer: String,
+        /// The number.
+        value: String,
+    },
+}
+
+/// An item that can be filed.
+#[derive(Debug)]
+pub enum Item {
+    /// Who the patient is.
+    Identity(Box<Identity>),
+    /// An entry, and the keys of other entries that it names.
+    Entry {
+        /// The entry, its source set.
+        entry: Box<Entry>,
+        /// The encounter it belongs to.
+        encounter: Option<SourceId>,
+        /// The entries that are its reason.
+        reasons: Vec<SourceId>,
+    },
+}
+
+/// An item's selector, read before anything else of it: items of one patient go together.
+pub fn selector_in(
+    from: Option<&proto::PatientSelector>,
+    at: &At<'_>,
+    report: &mut Report,
+) -> Option<Selector> {
+    match from.and_then(|selector| selector.patient.as_ref()) {
+        Some(Patient::PatientId(id)) => {
+            patient_in(id, &at.field("patient_id"), report).map(Selector::Id)
+        }
+        Some(Patient::Number(number)) => {
+            let at = at.field("number");
+            for (part, name) in [(&number.issuer, "issuer"), (&number.value, "value")] {
+                if part.is_empty() {
+                    report.missing(&at.field(name));
+                }
+            }
+            let (issuer, value) = (number.issuer.clone(), number.value.clone());
+            Some(Selector::Number { issuer, value })
+        }
+        None => {
+            report.fault(at, "required", "one of patient_id, number must be set");
+            None
+        }
+    }
+}
+
+/// An item, or what is wrong with it.
+///
+/// # Errors
+/// Its violations.
+pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violation>> {
+    let at = At::TOP;
+    let mut report = Report::default();
+    let source = required(from.source, &at.field("source"), &mut report, source_key_in);
+    let selector = selector_in(from.patient.as_ref(), &at.field("patient"), &mut report);
+    let encounter = option(from.encounter, &at.field("encounter"), &mut report, source_key_in);
+    let reasons_at = at.field("reason_references");
+    if from.reason_references.len() > MAX_REASONS {
+        report.fault(&reasons_at, "too-many", format!("has more than {MAX_REASONS} keys"));
+    }
+    let reasons = list(from.reason_references, &reasons_at, &mut report, source_key_in);
+    let item = match from.content {
+        Some(Content::Identity(identity)) => {
+            let at = at.field("identity");
+            identity_in(*identity, &at, &mut report).map(|mut identity| {
+                identity.source = source.clone();
+                if let Some(Selector::Number { issuer, value }) = &selector {
+                    let has = |number: &domain::Identifier| {
+                        number.system == *issuer && number.value == *value
+                    };
+                    if !identity.identifiers.iter().any(has) {
+                        let at = at.field("identifiers");
+                        report.fault(&at, "selector", "must hold the item's patient.number");
+                    }
+                }
+                Item::Identity(Box::new(identity))
+            })
+        }
+        Some(Content::Entry(entry)) => {
+            let at = at.field("entry");
+            entry_in(*entry, &at, &mut report).map(|mut entry| {
+                entry.source = source.clone();
+                let entry = Box::new(entry);
+                Item::Entry { entry, encounter, reasons }
+            })
+        }
+        None => {
+            report.fault(&at, "required", "one of identity, entry must be set");
+            None
+        }
+    };
+    let violations = report.into_violations();
+    match selector.zip(item) {
+        Some(item) if violations.is_empty() => Ok(item),
+        _ => Err(violations),
+    }
+}
+
+/// Names the entries that are an entry's reason; kinds without that field keep none.
+pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) {
+    match &mut entry.detail {
+        Detail::Encounter(fields) => fields.reason_reference.extend(reasons),
+        Detail::MedicationRequest(fields) => fields.reason_reference.extend(reasons),
+        Detail::Procedure(fields) => fields.reason_reference.extend(reasons),
+        Detail::Condition(_)
+        | Detail::AllergyIntolerance(_)
+        | Detail::Observation(_)
+        | Detail::Immunization(_)
+        | Detail::Note(_) => {}
+    }
+}
+
+/// Where an item's own paths begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// In its identity.
+    Identity,
+    /// In its entry, of this kind.
+    Entry(Kind),
+}
+
+impl Root {
+    fn path(self, field: &str) -> String {
+        match self {
+            Self::Identity => format!("identity.{}", identity_path(field)),
+            Self::Entry(kind) => format!("entry.{}", entry_path(kind, field)),
+        }
+    }
+}
+
+/// What became of an item; also the position it is on file at, 0 if that did not change.
+#[must_use]
+pub fn outcome_out(from: &ImportOutcome, root: Root) -> (proto::ImportResult, u64) {
+    let remarked = |remarks: &[domain::Finding]| {
+        let remarks = remarks.iter().map(|remark| {
+            let mut finding = finding_out(remark);
+            finding.field = root.path(&finding.field);
+            finding
+        });
+        remarks.collect()
+    };
+    let id = |entry: &Option<EntryId>| entry.map(|id| id.to_string()).unwrap_or_default();
+    let result = proto::ImportResult::default();
+    match from {
+        ImportOutcome::Filed { entry, position, remarks } => {
+            let status = proto::ImportStatus::Filed.into();
+            let remarks = remarked(remarks);
+            (proto::ImportResult { status, remarks, entry_id: id(entry), ..result }, *position)
+        }
+        ImportOutcome::Amended { entry, position, remarks } => {
+            let status = proto::ImportStatus::Amended.into();
+            let remarks = remarked(remarks);
+            (proto::ImportResult { status, remarks, entry_id: id(entry), ..result }, *position)
+        }
+        ImportOutcome::Unchanged { entry } => {
+            let status = proto::ImportStatus::Unchanged.into();
+            (proto::ImportResult { status, entry_id: id(entry), ..result }, 0)
+        }
+        ImportOutcome::Refused { violations } => {
+            let placed = violations.iter().map(|violation| Violation {
+                field: root.path(&violation.field),
+                ..violation.clone()
+            });
+            (invalid_out(placed.collect()), 0)
+        }
+    }
+}
+
+/// The result of an item with these faults.
+#[must_use]
+pub fn invalid_out(violations: Vec<Violation>) -> proto::ImportResult {
+    let violations = violations.into_iter().map(|violation| proto::Finding {
+        code: violation.code,
+        severity: proto::FindingSeverity::Violation.into(),
+        field: violation.field,
+        text: violation.description,
+    });
+    proto::ImportResult {
+        status: proto::ImportStatus::Refused.into(),
+        reason: "INVALID_ARGUMENT".to_owned(),
+        message: "correct the fields that are named and import the item again".to_owned(),
+        violations: violations.collect(),
+        ..proto::ImportResult::default()
+    }
+}

@@ -1,0 +1,210 @@
+//! Input that no honest client sends.
+
+use api::v1 as proto;
+use api::v1::change::Change;
+use api::v1::entry::Detail;
+use domain::Kind;
+use engine::Violation;
+use proptest::prelude::*;
+use prost::Message;
+
+use crate::convert::command::{Places, changes_in, entry_path, identity_path};
+use crate::convert::entry::{amendment_in, entry_in, kinds_in};
+use crate::convert::identity::identity_in;
+use crate::convert::import::item_in;
+use crate::convert::values::{patient_in, time_in, time_out};
+use crate::convert::{At, Report};
+
+fn fields(violations: &[Violation]) -> Vec<&str> {
+    violations.iter().map(|violation| violation.field.as_str()).collect()
+}
+
+fn added(entry: proto::Entry) -> proto::Change {
+    let entry = Some(entry);
+    proto::Change { change: Some(Change::AddEntry(proto::AddEntry { entry })) }
+}
+
+fn note() -> proto::Entry {
+    let detail = Some(Detail::NoteDetail(proto::Note::default()));
+    proto::Entry { detail, ..proto::Entry::default() }
+}
+
+fn convert(changes: Vec<proto::Change>) -> Vec<Violation> {
+    let mut report = Report::default();
+    changes_in(changes, &At::TOP.field("changes"), &mut report);
+    report.into_violations()
+}
+
+#[test]
+fn every_fault_is_named_by_its_whole_path() {
+    let effective = |value| Some(proto::Effective { value });
+    let bad = proto::Entry {
+        effective: effective(Some(proto::effective::Value::At("0000-13-45".into()))),
+        encounter: "ENCOUNTER".into(),
+        detail: Some(Detail::Condition(proto::Condition {
+            abatement: effective(Some(proto::effective::Value::During(proto::Period {
+                start: "2019-02-30".into(),
+                end: "soon".into(),
+            }))),
+            ..proto::Condition::default()
+        })),
+        ..proto::Entry::default()
+    };
+    let violations = convert(vec![added(note()), added(bad)]);
+    assert_eq!(
+        fields(&violations),
+        [
+            "changes[1].add_entry.entry.effective.at",
+            "changes[1].add_entry.entry.encounter",
+            "changes[1].add_entry.entry.condition.abatement.during.start",
+            "changes[1].add_entry.entry.condition.abatement.during.end",
+        ]
+    );
+    assert!(violations.iter().all(|v| !v.description.contains("0000-13-45")), "no value");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert_eq!(fields(&convert(Vec::new())), ["changes"]);
+    assert_eq!(fields(&convert(vec![proto::Change::default()])), ["changes[0]"]);
+    let bare = added(proto::Entry::default());
+    assert_eq!(fields(&convert(vec![bare])), ["changes[0].add_entry.entry.detail"]);
+    let amend = proto::AmendEntry::default();
+    let amend = proto::Change { change: Some(Change::AmendEntry(amend)) };
+    assert_eq!(
+        fields(&convert(vec![amend])),
+        [
+            "changes[0].amend_entry.entry_id",
+            "changes[0].amend_entry.update_mask",
+            "changes[0].amend_entry.how",
+            "changes[0].amend_entry.entry",
+        ]
+    );
+    let observation = Detail::Observation(proto::Observation {
+        value: Some(proto::ObservationValue { value: None }),
+        component: vec![proto::ObservationComponent::default()],
+        ..proto::Observation::default()
+    });
+    let entry = proto::Entry { detail: Some(observation), ..proto::Entry::default() };
+    let mut report = Report::default();
+    entry_in(entry, &At::TOP, &mut report);
+    let violations = report.into_violations();
+    assert_eq!(fields(&violations), ["observation.value", "observation.component[0].code"]);
+}
+
+#[test]
+fn too_many_changes_are_refused_with_the_limit() {
+    let limit = engine::MAX_CHANGES;
+    assert_eq!(convert(vec![added(note()); limit]), []);
+    let violations = convert(vec![added(note()); limit + 1]);
+    assert!(violations[0].description.contains(&limit.to_string()));
+}
+
+#[test]
+fn unknown_enum_values_are_refused() {
+    for (number, code) in [(0, "required"), (4, "enum"), (-1, "enum"), (i32::MAX, "enum")] {
+        let mut report = Report::default();
+        assert!(amendment_in(number, &At::TOP.field("how"), &mut report).is_none());
+        assert_eq!(report.into_violations()[0].code, code);
+    }
+    let mut report = Report::default();
+    let asked = [proto::Kind::Condition.into(), 99, proto::Kind::Note.into()];
+    let kinds = kinds_in(&asked, &At::TOP.field("kinds"), &mut report);
+    assert_eq!(kinds, [Kind::Condition, Kind::Note]);
+    assert_eq!(fields(&report.into_violations()), ["kinds[1]"]);
+}
+
+#[test]
+fn ids_have_one_spelling() {
+    for odd in ["", "0", "zz", &"0".repeat(32), &"A".repeat(32), &"a".repeat(33), "ä"] {
+        let mut report = Report::default();
+        assert!(patient_in(odd, &At::TOP.field("patient_id"), &mut report).is_none(), "{odd}");
+        assert_eq!(fields(&report.into_violations()), ["patient_id"]);
+    }
+}
+
+#[test]
+fn times_outside_the_ledgers_range_are_refused() {
+    for (seconds, nanos) in [(-1, 0), (i64::MAX, 0), (0, -1), (0, 1_000_000_000)] {
+        let mut report = Report::default();
+        let time = prost_types::Timestamp { seconds, nanos };
+        assert!(time_in(time, &At::TOP, &mut report).is_none());
+    }
+    let mut report = Report::default();
+    assert_eq!(time_in(time_out(1_234_567_891), &At::TOP, &mut report), Some(1_234_567_891));
+}
+
+#[test]
+fn a_hundred_thousand_faults_cost_little() {
+    let identity = proto::Identity {
+        names: vec![
+            proto::HumanName {
+                period: Some(proto::Period { start: "x".into(), end: "x".into() }),
+                ..proto::HumanName::default()
+            };
+            50_000
+        ],
+        ..proto::Identity::default()
+    };
+    let mut report = Report::default();
+    identity_in(identity, &At::TOP.field("identity"), &mut report);
+    assert!(report.into_violations().len() <= 101);
+}
+
+#[test]
+fn the_domains_faults_are_told_in_the_callers_words() {
+    let change = |detail| added(proto::Entry { detail: Some(detail), ..proto::Entry::default() });
+    let mut report = Report::default();
+    let changes = vec![
+        change(Detail::NoteDetail(proto::Note::default())),
+        change(Detail::Condition(proto::Condition::default())),
+    ];
+    let commands = changes_in(changes, &At::TOP, &mut report).unwrap();
+    let places = Places::of(&commands);
+    for (found, told) in [
+        ("changes[0].detail.text", "changes[0].add_entry.entry.note_detail.text"),
+        ("changes[1].code.coding[0].code", "changes[1].add_entry.entry.code.coding[0].code"),
+        ("changes[1].detail.severity", "changes[1].add_entry.entry.condition.severity"),
+        ("changes[7].code", "changes[7].code"),
+        ("changes", "changes"),
+    ] {
+        assert_eq!(places.path(found), told);
+    }
+    assert_eq!(identity_path("identifiers[3].system"), "identifiers[3].issuer");
+    assert_eq!(identity_path("identifiers[3].value"), "identifiers[3].value");
+    assert_eq!(entry_path(Kind::Encounter, "detail.class"), "encounter_detail.class");
+}
+
+#[test]
+fn an_import_item_without_key_patient_or_content_is_refused() {
+    let violations = item_in(proto::ImportItem::default()).unwrap_err();
+    assert_eq!(fields(&violations), ["source", "patient", ""]);
+    let source = Some(proto::SourceId { system: "urn:x".into(), value: String::new() });
+    let number = proto::PatientNumber { issuer: "urn:h".into(), value: "1".into() };
+    let patient = Some(proto::PatientSelector {
+        patient: Some(proto::patient_selector::Patient::Number(number)),
+    });
+    let content = Some(proto::import_item::Content::Identity(Box::default()));
+    let item = proto::ImportItem { source, patient, content, ..proto::ImportItem::default() };
+    let violations = item_in(item).unwrap_err();
+    assert_eq!(fields(&violations), ["source.value", "identity.identifiers"]);
+}
+
+proptest! {
+    /// Whatever bytes decode as a message convert without a panic, or are refused.
+    #[test]
+    fn any_decodable_bytes_convert_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(identity) = proto::Identity::decode(bytes.as_slice()) {
+            identity_in(identity, &At::TOP, &mut Report::default());
+        }
+        if let Ok(entry) = proto::Entry::decode(bytes.as_slice()) {
+            entry_in(entry, &At::TOP, &mut Report::default());
+        }
+        if let Ok(item) = proto::ImportItem::decode(bytes.as_slice()) {
+            let _ = item_in(item);
+        }
+        if let Ok(request) = proto::ContributeRequest::decode(bytes.as_slice()) {
+            changes_in(request.changes, &At::TOP, &mut Report::default());
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What every call passes before any of it is decoded: limits, credentials, a net for panics.
+//!
+//! The gate denies by default. A path is open (health, reflection), a peer's (its proof is in the
+//! message and checked by the peer service), or it needs a bearer token; a new service needs one
+//! without anybody remembering to say so.
+
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use http::{Request, Response, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use crate::auth::{Authenticator, Refused};
+use crate::call::{Call, Origin};
+use crate::refusals::Refusals;
+use crate::{clock, deadline, status, undecodable};
+
+/// Calls in flight on a node, streams included. One costs at most its 4 MiB request and usually
+/// some kilobytes; what is beyond would only wait in the writer's queue.
+pub const CALLS_IN_FLIGHT: usize = 4_096;
+
+/// Streams among them, so that watchers who stay for hours leave three quarters to others.
+pub const STREAMS_IN_FLIGHT: usize = 1_024;
+
+/// Import streams among those: each holds a window of up to 16 MiB, half a gigabyte in all.
+pub const IMPORTS_IN_FLIGHT: usize = 32;
+
+/// Calls without credentials (health, reflection) and of peers in flight. An own number: an
+/// orchestrator and the other nodes get their answer also when the node is overloaded.
+const OPEN_IN_FLIGHT: usize = 256;
+
+/// When a caller should try again after a limit was reached: calls take milliseconds.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+const OPEN: [&str; 3] =
+    ["/grpc.health.v1.Health/", "/grpc.reflection.v1.", "/grpc.reflection.v1alpha."];
+const PEERS: &str = "/caseledger.v1.PeerService/";
+
+/// The gate, as a layer around all services.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    authenticator: Authenticator,
+    refusals: Refusals,
+    calls: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+    streams: Slots,
+}
+
+/// Places for streams, which stay.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    watches: Arc<Semaphore>,
+    imports: Arc<Semaphore>,
+}
+
+impl Slots {
+    fn new() -> Self {
+        Self {
+            watches: Arc::new(Semaphore::new(STREAMS_IN_FLIGHT)),
+            imports: Arc::new(Semaphore::new(IMPORTS_IN_FLIGHT)),
+        }
+    }
+
+    /// A place for a stream of changes, held until dropped.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`.
+    pub fn watch(&self) -> Result<OwnedSemaphorePermit, Status> {
+        place(&self.watches, "the limit of 1,024 open streams of this node")
+    }
+
+    /// A place for an import, held until dropped.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`.
+    pub fn import(&self) -> Result<OwnedSemaphorePermit, Status> {
+        place(&self.imports, "the limit of 32 imports at once of this node")
+    }
+}
+
+fn place(places: &Arc<Semaphore>, limit: &str) -> Result<OwnedSemaphorePermit, Status> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| status::exhausted(limit, RETRY_AFTER))
+}
+
+/// What a call got on its way in; dropped when it is answered.
+struct Admitted {
+    call: Option<String>,
+    place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    /// A gate that trusts what `authenticator` trusts.
+    #[must_use]
+    pub fn new(authenticator: Authenticator) -> Self {
+        let shared = Shared {
+            authenticator,
+            refusals: Refusals::default(),
+            calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
+            open: Arc::new(Semaphore::new(OPEN_IN_FLIGHT)),
+            streams: Slots::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Counts a peer call whose proof did not hold.
+    pub fn refuse_peer(&self, source: Option<IpAddr>) -> Status {
+        self.shared.refusals.count(source, Refused::Peer, clock::seconds());
+        status::unauthenticated(Refused::Peer)
+    }
+
+    /// Refusals of the last hour.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<crate::refusals::Count> {
+        self.shared.refusals.counts()
+    }
+
+    fn admit(&self, request: &mut Request<Body>) -> Result<Admitted, Status> {
+        let shared = &*self.shared;
+        let path = request.uri().path();
+        let is_open = OPEN.iter().any(|prefix| path.starts_with(prefix));
+        let is_peer = path.starts_with(PEERS);
+        let address = request
+            .extensions()
+            .get::<TcpConnectInfo>()
+            .and_then(TcpConnectInfo::remote_addr)
+            .map(|address| address.ip());
+        if is_open || is_peer {
+            let place = place(&shared.open, "the limit of 256 open calls of this node")?;
+            request.extensions_mut().insert(Origin { address });
+            return Ok(Admitted { call: None, place: Arc::new(place) });
+        }
+        let place = place(&shared.calls, "the limit of 4,096 calls in flight of this node")?;
+        let place = Arc::new(place);
+        let now = clock::seconds();
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        let mut verified = shared
+            .authenticator
+            .verify(authorization.map(http::HeaderValue::as_bytes), now)
+            .map_err(|refused| {
+                shared.refusals.count(address, refused, now);
+                status::unauthenticated(refused)
+            })?;
+        verified.caller.network = address.map(|address| address.to_string());
+        let call = Call::new(
+            verified,
+            deadline::patience(request.headers()),
+            Arc::clone(&place),
+            shared.streams.clone(),
+        );
+        let id = call.id().to_owned();
+        // A token has no business beyond the gate, where it might be logged.
+        request.headers_mut().remove(header::AUTHORIZATION);
+        request.extensions_mut().insert(call);
+        Ok(Admitted { call: Some(id), place })
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { gate: self.clone(), inner }
+    }
+}
+
+/// The services behind the gate.
+#[derive(Debug, Clone)]
+pub struct Gated<S> {
+    gate: Gate,
+    inner: S,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Gated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Answer {
+        let admitted = match self.gate.admit(&mut request) {
+            Ok(admitted) => admitted,
+            Err(refused) => return Box::pin(std::future::ready(Ok(refused.into_http()))),
+        };
+        let method = request.uri().path().to_owned();
+        // The call to the inner service is inside the net too: it may decode eagerly.
+        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        Box::pin(async move {
+            // Named whole, or the block would take the call's id alone and free its place at once.
+            let Admitted { call, place: _held } = admitted;
+            let answered = answer.await;
+            let id = call.as_deref().unwrap_or_default();
+            let response = match answered {
+                Ok(Ok(response)) => undecodable::refine(response),
+                Ok(Err(never)) => match never {},
+                Err(panic) => {
+                    tracing::error!(call = id, method, panic = said(&*panic), "a handler panicked");
+                    status::internal(id).into_http()
+                }
+            };
+            log(&method, id, &response);
+            Ok(response)
+        })
+    }
+}
+
+/// What a panic says. Our own panics hold no patient data: nothing panics with a value.
+pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("not a text")
+}
+
+/// Answers that end in an error carry it in their headers; the others end well, or later.
+fn log(method: &str, call: &str, response: &Response<Body>) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |s| s.code());
+        tracing::debug!(method, call, ?code, "answered");
+    }
+}

@@ -1,0 +1,113 @@
+//! Health per service, following the engine's condition.
+//!
+//! | service | serving while |
+//! |---|---|
+//! | (overall) | the broker is connected and every ledger takes writes |
+//! | `ImportService` | `records` takes writes |
+//! | `PatientFileService` | `records` is applied: reads survive the broker |
+//! | `AuditService` | `access` is applied |
+//! | `LedgerService`, `PeerService` | always: they are asked when something is wrong |
+
+use std::time::Duration;
+
+use engine::{Condition, Engine, Status};
+use ledger::LedgerKind;
+use tokio::time::MissedTickBehavior;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+/// How often the condition is looked at: an orchestrator's own probes come every few seconds.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+const SERVICES: [&str; 6] = [
+    "",
+    "caseledger.v1.ImportService",
+    "caseledger.v1.PatientFileService",
+    "caseledger.v1.AuditService",
+    "caseledger.v1.LedgerService",
+    "caseledger.v1.PeerService",
+];
+
+/// Reports health until it is dropped.
+pub(crate) async fn follow(engine: Engine, reporter: HealthReporter) {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = [None; SERVICES.len()];
+    loop {
+        look.tick().await;
+        let now = serving(&engine.status());
+        for ((name, now), told) in SERVICES.iter().zip(now).zip(&mut told) {
+            if told.replace(now) != Some(now) {
+                let status = if now { ServingStatus::Serving } else { ServingStatus::NotServing };
+                reporter.set_service_status(name, status).await;
+            }
+        }
+    }
+}
+
+/// Tells watchers of the health that the node is going.
+pub(crate) async fn stop(reporter: &HealthReporter) {
+    for name in SERVICES {
+        reporter.set_service_status(name, ServingStatus::NotServing).await;
+    }
+}
+
+fn serving(status: &Status) -> [bool; SERVICES.len()] {
+    let condition = |kind| {
+        let ledger = status.ledgers.iter().find(|ledger| ledger.head.ledger.kind == kind);
+        ledger.map(|ledger| &ledger.condition)
+    };
+    let applied = |kind| !matches!(condition(kind), None | Some(Condition::Stopped(_)));
+    let writes = |kind| condition(kind) == Some(&Condition::Serving);
+    let all = status.broker_connected && writes(LedgerKind::Records) && writes(LedgerKind::Access);
+    [
+        all,
+        writes(LedgerKind::Records),
+        applied(LedgerKind::Records),
+        applied(LedgerKind::Access),
+        true,
+        true,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{Head, LedgerStatus};
+    use ledger::{Hash, LedgerId, NodeId};
+
+    use super::*;
+
+    fn status(records: Condition, access: Condition, broker_connected: bool) -> Status {
+        let of = |ledger, condition| LedgerStatus {
+            head: Head {
+                ledger,
+                genesis: Hash::ZERO,
+                size: 0,
+                root: Hash::ZERO,
+                sequence: 0,
+                stream_hash: Hash::ZERO,
+                time: 0,
+            },
+            condition,
+        };
+        Status {
+            node: NodeId::ZERO,
+            broker_connected,
+            ledgers: vec![of(LedgerId::RECORDS, records), of(LedgerId::ACCESS, access)],
+            spool_bytes: 0,
+            spare_keys: 0,
+            alarms: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn reads_stay_serving_without_the_broker_and_not_when_apply_stopped() {
+        use Condition::{ReadOnly, Serving, Stopped};
+        let well = serving(&status(Serving, Serving, true));
+        assert_eq!(well, [true; 6]);
+        let away = serving(&status(ReadOnly("x".into()), ReadOnly("x".into()), false));
+        assert_eq!(away, [false, false, true, true, true, true]);
+        let stopped = serving(&status(Stopped("x".into()), Serving, true));
+        assert_eq!(stopped, [false, false, false, true, true, true]);
+    }
+}

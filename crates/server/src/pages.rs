@@ -1,0 +1,225 @@
+//! Page tokens: where a list goes on, sealed.
+//!
+//! A token is base64url of `version ‖ position ‖ cursor ‖ tag`. The tag is an HMAC-SHA-256 over
+//! caller, method, the request without its token, position and cursor, so a token works for one
+//! caller and one query only; anything else is INVALID_ARGUMENT. The key is derived from the
+//! cluster's index key: a token of one node works on every node and after a restart.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use engine::{Caller, Failure, MAX_PAGE};
+
+use crate::convert::{At, Report};
+
+/// Entries on a page when the caller does not say.
+pub(crate) const DEFAULT_PAGE: usize = 50;
+
+/// Longest token looked at, in bytes; ours have about 100.
+const MAX_TOKEN: usize = 512;
+
+const VERSION: u8 = 1;
+const TAG: usize = 32;
+
+/// Makes and opens page tokens.
+#[derive(Debug, Clone)]
+pub(crate) struct Pages {
+    key: Arc<hmac::Key>,
+}
+
+/// What a token is bound to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query<'a> {
+    /// Who asks.
+    pub(crate) caller: &'a Caller,
+    /// Which call.
+    pub(crate) method: &'a str,
+    /// The request's encoding with an empty token.
+    pub(crate) request: &'a [u8],
+}
+
+/// Where a page starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The position that the first page reflected.
+    pub(crate) position: u64,
+    /// Where the engine goes on.
+    pub(crate) cursor: Vec<u8>,
+}
+
+impl Place {
+    /// A place whose cursor is a number.
+    #[must_use]
+    pub(crate) fn at(position: u64, number: u64) -> Self {
+        Self { position, cursor: number.to_be_bytes().to_vec() }
+    }
+
+    /// The number that the cursor is.
+    ///
+    /// # Errors
+    /// It is none, which only a fault of ours can seal into a token.
+    pub(crate) fn number(&self) -> Result<u64, Failure> {
+        let bytes = self.cursor.as_slice().try_into();
+        bytes
+            .map(u64::from_be_bytes)
+            .map_err(|_| Failure::Internal { cause: "a page token without a number".to_owned() })
+    }
+}
+
+impl Pages {
+    /// Seals tokens under this key.
+    #[must_use]
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self { key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key)) }
+    }
+
+    /// The token for the next page.
+    #[must_use]
+    pub(crate) fn token(&self, query: &Query<'_>, place: &Place) -> String {
+        let mut token = vec![VERSION];
+        token.extend_from_slice(&place.position.to_be_bytes());
+        token.extend_from_slice(&place.cursor);
+        let tag = hmac::sign(&self.key, &bound(query, &token));
+        token.extend_from_slice(tag.as_ref());
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// Where a token says that the page starts; `None` for the first page. A token that was
+    /// changed, or belongs to another caller or query, is reported.
+    pub(crate) fn open(
+        &self,
+        query: &Query<'_>,
+        token: &str,
+        report: &mut Report,
+    ) -> Option<Place> {
+        if token.is_empty() {
+            return None;
+        }
+        let place = self.place(query, token);
+        if place.is_none() {
+            report.fault(
+                &At::TOP.field("page_token"),
+                "page-token",
+                "is not a token of this query and caller: start again without it",
+            );
+        }
+        place
+    }
+
+    fn place(&self, query: &Query<'_>, token: &str) -> Option<Place> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (sealed, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
+        hmac::verify(&self.key, &bound(query, sealed), tag).ok()?;
+        let (version, rest) = sealed.split_first()?;
+        let (position, cursor) = rest.split_first_chunk::<8>()?;
+        (*version == VERSION)
+            .then(|| Place { position: u64::from_be_bytes(*position), cursor: cursor.to_vec() })
+    }
+}
+
+/// What the tag covers: every part with its length, so that no two queries read the same.
+fn bound(query: &Query<'_>, sealed: &[u8]) -> Vec<u8> {
+    let caller = query.caller;
+    let person = caller.person.as_deref().unwrap_or_default();
+    let request = digest(&SHA256, query.request);
+    let mut bytes = b"caseledger/page/v1".to_vec();
+    for part in [
+        person.as_bytes(),
+        caller.service.as_bytes(),
+        caller.organisation.as_bytes(),
+        query.method.as_bytes(),
+        request.as_ref(),
+        sealed,
+    ] {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+/// Entries on a page as asked for.
+pub(crate) fn page_size(asked: u32, report: &mut Report) -> usize {
+    match usize::try_from(asked) {
+        Ok(0) => DEFAULT_PAGE,
+        Ok(size) if size <= MAX_PAGE => size,
+        Ok(_) | Err(_) => {
+            let at = At::TOP.field("page_size");
+            report.fault(&at, "page-size", format!("a page has at most {MAX_PAGE} items"));
+            DEFAULT_PAGE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(person: &str) -> Caller {
+        Caller {
+            person: Some(person.into()),
+            service: "desk".into(),
+            roles: Vec::new(),
+            organisation: String::new(),
+            network: None,
+        }
+    }
+
+    fn opens(pages: &Pages, query: &Query<'_>, token: &str) -> Option<Place> {
+        let mut report = Report::default();
+        let place = pages.open(query, token, &mut report);
+        assert_eq!(place.is_none(), !report.into_violations().is_empty());
+        place
+    }
+
+    #[test]
+    fn a_token_opens_for_its_caller_and_query_only() {
+        let pages = Pages::new(&[1; 32]);
+        let (ada, eve) = (caller("ada"), caller("eve"));
+        let query = Query { caller: &ada, method: "Get", request: b"patient 1" };
+        let place = Place { position: 7, cursor: vec![1, 2, 3] };
+        let token = pages.token(&query, &place);
+        assert_eq!(opens(&pages, &query, &token), Some(place));
+        for other in [
+            Query { caller: &eve, ..query },
+            Query { method: "List", ..query },
+            Query { request: b"patient 2", ..query },
+        ] {
+            assert_eq!(opens(&pages, &other, &token), None);
+        }
+        assert_eq!(opens(&Pages::new(&[2; 32]), &query, &token), None);
+    }
+
+    #[test]
+    fn a_changed_token_never_opens() {
+        let pages = Pages::new(&[1; 32]);
+        let ada = caller("ada");
+        let query = Query { caller: &ada, method: "Get", request: b"" };
+        let token = pages.token(&query, &Place { position: 0, cursor: Vec::new() });
+        let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(opens(&pages, &query, &URL_SAFE_NO_PAD.encode(changed)), None);
+        }
+        for odd in ["!", "AAAA", &"A".repeat(MAX_TOKEN + 1)] {
+            assert_eq!(opens(&pages, &query, odd), None);
+        }
+    }
+
+    #[test]
+    fn page_sizes_have_a_default_and_an_edge() {
+        let mut report = Report::default();
+        assert_eq!(page_size(0, &mut report), DEFAULT_PAGE);
+        assert_eq!(page_size(200, &mut report), 200);
+        assert!(report.into_violations().is_empty());
+        let mut report = Report::default();
+        page_size(201, &mut report);
+        assert_eq!(report.into_violations()[0].field, "page_size");
+    }
+}

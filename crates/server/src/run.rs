@@ -1,0 +1,371 @@
+//! A node at work: everything is opened, wired, served, and closed again.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::ledger::{LedgerId, SigningKey};
+use api::v1::audit_service_server::AuditServiceServer;
+use api::v1::import_service_server::ImportServiceServer;
+use api::v1::ledger_service_server::LedgerServiceServer;
+use api::v1::patient_file_service_server::PatientFileServiceServer;
+use api::v1::peer_service_server::PeerServiceServer;
+use engine::{Clock, Engine, Setup, Side};
+use journal::{Credentials, Journal, ServerCheckError};
+use store::{LedgerPin, Store};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use vault::{KeyEncryptionKey, Vault};
+
+use crate::auth::Authenticator;
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::service::Services;
+use crate::status::MAX_MESSAGE;
+use crate::{health, keys, names, peers};
+
+/// Version of the key-encryption key in the configured file. Rotation adds files, not this one's
+/// meaning.
+pub const KEK_VERSION: u32 = 1;
+
+/// Streams one connection may have open. A service with more to do opens another connection;
+/// without a limit one could take all 4,096 places.
+const CONNECTION_STREAMS: u32 = 1_024;
+
+/// A silent connection is asked this often whether it lives, and has so long to say so.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
+
+/// HTTP/2 windows, in bytes: an import fills a 1 Gbit/s line over 10 ms with 1.2 MiB under way.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// How long calls may take to end when the node stops; then they are cut off.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often a broker's settings are asked for that could not be had at the start.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why a node did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A key file.
+    #[error("a key cannot be used")]
+    Key(#[from] keys::KeyFileError),
+    /// An issuer's key file could not be read.
+    #[error("issuer key {}: cannot be read", file.display())]
+    IssuerFile {
+        /// Which file.
+        file: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An issuer's key.
+    #[error("an issuer's key cannot be used")]
+    Issuer(#[from] crate::auth::BadIssuerKey),
+    /// The key database.
+    #[error("the database of keys cannot be opened")]
+    Vault(#[from] vault::VaultError),
+    /// The ledgers' database.
+    #[error("the database of records cannot be opened")]
+    Store(#[from] store::OpenError),
+    /// The broker's address or credentials.
+    #[error("the broker cannot be used")]
+    Broker(#[from] journal::ConnectError),
+    /// The broker promises less than acknowledged records need.
+    #[error("the broker is not set up as Caseledger needs it")]
+    BrokerSettings(#[source] ServerCheckError),
+    /// A peer's address.
+    #[error("a peer's address cannot be used")]
+    Peer(#[source] tonic::transport::Error),
+    /// The engine.
+    #[error("the engine cannot start: {0}")]
+    Engine(String),
+    /// The address to listen at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The data directory.
+    #[error("{}: cannot be written", file.display())]
+    Data {
+        /// Which file.
+        file: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Serving failed.
+    #[error("serving ended with an error")]
+    Serve(#[source] tonic::transport::Error),
+    /// Something of ours.
+    #[error("a task of the start did not end")]
+    Task(#[from] tokio::task::JoinError),
+    /// Reflection.
+    #[error("the interface's description cannot be served")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Runs a node until `shutdown` resolves; `ready` is told the address served.
+///
+/// # Errors
+/// Why it did not start, or what ended it.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+    ready: oneshot::Sender<SocketAddr>,
+) -> Result<(), RunError> {
+    let gate = Gate::new(authenticator(&config)?);
+    let address = config.grpc.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| RunError::Listen { address, source })?;
+    let opened = open(&config).await?;
+    let journal = connect(&config).await?;
+    let checked = check_broker(&journal, &config).await?;
+    let store = Arc::downgrade(&opened.store);
+    let engine = start(&config, opened, journal.clone())?;
+
+    let stopping = CancellationToken::new();
+    let services = Services::new(
+        engine.clone(),
+        gate.clone(),
+        config.ledgers.name.clone(),
+        config.ledgers.records.0,
+        stopping.clone(),
+    );
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let follows =
+        AbortOnDropHandle::new(tokio::spawn(health::follow(engine.clone(), reporter.clone())));
+    let routes = routes(&services, health_service)?;
+    drop(services);
+    write_address(&config.node.data, address)?;
+    tracing::info!(node = %config.node.id.0, name = config.node.name, %address, "serving");
+    // Nobody may be waiting to hear it.
+    let _ = ready.send(address);
+
+    let served = serve(gate, routes, listener, stopping.clone());
+    let ended = tokio::select! {
+        ended = served_until(served, shutdown, &stopping, &reporter) => ended,
+        weaker = broker_turns_out_weaker(checked, &journal, &config) => Err(weaker),
+    };
+    drop(follows);
+    drop(engine);
+    closed(&store).await;
+    tracing::info!(node = %config.node.id.0, "stopped");
+    ended
+}
+
+/// What is on disk.
+struct Opened {
+    block_key: SigningKey,
+    vault: Arc<Vault>,
+    store: Arc<Store>,
+}
+
+fn authenticator(config: &Config) -> Result<Authenticator, RunError> {
+    let mut issuers = std::collections::BTreeMap::new();
+    for issuer in &config.issuers {
+        let mut pems = Vec::new();
+        for file in &issuer.keys {
+            let pem = std::fs::read(file)
+                .map_err(|source| RunError::IssuerFile { file: file.clone(), source })?;
+            pems.push(pem);
+        }
+        issuers.insert(issuer.name.clone(), pems);
+    }
+    Ok(Authenticator::new(&issuers)?)
+}
+
+/// Opens the databases, off the runtime: a long WAL takes seconds.
+async fn open(config: &Config) -> Result<Opened, RunError> {
+    let config = config.clone();
+    tokio::task::spawn_blocking(move || {
+        let node = &config.node;
+        let block_key = SigningKey::from_bytes(&keys::read_secret(&node.block_key)?);
+        let kek = KeyEncryptionKey::from_file(&node.kek, KEK_VERSION)?;
+        std::fs::create_dir_all(&node.data)
+            .map_err(|source| RunError::Data { file: node.data.clone(), source })?;
+        let vault = Arc::new(Vault::open(&node.data, kek)?);
+        let pins = [
+            LedgerPin { ledger: LedgerId::RECORDS, genesis: config.ledgers.records.0 },
+            LedgerPin { ledger: LedgerId::ACCESS, genesis: config.ledgers.access.0 },
+        ];
+        let store = Arc::new(Store::open(&node.data, &pins, Arc::clone(&vault))?);
+        Ok(Opened { block_key, vault, store })
+    })
+    .await?
+}
+
+/// Connects to the configured broker.
+pub(crate) async fn connect(config: &Config) -> Result<Journal, journal::ConnectError> {
+    let credentials = config
+        .nats
+        .credentials
+        .clone()
+        .map(|file| Credentials { file: Some(file), ..Credentials::default() });
+    Journal::connect(&config.nats.url, credentials.as_ref()).await
+}
+
+/// Whether the broker's settings were seen and are good; an unreachable one is asked again later.
+async fn check_broker(journal: &Journal, config: &Config) -> Result<bool, RunError> {
+    match journal.check_servers(&config.nats.monitor).await {
+        Ok(()) => Ok(true),
+        Err(unreachable @ ServerCheckError::Unreachable { .. }) => {
+            tracing::warn!(error = %unreachable, "the broker's settings are not known yet");
+            Ok(false)
+        }
+        Err(error @ (ServerCheckError::Weaker(_) | ServerCheckError::NoMonitors)) => {
+            Err(RunError::BrokerSettings(error))
+        }
+    }
+}
+
+/// Resolves when a broker that was away at the start turns out to promise too little.
+async fn broker_turns_out_weaker(checked: bool, journal: &Journal, config: &Config) -> RunError {
+    let mut known = checked;
+    let mut again = tokio::time::interval(ASK_AGAIN);
+    again.tick().await;
+    while !known {
+        again.tick().await;
+        match check_broker(journal, config).await {
+            Ok(now) => known = now,
+            Err(weaker) => return weaker,
+        }
+    }
+    std::future::pending().await
+}
+
+fn start(config: &Config, opened: Opened, journal: Journal) -> Result<Engine, RunError> {
+    let side = |ledger, genesis| Side {
+        ledger,
+        genesis,
+        stream: names::stream(&journal, ledger, config.nats.replicas),
+    };
+    let node = config.node.id.0;
+    let genesis = config.ledgers.records.0;
+    let peers =
+        peers::peers(&config.peers, node, &opened.block_key, genesis).map_err(RunError::Peer)?;
+    let setup = Setup {
+        node,
+        block_key: opened.block_key,
+        store: opened.store,
+        vault: opened.vault,
+        records: side(LedgerId::RECORDS, genesis),
+        access: side(LedgerId::ACCESS, config.ledgers.access.0),
+        bucket: names::bucket(&journal, config.nats.replicas),
+        journal,
+        peers,
+        clock: Clock::system(),
+    };
+    Engine::start(setup).map_err(|failure| RunError::Engine(format!("{failure:?}")))
+}
+
+fn routes<H>(
+    services: &Services,
+    health: tonic_health::pb::health_server::HealthServer<H>,
+) -> Result<Routes, tonic_reflection::server::Error>
+where
+    H: tonic_health::pb::health_server::Health,
+{
+    macro_rules! limited {
+        ($server:ident) => {
+            $server::new(services.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip)
+        };
+    }
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(api::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(Routes::new(limited!(PatientFileServiceServer))
+        .add_service(limited!(ImportServiceServer))
+        .add_service(limited!(AuditServiceServer))
+        .add_service(limited!(LedgerServiceServer))
+        .add_service(limited!(PeerServiceServer))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+async fn serve(
+    gate: Gate,
+    routes: Routes,
+    listener: TcpListener,
+    stopping: CancellationToken,
+) -> Result<(), RunError> {
+    let incoming =
+        TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEP_ALIVE));
+    Server::builder()
+        .max_concurrent_streams(CONNECTION_STREAMS)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .layer(gate)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())
+        .await
+        .map_err(RunError::Serve)
+}
+
+/// Serves until told to stop, then until the calls have ended or their grace has.
+async fn served_until(
+    served: impl Future<Output = Result<(), RunError>>,
+    shutdown: impl Future<Output = ()>,
+    stopping: &CancellationToken,
+    reporter: &tonic_health::server::HealthReporter,
+) -> Result<(), RunError> {
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        ended = served.as_mut() => return ended,
+        () = shutdown => {}
+    }
+    health::stop(reporter).await;
+    stopping.cancel();
+    if let Ok(ended) = tokio::time::timeout(GRACE, served).await {
+        ended
+    } else {
+        tracing::warn!("calls that did not end in time were cut off");
+        Ok(())
+    }
+}
+
+/// Waits until nobody holds the database: whoever starts the node again finds it free.
+async fn closed(store: &std::sync::Weak<Store>) {
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    let free = async {
+        while store.strong_count() > 0 {
+            look.tick().await;
+        }
+    };
+    if tokio::time::timeout(GRACE, free).await.is_err() {
+        tracing::warn!("the database is still in use");
+    }
+}
+
+/// Writes the address served, for whoever configured port 0.
+fn write_address(data: &Path, address: SocketAddr) -> Result<(), RunError> {
+    let file = data.join(names::ADDRESS_FILE);
+    let failed = |source| RunError::Data { file: file.clone(), source };
+    // Renamed into place: a reader sees the whole address or the one before.
+    let fresh = file.with_extension("new");
+    std::fs::write(&fresh, format!("{address}\n")).map_err(failed)?;
+    std::fs::rename(&fresh, &file).map_err(failed)
+}

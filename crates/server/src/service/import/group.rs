@@ -1,0 +1,288 @@
+//! The consecutive items of one patient, filed in as few contributions as they fit.
+
+use api::v1 as proto;
+use aws_lc_rs::digest::{Context as Sha256, SHA256};
+use domain::{Entry, PatientId};
+use engine::{Context, Engine, Failure, MAX_CHANGES};
+use prost::Message;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::convert::import::{
+    Item, Root, Selector, invalid_out, item_in, outcome_out, set_reasons,
+};
+use crate::status;
+
+/// Bytes of a group, as a block would hold them: three quarters of a block's 512 KiB, since the
+/// estimate of a record's size is one.
+const GROUP_BYTES: usize = 384 * 1024;
+
+/// What a record takes besides its content: header, salt, tag, lengths.
+const RECORD_OVERHEAD: usize = 600;
+
+/// Items of one patient, in order.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) selector: Selector,
+    items: Vec<proto::ImportItem>,
+    /// Encoded size.
+    pub(super) bytes: usize,
+    /// Size in a block, estimated.
+    filed_bytes: usize,
+}
+
+/// What became of a group.
+pub(super) struct Done {
+    pub(super) selector: Selector,
+    pub(super) bytes: usize,
+    pub(super) results: Vec<proto::ImportResult>,
+    pub(super) position: u64,
+    pub(super) patient: Option<PatientId>,
+    /// Ends the whole stream: the caller may not import.
+    pub(super) ends: Option<Failure>,
+}
+
+/// An entry on its way, with what its result needs.
+struct Waiting {
+    number: u64,
+    source: Option<proto::SourceId>,
+    root: Root,
+    entry: Entry,
+    digest: [u8; 32],
+}
+
+impl Group {
+    pub(super) fn of(selector: Selector, item: proto::ImportItem) -> Self {
+        let mut group = Self { selector, items: Vec::new(), bytes: 0, filed_bytes: 0 };
+        group.push(item);
+        group
+    }
+
+    /// Whether one more item leaves it one contribution.
+    pub(super) fn fits(&self, item: &proto::ImportItem) -> bool {
+        self.items.len() < MAX_CHANGES
+            && self.filed_bytes + filed_bytes(item.encoded_len()) <= GROUP_BYTES
+    }
+
+    pub(super) fn push(&mut self, item: proto::ImportItem) {
+        let bytes = item.encoded_len();
+        self.bytes += bytes;
+        self.filed_bytes += filed_bytes(bytes);
+        self.items.push(item);
+    }
+
+    /// Files all of it; every item gets its result.
+    pub(super) async fn file(
+        self,
+        engine: &Engine,
+        context: &Context,
+        call: &str,
+        patient: Option<PatientId>,
+    ) -> Done {
+        let done = Done {
+            selector: self.selector,
+            bytes: self.bytes,
+            results: Vec::with_capacity(self.items.len()),
+            position: 0,
+            patient,
+            ends: None,
+        };
+        let mut filing =
+            Filing { engine, context, call, done, waiting: Vec::new(), unknown: false };
+        for item in self.items {
+            filing.item(item).await;
+        }
+        filing.flush().await;
+        filing.done
+    }
+}
+
+/// A group being filed.
+struct Filing<'a> {
+    engine: &'a Engine,
+    context: &'a Context,
+    call: &'a str,
+    done: Done,
+    waiting: Vec<Waiting>,
+    /// The number was looked up and is nobody's: not asked, and recorded, again for every item.
+    unknown: bool,
+}
+
+impl Filing<'_> {
+    async fn item(&mut self, mut item: proto::ImportItem) {
+        let (number, source) = (item.number, item.source.clone());
+        // The client's numbering is not part of the content: the same import again is the same.
+        item.number = 0;
+        let digest = digest(&[&item.encode_to_vec()]);
+        match item_in(item) {
+            Err(violations) => self.tell(number, source, invalid_out(violations)),
+            Ok((_, Item::Identity(identity))) => {
+                self.flush().await;
+                let context = self.about(&[digest]);
+                match self.engine.import_patient(&context, *identity).await {
+                    Ok((patient, outcome)) => {
+                        self.done.patient = patient.or(self.done.patient);
+                        let (result, position) = outcome_out(&outcome, Root::Identity);
+                        self.done.position = self.done.position.max(position);
+                        self.tell(number, source, result);
+                    }
+                    Err(failure) => self.failed(vec![(number, source)], failure),
+                }
+            }
+            Ok((_, Item::Entry { mut entry, encounter, reasons })) => {
+                let Some(patient) = self.patient(number, source.as_ref()).await else { return };
+                let named = encounter
+                    .map(|source| self.engine.entry_id_for(patient, &source))
+                    .transpose()
+                    .and_then(|encounter| {
+                        let reasons = reasons
+                            .iter()
+                            .map(|source| self.engine.entry_id_for(patient, source))
+                            .collect::<Result<Vec<_>, _>>()?;
+                        Ok((encounter, reasons))
+                    });
+                match named {
+                    Err(failure) => self.failed(vec![(number, source)], failure),
+                    Ok((encounter, reasons)) => {
+                        entry.encounter = encounter.or(entry.encounter);
+                        set_reasons(&mut entry, reasons);
+                        let root = Root::Entry(entry.kind());
+                        let entry = *entry;
+                        self.waiting.push(Waiting { number, source, root, entry, digest });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whose file it is; an item of nobody is refused here.
+    async fn patient(
+        &mut self,
+        number: u64,
+        source: Option<&proto::SourceId>,
+    ) -> Option<PatientId> {
+        if self.done.patient.is_some() {
+            return self.done.patient;
+        }
+        let Selector::Number { issuer, value } = self.done.selector.clone() else { return None };
+        let found = if self.unknown {
+            Ok(None)
+        } else {
+            self.engine.resolve_for_import(&self.about(&[]), &issuer, &value).await
+        };
+        match found {
+            Ok(Some(patient)) => self.done.patient = Some(patient),
+            Ok(None) => {
+                self.unknown = true;
+                let result = proto::ImportResult {
+                    status: proto::ImportStatus::Refused.into(),
+                    reason: "PATIENT_UNKNOWN".to_owned(),
+                    message: "no patient on file has the item's number: import the identity first"
+                        .to_owned(),
+                    ..proto::ImportResult::default()
+                };
+                self.tell(number, source.cloned(), result);
+            }
+            Err(failure) => self.failed(vec![(number, source.cloned())], failure),
+        }
+        self.done.patient
+    }
+
+    /// Files the entries that wait, in one contribution.
+    async fn flush(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some(patient) = self.done.patient.filter(|_| !waiting.is_empty()) else { return };
+        let digests: Vec<[u8; 32]> = waiting.iter().map(|item| item.digest).collect();
+        let mut entries = Vec::with_capacity(waiting.len());
+        let mut told = Vec::with_capacity(waiting.len());
+        for item in waiting {
+            entries.push(item.entry);
+            told.push((item.number, item.source, item.root));
+        }
+        match self.engine.import_entries(&self.about(&digests), patient, entries).await {
+            Ok(outcomes) => {
+                for ((number, source, root), outcome) in told.into_iter().zip(&outcomes) {
+                    let (result, position) = outcome_out(outcome, root);
+                    self.done.position = self.done.position.max(position);
+                    self.tell(number, source, result);
+                }
+            }
+            Err(failure) => {
+                let items = told.into_iter().map(|(number, source, _)| (number, source)).collect();
+                self.failed(items, failure);
+            }
+        }
+    }
+
+    /// The context whose request names this content: the trail and the ledger keep a hash of the
+    /// items instead of the items, which are in the file anyway.
+    fn about(&self, digests: &[[u8; 32]]) -> Context {
+        let mut context = self.context.clone();
+        let parts: Vec<&[u8]> = digests.iter().map(<[u8; 32]>::as_slice).collect();
+        let value = hex::encode(digest(&parts));
+        let source = Some(proto::SourceId { system: "sha256".to_owned(), value });
+        let told = proto::ImportRequest {
+            purpose: None,
+            items: vec![proto::ImportItem { source, ..proto::ImportItem::default() }],
+        };
+        // One protobuf message after another reads as their merger.
+        context.request.extend_from_slice(&told.encode_to_vec());
+        context
+    }
+
+    fn tell(
+        &mut self,
+        number: u64,
+        source: Option<proto::SourceId>,
+        mut result: proto::ImportResult,
+    ) {
+        result.number = number;
+        result.source = source;
+        result.patient_id = self.done.patient.map(|id| id.to_string()).unwrap_or_default();
+        self.done.results.push(result);
+    }
+
+    /// The result of items that could not be judged. A caller that may not import at all is told
+    /// so by the stream's end.
+    fn failed(&mut self, items: Vec<(u64, Option<proto::SourceId>)>, failure: Failure) {
+        let status = status::status(&failure, self.call);
+        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+        let retryable =
+            matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted);
+        for (number, source) in items {
+            let result = proto::ImportResult {
+                status: proto::ImportStatus::Refused.into(),
+                reason: reason.clone(),
+                message: status.message().to_owned(),
+                retryable,
+                ..proto::ImportResult::default()
+            };
+            self.tell(number, source, result);
+        }
+        if matches!(failure, Failure::Denied { .. }) {
+            self.done.ends = Some(failure);
+        }
+    }
+}
+
+/// The result of an item that names no patient.
+pub(super) fn refused_item(item: proto::ImportItem) -> proto::ImportResult {
+    let (number, source) = (item.number, item.source.clone());
+    let violations = item_in(item).err().unwrap_or_default();
+    proto::ImportResult { number, source, ..invalid_out(violations) }
+}
+
+/// What a record of so many bytes of content takes in a block, estimated from above.
+fn filed_bytes(encoded: usize) -> usize {
+    vault::size_class(encoded + encoded / 4).unwrap_or(GROUP_BYTES) + RECORD_OVERHEAD
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new(&SHA256);
+    for part in parts {
+        hash.update(part);
+    }
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    bytes
+}

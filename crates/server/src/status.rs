@@ -1,0 +1,192 @@
+//! The one place where what went wrong becomes a gRPC status.
+//!
+//! | what happened | status | details (`google.rpc`) |
+//! |---|---|---|
+//! | invalid fields | `INVALID_ARGUMENT` | `BadRequest` with field paths, `ErrorInfo` |
+//! | a rule refuses it | `FAILED_PRECONDITION` | `ErrorInfo.reason`, `PreconditionFailure` |
+//! | request id reused or abandoned | `FAILED_PRECONDITION` | the same |
+//! | expected version differs | `ABORTED` | `ErrorInfo` with `current_version` |
+//! | unknown, or not to be known | `NOT_FOUND` | `ErrorInfo` |
+//! | not permitted | `PERMISSION_DENIED` | `ErrorInfo` with `break_glass` |
+//! | no or bad credentials | `UNAUTHENTICATED` | `ErrorInfo` |
+//! | broker or quorum away | `UNAVAILABLE` | `ErrorInfo` `NOT_FILED`, `OUTCOME_UNKNOWN` or `NOT_ANSWERED`, `RetryInfo` |
+//! | too much in flight | `RESOURCE_EXHAUSTED` | `RetryInfo`, `ErrorInfo` with `limit` |
+//! | damage | `DATA_LOSS` | `ErrorInfo` with `damaged` |
+//! | anything else | `INTERNAL`, fixed text | `RequestInfo` with the call's id |
+//!
+//! Handlers never build a status themselves.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use engine::{Failure, Violation};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::auth::Refused;
+
+/// `ErrorInfo.domain` of every error of this service.
+pub const DOMAIN: &str = "caseledger";
+
+/// The text of every internal error; the cause stands in the log under the call's id.
+pub const INTERNAL: &str = "internal error: the server's log has the cause under this call's id";
+
+/// Longest message, in bytes, either way (design limit); compressed ones count unpacked.
+pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// Violations listed in one status. Details travel in HTTP/2 trailers, where clients accept 8 KiB
+/// by default (grpc-java, grpc-go: 8–16 KiB), and each has up to `MAX_FIELD` + `MAX_TEXT` bytes and
+/// is base64-encoded: 12 × (120 + 240) × 4/3 = 5.8 KiB.
+const MAX_VIOLATIONS: usize = 12;
+
+/// Longest field path in a status, in bytes.
+const MAX_FIELD: usize = 120;
+
+/// Longest description of a violation or damage in a status, in bytes.
+const MAX_TEXT: usize = 240;
+
+/// When to try again after the broker was away: its reconnect takes about as long.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
+
+/// The status for a failure of the call with this id.
+#[must_use]
+pub fn status(failure: &Failure, call: &str) -> Status {
+    let message = failure.to_string();
+    match failure {
+        Failure::Invalid(violations) => invalid(violations),
+        Failure::Refused { reason, .. } => precondition(reason, message),
+        Failure::RequestIdReused => precondition("REQUEST_ID_REUSED", message),
+        Failure::RequestAbandoned => precondition("REQUEST_ABANDONED", message),
+        Failure::VersionConflict { current } => {
+            let info = [("current_version", current.to_string())];
+            build(Code::Aborted, message, details("VERSION_CONFLICT", info))
+        }
+        Failure::NotFound => build(Code::NotFound, message, details("NOT_FOUND", [])),
+        Failure::Denied { reason, break_glass } => {
+            let info =
+                [("break_glass", if *break_glass { "possible" } else { "impossible" }.into())];
+            build(Code::PermissionDenied, message, details(reason, info))
+        }
+        Failure::NotFiled { .. } => unavailable("NOT_FILED", message),
+        Failure::OutcomeUnknown => unavailable("OUTCOME_UNKNOWN", message),
+        Failure::Unavailable { .. } => unavailable("NOT_ANSWERED", message),
+        Failure::Exhausted { retry_after, limit } => exhausted(limit, *retry_after),
+        Failure::Damaged { what } => {
+            tracing::error!(call, what, "damaged data");
+            let info = [("damaged", cut(what, MAX_TEXT).to_owned())];
+            build(Code::DataLoss, cut(&message, MAX_TEXT), details("DAMAGED", info))
+        }
+        Failure::Internal { cause } => {
+            tracing::error!(call, cause, "internal error");
+            internal(call)
+        }
+    }
+}
+
+/// Refused for its credentials.
+#[must_use]
+pub fn unauthenticated(refused: Refused) -> Status {
+    build(Code::Unauthenticated, refused.message(), details(refused.code(), []))
+}
+
+/// Refused because `limit` is reached.
+#[must_use]
+pub fn exhausted(limit: &str, retry_after: Duration) -> Status {
+    let mut details = details("LIMIT_REACHED", [("limit", limit.to_owned())]);
+    details.set_retry_info(Some(retry_after));
+    build(Code::ResourceExhausted, format!("{limit} is reached; try again later"), details)
+}
+
+/// A fault of ours, whose cause was logged under this call's id.
+#[must_use]
+pub fn internal(call: &str) -> Status {
+    let mut details = details("INTERNAL", [("call", call.to_owned())]);
+    details.set_request_info(call, "");
+    build(Code::Internal, INTERNAL, details)
+}
+
+/// The request is longer than a message may be.
+#[must_use]
+pub fn too_large() -> Status {
+    let limit = MAX_MESSAGE.to_string();
+    let text = format!("the request has more than {MAX_MESSAGE} bytes, the limit of a message");
+    build(Code::InvalidArgument, text, details("MESSAGE_TOO_LARGE", [("limit", limit)]))
+}
+
+/// The request's bytes are not the message; `field` is where that showed, empty if nowhere.
+#[must_use]
+pub fn not_a_message(field: &str) -> Status {
+    invalid(&[Violation {
+        field: field.to_owned(),
+        code: "not-decodable".to_owned(),
+        description: "is not encoded as its type; text must be UTF-8".to_owned(),
+    }])
+}
+
+/// The caller's token ended while a stream was open.
+#[must_use]
+pub fn token_ended() -> Status {
+    unauthenticated(Refused::Expired)
+}
+
+/// This node is stopping; another one, or this one later, goes on with the stream.
+#[must_use]
+pub fn stopping() -> Status {
+    unavailable("NOT_ANSWERED", "this node is stopping; resume on another node or later")
+}
+
+fn invalid(violations: &[Violation]) -> Status {
+    let mut details = details("INVALID_FIELDS", [("violations", violations.len().to_string())]);
+    let listed: Vec<FieldViolation> = violations
+        .iter()
+        .take(MAX_VIOLATIONS)
+        .map(|violation| {
+            let field = cut(&violation.field, MAX_FIELD);
+            let mut listed = FieldViolation::new(field, cut(&violation.description, MAX_TEXT));
+            listed.reason = violation.code.to_ascii_uppercase().replace('-', "_");
+            listed
+        })
+        .collect();
+    details.set_bad_request(listed);
+    let message = match violations {
+        [only] => {
+            format!("{}: {}", cut(&only.field, MAX_FIELD), cut(&only.description, MAX_TEXT))
+        }
+        all if all.len() > MAX_VIOLATIONS => format!(
+            "the request has {} invalid fields; the first {MAX_VIOLATIONS} are listed",
+            all.len()
+        ),
+        all => format!("the request has {} invalid fields", all.len()),
+    };
+    build(Code::InvalidArgument, message, details)
+}
+
+fn precondition(reason: &str, message: String) -> Status {
+    let mut details = details(reason, []);
+    details.add_precondition_failure_violation(reason, "", message.clone());
+    build(Code::FailedPrecondition, message, details)
+}
+
+fn unavailable(reason: &str, message: impl Into<String>) -> Status {
+    let mut details = details(reason, []);
+    details.set_retry_info(Some(RETRY_UNAVAILABLE));
+    build(Code::Unavailable, message, details)
+}
+
+fn details<const N: usize>(reason: &str, metadata: [(&str, String); N]) -> ErrorDetails {
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+fn build(code: Code, message: impl Into<String>, details: ErrorDetails) -> Status {
+    Status::with_error_details(code, message, details)
+}
+
+/// At most `limit` bytes of a text, ending at a character.
+fn cut(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
+}
