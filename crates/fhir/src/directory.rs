@@ -1,0 +1,146 @@
+//! Who is who in an import: what references lead to.
+
+use std::collections::HashMap;
+
+use crate::json::Reference;
+use crate::read::{Phase, Resource};
+use crate::refusal::Refusal;
+use api::v1;
+
+/// References of one import. Grows by one row a patient, and one a resource of a bundle.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    /// Reference to a patient → the number to find it by; none if two patients claim it.
+    patients: HashMap<String, Option<v1::PatientNumber>>,
+    /// Full URL of a bundle's entry → "Type/id".
+    urls: HashMap<String, String>,
+}
+
+impl Directory {
+    /// Remembers how others will refer to this resource.
+    pub(crate) fn learn_url(&mut self, resource: &Resource) {
+        if let (Some(url), Some(key)) = (&resource.full_url, resource.key()) {
+            self.urls.insert(url.clone(), key);
+        }
+    }
+
+    /// Remembers whom references to this patient mean.
+    pub(crate) fn learn_patient(&mut self, resource: &Resource, number: &v1::PatientNumber) {
+        for reference in resource.full_url.iter().cloned().chain(resource.key()) {
+            self.patients
+                .entry(reference)
+                .and_modify(|known| {
+                    if known.as_ref() != Some(number) {
+                        *known = None;
+                    }
+                })
+                .or_insert_with(|| Some(number.clone()));
+        }
+    }
+
+    /// The patient that an element refers to.
+    pub(crate) fn patient(
+        &self,
+        field: &str,
+        reference: Option<Reference>,
+    ) -> Result<v1::PatientNumber, Refusal> {
+        let Some(reference) = reference else {
+            let text = format!("`{field}` is missing: an entry belongs to a patient");
+            return Err(Refusal::new("NO_PATIENT", field, text));
+        };
+        if let Some(text) = &reference.reference {
+            if let Some(number) = by_search(text) {
+                return Ok(number);
+            }
+            let known = self
+                .patients
+                .get(text.as_str())
+                .or_else(|| self.patients.get(relative(text)?.as_str()));
+            match known {
+                Some(Some(number)) => return Ok(number.clone()),
+                Some(None) => {
+                    return Err(Refusal::new(
+                        "PATIENT_AMBIGUOUS",
+                        field,
+                        "two patients of this import have the same id; import them separately, \
+                         each with a --source of its own",
+                    ));
+                }
+                None => {}
+            }
+        }
+        match reference.identifier {
+            Some(found) if found.system.is_some() && found.value.is_some() => {
+                Ok(v1::PatientNumber {
+                    issuer: found.system.unwrap_or_default(),
+                    value: found.value.unwrap_or_default(),
+                })
+            }
+            _ => Err(Refusal::new(
+                "PATIENT_NOT_IN_IMPORT",
+                field,
+                format!(
+                    "`{field}` does not lead to a Patient of this import; add the file that has it"
+                ),
+            )),
+        }
+    }
+
+    /// The source key ("Type/id") of an entry that an element refers to.
+    pub(crate) fn entry(&self, reference: &Reference) -> Option<String> {
+        let text = reference.reference.as_deref()?;
+        let key = self.urls.get(text).cloned().or_else(|| relative(text))?;
+        let (resource_type, _) = key.split_once('/')?;
+        matches!(Phase::of(resource_type), Phase::Encounters | Phase::Entries).then_some(key)
+    }
+}
+
+/// "https://host/fhir/Patient/1/_history/2" → "Patient/1".
+fn relative(reference: &str) -> Option<String> {
+    let unversioned = reference.split("/_history/").next()?;
+    let mut parts = unversioned.rsplit('/');
+    let id = parts.next().filter(|id| !id.is_empty())?;
+    let resource_type = parts.next()?;
+    resource_type
+        .starts_with(|first: char| first.is_ascii_uppercase())
+        .then(|| format!("{resource_type}/{id}"))
+}
+
+/// "Patient?identifier=issuer|value" (FHIR R4 conditional reference).
+fn by_search(reference: &str) -> Option<v1::PatientNumber> {
+    let token = reference.strip_prefix("Patient?identifier=")?;
+    let (issuer, value) = token.split_once('|')?;
+    (!issuer.is_empty() && !value.is_empty() && !value.contains('&'))
+        .then(|| v1::PatientNumber { issuer: issuer.to_owned(), value: value.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_reduced_to_type_and_id() {
+        let cases = [
+            ("Patient/1", Some("Patient/1")),
+            ("https://host/fhir/Patient/1", Some("Patient/1")),
+            ("https://host/fhir/Patient/1/_history/7", Some("Patient/1")),
+            ("urn:uuid:0c5e", None),
+            ("#contained", None),
+            ("Patient/", None),
+        ];
+        for (reference, expected) in cases {
+            assert_eq!(relative(reference).as_deref(), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_conditional_reference_names_the_number() {
+        let number = by_search("Patient?identifier=https://h.example/mrn|42").unwrap();
+        assert_eq!(
+            (number.issuer.as_str(), number.value.as_str()),
+            ("https://h.example/mrn", "42")
+        );
+        assert_eq!(by_search("Patient?name=x"), None);
+        assert_eq!(by_search("Patient?identifier=42"), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! The elements of a resource, taken out one by one: what is left at the end was not carried.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::json::{CodeableConcept, Period};
+use crate::refusal::Refusal;
+use api::v1;
+
+/// Elements that say nothing about the patient: what and which version it is, and the generated
+/// narrative.
+const TECHNICAL: [&str; 4] = ["resourceType", "id", "text", "language"];
+
+/// Elements that a reader must understand or else must not process the resource (FHIR R4 2.4.1).
+const MODIFYING: [&str; 2] = ["modifierExtension", "implicitRules"];
+
+/// The elements of one resource that nobody has asked for yet.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    left: BTreeMap<String, &'a RawValue>,
+    lost: BTreeSet<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// Opens a resource; refuses one whose meaning may differ from what its elements say.
+    pub(crate) fn of(json: &'a RawValue) -> Result<Self, Refusal> {
+        let mut left: BTreeMap<String, &'a RawValue> = serde_json::from_str(json.get())
+            .map_err(|_| Refusal::not_json("the resource is not a JSON object"))?;
+        for name in TECHNICAL {
+            left.remove(name);
+        }
+        for name in MODIFYING {
+            if left.contains_key(name) {
+                return Err(Refusal::new(
+                    "MODIFIER_NOT_UNDERSTOOD",
+                    name,
+                    format!("`{name}` may change what the resource says and is not understood"),
+                ));
+            }
+        }
+        Ok(Self { left, lost: BTreeSet::new() })
+    }
+
+    /// Takes an element; parts of it that `T` does not know are noted as not carried.
+    pub(crate) fn take<T: Deserialize<'a>>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
+        let Some(raw) = self.left.remove(name) else { return Ok(None) };
+        let mut lost = Vec::new();
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        let value = serde_ignored::deserialize(&mut json, |path| lost.push(path.to_string()))
+            .map_err(|_| Refusal::malformed(name))?;
+        for path in lost {
+            self.lose(&format!("{name}.{}", without_indices(&path)));
+        }
+        Ok(Some(value))
+    }
+
+    /// Takes a repeating element.
+    pub(crate) fn list<T: Deserialize<'a>>(&mut self, name: &str) -> Result<Vec<T>, Refusal> {
+        Ok(self.take::<Vec<T>>(name)?.unwrap_or_default())
+    }
+
+    /// Takes a text, code or date; empty if absent.
+    pub(crate) fn text(&mut self, name: &str) -> Result<String, Refusal> {
+        Ok(self.take::<String>(name)?.unwrap_or_default())
+    }
+
+    /// Takes a concept.
+    pub(crate) fn concept(&mut self, name: &str) -> Result<Option<v1::CodeableConcept>, Refusal> {
+        Ok(self.take::<CodeableConcept>(name)?.map(Into::into))
+    }
+
+    /// Takes a list of concepts.
+    pub(crate) fn concepts(&mut self, name: &str) -> Result<Vec<v1::CodeableConcept>, Refusal> {
+        Ok(self.list::<CodeableConcept>(name)?.into_iter().map(Into::into).collect())
+    }
+
+    /// Takes a concept that has room for one only: the first; the others are noted.
+    pub(crate) fn first_concept(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<v1::CodeableConcept>, Refusal> {
+        let mut all = self.concepts(name)?.into_iter();
+        let first = all.next();
+        if all.next().is_some() {
+            self.lose(&format!("{name} (second and later)"));
+        }
+        Ok(first)
+    }
+
+    /// Takes a status that FHIR gives as a concept of a required binding: its code.
+    pub(crate) fn status_concept(&mut self, name: &str) -> Result<String, Refusal> {
+        let Some(concept) = self.take::<CodeableConcept>(name)? else { return Ok(String::new()) };
+        Ok(concept.coding.into_iter().find_map(|coding| coding.code).unwrap_or_default())
+    }
+
+    /// Takes a choice of date and period.
+    pub(crate) fn effective(
+        &mut self,
+        at: &str,
+        during: &str,
+    ) -> Result<Option<v1::Effective>, Refusal> {
+        use v1::effective::Value;
+        let at = self.take::<String>(at)?.map(Value::At);
+        let during = self.take::<Period>(during)?.map(|period| Value::During(period.into()));
+        Ok(at.or(during).map(|value| v1::Effective { value: Some(value) }))
+    }
+
+    /// The first element left over whose name begins so.
+    pub(crate) fn left_with_prefix(&self, prefix: &str) -> Option<&str> {
+        self.left.keys().map(String::as_str).find(|name| name.starts_with(prefix))
+    }
+
+    /// Notes a part that has no place in an entry.
+    pub(crate) fn lose(&mut self, path: &str) {
+        self.lost.insert(path.to_owned());
+    }
+
+    /// Drops the notes about parts of an element, because the caller names them better.
+    pub(crate) fn forget_parts_of(&mut self, name: &str) {
+        let prefix = format!("{name}.");
+        self.lost.retain(|path| !path.starts_with(&prefix));
+    }
+
+    /// Everything that was not carried: whole elements left over, and parts noted.
+    pub(crate) fn not_carried(mut self) -> Vec<String> {
+        self.lost.extend(self.left.into_keys());
+        self.lost.into_iter().collect()
+    }
+}
+
+/// "0.doseAndRate.?.1.rate" → "doseAndRate.rate": where in the structure, not which one.
+fn without_indices(path: &str) -> String {
+    let part = |part: &&str| *part != "?" && part.parse::<u64>().is_err();
+    path.split('.').filter(part).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_named() {
+        let json = raw(
+            r#"{"resourceType":"X","id":"1","code":{"text":"a","coding":[{"code":"b","userSelected":true}]},
+                "stage":[{"type":{}}],"_birthDate":{}}"#,
+        );
+        let mut fields = Fields::of(&json).unwrap();
+        assert_eq!(fields.concept("code").unwrap().unwrap().text, "a");
+        assert_eq!(fields.not_carried(), ["_birthDate", "code.coding.userSelected", "stage"]);
+    }
+
+    #[test]
+    fn a_modifier_refuses_the_resource() {
+        let json = raw(r#"{"resourceType":"X","modifierExtension":[{"url":"negated"}]}"#);
+        assert_eq!(Fields::of(&json).unwrap_err().code, "MODIFIER_NOT_UNDERSTOOD");
+    }
+
+    #[test]
+    fn a_malformed_element_is_named_without_its_content() {
+        let json = raw(r#"{"birthDate":{"secret":"x"}}"#);
+        let refusal = Fields::of(&json).unwrap().text("birthDate").unwrap_err();
+        assert_eq!((refusal.code, refusal.field.as_str()), ("MALFORMED_ELEMENT", "birthDate"));
+        assert!(!refusal.text.contains("secret"));
+    }
+}

@@ -1,0 +1,135 @@
+//! From a resource to an item.
+
+use api::v1;
+use api::v1::import_item::Content;
+use api::v1::patient_selector::Patient;
+use prost::Message;
+
+use crate::directory::Directory;
+use crate::fields::Fields;
+use crate::kind;
+use crate::patient;
+use crate::read::{Phase, Resource};
+use crate::refusal::Refusal;
+
+/// Largest item sent, in bytes: the limit of a record's body on the server. A larger one would be
+/// refused there, and beyond 4 MiB it would end the whole stream.
+pub const MAX_ITEM: usize = 256 * 1024;
+
+/// What became of a resource.
+#[derive(Debug)]
+pub struct Mapped {
+    /// An item to send, or why there is none.
+    pub outcome: Outcome,
+    /// Paths of elements that have no place in the item, such as `Condition.stage`; each once.
+    pub not_carried: Vec<String>,
+}
+
+/// An item to send, or why there is none.
+#[derive(Debug)]
+pub enum Outcome {
+    /// To be sent.
+    Item(Box<v1::ImportItem>),
+    /// Cannot be sent.
+    Refused(Refusal),
+}
+
+/// Turns the resources of one import into items.
+#[derive(Debug)]
+pub struct Importer {
+    source: String,
+    directory: Directory,
+}
+
+impl Importer {
+    /// An import from the system with this URI; it stands in the source id of every item, so that
+    /// a later import from the same system finds them again.
+    #[must_use]
+    pub fn new(source: &str) -> Self {
+        Self { source: source.to_owned(), directory: Directory::default() }
+    }
+
+    /// Remembers what others will refer to. Every resource must pass here before any is mapped.
+    pub fn learn(&mut self, resource: &Resource) {
+        match resource.phase() {
+            Phase::Patients => {
+                self.directory.learn_url(resource);
+                // a patient without a usable number is refused when it is mapped
+                let number = Fields::of(&resource.json)
+                    .and_then(|mut fields| patient::identifiers(&mut fields))
+                    .ok()
+                    .and_then(|identifiers| patient::number(&identifiers));
+                if let Some(number) = number {
+                    self.directory.learn_patient(resource, &number);
+                }
+            }
+            Phase::Encounters | Phase::Entries => self.directory.learn_url(resource),
+            Phase::NotImported => {}
+        }
+    }
+
+    /// The item for a resource; `number` is the caller's, for finding the result again.
+    #[must_use]
+    pub fn map(&self, resource: &Resource, number: u64) -> Mapped {
+        match self.try_map(resource, number) {
+            Ok((item, not_carried)) => {
+                let paths =
+                    not_carried.iter().map(|path| format!("{}.{path}", resource.resource_type));
+                Mapped { not_carried: paths.collect(), outcome: Outcome::Item(Box::new(item)) }
+            }
+            Err(refusal) => Mapped { outcome: Outcome::Refused(refusal), not_carried: Vec::new() },
+        }
+    }
+
+    fn try_map(
+        &self,
+        resource: &Resource,
+        number: u64,
+    ) -> Result<(v1::ImportItem, Vec<String>), Refusal> {
+        let key = resource.key().or_else(|| resource.full_url.clone()).ok_or_else(|| {
+            Refusal::new("NO_ID", "id", "the resource has no id, so it could not be found again")
+        })?;
+        let source = self.source_id(key);
+        let mut fields = Fields::of(&resource.json)?;
+        let mut item =
+            v1::ImportItem { number, source: Some(source.clone()), ..Default::default() };
+        let patient = match resource.phase() {
+            Phase::Patients => {
+                let identity = patient::identity(&mut fields, source)?;
+                let number = patient::number(&identity.identifiers).ok_or_else(no_identifier)?;
+                item.content = Some(Content::Identity(Box::new(identity)));
+                number
+            }
+            Phase::Encounters | Phase::Entries | Phase::NotImported => {
+                let mut draft = kind::draft(&resource.resource_type, &mut fields, &self.directory)?;
+                draft.entry.source = Some(source);
+                item.encounter = draft.encounter.map(|key| self.source_id(key));
+                item.reason_references =
+                    draft.reasons.into_iter().map(|key| self.source_id(key)).collect();
+                item.content = Some(Content::Entry(Box::new(draft.entry)));
+                draft.patient
+            }
+        };
+        item.patient = Some(v1::PatientSelector { patient: Some(Patient::Number(patient)) });
+        if item.encoded_len() > MAX_ITEM {
+            let limit = MAX_ITEM / 1024;
+            return Err(Refusal::new("TOO_LARGE", "", format!("the resource exceeds {limit} KiB")));
+        }
+        Ok((item, fields.not_carried()))
+    }
+
+    fn source_id(&self, value: String) -> v1::SourceId {
+        v1::SourceId { system: self.source.clone(), value }
+    }
+}
+
+fn no_identifier() -> Refusal {
+    Refusal::new(
+        "NO_IDENTIFIER",
+        "identifier",
+        "the patient has no identifier with system and value, so no file could be found by it",
+    )
+}
+
+#[cfg(test)]
+mod tests;

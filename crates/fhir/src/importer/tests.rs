@@ -1,0 +1,297 @@
+use api::v1::entry::Detail;
+
+use super::*;
+use crate::read::Place;
+
+const MRN: &str = "https://hospital.example/mrn";
+
+fn resource(json: &str) -> Resource {
+    let head: serde_json::Value = serde_json::from_str(json).unwrap();
+    let id = head["id"].as_str().map(str::to_owned);
+    Resource {
+        resource_type: head["resourceType"].as_str().unwrap().to_owned(),
+        full_url: id.as_ref().map(|id| format!("urn:uuid:{id}")),
+        id,
+        place: Place::Whole,
+        json: serde_json::value::RawValue::from_string(json.to_owned()).unwrap(),
+    }
+}
+
+fn patient() -> Resource {
+    resource(
+        r#"{"resourceType":"Patient","id":"p","identifier":[
+            {"system":"https://insurer.example","value":"9"},
+            {"system":"https://hospital.example/mrn","value":"1",
+             "type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]}}],
+            "name":[{"use":"official","family":"Muster","given":["Erika"]},{"use":"usual","given":["Rika"]}],
+            "gender":"female","birthDate":"1961-04"}"#,
+    )
+}
+
+fn importer() -> Importer {
+    let mut importer = Importer::new("https://source.example");
+    importer.learn(&patient());
+    for other in ["Encounter", "Condition"] {
+        let id = other.to_ascii_lowercase();
+        importer.learn(&resource(&format!(r#"{{"resourceType":"{other}","id":"{id}"}}"#)));
+    }
+    importer
+}
+
+fn item(json: &str) -> (v1::ImportItem, Vec<String>) {
+    let mapped = importer().map(&resource(json), 7);
+    match mapped.outcome {
+        Outcome::Item(item) => (*item, mapped.not_carried),
+        Outcome::Refused(refusal) => panic!("refused: {refusal:?}"),
+    }
+}
+
+fn entry(json: &str) -> (v1::Entry, Vec<String>) {
+    let (item, not_carried) = item(json);
+    let Some(Content::Entry(entry)) = item.content else { panic!("not an entry") };
+    (*entry, not_carried)
+}
+
+fn refusal(json: &str) -> Refusal {
+    match importer().map(&resource(json), 7).outcome {
+        Outcome::Item(_) => panic!("not refused"),
+        Outcome::Refused(refusal) => refusal,
+    }
+}
+
+#[test]
+fn a_patient_is_found_by_the_medical_record_number() {
+    let mapped = importer().map(&patient(), 7);
+    let Outcome::Item(item) = mapped.outcome else { panic!("refused") };
+    assert_eq!(item.number, 7);
+    let source = item.source.unwrap();
+    assert_eq!(
+        (source.system.as_str(), source.value.as_str()),
+        ("https://source.example", "Patient/p")
+    );
+    let Some(Patient::Number(number)) = item.patient.unwrap().patient else { panic!("no number") };
+    assert_eq!((number.issuer.as_str(), number.value.as_str()), (MRN, "1"));
+    let Some(Content::Identity(identity)) = item.content else { panic!("not an identity") };
+    assert_eq!(identity.birth_date, "1961-04");
+    assert_eq!(identity.preferred_name, "Rika");
+    assert_eq!(identity.names.len(), 2);
+    assert_eq!(mapped.not_carried, Vec::<String>::new());
+}
+
+#[test]
+fn a_patient_without_a_name_is_unidentified() {
+    let json = r#"{"resourceType":"Patient","id":"u","identifier":[{"system":"s","value":"1"}],
+        "name":[{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+        "valueCode":"unknown"}],"use":"temp","text":"Unknown Heron-Seven"}],
+        "_birthDate":{"extension":[]},"maritalStatus":{"text":"M"}}"#;
+    let (item, not_carried) = item(json);
+    let Some(Content::Identity(identity)) = item.content else { panic!("not an identity") };
+    assert!(identity.unidentified && identity.names.is_empty());
+    assert_eq!(identity.alias, "Unknown Heron-Seven");
+    assert_eq!(not_carried, ["Patient.maritalStatus"]);
+}
+
+#[test]
+fn an_old_medical_record_number_does_not_name_the_patient() {
+    let number = |value: &str, usage: &str| v1::Identifier {
+        issuer: MRN.to_owned(),
+        value: value.to_owned(),
+        r#use: usage.to_owned(),
+        kind: Some(v1::CodeableConcept {
+            coding: vec![v1::Coding { code: "MR".to_owned(), ..Default::default() }],
+            text: String::new(),
+        }),
+        period: None,
+    };
+    let found = patient::number(&[number("1", "old"), number("2", "usual")]).unwrap();
+    assert_eq!(found.value, "2");
+}
+
+#[test]
+fn numbers_keep_their_precision() {
+    let (entry, _) = entry(
+        r#"{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/p"},"status":"final",
+            "code":{"text":"weight"},"valueQuantity":{"value":70.00,"unit":"kg"},
+            "referenceRange":[{"low":{"value":1e1}}],
+            "component":[{"code":{"text":"x"},"valueInteger":3}]}"#,
+    );
+    let Some(Detail::Observation(observation)) = entry.detail else { panic!("kind") };
+    let Some(v1::observation_value::Value::Quantity(weight)) = observation.value.unwrap().value
+    else {
+        panic!("value")
+    };
+    assert_eq!(weight.value, "70.00");
+    assert_eq!(observation.reference_range[0].low.as_ref().unwrap().value, "1e1");
+    assert_eq!(
+        observation.component[0].value.as_ref().unwrap().value,
+        Some(v1::observation_value::Value::Integer(3))
+    );
+}
+
+#[test]
+fn references_lead_to_source_ids_whichever_form_they_have() {
+    for reference in
+        ["Encounter/encounter", "urn:uuid:encounter", "https://h.example/Encounter/encounter"]
+    {
+        let (item, not_carried) = item(&format!(
+            r#"{{"resourceType":"Procedure","id":"x","subject":{{"reference":"urn:uuid:p"}},"status":"completed",
+                "encounter":{{"reference":"{reference}"}},"code":{{"text":"x"}},
+                "reasonReference":[{{"reference":"urn:uuid:condition"}},{{"reference":"urn:uuid:y","display":"pain"}}]}}"#
+        ));
+        assert_eq!(item.encounter.unwrap().value, "Encounter/encounter");
+        assert_eq!(item.reason_references[0].value, "Condition/condition");
+        let Some(Content::Entry(entry)) = item.content else { panic!("not an entry") };
+        let Some(Detail::Procedure(procedure)) = entry.detail else { panic!("kind") };
+        assert_eq!(procedure.reason[0].text, "pain");
+        assert_eq!(not_carried, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_has_no_place_is_named_not_dropped() {
+    let (entry, not_carried) = entry(
+        r##"{"resourceType":"MedicationRequest","id":"m","subject":{"reference":"Patient/p"},"status":"active",
+            "intent":"order","medicationReference":{"reference":"#1"},
+            "contained":[{"resourceType":"Medication","id":"1","code":{"text":"Insulin"}}],
+            "authoredOn":"2026-01-02","requester":{"display":"Dr A"},
+            "encounter":{"reference":"urn:uuid:elsewhere"},
+            "dosageInstruction":[{"text":"t","sequence":1,"doseAndRate":[{"rateQuantity":{"value":1}}]}],
+            "substitution":{"allowedBoolean":true}}"##,
+    );
+    assert_eq!(entry.code.unwrap().text, "Insulin");
+    assert_eq!(entry.asserter.unwrap().display, "Dr A");
+    assert_eq!(
+        not_carried,
+        [
+            "MedicationRequest.contained.resourceType",
+            "MedicationRequest.dosageInstruction.doseAndRate.rateQuantity",
+            "MedicationRequest.encounter (not in this import)",
+            "MedicationRequest.substitution",
+        ]
+    );
+}
+
+#[test]
+fn a_plain_text_document_is_a_note() {
+    let document = |content: &str| {
+        format!(
+            r#"{{"resourceType":"DocumentReference","id":"d","subject":{{"reference":"Patient/p"}},"status":"current",
+                "type":{{"text":"note"}},"date":"2026-01-01T00:00:00Z","content":[{content}],
+                "securityLabel":[{{"coding":[{{"code":"R"}}]}}],"meta":{{"security":[{{"code":"PSY"}}]}},
+                "context":{{"encounter":[{{"reference":"Encounter/encounter"}}]}}}}"#
+        )
+    };
+    let plain = r#"{"attachment":{"contentType":"text/plain; charset=utf-8","data":"R3LDvMOf\nZQ==","title":"T"}}"#;
+    let (entry, _) = entry(&document(plain));
+    let Some(Detail::NoteDetail(note)) = entry.detail else { panic!("kind") };
+    assert_eq!((note.text.as_str(), note.title.as_str()), ("Grüße", "T"));
+    assert_eq!(
+        entry.labels.iter().map(|label| label.code.as_str()).collect::<Vec<_>>(),
+        ["R", "PSY"]
+    );
+    for other in [
+        r#"{"attachment":{"contentType":"application/pdf","data":"AA=="}}"#,
+        r#"{"attachment":{"contentType":"text/plain","url":"https://x"}}"#,
+        r#"{"attachment":{"contentType":"text/plain","data":"/w=="}}"#,
+    ] {
+        assert_eq!(refusal(&document(other)).code, "NO_PLAIN_TEXT", "{other}");
+    }
+}
+
+#[test]
+fn an_encounter_without_a_type_is_what_its_class_says() {
+    let (entry, _) = entry(
+        r#"{"resourceType":"Encounter","id":"e","subject":{"reference":"Patient/p"},"status":"finished",
+            "class":{"code":"EMER"},"period":{"start":"2026-01-01T10:00:00+01:00"}}"#,
+    );
+    assert_eq!(entry.code.unwrap().coding[0].code, "EMER");
+    let Some(v1::effective::Value::During(period)) = entry.effective.unwrap().value else {
+        panic!("period")
+    };
+    assert_eq!((period.start.as_str(), period.end.as_str()), ("2026-01-01T10:00:00+01:00", ""));
+}
+
+#[test]
+fn each_reason_for_refusal_has_its_code() {
+    let cases = [
+        (r#"{"resourceType":"Condition","id":"c","code":{"text":"x"}}"#, "NO_PATIENT"),
+        (
+            r#"{"resourceType":"Condition","id":"c","subject":{"reference":"Patient/other"}}"#,
+            "PATIENT_NOT_IN_IMPORT",
+        ),
+        (
+            r#"{"resourceType":"Condition","id":"c","subject":{"reference":"Group/1"}}"#,
+            "PATIENT_NOT_IN_IMPORT",
+        ),
+        (r#"{"resourceType":"Patient","id":"c","identifier":[{"value":"1"}]}"#, "NO_IDENTIFIER"),
+        (
+            r#"{"resourceType":"Observation","id":"c","subject":{"reference":"Patient/p"},"valueRatio":{}}"#,
+            "VALUE_NOT_SUPPORTED",
+        ),
+        (
+            r#"{"resourceType":"Observation","id":"c","subject":{"reference":"Patient/p"},
+                "valueQuantity":{"value":"70"}}"#,
+            "MALFORMED_ELEMENT",
+        ),
+        (
+            r#"{"resourceType":"MedicationRequest","id":"c","subject":{"reference":"Patient/p"},"doNotPerform":true}"#,
+            "DO_NOT_PERFORM",
+        ),
+        (
+            r#"{"resourceType":"MedicationRequest","id":"c","subject":{"reference":"Patient/p"}}"#,
+            "MEDICATION_NOT_NAMED",
+        ),
+        (
+            r#"{"resourceType":"Condition","id":"c","implicitRules":"x","subject":{"reference":"Patient/p"}}"#,
+            "MODIFIER_NOT_UNDERSTOOD",
+        ),
+    ];
+    for (json, code) in cases {
+        assert_eq!(refusal(json).code, code, "{json}");
+    }
+    let mut nameless =
+        resource(r#"{"resourceType":"Condition","subject":{"reference":"Patient/p"}}"#);
+    nameless.full_url = None;
+    let Outcome::Refused(refusal) = importer().map(&nameless, 1).outcome else { panic!("mapped") };
+    assert_eq!(refusal.code, "NO_ID");
+}
+
+#[test]
+fn a_patient_can_be_named_by_number_alone() {
+    for subject in [
+        r#"{"reference":"Patient?identifier=https://hospital.example/mrn|1"}"#,
+        r#"{"identifier":{"system":"https://hospital.example/mrn","value":"1"}}"#,
+    ] {
+        let (item, _) =
+            item(&format!(r#"{{"resourceType":"Condition","id":"c","subject":{subject}}}"#));
+        let Some(Patient::Number(number)) = item.patient.unwrap().patient else { panic!("number") };
+        assert_eq!((number.issuer.as_str(), number.value.as_str()), (MRN, "1"));
+    }
+}
+
+#[test]
+fn two_patients_with_one_id_are_not_confused() {
+    let mut importer = importer();
+    importer.learn(&resource(
+        r#"{"resourceType":"Patient","id":"p","identifier":[{"system":"https://other.example","value":"5"}]}"#,
+    ));
+    let condition =
+        resource(r#"{"resourceType":"Condition","id":"c","subject":{"reference":"Patient/p"}}"#);
+    let Outcome::Refused(refusal) = importer.map(&condition, 1).outcome else { panic!("mapped") };
+    assert_eq!(refusal.code, "PATIENT_AMBIGUOUS");
+}
+
+#[test]
+fn an_item_at_the_limit_is_sent_and_one_above_is_not() {
+    let note = |length: usize| {
+        format!(
+            r#"{{"resourceType":"Condition","id":"c","subject":{{"reference":"Patient/p"}},"note":[{{"text":"{}"}}]}}"#,
+            "x".repeat(length)
+        )
+    };
+    let (small, _) = item(&note(MAX_ITEM - 1024));
+    let rest = MAX_ITEM - small.encoded_len();
+    let (largest, _) = item(&note(MAX_ITEM - 1024 + rest));
+    assert_eq!(largest.encoded_len(), MAX_ITEM);
+    assert_eq!(refusal(&note(MAX_ITEM - 1024 + rest + 1)).code, "TOO_LARGE");
+}

@@ -1,0 +1,165 @@
+//! Dosage: the parts that an entry carries, and the schedule in words.
+
+use serde::Deserialize;
+
+use super::{CodeableConcept, Known, Number, Quantity};
+use api::v1;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Dosage {
+    text: Option<String>,
+    patient_instruction: Option<String>,
+    timing: Option<Timing>,
+    as_needed_boolean: Option<bool>,
+    route: Option<CodeableConcept>,
+    dose_and_rate: Vec<DoseAndRate>,
+    #[serde(rename = "sequence")]
+    _sequence: Known, // the order of the list says the same
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DoseAndRate {
+    dose_quantity: Option<Quantity>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Timing {
+    code: Option<CodeableConcept>,
+    repeat: Option<Repeat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Repeat {
+    frequency: Option<Number>,
+    frequency_max: Option<Number>,
+    period: Option<Number>,
+    period_max: Option<Number>,
+    period_unit: Option<String>,
+    duration: Option<Number>,
+    duration_max: Option<Number>,
+    duration_unit: Option<String>,
+    count: Option<Number>,
+    day_of_week: Vec<String>,
+    time_of_day: Vec<String>,
+    when: Vec<String>,
+}
+
+impl Dosage {
+    /// How many alternatives of dose and rate are given beyond the first.
+    pub(crate) fn has_further_doses(&self) -> bool {
+        self.dose_and_rate.len() > 1
+    }
+}
+
+impl From<Dosage> for v1::Dosage {
+    fn from(from: Dosage) -> Self {
+        let dose = from.dose_and_rate.into_iter().next().and_then(|dose| dose.dose_quantity);
+        Self {
+            text: from.text.unwrap_or_default(),
+            timing_text: from.timing.map(words).unwrap_or_default(),
+            as_needed: from.as_needed_boolean,
+            route: from.route.map(Into::into),
+            dose: dose.map(Into::into),
+            patient_instruction: from.patient_instruction.unwrap_or_default(),
+        }
+    }
+}
+
+/// The schedule in words: the source's own if it has any, else its numbers spelled out. Units and
+/// numbers are written in full, because abbreviated schedules are misread (Joint Commission's
+/// "do not use" list).
+fn words(timing: Timing) -> String {
+    let own = timing.code.and_then(|code| {
+        let coding = code.coding.into_iter().next();
+        code.text.or_else(|| coding.and_then(|coding| coding.display.or(coding.code)))
+    });
+    let numbers = timing.repeat.map(|repeat| spelled_out(&repeat)).filter(|text| !text.is_empty());
+    match (own, numbers) {
+        (Some(own), Some(numbers)) => format!("{own} ({numbers})"),
+        (own, numbers) => own.or(numbers).unwrap_or_default(),
+    }
+}
+
+fn spelled_out(repeat: &Repeat) -> String {
+    let mut parts = Vec::new();
+    let range = |from: &Option<Number>, to: &Option<Number>| match (from, to) {
+        (Some(from), Some(to)) => Some(format!("{} to {}", from.0, to.0)),
+        (Some(one), None) | (None, Some(one)) => Some(one.0.clone()),
+        (None, None) => None,
+    };
+    if let Some(frequency) = range(&repeat.frequency, &repeat.frequency_max) {
+        let times = if frequency == "1" { "time" } else { "times" };
+        parts.push(format!("{frequency} {times}"));
+    }
+    if let Some(period) = range(&repeat.period, &repeat.period_max) {
+        let every = amount(&period, repeat.period_unit.as_deref());
+        parts.push(format!("every {}", every.strip_prefix("1 ").unwrap_or(&every)));
+    }
+    if let Some(duration) = range(&repeat.duration, &repeat.duration_max) {
+        parts.push(format!("over {}", amount(&duration, repeat.duration_unit.as_deref())));
+    }
+    if !repeat.day_of_week.is_empty() {
+        parts.push(format!("on {}", repeat.day_of_week.join(", ")));
+    }
+    if !repeat.time_of_day.is_empty() {
+        parts.push(format!("at {}", repeat.time_of_day.join(", ")));
+    }
+    if !repeat.when.is_empty() {
+        parts.push(format!("at event {}", repeat.when.join(", ")));
+    }
+    if let Some(count) = &repeat.count {
+        parts.push(format!("{} in all", count.0));
+    }
+    parts.join(" ")
+}
+
+/// "6", "h" → "6 hours".
+fn amount(number: &str, unit: Option<&str>) -> String {
+    let unit = match unit {
+        Some("s") => "second",
+        Some("min") => "minute",
+        Some("h") => "hour",
+        Some("d") => "day",
+        Some("wk") => "week",
+        Some("mo") => "month",
+        Some("a") => "year",
+        other => return format!("{number} {}", other.unwrap_or("(unit not given)")),
+    };
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {unit}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(timing: &str) -> String {
+        words(serde_json::from_str(timing).unwrap())
+    }
+
+    #[test]
+    fn schedules_are_spelled_out() {
+        let cases = [
+            (r#"{"repeat":{"frequency":1,"period":1,"periodUnit":"d"}}"#, "1 time every day"),
+            (r#"{"repeat":{"frequency":2,"period":1,"periodUnit":"d"}}"#, "2 times every day"),
+            (
+                r#"{"repeat":{"frequency":1,"period":4,"periodMax":6,"periodUnit":"h"}}"#,
+                "1 time every 4 to 6 hours",
+            ),
+            (
+                r#"{"repeat":{"frequency":1,"period":1,"periodUnit":"wk","dayOfWeek":["tue"]}}"#,
+                "1 time every week on tue",
+            ),
+            (r#"{"repeat":{"duration":30,"durationUnit":"min"}}"#, "over 30 minutes"),
+            (r#"{"code":{"text":"at night"}}"#, "at night"),
+            (r#"{}"#, ""),
+        ];
+        for (timing, expected) in cases {
+            assert_eq!(said(timing), expected, "{timing}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Resources that become entries: one file a kind, one line in [`mapping`].
+
+mod allergy_intolerance;
+mod condition;
+mod document_reference;
+mod encounter;
+mod immunization;
+mod medication_request;
+mod observation;
+mod procedure;
+
+use api::v1;
+
+use crate::directory::Directory;
+use crate::fields::Fields;
+use crate::json::{Annotation, Meta, Reference};
+use crate::refusal::Refusal;
+
+/// An entry and what it refers to.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) patient: v1::PatientNumber,
+    pub(crate) encounter: Option<String>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) entry: v1::Entry,
+}
+
+/// What a mapping needs besides the elements, and what it finds besides the entry.
+#[derive(Debug)]
+struct Links<'a> {
+    directory: &'a Directory,
+    encounter: Option<String>,
+    reasons: Vec<String>,
+}
+
+type Mapping = fn(&mut Fields<'_>, &mut Links<'_>) -> Result<v1::Entry, Refusal>;
+
+/// The element that names the patient, and the mapping of the rest.
+fn mapping(resource_type: &str) -> Option<(&'static str, Mapping)> {
+    Some(match resource_type {
+        "AllergyIntolerance" => ("patient", allergy_intolerance::entry),
+        "Condition" => ("subject", condition::entry),
+        "DocumentReference" => ("subject", document_reference::entry),
+        "Encounter" => ("subject", encounter::entry),
+        "Immunization" => ("patient", immunization::entry),
+        "MedicationRequest" => ("subject", medication_request::entry),
+        "Observation" => ("subject", observation::entry),
+        "Procedure" => ("subject", procedure::entry),
+        _ => return None,
+    })
+}
+
+/// Whether resources of this type become entries.
+pub(crate) fn is_mapped(resource_type: &str) -> bool {
+    mapping(resource_type).is_some()
+}
+
+/// Maps a resource: what its kind has of its own, then what all entries have.
+pub(crate) fn draft(
+    resource_type: &str,
+    fields: &mut Fields<'_>,
+    directory: &Directory,
+) -> Result<Draft, Refusal> {
+    let Some((subject, map)) = mapping(resource_type) else {
+        return Err(Refusal::new("KIND_NOT_SUPPORTED", "resourceType", "kind not supported"));
+    };
+    let patient = fields.take::<Reference>(subject)?;
+    let patient = directory.patient(subject, patient)?;
+    let mut links = Links { directory, encounter: None, reasons: Vec::new() };
+    let mut entry = map(fields, &mut links)?;
+    if let Some(encounter) = fields.take::<Reference>("encounter")? {
+        links.encounter(fields, "encounter", &encounter);
+    }
+    if let Some(recorder) = fields.take::<Reference>("recorder")? {
+        entry.recorder = recorder.actor();
+    }
+    if let Some(asserter) = fields.take::<Reference>("asserter")? {
+        entry.asserter = asserter.actor();
+    }
+    let notes = fields.list::<Annotation>("note")?;
+    entry.note = notes.into_iter().map(|note| note.text).collect::<Vec<_>>().join("\n");
+    if let Some(meta) = fields.take::<Meta>("meta")? {
+        entry.labels.extend(meta.security.into_iter().map(v1::Coding::from));
+    }
+    Ok(Draft { patient, encounter: links.encounter, reasons: links.reasons, entry })
+}
+
+impl Links<'_> {
+    /// The encounter that the entry belongs to.
+    fn encounter(&mut self, fields: &mut Fields<'_>, field: &str, reference: &Reference) {
+        match self.directory.entry(reference) {
+            Some(key) if key.starts_with("Encounter/") => self.encounter = Some(key),
+            _ => fields.lose(&format!("{field} (not in this import)")),
+        }
+    }
+
+    /// Reasons given as references: to entries of the file, else in words if they have any.
+    fn reasons(
+        &mut self,
+        fields: &mut Fields<'_>,
+        in_words: &mut Vec<v1::CodeableConcept>,
+    ) -> Result<(), Refusal> {
+        for reference in fields.list::<Reference>("reasonReference")? {
+            if let Some(key) = self.directory.entry(&reference) {
+                self.reasons.push(key);
+            } else if let Some(display) = reference.display {
+                in_words.push(v1::CodeableConcept { text: display, coding: Vec::new() });
+            } else {
+                fields.lose("reasonReference (not in this import)");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Actors in a backbone element, `performer[].actor` and the like.
+fn actors(references: impl Iterator<Item = Option<Reference>>) -> Vec<v1::Actor> {
+    references.flatten().filter_map(Reference::actor).collect()
+}
+
+/// The first of several actors, for fields that have room for one.
+fn first_actor(fields: &mut Fields<'_>, name: &str) -> Result<Option<v1::Actor>, Refusal> {
+    let mut all = actors(fields.list::<Reference>(name)?.into_iter().map(Some)).into_iter();
+    let first = all.next();
+    if all.next().is_some() {
+        fields.lose(&format!("{name} (second and later)"));
+    }
+    Ok(first)
+}

@@ -1,0 +1,241 @@
+//! Reading files: NDJSON line by line, bundles and single resources whole.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::kind;
+use crate::refusal::Refusal;
+
+/// In which round a resource is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Identities.
+    Patients,
+    /// Visits and stays, which entries belong to.
+    Encounters,
+    /// Everything else that becomes an entry.
+    Entries,
+    /// Nothing that a patient file holds yet.
+    NotImported,
+}
+
+impl Phase {
+    /// The rounds in which something is sent, in order.
+    pub const SENT: [Self; 3] = [Self::Patients, Self::Encounters, Self::Entries];
+
+    pub(crate) fn of(resource_type: &str) -> Self {
+        match resource_type {
+            "Patient" => Self::Patients,
+            "Encounter" => Self::Encounters,
+            other if kind::is_mapped(other) => Self::Entries,
+            _ => Self::NotImported,
+        }
+    }
+}
+
+/// Where in its file something was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Line of an NDJSON file, from 1.
+    Line(u64),
+    /// Entry of a bundle, from 1.
+    Entry(u64),
+    /// The file is one resource.
+    Whole,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Entry(number) => write!(f, "entry {number}"),
+            Self::Whole => f.write_str("the whole file"),
+        }
+    }
+}
+
+/// A resource, not yet looked into.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its type, such as "Condition".
+    pub resource_type: String,
+    /// Its id, if it has one.
+    pub id: Option<String>,
+    /// The URL by which its bundle refers to it.
+    pub full_url: Option<String>,
+    /// Where it was found.
+    pub place: Place,
+    /// Its text.
+    pub json: Box<RawValue>,
+}
+
+impl Resource {
+    /// In which round it is sent.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Phase::of(&self.resource_type)
+    }
+
+    /// "Type/id": the key under which it is found again.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        Some(format!("{}/{}", self.resource_type, self.id.as_ref()?))
+    }
+}
+
+/// Something that is left out on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// Its type, if it has one.
+    pub resource_type: String,
+    /// Why, in words.
+    pub reason: &'static str,
+}
+
+/// What a file holds, piece by piece.
+#[derive(Debug)]
+pub enum Found {
+    /// A resource.
+    Resource(Resource),
+    /// Something that is left out on purpose.
+    Skipped(Skip),
+    /// Something that is no resource.
+    Bad(Place, Refusal),
+}
+
+/// The pieces of one file, in order.
+pub struct Resources {
+    ready: VecDeque<Found>,
+    lines: Option<(BufReader<File>, u64)>,
+}
+
+impl fmt::Debug for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resources").field("ready", &self.ready.len()).finish_non_exhaustive()
+    }
+}
+
+/// Opens a file: `.ndjson` and `.jsonl` are read line by line in constant memory, anything else as
+/// one JSON document, a bundle of any type or a single resource.
+///
+/// # Errors
+/// The file cannot be read. What it holds never is an error, but [`Found::Bad`].
+pub fn read(path: &Path) -> io::Result<Resources> {
+    let mut file = BufReader::new(File::open(path)?);
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if matches!(extension, "ndjson" | "jsonl") {
+        return Ok(Resources { ready: VecDeque::new(), lines: Some((file, 0)) });
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Resources { ready: document(&bytes, Place::Whole), lines: None })
+}
+
+impl Iterator for Resources {
+    type Item = io::Result<Found>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(found) = self.ready.pop_front() {
+                return Some(Ok(found));
+            }
+            let (file, number) = self.lines.as_mut()?;
+            let mut line = Vec::new();
+            match file.read_until(b'\n', &mut line) {
+                Ok(0) => return None,
+                Ok(_) => *number += 1,
+                Err(error) => {
+                    self.lines = None; // nothing after a read error can be trusted
+                    return Some(Err(error));
+                }
+            }
+            if !line.trim_ascii().is_empty() {
+                self.ready = document(&line, Place::Line(*number));
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    resource_type: Option<String>,
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Bundle {
+    r#type: Option<String>,
+    #[serde(default)]
+    entry: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    full_url: Option<String>,
+    resource: Option<Box<RawValue>>,
+}
+
+/// One JSON document: a bundle's entries, or the one resource.
+fn document(bytes: &[u8], place: Place) -> VecDeque<Found> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let Ok(json) = serde_json::from_slice::<Box<RawValue>>(bytes) else {
+        let refusal = Refusal::not_json("it is not JSON, or not whole");
+        return VecDeque::from([Found::Bad(place, refusal)]);
+    };
+    match one(json, None, place) {
+        Found::Resource(resource) if resource.resource_type == "Bundle" => bundle(&resource),
+        other @ (Found::Resource(_) | Found::Skipped(_) | Found::Bad(..)) => {
+            VecDeque::from([other])
+        }
+    }
+}
+
+fn bundle(resource: &Resource) -> VecDeque<Found> {
+    let Ok(bundle) = serde_json::from_str::<Bundle>(resource.json.get()) else {
+        let refusal = Refusal::not_json("the bundle does not have the form of FHIR R4");
+        return VecDeque::from([Found::Bad(resource.place, refusal)]);
+    };
+    let history = bundle.r#type.as_deref() == Some("history");
+    let mut seen = HashSet::new();
+    let mut found = VecDeque::with_capacity(bundle.entry.len());
+    for (entry, number) in bundle.entry.into_iter().zip(1..) {
+        let Some(json) = entry.resource else {
+            let reason = "bundle entry without a resource";
+            found.push_back(Found::Skipped(Skip { resource_type: String::new(), reason }));
+            continue;
+        };
+        match one(json, entry.full_url, Place::Entry(number)) {
+            // a history lists the newest version first
+            Found::Resource(older) if history && !seen.insert(older.key()) => {
+                let reason = "older version in a history bundle";
+                let resource_type = older.resource_type;
+                found.push_back(Found::Skipped(Skip { resource_type, reason }));
+            }
+            other @ (Found::Resource(_) | Found::Skipped(_) | Found::Bad(..)) => {
+                found.push_back(other)
+            }
+        }
+    }
+    found
+}
+
+fn one(json: Box<RawValue>, full_url: Option<String>, place: Place) -> Found {
+    match serde_json::from_str::<Head>(json.get()) {
+        Ok(Head { resource_type: Some(resource_type), id }) => {
+            Found::Resource(Resource { resource_type, id, full_url, place, json })
+        }
+        Ok(_) => Found::Bad(place, Refusal::not_json("it has no `resourceType`")),
+        Err(_) => Found::Bad(place, Refusal::not_json("it is not a JSON object")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
