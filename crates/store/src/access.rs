@@ -2,9 +2,9 @@
 
 use crate::error::{StoreError, damaged};
 use crate::fold::open_body;
+use crate::keys;
 use crate::reader::Reader;
 use crate::views::PAGE_BYTES;
-use crate::keys;
 use ledger::{ActorId, Hash, Header, LedgerId, LedgerKind, SubjectId};
 use schema::AccessRecord;
 use std::ops::{ControlFlow, RangeInclusive};

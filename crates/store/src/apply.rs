@@ -58,10 +58,9 @@ impl Store {
         }
         let mut batch = fold.finish()?;
         stage_state(self, &mut batch, &state)?;
-        self.db.write_opt(&batch, &options::synced()).map_err(|source| StoreError::Database {
-            action: "write applied messages",
-            source,
-        })?;
+        self.db
+            .write_opt(batch, &options::synced())
+            .map_err(|source| StoreError::Database { action: "write applied messages", source })?;
         self.publish(state)?;
         self.lock(&self.position)?.note(&self.state(ledger)?)?;
         Ok(all)

@@ -30,7 +30,7 @@ impl Store {
         }
         let mut batch = WriteBatch::default();
         batch.put_cf(self.table(keys::SPOOL)?, key, block);
-        self.write_aside(&batch)?;
+        self.write_aside(batch)?;
         self.spool_bytes.fetch_add(more, Ordering::SeqCst);
         self.spool_bytes.fetch_sub(before, Ordering::SeqCst);
         Ok(())
@@ -72,7 +72,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        self.write_aside(&batch)?;
+        self.write_aside(batch)?;
         self.spool_bytes.fetch_sub(bytes, Ordering::SeqCst);
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Store {
         let key = keys::foreign(ledger, sequence, &vault::body_hash(message));
         let mut batch = WriteBatch::default();
         batch.put_cf(self.table(keys::FOREIGN)?, key, message);
-        self.write_aside(&batch)
+        self.write_aside(batch)
     }
 
     /// The foreign messages of a ledger: sequence, hash and length of each, in order of sequence.
@@ -107,16 +107,21 @@ impl Store {
     pub fn foreign(&self, ledger: LedgerId) -> Result<Vec<(u64, Hash, usize)>, StoreError> {
         let prefix = ledger.to_bytes();
         let mut found = Vec::new();
-        self.reader().range(keys::FOREIGN, &prefix, keys::after_prefix(&prefix), |key, message| {
-            let hash = vault::body_hash(message);
-            let sequence = key
-                .get(prefix.len()..prefix.len() + 8)
-                .and_then(rows::decode_number)
-                .filter(|_| key.ends_with(&hash.0))
-                .ok_or_else(|| damaged(keys::FOREIGN, key))?;
-            found.push((sequence, hash, message.len()));
-            Ok(ControlFlow::Continue(()))
-        })?;
+        self.reader().range(
+            keys::FOREIGN,
+            &prefix,
+            keys::after_prefix(&prefix),
+            |key, message| {
+                let hash = vault::body_hash(message);
+                let sequence = key
+                    .get(prefix.len()..prefix.len() + 8)
+                    .and_then(rows::decode_number)
+                    .filter(|_| key.ends_with(&hash.0))
+                    .ok_or_else(|| damaged(keys::FOREIGN, key))?;
+                found.push((sequence, hash, message.len()));
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
         Ok(found)
     }
 
@@ -158,10 +163,10 @@ impl Store {
         self.ledger(ledger)?;
         let mut batch = WriteBatch::default();
         batch.put_cf(self.table(keys::META)?, keys::meta(ledger, tag), value);
-        self.write_aside(&batch)
+        self.write_aside(batch)
     }
 
-    fn write_aside(&self, batch: &WriteBatch) -> Result<(), StoreError> {
+    fn write_aside(&self, batch: WriteBatch) -> Result<(), StoreError> {
         self.db
             .write_opt(batch, &options::synced())
             .map_err(|source| StoreError::Database { action: "write", source })

@@ -55,7 +55,9 @@ pub enum StoreError {
         sequence: u64,
     },
     /// Another message was applied under that sequence: the stream's past was changed.
-    #[error("message {sequence} of {ledger} is not the one that was applied: the stream's past was changed")]
+    #[error(
+        "message {sequence} of {ledger} is not the one that was applied: the stream's past was changed"
+    )]
     OtherHistory {
         /// The ledger.
         ledger: LedgerId,
@@ -113,7 +115,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// There was a database, and it is gone.
-    #[error("the database in {path} is gone although {ledger} was applied up to {sequence}; restore it, or readmit this node under a new id")]
+    #[error(
+        "the database in {path} is gone although {ledger} was applied up to {sequence}; restore it, or readmit this node under a new id"
+    )]
     Gone {
         /// Where it should be.
         path: PathBuf,
@@ -123,7 +127,9 @@ pub enum OpenError {
         sequence: u64,
     },
     /// The database is older than what this node has said that it applied.
-    #[error("the database has gone back: {ledger} was applied up to {kept}, the database ends at {found}")]
+    #[error(
+        "the database has gone back: {ledger} was applied up to {kept}, the database ends at {found}"
+    )]
     WentBack {
         /// The ledger.
         ledger: LedgerId,
@@ -133,7 +139,9 @@ pub enum OpenError {
         found: u64,
     },
     /// The database holds another history than what this node has said that it applied.
-    #[error("the database holds another history of {ledger}: at {sequence} its {what} differs from the one kept outside")]
+    #[error(
+        "the database holds another history of {ledger}: at {sequence} its {what} differs from the one kept outside"
+    )]
     OtherHistory {
         /// The ledger.
         ledger: LedgerId,

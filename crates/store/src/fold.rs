@@ -7,7 +7,7 @@
 use crate::reader::Reader;
 use crate::{Store, StoreError, keys};
 use domain::{EntryState, Event, Stamp};
-use ledger::{Control, Hash, Header, KeyId, LedgerId, LedgerKind, LeafType, SubjectId};
+use ledger::{Control, Hash, Header, KeyId, LeafType, LedgerId, LedgerKind, SubjectId};
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -72,7 +72,7 @@ impl<'a> Fold<'a> {
     pub(crate) fn finish(mut self) -> Result<WriteBatch, StoreError> {
         let table = self.store.table(keys::ENTRIES)?;
         for (row_key, (state, key)) in &self.entries {
-            let sealed = key.seal_view(row_key, &schema::encode_entry(state))?;
+            let sealed = key.seal_view(row_key, &encode(schema::encode_entry(state))?)?;
             self.batch.put_cf(table, row_key, sealed);
         }
         Ok(self.batch)
@@ -128,7 +128,7 @@ impl<'a> Fold<'a> {
         match event {
             Event::PatientRegistered { identity } | Event::IdentityAmended { identity, .. } => {
                 let row_key = keys::file(self.ledger, header.subject);
-                let plain = schema::encode_identity_row(identity, &stamp, header.version);
+                let plain = encode(schema::encode_identity_row(identity, &stamp, header.version))?;
                 let sealed = key.seal_view(&row_key, &plain)?;
                 self.batch.put_cf(self.store.table(keys::FILES)?, row_key, sealed);
             }
@@ -160,11 +160,7 @@ impl<'a> Fold<'a> {
     }
 
     /// An entry as it stands before this record: staged in this batch, or in the database.
-    fn entry(
-        &self,
-        row_key: &[u8; 38],
-        key: &DataKey,
-    ) -> Result<Option<EntryState>, StoreError> {
+    fn entry(&self, row_key: &[u8; 38], key: &DataKey) -> Result<Option<EntryState>, StoreError> {
         if let Some((state, _)) = self.entries.get(row_key) {
             return Ok(Some(state.clone()));
         }
@@ -215,8 +211,7 @@ impl<'a> Fold<'a> {
         })?;
         terms.extend(self.terms.iter().filter(|(of, _)| *of == subject).map(|(_, term)| *term));
         for term in &terms {
-            self.batch
-                .delete_cf(store.table(keys::IDENTIFIERS)?, keys::identifier(ledger, term));
+            self.batch.delete_cf(store.table(keys::IDENTIFIERS)?, keys::identifier(ledger, term));
             self.batch.delete_cf(store.table(keys::TERMS)?, keys::term(ledger, subject, term));
         }
         self.entries.retain(|row_key, _| !row_key.starts_with(&prefix));
@@ -233,6 +228,10 @@ impl<'a> Fold<'a> {
         }
         Ok(())
     }
+}
+
+fn encode(row: Result<Vec<u8>, schema::EncodeError>) -> Result<Vec<u8>, StoreError> {
+    row.map_err(|_| StoreError::Encoding("views"))
 }
 
 /// Where and when a record was filed.

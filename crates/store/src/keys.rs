@@ -48,8 +48,24 @@ pub(crate) const FOREIGN: &str = "foreign";
 
 /// Every column family.
 pub(crate) const TABLES: [&str; 18] = [
-    RECORDS, BLOCKS, CHAINS, HEADS, SETTLED, DESTROYED, TILES, FILES, ENTRIES, IDENTIFIERS, TERMS,
-    BY_SUBJECT, BY_ACTOR, BY_TIME, UNFOLDED, META, SPOOL, FOREIGN,
+    RECORDS,
+    BLOCKS,
+    CHAINS,
+    HEADS,
+    SETTLED,
+    DESTROYED,
+    TILES,
+    FILES,
+    ENTRIES,
+    IDENTIFIERS,
+    TERMS,
+    BY_SUBJECT,
+    BY_ACTOR,
+    BY_TIME,
+    UNFOLDED,
+    META,
+    SPOOL,
+    FOREIGN,
 ];
 
 /// Those that can be made anew from the others and the keys.

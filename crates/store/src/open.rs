@@ -32,11 +32,7 @@ const TAIL: u64 = 16;
 
 const DATABASE: &str = "ledger";
 
-pub(crate) fn open(
-    dir: &Path,
-    pins: &[LedgerPin],
-    vault: Arc<Vault>,
-) -> Result<Store, OpenError> {
+pub(crate) fn open(dir: &Path, pins: &[LedgerPin], vault: Arc<Vault>) -> Result<Store, OpenError> {
     let position = PositionFile::load(dir)?;
     let path = dir.join(DATABASE);
     let exists = path.join("CURRENT").exists();
@@ -52,7 +48,6 @@ pub(crate) fn open(
         ledgers: pins.iter().map(new).collect(),
         position: Mutex::new(position),
         spool_bytes: AtomicU64::new(0),
-        path: path.clone(),
     };
     let damage = |source| OpenError::Damaged { path: path.clone(), source: Box::new(source) };
     for pin in pins {
@@ -71,7 +66,8 @@ pub(crate) fn open(
 }
 
 fn check_ledger(store: &Store, pin: &LedgerPin, path: &Path) -> Result<(), OpenError> {
-    let damage = |source| OpenError::Damaged { path: PathBuf::from(path), source: Box::new(source) };
+    let damage =
+        |source| OpenError::Damaged { path: PathBuf::from(path), source: Box::new(source) };
     let reader = store.reader();
     let ledger = pin.ledger;
     let state = load(&reader, ledger).map_err(damage)?;
@@ -188,7 +184,8 @@ fn check_position(
     kept: Kept,
     path: &Path,
 ) -> Result<(), OpenError> {
-    let damage = |source| OpenError::Damaged { path: PathBuf::from(path), source: Box::new(source) };
+    let damage =
+        |source| OpenError::Damaged { path: PathBuf::from(path), source: Box::new(source) };
     let snapshot = store.state(ledger).map_err(damage)?;
     let sequence = kept.sequence;
     if snapshot.sequence < sequence {

@@ -76,8 +76,6 @@ fn table(cache: &Cache) -> Options {
     options.set_block_based_table_factory(&blocks);
     // The manager above bounds the sum; one busy table may take half of it.
     options.set_write_buffer_size(MEMTABLE_BYTES / 2);
-    // A version that RocksDB finds inconsistent is refused, not repaired.
-    options.set_force_consistency_checks(true);
     options
 }
 

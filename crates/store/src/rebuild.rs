@@ -32,9 +32,10 @@ impl Store {
     pub fn views_ready(&self) -> Result<bool, StoreError> {
         let reader = self.reader();
         for ledger in self.ledger_ids() {
-            let found = reader.row(keys::META, &keys::meta(ledger, MetaTag::ViewVersion), |row| {
-                row.try_into().ok().map(u32::from_be_bytes)
-            })?;
+            let found =
+                reader.row(keys::META, &keys::meta(ledger, MetaTag::ViewVersion), |row| {
+                    row.try_into().ok().map(u32::from_be_bytes)
+                })?;
             if found != Some(VIEW_VERSION) {
                 return Ok(false);
             }
@@ -95,7 +96,7 @@ impl Store {
         })?;
         let batch = fold.finish()?;
         self.db
-            .write_opt(&batch, &options::synced())
+            .write_opt(batch, &options::synced())
             .map_err(|source| StoreError::Database { action: "write views", source })?;
         Ok(true)
     }
@@ -134,7 +135,7 @@ impl Store {
             batch.put_cf(self.table(keys::META)?, key, VIEW_VERSION.to_be_bytes());
         }
         self.db
-            .write_opt(&batch, &options::synced())
+            .write_opt(batch, &options::synced())
             .map_err(|source| StoreError::Database { action: "write", source })
     }
 
@@ -147,7 +148,7 @@ impl Store {
             batch.delete_range_cf(self.table(name)?, from.as_slice(), end.as_slice());
         }
         self.db
-            .write_opt(&batch, &options::synced())
+            .write_opt(batch, &options::synced())
             .map_err(|source| StoreError::Database { action: "remove views", source })?;
         for name in keys::VIEWS {
             // Otherwise every row folded now would be looked for under the old ones first.
@@ -208,7 +209,7 @@ impl Store {
         });
         for batch in batches {
             self.db
-                .write_opt(&batch?, &options::unlogged())
+                .write_opt(batch?, &options::unlogged())
                 .map_err(|source| StoreError::Database { action: "write views", source })?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use crate::{OpenError, StoreError};
 use ledger::{Hash, LedgerId, LedgerKind, State};
 use rocksdb::{ColumnFamily, DB};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use vault::Vault;
@@ -83,7 +83,6 @@ pub struct Store {
     pub(crate) ledgers: BTreeMap<LedgerId, Ledger>,
     pub(crate) position: Mutex<PositionFile>,
     pub(crate) spool_bytes: AtomicU64,
-    pub(crate) path: PathBuf,
 }
 
 impl Store {
@@ -154,10 +153,7 @@ impl Store {
         self.db.cf_handle(name).ok_or_else(|| crate::error::damaged(name, &[]))
     }
 
-    pub(crate) fn lock<'a, T>(
-        &self,
-        mutex: &'a Mutex<T>,
-    ) -> Result<MutexGuard<'a, T>, StoreError> {
+    pub(crate) fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> Result<MutexGuard<'a, T>, StoreError> {
         mutex.lock().map_err(|_| StoreError::Poisoned)
     }
 

@@ -55,11 +55,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when the row does not open or decode.
-    pub fn entry(
-        &self,
-        subject: SubjectId,
-        id: EntryId,
-    ) -> Result<Option<EntryState>, StoreError> {
+    pub fn entry(&self, subject: SubjectId, id: EntryId) -> Result<Option<EntryState>, StoreError> {
         let ledger = self.store.only(LedgerKind::Records)?;
         let Some(key) = self.file_key(subject)? else { return Ok(None) };
         for kind in Kind::ALL {
@@ -123,8 +119,7 @@ impl Reader<'_> {
         let prefix = keys::file(ledger, subject);
         let mut positions = Vec::new();
         self.range(keys::UNFOLDED, &prefix, keys::after_prefix(&prefix), |key, row| {
-            let position =
-                rows::decode_number(row).ok_or_else(|| damaged(keys::UNFOLDED, key))?;
+            let position = rows::decode_number(row).ok_or_else(|| damaged(keys::UNFOLDED, key))?;
             positions.push(position);
             Ok(ControlFlow::Continue(()))
         })?;

@@ -122,9 +122,8 @@ impl KeyBatch {
             return Err(malformed(name, "it holds more than 256 patients"));
         }
         for entry in &batch.entries {
-            let in_place = |key: &WrappedKey, purpose| {
-                key.subject == entry.subject && key.purpose == purpose
-            };
+            let in_place =
+                |key: &WrappedKey, purpose| key.subject == entry.subject && key.purpose == purpose;
             if !in_place(&entry.file, KeyPurpose::File)
                 || !in_place(&entry.audit, KeyPurpose::Audit)
             {

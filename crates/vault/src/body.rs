@@ -71,8 +71,8 @@ fn record_key(
         rest.split_first_chunk::<12>().ok_or(VaultError::Crypto("derive a record key"))?;
     let commitment: [u8; 32] =
         commitment.try_into().map_err(|_| VaultError::Crypto("derive a record key"))?;
-    let aead = UnboundKey::new(&AES_256_GCM, aead)
-        .map_err(|_| VaultError::Crypto("take a record key"))?;
+    let aead =
+        UnboundKey::new(&AES_256_GCM, aead).map_err(|_| VaultError::Crypto("take a record key"))?;
     Ok(RecordKey { key: LessSafeKey::new(aead), nonce: *nonce, commitment })
 }
 
@@ -107,8 +107,7 @@ pub(crate) fn seal(
     body.extend_from_slice(&length.to_le_bytes());
     body.extend_from_slice(plain);
     body.resize(SALT + class, 0);
-    let (_, content) =
-        body.split_at_mut_checked(SALT).ok_or(VaultError::Crypto("seal a body"))?;
+    let (_, content) = body.split_at_mut_checked(SALT).ok_or(VaultError::Crypto("seal a body"))?;
     let tag = record
         .key
         .seal_in_place_separate_tag(

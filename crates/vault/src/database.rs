@@ -89,7 +89,7 @@ impl Database {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         self.db
-            .write_opt(&batch, &options)
+            .write_opt(batch, &options)
             .map_err(|source| VaultError::Database { action: "write", source })
     }
 

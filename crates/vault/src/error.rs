@@ -30,7 +30,9 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// A key is wrapped under another version of the key-encryption key than this node has.
-    #[error("key {key} is wrapped under version {wrapped} of the key-encryption key, this node has version {ours}")]
+    #[error(
+        "key {key} is wrapped under version {wrapped} of the key-encryption key, this node has version {ours}"
+    )]
     OtherKeyVersion {
         /// The wrapped key.
         key: KeyId,
@@ -40,7 +42,9 @@ pub enum VaultError {
         ours: u32,
     },
     /// A wrapped key does not unwrap: wrong key-encryption key, or the row was changed.
-    #[error("key {key} does not unwrap; it was changed, or the key-encryption key is not the one that wrapped it")]
+    #[error(
+        "key {key} does not unwrap; it was changed, or the key-encryption key is not the one that wrapped it"
+    )]
     WrapTampered {
         /// The wrapped key.
         key: KeyId,
@@ -97,10 +101,14 @@ pub enum VaultError {
         given: KeyId,
     },
     /// The system's keys (index, audit, registry, view) have not arrived at this node.
-    #[error("the system keys are not on this node yet; they come with the key bucket's entry `system`")]
+    #[error(
+        "the system keys are not on this node yet; they come with the key bucket's entry `system`"
+    )]
     NoSystemKeys,
     /// A row of the key database cannot be decoded.
-    #[error("the key database is damaged in {table} at {key}; set it aside, it is rebuilt from the key bucket")]
+    #[error(
+        "the key database is damaged in {table} at {key}; set it aside, it is rebuilt from the key bucket"
+    )]
     Damaged {
         /// Column family.
         table: &'static str,

@@ -25,6 +25,8 @@ mod error;
 mod key_encryption;
 mod keystore;
 mod system;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{KEYS_PER_BATCH, KeyBatch, KeyPurpose, PatientKeys, SystemKeys, WrappedKey};
 pub use body::{LARGEST_PLAIN, LARGEST_SIZE_CLASS, SMALLEST_SIZE_CLASS, body_hash, size_class};
