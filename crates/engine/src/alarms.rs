@@ -25,9 +25,13 @@ impl Alarms {
         tracing::error!(code, ledger = ledger.map(tracing::field::display), "{text}");
         let at = self.clock.now();
         let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        let alarm = raised
-            .entry((code, ledger))
-            .or_insert_with(|| Alarm { code, ledger, text: String::new(), at, count: 0 });
+        let alarm = raised.entry((code, ledger)).or_insert_with(|| Alarm {
+            code,
+            ledger,
+            text: String::new(),
+            at,
+            count: 0,
+        });
         alarm.text = text;
         alarm.at = at;
         alarm.count += 1;

@@ -176,6 +176,8 @@ pub enum WatchItem<T> {
 pub struct Head {
     /// The ledger.
     pub ledger: LedgerId,
+    /// Its name in checkpoints (C2SP tlog-checkpoint origin).
+    pub origin: String,
     /// Hash of its genesis record.
     pub genesis: Hash,
     /// Records in it.

@@ -47,7 +47,11 @@ impl Engine {
         let remarks_of = command.clone();
         let decide = move |engine: &Self| engine.decide_registration(&command, &mut spare);
         match self.file(request, decide).await? {
-            Filing::Filed { first_position, count, answer: Registered::New(patient) | Registered::Found(patient) } => {
+            Filing::Filed {
+                first_position,
+                count,
+                answer: Registered::New(patient) | Registered::Found(patient),
+            } => {
                 let mut filed = filed(patient, 1, first_position, count);
                 filed.remarks = remarks(&decide_only(&remarks_of)?);
                 self.tell_remarks(ctx, &mut filed).await?;
@@ -73,7 +77,7 @@ impl Engine {
         let store = self.shelf.never_to_be_shown();
         let numbers = registry::numbers(identity);
         for number in &numbers {
-            if let Some(patient) = store.reader().find_identifier(&number.issuer, &number.value)? {
+            if let Some(patient) = store.reader().find_identifier(&number.system, &number.value)? {
                 return Ok(Decided::Nothing(Registered::Found(patient)));
             }
         }
@@ -87,7 +91,7 @@ impl Engine {
         let mut drafts = Vec::with_capacity(numbers.len() + events.len());
         for number in &numbers {
             let assigned = Event::IdentifierAssigned {
-                identifier_system: number.issuer.clone(),
+                identifier_system: number.system.clone(),
                 identifier_value: number.value.clone(),
                 patient,
             };
@@ -193,7 +197,9 @@ impl Engine {
                     }
                     entries.push(*entry_id);
                 }
-                Command::AmendEntry { id, .. } | Command::RetractEntry { id, .. } => entries.push(*id),
+                Command::AmendEntry { id, .. } | Command::RetractEntry { id, .. } => {
+                    entries.push(*id)
+                }
                 Command::Register(_) | Command::AmendIdentity { .. } => {}
             }
         }
@@ -257,7 +263,8 @@ impl Engine {
     /// That a number belongs to a patient on file is a showing.
     async fn found(&self, ctx: &Context, patient: PatientId) -> Result<Filed, Failure> {
         let store = self.shelf.never_to_be_shown();
-        let version = store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
+        let version =
+            store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
         let position = self.records.line.progress().size;
         let saw = Saw { version, position, count: 1, digest: patient.0.to_vec() };
         let receipt = self.showed(ctx, patient, &saw).await?;
@@ -381,7 +388,8 @@ fn derived_entry_id(id: &ContributionId, index: u64) -> EntryId {
 
 /// Request ids a client may choose: 1 to 128 printable ASCII characters.
 fn check_request_id(request_id: &str) -> Result<(), Failure> {
-    let fine = (1..=128).contains(&request_id.len()) && request_id.bytes().all(|b| b.is_ascii_graphic());
+    let fine =
+        (1..=128).contains(&request_id.len()) && request_id.bytes().all(|b| b.is_ascii_graphic());
     if fine {
         return Ok(());
     }

@@ -80,7 +80,9 @@ impl fmt::Display for Role {
 
 /// A role name that no role has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role; use one of case-manager, physician, nurse, registrar, billing, compliance-officer, hospital-it, auditor")]
+#[error(
+    "unknown role; use one of case-manager, physician, nurse, registrar, billing, compliance-officer, hospital-it, auditor"
+)]
 pub struct UnknownRole;
 
 impl FromStr for Role {
@@ -98,10 +100,39 @@ pub struct Purpose(&'static str);
 impl Purpose {
     /// Codes of HL7 v3 `PurposeOfUse` that a caller may give.
     pub const CODES: [&'static str; 33] = [
-        "TREAT", "CAREMGT", "COC", "ETREAT", "BTG", "ERTREAT", "CLINTRL", "HPAYMT", "CLMATTCH",
-        "COVAUTH", "COVERAGE", "ELIGDTRM", "ELIGVER", "ENROLLM", "REMITADV", "HOPERAT", "HACCRED",
-        "HCOMPL", "HDIRECT", "HLEGAL", "HOUTCOMS", "HQUALIMP", "PATADMIN", "PATSFTY", "PERFMSR",
-        "RECORDMGT", "SYSDEV", "HTEST", "TRAIN", "HRESCH", "PATRQT", "FAMRQT", "PUBHLTH",
+        "TREAT",
+        "CAREMGT",
+        "COC",
+        "ETREAT",
+        "BTG",
+        "ERTREAT",
+        "CLINTRL",
+        "HPAYMT",
+        "CLMATTCH",
+        "COVAUTH",
+        "COVERAGE",
+        "ELIGDTRM",
+        "ELIGVER",
+        "ENROLLM",
+        "REMITADV",
+        "HOPERAT",
+        "HACCRED",
+        "HCOMPL",
+        "HDIRECT",
+        "HLEGAL",
+        "HOUTCOMS",
+        "HQUALIMP",
+        "PATADMIN",
+        "PATSFTY",
+        "PERFMSR",
+        "RECORDMGT",
+        "SYSDEV",
+        "HTEST",
+        "TRAIN",
+        "HRESCH",
+        "PATRQT",
+        "FAMRQT",
+        "PUBHLTH",
     ];
 
     /// The purpose with this code.

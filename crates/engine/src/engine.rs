@@ -10,6 +10,7 @@ use store::Store;
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
 
+use crate::Failure;
 use crate::access::Shelf;
 use crate::alarms::Alarms;
 use crate::answers::{LedgerStatus, Status};
@@ -23,7 +24,6 @@ use crate::seal::Sealer;
 use crate::supervisor::Supervisor;
 use crate::trail::Trail;
 use crate::writer::{Press, Writer};
-use crate::Failure;
 
 /// One ledger as a node is configured for it.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use ledger::{ActorId, ContributionId, Hash, KeyId, Settled, SubjectId, VoidReason};
 use tokio::time::Instant;
 
+use crate::Failure;
 use crate::context::{Caller, Context};
 use crate::engine::Engine;
 use crate::line::Outcome;
 use crate::seal::{Chain, Draft};
 use crate::writer::Sent;
-use crate::Failure;
 
 /// Longest a caller waits for an outcome, whatever it asked for.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -102,9 +102,10 @@ impl Engine {
         let deadline = Instant::now() + request.patience;
         let mut names: Vec<&[u8]> = request.chains.iter().map(|chain| chain.0.as_slice()).collect();
         names.push(&request.id.0);
-        let _held = tokio::time::timeout_at(deadline, self.locks.hold(&names)).await.map_err(|_| {
-            Failure::NotFiled { why: "other changes of the same file are under way".to_owned() }
-        })?;
+        let _held =
+            tokio::time::timeout_at(deadline, self.locks.hold(&names)).await.map_err(|_| {
+                Failure::NotFiled { why: "other changes of the same file are under way".to_owned() }
+            })?;
         loop {
             if let Some((first_position, count)) = self.settled_before(&request)? {
                 return Ok(Filing::Repeated { first_position, count });
@@ -122,10 +123,12 @@ impl Engine {
                 Outcome::Void(VoidReason::KeyDestroyed) => {
                     return Err(Failure::Refused {
                         reason: "KEY_DESTROYED",
-                        message: "the file's key was destroyed; nothing can be filed in it".to_owned(),
+                        message: "the file's key was destroyed; nothing can be filed in it"
+                            .to_owned(),
                     });
                 }
-                Outcome::Void(VoidReason::Malformed | VoidReason::NotAuthorised) | Outcome::Refused(_) => {
+                Outcome::Void(VoidReason::Malformed | VoidReason::NotAuthorised)
+                | Outcome::Refused(_) => {
                     return Err(Failure::NotFiled {
                         why: "the ledger refused this node's block; its health says why".to_owned(),
                     });
@@ -190,7 +193,11 @@ impl Engine {
     }
 
     /// Files an abandonment; whichever of it and the request applies first is final.
-    pub(crate) async fn abandon(&self, id: ContributionId, patience: Duration) -> Result<(), Failure> {
+    pub(crate) async fn abandon(
+        &self,
+        id: ContributionId,
+        patience: Duration,
+    ) -> Result<(), Failure> {
         let line = &self.records.line;
         line.writable().map_err(|why| Failure::NotFiled { why })?;
         let told = line.expect(id);
@@ -234,6 +241,10 @@ pub(crate) fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
 }
 
 /// A record to be filed under this key.
-pub(crate) fn draft(subject: SubjectId, key: KeyId, event: &domain::Event) -> Result<Draft, Failure> {
+pub(crate) fn draft(
+    subject: SubjectId,
+    key: KeyId,
+    event: &domain::Event,
+) -> Result<Draft, Failure> {
     Ok(Draft { subject, key, plain: schema::encode_event(event).map_err(Failure::internal)? })
 }

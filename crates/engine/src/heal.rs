@@ -38,8 +38,9 @@ impl Supervisor {
     /// node included, has to be reachable.
     pub(crate) async fn hear_peers(&self) -> Result<Furthest<'_>, Bar> {
         let state = self.line.state().map_err(stop)?;
-        let ask = self.peers.iter().map(|peer| async {
-            let head = tokio::time::timeout(PEER_PATIENCE, (peer.head)(self.ledger, state.sequence));
+        let (line, asked_at) = (self.ledger, state.sequence);
+        let ask = self.peers.iter().map(|peer| async move {
+            let head = tokio::time::timeout(PEER_PATIENCE, (peer.head)(line, asked_at));
             match head.await {
                 Ok(Ok(head)) => self.check_head(peer, &head).then_some((peer, head)),
                 Ok(Err(error)) => {
@@ -60,8 +61,12 @@ impl Supervisor {
             )));
         }
         self.compare(&heads, majority)?;
-        let mut furthest =
-            Furthest { sequence: state.sequence, stream_hash: state.stream_hash, peer: None, lowest: true };
+        let mut furthest = Furthest {
+            sequence: state.sequence,
+            stream_hash: state.stream_hash,
+            peer: None,
+            lowest: true,
+        };
         for (peer, head) in heads {
             furthest.lowest &= self.node < peer.node;
             if head.sequence > furthest.sequence {
@@ -89,7 +94,10 @@ impl Supervisor {
             self.alarms.raise(
                 "PEER_NOT_GENUINE",
                 Some(self.ledger),
-                format!("{} does not sign as node {}; check its address and keys", peer.address, peer.node),
+                format!(
+                    "{} does not sign as node {}; check its address and keys",
+                    peer.address, peer.node
+                ),
             );
         }
         genuine
@@ -104,7 +112,8 @@ impl Supervisor {
             let (here, there) = if head.sequence >= ours.sequence {
                 (Some(ours.stream_hash), head.at_asked)
             } else {
-                let here = self.store.reader().stream_hash_at(self.ledger, head.sequence).map_err(stop)?;
+                let here =
+                    self.store.reader().stream_hash_at(self.ledger, head.sequence).map_err(stop)?;
                 (here, Some(head.stream_hash))
             };
             if here == there && here.is_some() {
@@ -193,7 +202,9 @@ impl Remedy<'_> {
         let applied = node.line.progress().sequence;
         let Some(facts) = node.stream.inspect().await.map_err(wait)? else {
             if applied == 0 {
-                return Err(stop("there is no stream and nothing to restore it from; run `caseledgerd init`"));
+                return Err(stop(
+                    "there is no stream and nothing to restore it from; run `caseledgerd init`",
+                ));
             }
             return self.rebuild(applied, None).await;
         };
@@ -224,7 +235,10 @@ impl Remedy<'_> {
         node.alarms.raise(
             "STREAM_RESTORED",
             Some(node.ledger),
-            format!("{}: messages {from} to {to} were restored from this node's blocks", node.ledger),
+            format!(
+                "{}: messages {from} to {to} were restored from this node's blocks",
+                node.ledger
+            ),
         );
         for sequence in from..=to {
             let message = node
@@ -236,7 +250,9 @@ impl Remedy<'_> {
             match node.stream.publish_expecting(sequence - 1, Bytes::from(message)).await {
                 Ok(_) => {}
                 Err(_) if self.like_ours(sequence).await? => {}
-                Err(error) => return Err(wait(format!("message {sequence} cannot be restored: {error}"))),
+                Err(error) => {
+                    return Err(wait(format!("message {sequence} cannot be restored: {error}")));
+                }
             }
         }
         Ok(())
@@ -245,7 +261,11 @@ impl Remedy<'_> {
     /// Deletes a stream whose sequences were reused and makes it anew; only under the grant of a
     /// majority, so that one node does it. A stream that is gone needs no grant: whoever comes first
     /// makes it, and all send the same bytes.
-    async fn rebuild(&self, applied: u64, damaged: Option<&StreamFacts>) -> Result<StreamFacts, Bar> {
+    async fn rebuild(
+        &self,
+        applied: u64,
+        damaged: Option<&StreamFacts>,
+    ) -> Result<StreamFacts, Bar> {
         let node = self.supervisor;
         if let Some(facts) = damaged {
             self.granted(applied, facts.created).await?;
@@ -278,7 +298,7 @@ impl Remedy<'_> {
         if !node.grants.grant(&claim) {
             return Err(wait("another node was granted to rebuild the stream"));
         }
-        let ask = node.peers.iter().map(|peer| async {
+        let ask = node.peers.iter().map(|peer| async move {
             matches!(tokio::time::timeout(PEER_PATIENCE, (peer.grant)(claim)).await, Ok(Ok(true)))
         });
         let granted = 1 + join_all(ask).await.into_iter().filter(|granted| *granted).count();

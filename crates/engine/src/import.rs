@@ -3,8 +3,8 @@
 //! An item is known by its source id. What is on file already and says the same is unchanged; what
 //! says something else is amended; a bad item is refused and the others are not.
 
-use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
 use domain::PatientFile;
+use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
 use ledger::SubjectId;
 
 use crate::answers::Filed;
@@ -66,8 +66,12 @@ impl ImportOutcome {
 
     fn at(self, filed_at: u64) -> Self {
         match self {
-            Self::Filed { entry, remarks, .. } => Self::Filed { entry, position: filed_at, remarks },
-            Self::Amended { entry, remarks, .. } => Self::Amended { entry, position: filed_at, remarks },
+            Self::Filed { entry, remarks, .. } => {
+                Self::Filed { entry, position: filed_at, remarks }
+            }
+            Self::Amended { entry, remarks, .. } => {
+                Self::Amended { entry, position: filed_at, remarks }
+            }
             Self::Unchanged { .. } | Self::Refused { .. } => self,
         }
     }
@@ -141,11 +145,18 @@ impl Engine {
         }
         let mut named = Vec::with_capacity(entries.len());
         for entry in entries {
-            let source = entry.source.as_ref().ok_or_else(|| Failure::internal("an item without source"))?;
+            let source =
+                entry.source.as_ref().ok_or_else(|| Failure::internal("an item without source"))?;
             named.push((self.entry_id_for(patient, source)?, entry));
         }
         let subject = SubjectId(patient.0);
-        let version = self.records.line.store.reader().head(self.records.line.ledger, subject)?.map_or(0, |h| h.version);
+        let version = self
+            .records
+            .line
+            .store
+            .reader()
+            .head(self.records.line.ledger, subject)?
+            .map_or(0, |h| h.version);
         let request_id = self.request_id_for(&ctx.request, version)?;
         let request = self.request(ctx, &request_id, vec![subject])?;
         let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();

@@ -9,16 +9,18 @@ use ledger::SubjectId;
 use store::Store;
 use vault::{BatchOrigin, PatientKeyIds, SubjectKeyIds, SystemKeyIds, Vault};
 
+use crate::Failure;
 use crate::alarms::Alarms;
 use crate::clock::random;
 use crate::engine::Engine;
-use crate::Failure;
 use domain::PatientId;
 
 /// The bucket's entry with the system's keys, made by `caseledgerd init`.
 pub const SYSTEM_ENTRY: &str = "system";
 /// Below so many spare patients a new batch is made: a morning's admissions.
 const LOW_WATER: usize = 64;
+/// Subjects refolded at once when the system's keys arrive; the next start takes the rest.
+const UNFOLDED: usize = 100_000;
 /// How often the reserve is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -66,6 +68,11 @@ impl Upkeep {
             self.vault.add_batch(name, bytes, BatchOrigin::Bucket)
         };
         match added {
+            Ok(subjects) if name == SYSTEM_ENTRY => {
+                // The registry's key may be what was missing.
+                self.refold(&self.store.unfolded_subjects(UNFOLDED).unwrap_or_default());
+                self.refold(&subjects);
+            }
             Ok(subjects) => self.refold(&subjects),
             Err(error) => self.alarms.raise(
                 "KEYS_REFUSED",
@@ -78,8 +85,12 @@ impl Upkeep {
     /// Records that came before their keys get their views now.
     fn refold(&self, subjects: &[SubjectId]) {
         for subject in subjects {
-            if let Err(error) = self.store.refold_if_marked(*subject) {
-                self.alarms.raise("VIEW_NOT_FOLDED", None, format!("a view could not be folded: {error}"));
+            if let Err(error) = self.store.refold(*subject) {
+                self.alarms.raise(
+                    "VIEW_NOT_FOLDED",
+                    None,
+                    format!("a view could not be folded: {error}"),
+                );
             }
         }
     }
@@ -104,10 +115,7 @@ impl Upkeep {
         let batch = self.vault.mint_batch().map_err(|error| error.to_string())?;
         let id: [u8; 16] = random().map_err(|error| error.to_string())?;
         let name = format!("batch.{}", ledger::KeyId(id));
-        self.bucket
-            .create(&name, batch.clone().into())
-            .await
-            .map_err(|error| error.to_string())?;
+        self.bucket.create(&name, batch.clone().into()).await.map_err(|error| error.to_string())?;
         self.vault
             .add_batch(&name, &batch, BatchOrigin::ThisNode)
             .map_err(|error| error.to_string())?;

@@ -11,8 +11,8 @@ use ledger::{Applied, BlockVerdict, ContributionId, ItemVerdict, LedgerId, Refus
 use store::{Snapshot, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::alarms::Alarms;
 use crate::Failure;
+use crate::alarms::Alarms;
 use crate::answers::Condition;
 
 /// Messages handed over and not yet applied: 16 full pulls. Beyond it the follower waits.
@@ -142,7 +142,9 @@ impl Line {
             }
             match &condition {
                 Condition::Serving => tracing::info!(ledger = %self.ledger, "serving"),
-                Condition::ReadOnly(why) => tracing::warn!(ledger = %self.ledger, "read only: {why}"),
+                Condition::ReadOnly(why) => {
+                    tracing::warn!(ledger = %self.ledger, "read only: {why}")
+                }
                 Condition::Stopped(why) => tracing::error!(ledger = %self.ledger, "stopped: {why}"),
             }
             *now = condition;
@@ -229,41 +231,50 @@ fn apply_batch(line: &Line, batch: &mut Vec<(u64, Bytes)>) {
         batch.clear();
         return;
     }
-    if let Err(error) = apply_some(line, batch) {
-        // Everything before the message that cannot be applied still is.
-        let one_by_one = batch.len() > 1;
-        let stopped = if one_by_one {
-            batch.iter().find_map(|message| apply_some(line, std::slice::from_ref(message)).err())
-        } else {
-            Some(error)
-        };
-        if let Some(error) = stopped {
-            stand_still(line, &error);
+    let mut rest = batch.as_slice();
+    while !rest.is_empty() {
+        match line.store.apply(line.ledger, rest) {
+            Ok(verdicts) if !verdicts.is_empty() => {
+                let done = verdicts.len().min(rest.len());
+                let (now, later) = rest.split_at(done);
+                tell_all(line, &verdicts, now);
+                rest = later;
+            }
+            Ok(_) => break,
+            Err(error) => {
+                stand_still(line, &error);
+                break;
+            }
         }
     }
     batch.clear();
 }
 
-fn apply_some(line: &Line, messages: &[(u64, Bytes)]) -> Result<(), StoreError> {
-    let verdicts = line.store.apply(line.ledger, messages)?;
-    let state = line.state()?;
-    line.progress.send_replace(Progress { sequence: state.sequence, size: state.size });
+fn tell_all(line: &Line, verdicts: &[Applied], messages: &[(u64, Bytes)]) {
+    if let Ok(state) = line.state() {
+        line.progress.send_replace(Progress { sequence: state.sequence, size: state.size });
+    }
     for (applied, (_, message)) in verdicts.iter().zip(messages) {
         line.tell(applied, message);
     }
-    Ok(())
 }
 
 fn stand_still(line: &Line, error: &StoreError) {
     let trouble = match error {
-        StoreError::Gap { applied, got, .. } => Trouble::Gap { expected: applied + 1, got: *got },
+        StoreError::Apply { source: ledger::ApplyError::Gap { expected, got }, .. } => {
+            Trouble::Gap { expected: *expected, got: *got }
+        }
         other => Trouble::Stop(crate::failure::chain(other)),
     };
     let code = match &trouble {
         Trouble::Gap { .. } => "STREAM_GAP",
         Trouble::Stop(_) => "APPLY_STOPPED",
     };
-    line.alarms.raise(code, Some(line.ledger), format!("apply of {} stopped: {error}", line.ledger));
+    line.alarms.raise(
+        code,
+        Some(line.ledger),
+        format!("apply of {} stopped: {error}", line.ledger),
+    );
     if let Trouble::Stop(why) = &trouble {
         line.set_condition(Condition::Stopped(why.clone()));
     }

@@ -34,6 +34,8 @@ impl Locks {
 
 /// Names are random or hashed ids: their first bytes spread evenly.
 fn slot(name: &[u8]) -> usize {
-    name.iter().take(8).fold(0_usize, |sum, byte| sum.wrapping_mul(257).wrapping_add(usize::from(*byte)))
+    name.iter()
+        .take(8)
+        .fold(0_usize, |sum, byte| sum.wrapping_mul(257).wrapping_add(usize::from(*byte)))
         % SLOTS
 }

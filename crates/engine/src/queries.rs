@@ -11,7 +11,8 @@ use store::Folded;
 
 use crate::access::Pass;
 use crate::answers::{
-    AccessAnswer, AccessFilter, AccessItem, FileAnswer, FileQuery, Head, HistoryAnswer, HistoryItem, Shown,
+    AccessAnswer, AccessFilter, AccessItem, FileAnswer, FileQuery, Head, HistoryAnswer,
+    HistoryItem, Shown,
 };
 use crate::context::{AsOf, Context};
 use crate::engine::Engine;
@@ -234,7 +235,8 @@ impl Engine {
             (None, Some(person)) => store::AccessFilter::Actor(self.actor_of("", Some(person))?),
             (None, None) => store::AccessFilter::All,
         };
-        let times = filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
+        let times =
+            filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
         let mut answer = AccessAnswer { items: Vec::new(), next: before };
         let mut scanned = 0;
         while answer.items.len() < limit && scanned < MAX_SCANNED {
@@ -264,7 +266,9 @@ impl Engine {
         match tokio::time::timeout(patience, reached).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Failure::Unavailable {
-                why: format!("this node has not applied {at_least} records yet; ask again or another node"),
+                why: format!(
+                    "this node has not applied {at_least} records yet; ask again or another node"
+                ),
             }),
         }
     }
@@ -278,6 +282,7 @@ impl Engine {
         let state = side.line.state()?;
         Ok(Head {
             ledger: side.line.ledger,
+            origin: state.state().origin(),
             genesis: side.sealer.genesis,
             size: state.size,
             root: state.root(),
@@ -296,7 +301,8 @@ fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
     let Some(record) = &item.record else {
         return filter.person.is_none() && filter.purpose.is_none() && filter.outcome.is_none();
     };
-    let same = |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
+    let same =
+        |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
     same(&filter.purpose, &record.purpose)
         && same(&filter.outcome, record.outcome.name())
         && filter.person.as_deref().is_none_or(|person| record.person.as_deref() == Some(person))
@@ -310,7 +316,12 @@ fn token(state: &EntryState) -> Vec<u8> {
 }
 
 /// A page of a folded file, in the order of the views.
-fn paged(query: &FileQuery, limit: usize, folded: Folded, position: u64) -> Result<FileAnswer, Failure> {
+fn paged(
+    query: &FileQuery,
+    limit: usize,
+    folded: Folded,
+    position: u64,
+) -> Result<FileAnswer, Failure> {
     let Folded { file, unreadable } = folded;
     let identity = file.identity.ok_or(Failure::NotFound)?;
     let mut entries: Vec<EntryState> = file

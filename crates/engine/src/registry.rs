@@ -4,9 +4,9 @@
 use domain::{Identifier, Identity};
 use ledger::SubjectId;
 
+use crate::Failure;
 use crate::engine::Engine;
 use crate::filing::first_half;
-use crate::Failure;
 
 /// HL7 v2 table 0203 code of a medical record number.
 const MEDICAL_RECORD: &str = "MR";
@@ -16,24 +16,26 @@ const MEDICAL_RECORD: &str = "MR";
 /// decide who somebody is.
 pub(crate) fn numbers(identity: &Identity) -> Vec<Identifier> {
     let medical = |identifier: &&Identifier| {
-        identifier.kind.as_ref().is_some_and(|kind| {
-            kind.coding.iter().any(|coding| coding.code == MEDICAL_RECORD)
-        })
+        identifier
+            .kind
+            .as_ref()
+            .is_some_and(|kind| kind.coding.iter().any(|coding| coding.code == MEDICAL_RECORD))
     };
-    let known = |identifier: &&Identifier| !identifier.issuer.is_empty() && !identifier.value.is_empty();
+    let known =
+        |identifier: &&Identifier| !identifier.system.is_empty() && !identifier.value.is_empty();
     let mut numbers: Vec<Identifier> =
         identity.identifiers.iter().filter(known).filter(medical).cloned().collect();
     if numbers.is_empty() {
         numbers.extend(identity.identifiers.iter().find(known).cloned());
     }
-    numbers.dedup_by(|a, b| a.issuer == b.issuer && a.value == b.value);
+    numbers.dedup_by(|a, b| a.system == b.system && a.value == b.value);
     numbers
 }
 
 impl Engine {
     /// The bucket that a number is registered in.
     pub(crate) fn bucket(&self, number: &Identifier) -> Result<SubjectId, Failure> {
-        let issuer = number.issuer.as_bytes();
+        let issuer = number.system.as_bytes();
         let term = self.vault.index_term("registry/number", &[issuer, number.value.as_bytes()])?;
         let bucket = [term.first().copied().unwrap_or(0), term.get(1).copied().unwrap_or(0)];
         Ok(SubjectId(first_half(&self.vault.index_term("registry/bucket", &[issuer, &bucket])?)))

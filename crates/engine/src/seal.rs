@@ -15,7 +15,7 @@ use crate::Failure;
 use crate::clock::{Clock, record_id};
 
 /// Where a chain stands: the next record links to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chain {
     pub(crate) version: u64,
     pub(crate) hash: Hash,
@@ -26,7 +26,8 @@ impl Chain {
     /// The chain as this node has applied it.
     pub(crate) fn of(store: &Store, ledger: LedgerId, chain: SubjectId) -> Result<Self, Failure> {
         let head = store.reader().head(ledger, chain)?;
-        Ok(head.map_or_else(Self::default, |head| Self {
+        let start = Self { version: 0, hash: Hash::ZERO, recorded_at: 0 };
+        Ok(head.map_or(start, |head| Self {
             version: head.version,
             hash: head.hash,
             recorded_at: head.recorded_at,

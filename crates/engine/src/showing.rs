@@ -38,7 +38,11 @@ pub(crate) enum Ended {
 
 impl Engine {
     /// The access check; a denial is on record before the caller hears of it.
-    pub(crate) async fn admit(&self, ctx: &Context, patient: Option<PatientId>) -> Result<Pass, Failure> {
+    pub(crate) async fn admit(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+    ) -> Result<Pass, Failure> {
         if let Some(pass) = check(&ctx.caller.roles, ctx.operation) {
             return Ok(pass);
         }
@@ -97,7 +101,12 @@ impl Engine {
 
     /// After a change was refused: a refusal by a rule of the file, or that there is no such file,
     /// says something about a patient, so it is recorded first.
-    pub(crate) async fn refused(&self, ctx: &Context, patient: PatientId, failure: Failure) -> Failure {
+    pub(crate) async fn refused(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        failure: Failure,
+    ) -> Failure {
         let recorded = match &failure {
             Failure::NotFound => {
                 self.ended(ctx, Some(patient), Ended::NotFound, &Saw::default()).await
@@ -124,7 +133,8 @@ impl Engine {
     fn audit_key(&self, patient: Option<PatientId>) -> Result<(SubjectId, KeyId), Failure> {
         if let Some(patient) = patient {
             let subject = SubjectId(patient.0);
-            let registered = self.records.line.store.reader().head(self.records.line.ledger, subject)?.is_some();
+            let registered =
+                self.records.line.store.reader().head(self.records.line.ledger, subject)?.is_some();
             if registered && let Some(keys) = self.vault.keys_of(subject)? {
                 return Ok((subject, keys.audit));
             }
@@ -133,7 +143,12 @@ impl Engine {
         Ok((system.subject, system.audit))
     }
 
-    fn access_record(&self, ctx: &Context, ended: Ended, saw: &Saw) -> Result<AccessRecord, Failure> {
+    fn access_record(
+        &self,
+        ctx: &Context,
+        ended: Ended,
+        saw: &Saw,
+    ) -> Result<AccessRecord, Failure> {
         let (kind, outcome) = match ended {
             Ended::Shown => (schema::AccessKind::Shown, schema::Outcome::Shown),
             Ended::Denied(_) => (schema::AccessKind::Denied, schema::Outcome::Denied),
@@ -156,6 +171,7 @@ impl Engine {
             outcome,
             request: ctx.request.clone(),
             position: saw.position,
+            first_version: saw.version,
             version: saw.version,
             policy_version: ROLE_TABLE.to_owned(),
             deciding: vec![deciding],

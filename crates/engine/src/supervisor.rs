@@ -59,6 +59,9 @@ impl Supervisor {
                     self.alarms.clear("STREAM_WENT_BACK", Some(self.ledger));
                     self.line.clear_trouble();
                     self.follow(&facts).await;
+                    if matches!(&*self.line.condition.borrow(), Condition::Stopped(_)) {
+                        return;
+                    }
                 }
                 Err(Bar::Wait(why)) => {
                     self.line.set_condition(Condition::ReadOnly(why));
@@ -101,10 +104,10 @@ impl Supervisor {
                     Some(Err(error)) => break error.to_string(),
                     None => break "the stream can no longer be followed".to_owned(),
                 },
-                _ = trouble.changed() => match &*trouble.borrow() {
+                _ = trouble.changed() => match trouble.borrow_and_update().clone() {
                     Some(Trouble::Gap { expected, got }) =>
                         break format!("message {got} came where {expected} was due"),
-                    Some(Trouble::Stop(_)) => return std::future::pending().await,
+                    Some(Trouble::Stop(why)) => break why,
                     None => {}
                 },
                 _ = look.tick() => if let Err(why) = self.same(facts).await { break why; },
@@ -116,8 +119,7 @@ impl Supervisor {
     /// Whether the stream is the one that was agreed on, and still holds what was applied.
     async fn same(&self, agreed: &StreamFacts) -> Result<(), String> {
         let applied = self.line.progress().sequence;
-        let unavailable = |error| format!("the broker does not answer: {error}");
-        let facts = self.stream.inspect().await.map_err(unavailable)?;
+        let facts = self.stream.inspect().await.map_err(|error| error.to_string())?;
         let Some(facts) = facts else { return self.unlike("the stream is gone") };
         if facts.created != agreed.created {
             return self.unlike("the stream was made anew");
@@ -131,8 +133,9 @@ impl Supervisor {
         if applied == 0 {
             return Ok(());
         }
-        let there = self.stream.read(applied).await.map_err(unavailable)?;
-        let ours = self.store.reader().message(self.ledger, applied).map_err(|error| error.to_string())?;
+        let there = self.stream.read(applied).await.map_err(|error| error.to_string())?;
+        let ours =
+            self.store.reader().message(self.ledger, applied).map_err(|error| error.to_string())?;
         if there.as_deref() == ours.as_deref() {
             Ok(())
         } else {

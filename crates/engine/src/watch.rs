@@ -30,7 +30,7 @@ impl Engine {
         ctx: Context,
         patient: PatientId,
         from_version: u64,
-        render: impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send + 'static,
+        render: impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send + Sync + 'static,
     ) -> Result<impl Stream<Item = Result<WatchItem<T>, Failure>> + Send + 'static, Failure> {
         let pass = self.admit(&ctx, Some(patient)).await?;
         if let Err(failure) = self.load_history(&pass, patient, 1, 1) {
@@ -58,7 +58,7 @@ impl Engine {
         ctx: &Context,
         patient: PatientId,
         mut next: u64,
-        render: &(impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send),
+        render: &(impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send + Sync),
         send: &mpsc::Sender<Result<WatchItem<T>, Failure>>,
     ) -> Result<(), Failure> {
         let mut progress = self.records.line.follow_progress();
@@ -72,7 +72,8 @@ impl Engine {
                 }
                 for item in &page.items {
                     let (answer, digest) = render(item);
-                    let saw = Saw { version: item.header.version, position: size, count: 1, digest };
+                    let saw =
+                        Saw { version: item.header.version, position: size, count: 1, digest };
                     let receipt = self.showed(ctx, patient, &saw).await?;
                     let shown = Shown { answer, receipt, position: item.position + 1 };
                     if send.send(Ok(WatchItem::Change(shown))).await.is_err() {
@@ -103,7 +104,12 @@ impl Engine {
         let line = &self.records.line;
         let subject = ledger::SubjectId(patient.0);
         loop {
-            if line.store.reader().head(line.ledger, subject)?.is_some_and(|head| head.version >= next) {
+            if line
+                .store
+                .reader()
+                .head(line.ledger, subject)?
+                .is_some_and(|head| head.version >= next)
+            {
                 return Ok(());
             }
             if progress.changed().await.is_err() {

@@ -111,7 +111,11 @@ impl Writer {
     }
 
     /// Hands a contribution over.
-    pub(crate) async fn file(&self, contribution: Contribution, newest: u64) -> oneshot::Receiver<Sent> {
+    pub(crate) async fn file(
+        &self,
+        contribution: Contribution,
+        newest: u64,
+    ) -> oneshot::Receiver<Sent> {
         let records = contribution.records.len();
         self.hand_over(Item::Contribution(contribution), records, newest).await
     }
