@@ -1,0 +1,146 @@
+//! The connection: address, trust, token, purpose.
+
+use std::fs;
+use std::str::FromStr;
+use std::time::Duration;
+
+use api::v1;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+
+use crate::failure::Failure;
+use crate::options::Global;
+
+/// How long to wait for a connection: a node in the same hospital answers in milliseconds.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long to wait for the answer to a single call: the server gives up first, at ten seconds at
+/// most for a write whose broker is away.
+pub(crate) const ANSWER: Duration = Duration::from_secs(30);
+
+/// How often to ask whether the other end is still there during a long import.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// A channel that sends the token with every call.
+pub(crate) type Authenticated = InterceptedService<Channel, Token>;
+
+/// Adds the bearer token.
+#[derive(Clone, Debug)]
+pub(crate) struct Token(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Token {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Connects to the node.
+pub(crate) async fn connect(global: &Global) -> Result<Authenticated, Failure> {
+    let token = token(global)?;
+    let channel = endpoint(global)?.connect().await.map_err(|error| {
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        Failure::Unreachable { server: global.server.clone(), cause: cause.to_string() }
+    })?;
+    Ok(InterceptedService::new(channel, Token(token)))
+}
+
+fn endpoint(global: &Global) -> Result<Endpoint, Failure> {
+    let usage = |why: &str| Failure::Usage(format!("--server {}: {why}", global.server));
+    let endpoint = Endpoint::from_shared(global.server.clone())
+        .map_err(|_| usage("write it as http://HOST:PORT or https://HOST:PORT"))?
+        .user_agent(concat!("caseledger/", env!("CARGO_PKG_VERSION")))
+        .map_err(|error| Failure::local("connect", error))?
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .tcp_nodelay(true);
+    match endpoint.uri().scheme_str() {
+        Some("http") => Ok(endpoint),
+        Some("https") => {
+            let mut tls = ClientTlsConfig::new().with_native_roots();
+            if let Some(path) = &global.ca {
+                let pem = fs::read(path).map_err(|error| {
+                    Failure::local(format!("read --ca {}", path.display()), error)
+                })?;
+                tls = tls.ca_certificate(Certificate::from_pem(pem));
+            }
+            endpoint.tls_config(tls).map_err(|error| Failure::local("set up TLS", error))
+        }
+        _ => Err(usage("write it as http://HOST:PORT or https://HOST:PORT")),
+    }
+}
+
+fn token(global: &Global) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+    let text = match (&global.token_file, &global.token) {
+        (Some(path), _) => {
+            let what = || format!("read --token-file {}", path.display());
+            Some(fs::read_to_string(path).map_err(|error| Failure::local(what(), error))?)
+        }
+        (None, token) => token.clone(),
+    };
+    let Some(text) = text else { return Ok(None) };
+    let mut value = MetadataValue::from_str(&format!("Bearer {}", text.trim()))
+        .map_err(|_| Failure::Usage("the token has characters that no token has".to_owned()))?;
+    value.set_sensitive(true); // never in logs
+    Ok(Some(value))
+}
+
+/// The purpose of use that goes with a call.
+pub(crate) fn purpose(global: &Global, default: &str) -> v1::Purpose {
+    v1::Purpose {
+        purpose_of_use: global.purpose.clone().unwrap_or_else(|| default.to_owned()),
+        reason: global.reason.clone().unwrap_or_default(),
+    }
+}
+
+/// A request that waits no longer than [`ANSWER`].
+pub(crate) fn timed<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ANSWER);
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn global(arguments: &[&str]) -> Global {
+        let line = ["caseledger"].iter().chain(arguments).chain(&["status"]);
+        crate::options::Options::try_parse_from(line).unwrap().global
+    }
+
+    #[test]
+    fn only_http_addresses_are_accepted() {
+        for server in ["http://h:1", "https://h:1"] {
+            assert!(endpoint(&global(&["--server", server])).is_ok(), "{server}");
+        }
+        for server in ["h:1", "ftp://h", "not an address"] {
+            let failure = endpoint(&global(&["--server", server])).unwrap_err();
+            assert_eq!(failure.exit_code(), 2, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_sent_trimmed_and_never_printed() {
+        let value = token(&global(&["--token", " a.b.c\n"])).unwrap().unwrap();
+        assert_eq!(value, "Bearer a.b.c");
+        assert!(!format!("{value:?}").contains("a.b.c"));
+        assert_eq!(token(&global(&["--token", "a\u{7}"])).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn the_purpose_that_is_typed_wins() {
+        assert_eq!(purpose(&global(&[]), "TREAT").purpose_of_use, "TREAT");
+        let typed = purpose(&global(&["--purpose", "BTG", "--reason", "emergency"]), "TREAT");
+        assert_eq!((typed.purpose_of_use.as_str(), typed.reason.as_str()), ("BTG", "emergency"));
+    }
+}

@@ -1,0 +1,224 @@
+//! What went wrong, for a person: what, where, what to do. And the exit code.
+
+use std::fmt::Display;
+use std::fmt::Write as _;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::output::one_line;
+
+/// Refused by the server, or failed here.
+const FAILED: u8 = 1;
+/// Wrong usage; clap exits with the same.
+const USAGE: u8 = 2;
+/// The server was not reached, or the connection broke.
+const UNREACHABLE: u8 = 3;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was typed cannot be meant.
+    Usage(String),
+    /// Something on this machine.
+    Local { what: String, cause: String },
+    /// The server could not be reached.
+    Unreachable { server: String, cause: String },
+    /// The server answered with an error.
+    Refused { server: String, call: &'static str, status: Box<Status> },
+    /// Standard output was closed by who reads it.
+    OutputClosed,
+}
+
+impl Failure {
+    /// Something on this machine: what could not be done, and why.
+    pub(crate) fn local(what: impl Display, cause: impl Display) -> Self {
+        Self::Local { what: what.to_string(), cause: cause.to_string() }
+    }
+
+    /// What a call ended with; a status that the transport made up is not an answer.
+    pub(crate) fn of(server: &str, call: &'static str, status: Status) -> Self {
+        let server = server.to_owned();
+        if is_transport(&status) {
+            return Self::Unreachable { server, cause: cause_of(&status) };
+        }
+        Self::Refused { server, call, status: Box::new(status) }
+    }
+
+    /// What the process exits with.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Unreachable { .. } => UNREACHABLE,
+            Self::Local { .. } | Self::Refused { .. } => FAILED,
+            Self::OutputClosed => 0,
+        }
+    }
+
+    /// The whole message, with a line end.
+    pub(crate) fn report(&self) -> String {
+        match self {
+            Self::Usage(text) => format!("error: {text}\n  see:   caseledger --help\n"),
+            Self::Local { what, cause } => format!("error: cannot {what}: {cause}\n"),
+            Self::Unreachable { server, cause } => format!(
+                "error: the server cannot be reached\n  where: {server}\n  why:   {}\n  do:    check \
+                 --server (or CASELEDGER_SERVER) and that caseledgerd is running\n",
+                one_line(cause)
+            ),
+            Self::Refused { server, call, status } => refused(server, call, status),
+            Self::OutputClosed => String::new(),
+        }
+    }
+}
+
+/// Whether no server said this: connections refused, broken, timed out before an answer.
+fn is_transport(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::transport::Error>() || error.is::<std::io::Error>() {
+            return true;
+        }
+        source = error.source();
+    }
+    // the server explains every UNAVAILABLE of its own (NOT_FILED, OUTCOME_UNKNOWN, NOT_ANSWERED)
+    status.code() == Code::Unavailable && status.get_error_details().error_info().is_none()
+}
+
+/// The innermost cause: the outer ones only say "transport error".
+fn cause_of(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        text = error.to_string();
+        source = error.source();
+    }
+    text
+}
+
+fn refused(server: &str, call: &str, status: &Status) -> String {
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+    let mut text = format!("error: {}\n  where: {call} at {server}\n", one_line(status.message()));
+    if let Some(bad) = details.bad_request() {
+        for violation in &bad.field_violations {
+            let (field, why) = (one_line(&violation.field), one_line(&violation.description));
+            let _ = writeln!(text, "  field: {field}: {why}");
+        }
+    }
+    let code = name(status.code());
+    let _ = match reason.as_str() {
+        "" => writeln!(text, "  why:   {code}"),
+        reason => writeln!(text, "  why:   {code}, {}", one_line(reason)),
+    };
+    if let Some(info) = details.error_info() {
+        let mut known: Vec<_> = info.metadata.iter().collect();
+        known.sort();
+        for (key, value) in known {
+            let _ = writeln!(text, "         {}: {}", one_line(key), one_line(value));
+        }
+    }
+    if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
+        let _ = writeln!(text, "  wait:  {} ms", delay.as_millis());
+    }
+    if let Some(request) = details.request_info().filter(|info| !info.request_id.is_empty()) {
+        let _ = writeln!(
+            text,
+            "  id:    {} (the server's log has more)",
+            one_line(&request.request_id)
+        );
+    }
+    let _ = writeln!(text, "  do:    {}", advice(status.code(), &reason));
+    text
+}
+
+/// What to do about it.
+fn advice(code: Code, reason: &str) -> &'static str {
+    match (code, reason) {
+        (_, "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID") => "get a new token",
+        (_, "CREDENTIALS_MISSING") => "give --token-file, --token or CASELEDGER_TOKEN",
+        (Code::Unauthenticated, _) => "check the token and its issuer with whoever gave it to you",
+        (Code::PermissionDenied, _) => "ask for a role that permits it; the denial is on record",
+        (Code::NotFound, _) => "check the id or number; you may also lack permission to know",
+        (_, "NOT_FILED") => "nothing was filed; try again when the broker is back",
+        (_, "OUTCOME_UNKNOWN") => "repeat with the same request id, or use `caseledger settle`",
+        (Code::Aborted, _) => "reload the file and decide anew",
+        (Code::ResourceExhausted, _) => "try again a little later",
+        (Code::InvalidArgument, _) => "correct the fields named above",
+        (Code::DataLoss, _) => "tell hospital IT: `caseledger status` names the alarm",
+        (Code::DeadlineExceeded | Code::Unavailable, _) => "try again",
+        (Code::Internal | Code::Unknown, _) => "tell hospital IT the id and the time",
+        (Code::Unimplemented, _) => "the server is older than this program, or not Caseledger",
+        _ => "see the message above",
+    }
+}
+
+/// The status as gRPC writes it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use tonic_types::ErrorDetails;
+
+    fn of(status: Status) -> Failure {
+        Failure::of("http://node", "PatientFileService/Contribute", status)
+    }
+
+    #[test]
+    fn fields_and_reasons_are_shown() {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("changes[0].add_entry.entry.status", "not a status");
+        let status = Status::with_error_details(Code::InvalidArgument, "1 invalid field", details);
+        let failure = of(status);
+        assert_eq!(failure.exit_code(), 1);
+        assert_eq!(
+            failure.report(),
+            "error: 1 invalid field\n  where: PatientFileService/Contribute at http://node\n  \
+             field: changes[0].add_entry.entry.status: not a status\n  why:   INVALID_ARGUMENT\n  \
+             do:    correct the fields named above\n"
+        );
+    }
+
+    #[test]
+    fn a_broker_that_is_away_is_not_a_server_that_is_away() {
+        let details = ErrorDetails::with_error_info("NOT_FILED", "caseledger", []);
+        let status = Status::with_error_details(Code::Unavailable, "the broker is away", details);
+        assert_eq!(of(status).exit_code(), 1);
+        assert_eq!(of(Status::unavailable("tcp connect error")).exit_code(), 3);
+    }
+
+    #[test]
+    fn every_reason_to_wait_is_told() {
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(250)));
+        let status = Status::with_error_details(Code::ResourceExhausted, "too much", details);
+        assert!(of(status).report().contains("wait:  250 ms"));
+    }
+
+    #[test]
+    fn a_server_cannot_paint_the_screen() {
+        let report = of(Status::not_found("\u{1b}[2J\nerror: all is well")).report();
+        assert!(!report.contains('\u{1b}') && !report.contains("\nerror"));
+    }
+}

@@ -1,0 +1,186 @@
+//! Sending with a bounded window, and matching results to what was sent.
+
+use std::collections::HashMap;
+
+use api::v1;
+use api::v1::import_service_client::ImportServiceClient;
+use fhir::Phase;
+use indicatif::ProgressBar;
+use tokio::sync::mpsc::{self, Receiver, UnboundedSender};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::count::Count;
+use super::feed::{Parcel, Step};
+use crate::connection::Authenticated;
+use crate::failure::Failure;
+
+/// Items sent and not yet answered, at most: half of what a node takes from everybody.
+const WINDOW_ITEMS: usize = 2_048;
+
+/// Bytes sent and not yet answered, at most; they are kept, in case the server asks to send again.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often an item is sent that the server could not take just then.
+const ATTEMPTS: u32 = 3;
+
+/// An item that awaits its result.
+#[derive(Debug)]
+struct Awaited {
+    parcel: Parcel,
+    attempt: u32,
+}
+
+/// One import under way.
+#[derive(Debug)]
+pub(super) struct Import {
+    server: String,
+    count: Count,
+    bar: ProgressBar,
+    awaited: HashMap<u64, Awaited>,
+    bytes: usize,
+    /// To be sent again, once nothing is awaited any more.
+    again: Vec<Awaited>,
+}
+
+/// How far the reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// More may be taken.
+    Open,
+    /// A phase has ended: nothing may be taken before all is answered.
+    Paused,
+    /// Everything has been taken.
+    Ended,
+}
+
+impl Import {
+    pub(super) fn new(server: String, count: Count, bar: ProgressBar) -> Self {
+        let again = Vec::new();
+        Self { server, count, bar, awaited: HashMap::new(), bytes: 0, again }
+    }
+
+    pub(super) fn into_count(self) -> Count {
+        self.count
+    }
+
+    /// Sends everything and takes every result.
+    pub(super) async fn run(
+        &mut self,
+        mut client: ImportServiceClient<Authenticated>,
+        purpose: v1::Purpose,
+        mut steps: Receiver<Step>,
+    ) -> Result<(), Failure> {
+        // unbounded, because the window bounds it: a bounded one could wait for the server while
+        // the server waits for its results to be taken
+        let (requests, outgoing) = mpsc::unbounded_channel();
+        // the purpose first, before the call: the server may wait for it before it answers at all
+        let _ = requests.send(v1::ImportRequest { purpose: Some(purpose), items: Vec::new() });
+        let outgoing = UnboundedReceiverStream::new(outgoing);
+        let answers = client.import(outgoing).await.map_err(|status| self.failed(status))?;
+        let mut answers = answers.into_inner();
+        let mut reading = Reading::Open;
+        self.bar.set_message("patients");
+        loop {
+            if self.awaited.is_empty() && reading != Reading::Open {
+                if !self.again.is_empty() {
+                    self.send_again(&requests);
+                } else if reading == Reading::Ended {
+                    return Ok(());
+                } else {
+                    reading = Reading::Open;
+                }
+            }
+            tokio::select! {
+                step = steps.recv(), if reading == Reading::Open && self.has_room() => {
+                    reading = match step {
+                        None => Reading::Ended,
+                        Some(step) => self.take(step, &requests)?,
+                    };
+                }
+                answer = answers.message() => match answer {
+                    Ok(Some(answer)) => self.settle(answer),
+                    Ok(None) => return Err(self.cut_off()),
+                    Err(status) => return Err(self.failed(status)),
+                },
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.awaited.len() < WINDOW_ITEMS && self.bytes < WINDOW_BYTES
+    }
+
+    fn take(
+        &mut self,
+        step: Step,
+        requests: &UnboundedSender<v1::ImportRequest>,
+    ) -> Result<Reading, Failure> {
+        match step {
+            Step::Batch(parcels) => {
+                let first = |parcel| Awaited { parcel, attempt: 1 };
+                self.send(parcels.into_iter().map(first).collect(), requests);
+            }
+            Step::Refused(found, refusal) => {
+                self.count.refuse(&found, refusal.code, &refusal.field, &refusal.text);
+                self.bar.inc(1);
+            }
+            Step::NotCarried(paths) => self.count.not_carried(paths),
+            Step::PhaseEnd(phase) => {
+                self.bar.set_message(match phase {
+                    Phase::Patients => "encounters",
+                    Phase::Encounters | Phase::Entries | Phase::NotImported => "entries",
+                });
+                return Ok(Reading::Paused);
+            }
+            Step::Failed(failure) => return Err(failure),
+        }
+        Ok(Reading::Open)
+    }
+
+    fn send(&mut self, batch: Vec<Awaited>, requests: &UnboundedSender<v1::ImportRequest>) {
+        let items = batch.iter().map(|awaited| awaited.parcel.item.clone()).collect();
+        for awaited in batch {
+            self.bytes += awaited.parcel.bytes;
+            self.awaited.insert(awaited.parcel.item.number, awaited);
+        }
+        // if the call has ended, its answer says why
+        let _ = requests.send(v1::ImportRequest { purpose: None, items });
+    }
+
+    /// One item a message: whatever the server could not take, a smaller helping may pass.
+    fn send_again(&mut self, requests: &UnboundedSender<v1::ImportRequest>) {
+        for awaited in std::mem::take(&mut self.again) {
+            self.send(vec![Awaited { attempt: awaited.attempt + 1, ..awaited }], requests);
+        }
+    }
+
+    fn settle(&mut self, answer: v1::ImportResponse) {
+        self.count.position(answer.position);
+        for result in answer.results {
+            // a number that nobody awaits is an answer given twice
+            let Some(awaited) = self.awaited.remove(&result.number) else { continue };
+            self.bytes = self.bytes.saturating_sub(awaited.parcel.bytes);
+            let refused = result.status() == v1::ImportStatus::Refused;
+            if refused && result.retryable && awaited.attempt < ATTEMPTS {
+                self.again.push(awaited);
+                continue;
+            }
+            self.count.answer(&awaited.parcel.found, &result);
+            self.bar.inc(1);
+        }
+    }
+
+    fn failed(&self, status: tonic::Status) -> Failure {
+        Failure::of(&self.server, "ImportService/Import", status)
+    }
+
+    fn cut_off(&self) -> Failure {
+        Failure::Unreachable {
+            server: self.server.clone(),
+            cause: "the server ended the import before it had answered everything".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! `caseledger`: the command line for patient files, imports, the audit trail and the ledgers.
+//!
+//! It is a client like any other: everything goes through gRPC, under the caller's own token, and
+//! is recorded. It is deliberately not a way around the server: it reads no database and holds no
+//! keys but, for trials, the issuer's with which `token` signs. Nobody builds on it; scripts use
+//! its `--json` output and its exit codes.
+
+mod audit;
+mod connection;
+mod failure;
+mod file;
+mod import;
+mod json;
+mod ledger;
+mod options;
+mod output;
+mod patient;
+mod settle;
+mod time;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use failure::Failure;
+use options::{Audit, Command, File, Import, Ledger, Options};
+use output::Output;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(options)),
+        Err(error) => Err(Failure::local("start", error)),
+    };
+    match ended {
+        Ok(code) => code,
+        // whoever reads our output has stopped reading: not a failure of ours
+        Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<ExitCode, Failure> {
+    let Options { global, command } = options;
+    let output = Output::new(global.json);
+    match command {
+        Command::Import(Import::Fhir(import)) => import::run(&global, &import, &output).await,
+        Command::File(File::Show(show)) => file::show(&global, &show, &output).await,
+        Command::File(File::History(history)) => file::history(&global, &history, &output).await,
+        Command::Audit(Audit::List(list)) => audit::list(&global, &list, &output).await,
+        Command::Ledger(Ledger::Head(head)) => ledger::head(&global, &head, &output).await,
+        Command::Status => ledger::status(&global, &output).await,
+        Command::Settle(settle) => settle::run(&global, &settle, &output).await,
+        Command::Token(token) => token::run(&token, &output),
+    }
+}

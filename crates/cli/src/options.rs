@@ -1,0 +1,351 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::time::{AsOf, Moment};
+
+/// Roles that a token may name, as the server's role table knows them.
+const ROLES: [&str; 8] = [
+    "case-manager",
+    "physician",
+    "nurse",
+    "registrar",
+    "billing",
+    "compliance-officer",
+    "hospital-it",
+    "auditor",
+];
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused by the server, or failed
+  2  wrong usage
+  3  server not reachable, or the connection broke
+
+Example:
+  caseledger --token-file ~/.caseledger-token file show 'https://hospital.example/mrn|MRN-200377'";
+
+/// Patient files, imports, the audit trail and the ledgers of Caseledger.
+#[derive(Debug, Parser)]
+#[command(name = "caseledger", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// Address of a node.
+    #[arg(long, global = true, env = "CASELEDGER_SERVER", default_value = "http://127.0.0.1:7443")]
+    pub(crate) server: String,
+    /// Certificate authority to trust for https, PEM file; otherwise the system's.
+    #[arg(long, global = true, env = "CASELEDGER_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Bearer token; a file is safer, other users can see arguments.
+    #[arg(long, global = true, env = "CASELEDGER_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// File with the bearer token.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Why you look or file, HL7 v3 PurposeOfUse; recorded. Default: TREAT for `file`, HCOMPL for
+    /// `audit`, RECORDMGT for `import` and `settle`.
+    #[arg(long, global = true, value_name = "CODE")]
+    pub(crate) purpose: Option<String>,
+    /// Why, in your own words; recorded.
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Print JSON: field names of the .proto files, hashes in hex.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// File what other systems exported.
+    #[command(subcommand)]
+    Import(Import),
+    /// Read patient files.
+    #[command(subcommand)]
+    File(File),
+    /// Read who was shown what.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Where the ledgers stand.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// How the node is; exit code 1 unless it serves every ledger.
+    #[command(after_help = "Example:\n  caseledger status --json")]
+    Status,
+    /// End doubt about a request whose outcome is unknown.
+    #[command(after_help = "Example:\n  caseledger settle 3f6a1c0e-9d1b-4b7e-8f55-0a6f4f3e2d10")]
+    Settle(Settle),
+    /// Sign a token for trials with the quickstart's issuer key.
+    #[command(
+        after_help = "Example:\n  export CASELEDGER_TOKEN=$(caseledger token --role physician \
+                            --issuer-key .caseledger/quickstart/node/keys/issuer.pem)"
+    )]
+    Token(Token),
+}
+
+/// Formats.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// FHIR R4: bundles, single resources (.json) and lines of resources (.ndjson).
+    ///
+    /// Patients go first, then encounters, then the rest. Importing the same files again changes
+    /// nothing; importing them changed amends what is on file. A resource that is refused never
+    /// stops the others.
+    #[command(after_help = "\
+Exit code 0 means that every resource got an answer, also when some were refused: read the summary.
+
+Example:
+  caseledger import fhir --source https://old-system.example exports/")]
+    Fhir(ImportFhir),
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+pub(crate) struct ImportFhir {
+    /// Files, or folders that are searched for .json, .ndjson and .jsonl.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// URI of the system that exported them. Ids are unique only within a system, so give each its
+    /// own.
+    #[arg(long, value_name = "URI", default_value = "urn:caseledger:fhir")]
+    pub(crate) source: String,
+}
+
+/// Reading files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum File {
+    /// The file, now or as it was.
+    #[command(after_help = "\
+Examples:
+  caseledger file show 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10
+  caseledger file show 'https://hospital.example/mrn|MRN-200377' --as-of 2026-11-01T08:00:00Z
+  caseledger file show MRN-200377 --kind condition --kind allergy_intolerance")]
+    Show(FileShow),
+    /// What was filed, change by change.
+    #[command(after_help = "Example:\n  caseledger file history MRN-200377 --from-version 5")]
+    History(FileHistory),
+}
+
+/// Names a patient.
+#[derive(Debug, Args)]
+pub(crate) struct PatientArgument {
+    /// Patient id (32 hex digits), ISSUER|NUMBER, ISSUER=NUMBER, or a number of --issuer.
+    #[arg(value_name = "PATIENT")]
+    pub(crate) patient: String,
+    #[command(flatten)]
+    pub(crate) issuer: Issuer,
+}
+
+/// Whose numbers are meant when only a number is given.
+#[derive(Debug, Args)]
+pub(crate) struct Issuer {
+    /// Issuer of a PATIENT that is a bare number.
+    #[arg(
+        long,
+        value_name = "URI",
+        env = "CASELEDGER_ISSUER",
+        default_value = "https://hospital.example/mrn"
+    )]
+    pub(crate) issuer: String,
+}
+
+/// What to show of a file.
+#[derive(Debug, Args)]
+pub(crate) struct FileShow {
+    #[command(flatten)]
+    pub(crate) patient: PatientArgument,
+    /// Version (a number) or time (RFC 3339, or a date for its first moment in UTC).
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) as_of: Option<AsOf>,
+    /// Wait until the node has so many records: the position that a write answered with.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) at_least: Option<u64>,
+    /// Only this kind; may be repeated.
+    #[arg(long, value_enum)]
+    pub(crate) kind: Vec<Kind>,
+    /// List entries that were taken back, too.
+    #[arg(long)]
+    pub(crate) retracted: bool,
+}
+
+/// Kinds of entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Encounter,
+    AllergyIntolerance,
+    Condition,
+    MedicationRequest,
+    Procedure,
+    Observation,
+    Immunization,
+    Note,
+}
+
+/// What to show of a history.
+#[derive(Debug, Args)]
+pub(crate) struct FileHistory {
+    #[command(flatten)]
+    pub(crate) patient: PatientArgument,
+    /// First version to show.
+    #[arg(long, value_name = "VERSION", default_value_t = 1)]
+    pub(crate) from_version: u64,
+}
+
+/// Reading the audit trail.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Accesses, newest first. All filters that are given must hold. Reading is itself recorded.
+    #[command(after_help = "\
+Examples:
+  caseledger audit list --patient MRN-200377 --from 2026-11-01
+  caseledger audit list --person jdoe --outcome denied --limit 500 --json")]
+    List(AuditList),
+}
+
+/// Which accesses.
+#[derive(Debug, Args)]
+pub(crate) struct AuditList {
+    /// About this patient: id (32 hex digits), ISSUER|NUMBER, ISSUER=NUMBER, or a number of
+    /// --issuer.
+    #[arg(long)]
+    pub(crate) patient: Option<String>,
+    #[command(flatten)]
+    pub(crate) issuer: Issuer,
+    /// By this person, as their token names them.
+    #[arg(long)]
+    pub(crate) person: Option<String>,
+    /// Recorded at or after (RFC 3339, or a date for its first moment in UTC).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Moment>,
+    /// Recorded before.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Moment>,
+    /// With this purpose of use; not the purpose of your own reading, which is --purpose.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) with_purpose: Option<String>,
+    /// With this outcome: shown, denied, not-found.
+    #[arg(long)]
+    pub(crate) outcome: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// The ledgers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Size, root and stream hash: equal on every node that has applied the same.
+    #[command(after_help = "Example:\n  caseledger ledger head --ledger access")]
+    Head(LedgerHead),
+}
+
+/// Which ledger.
+#[derive(Debug, Args)]
+pub(crate) struct LedgerHead {
+    /// Changes, or who was shown what.
+    #[arg(long, value_enum, default_value = "records")]
+    pub(crate) ledger: LedgerKind,
+}
+
+/// What a ledger holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LedgerKind {
+    Records,
+    Access,
+}
+
+/// Which request.
+#[derive(Debug, Args)]
+pub(crate) struct Settle {
+    /// Request id of the call whose outcome is unknown; it must have been yours.
+    pub(crate) request_id: String,
+}
+
+/// What the token says.
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// Role; may be repeated.
+    #[arg(long, required = true, value_parser = ROLES)]
+    pub(crate) role: Vec<String>,
+    /// Person (claim `sub`); recorded with every access.
+    #[arg(long, env = "USER", default_value = "quickstart")]
+    pub(crate) person: String,
+    /// Service (claim `azp`).
+    #[arg(long, default_value = "caseledger-cli")]
+    pub(crate) service: String,
+    /// Organisation (claim `organisation`).
+    #[arg(long, default_value = "quickstart")]
+    pub(crate) organisation: String,
+    /// Hours until it expires.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=720))]
+    pub(crate) hours: u32,
+    /// Issuer (claim `iss`), as the node's configuration names it.
+    #[arg(long, value_name = "NAME", default_value = "caseledger-quickstart")]
+    pub(crate) issuer: String,
+    /// The issuer's private Ed25519 key, PKCS #8 in PEM form.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CASELEDGER_ISSUER_KEY",
+        default_value = ".caseledger/quickstart/node/keys/issuer.pem"
+    )]
+    pub(crate) issuer_key: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent_and_every_command_has_an_example() {
+        fn walk(command: &clap::Command) {
+            if command.has_subcommands() {
+                for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                    walk(sub);
+                }
+            } else {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("caseledger "), "{} has no example", command.get_name());
+            }
+        }
+        let command = Options::command();
+        command.clone().debug_assert();
+        assert!(command.get_after_help().unwrap().to_string().contains("Example"));
+        walk(&command);
+    }
+
+    #[test]
+    fn examples_can_be_typed() {
+        let typed = [
+            "caseledger file show MRN-200377 --kind condition --kind allergy_intolerance",
+            "caseledger file show a|b --as-of 2026-11-01T08:00:00Z --json",
+            "caseledger --server http://h:1 --token t status",
+            "caseledger audit list --person jdoe --outcome denied --limit 500 --json",
+            "caseledger ledger head --ledger access",
+            "caseledger import fhir --source https://old-system.example exports/",
+            "caseledger token --role physician --role nurse --issuer-key k",
+        ];
+        for line in typed {
+            Options::try_parse_from(line.split(' ')).unwrap();
+        }
+        assert!(Options::try_parse_from(["caseledger", "token", "--role", "surgeon"]).is_err());
+        assert!(
+            Options::try_parse_from(["caseledger", "file", "show", "x", "--as-of", "soon"])
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! What is printed: tables for people, JSON for scripts.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use crate::failure::Failure;
+
+/// Where results go.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints the one or the other: a line of JSON, or text for people.
+    pub(crate) fn show(
+        &self,
+        json: impl FnOnce() -> serde_json::Value,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let text = if self.json { json().to_string() } else { text() };
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.trim_end().as_bytes()).and_then(|()| out.write_all(b"\n"));
+        written.and_then(|()| out.flush()).map_err(|error| {
+            if error.kind() == ErrorKind::BrokenPipe {
+                Failure::OutputClosed
+            } else {
+                Failure::local("print", error)
+            }
+        })
+    }
+}
+
+/// Whether somebody watches, so that a progress bar makes sense.
+pub(crate) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Says what went wrong on standard error. If that cannot be written, the exit code has to do.
+pub(crate) fn complain(failure: &Failure) {
+    let _ = io::stderr().lock().write_all(failure.report().as_bytes());
+}
+
+/// A table: columns as wide as their widest cell, two spaces between, nothing after the last.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+    right: Vec<usize>,
+}
+
+impl Table {
+    /// A table with a heading.
+    pub(crate) fn with_heading<const N: usize>(heading: [&str; N]) -> Self {
+        Self { rows: vec![heading.map(str::to_owned).to_vec()], right: Vec::new() }
+    }
+
+    /// Columns, from 0, that hold numbers.
+    pub(crate) fn right_aligned(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
+        self.right.extend(columns);
+        self
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.map(|cell| one_line(&cell)).to_vec());
+    }
+
+    /// The lines, each with this before it.
+    pub(crate) fn lines(&self, indent: &str) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| cells(column).map(|cell| width(cell)).max().unwrap_or(0))
+            .collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = indent.to_owned();
+            for ((column, cell), wide) in row.iter().enumerate().zip(&widths) {
+                let blank = " ".repeat(wide.saturating_sub(width(cell)));
+                let gap = if column == 0 { "" } else { "  " };
+                line.push_str(gap);
+                if self.right.contains(&column) {
+                    line.push_str(&blank);
+                    line.push_str(cell);
+                } else {
+                    line.push_str(cell);
+                    line.push_str(&blank);
+                }
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Control characters in a file must not move a reader's cursor or colour their screen.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Columns on a screen, near enough: wide characters of East Asia take two, combining marks none.
+fn width(text: &str) -> usize {
+    text.chars()
+        .map(|c| match u32::from(c) {
+            0x0300..=0x036f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
+            0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff => 2,
+            0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff => 2,
+            _ => 1,
+        })
+        .sum()
+}
+
+/// "1 resource", "2 resources".
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(count))
+}
+
+/// 1234567 → "1,234,567".
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_whatever_the_script() {
+        let mut table = Table::with_heading(["name", "count"]).right_aligned([1]);
+        table.row(["佐藤".to_owned(), "7".to_owned()]);
+        table.row(["Þórdís\n\u{1b}[31m".to_owned(), "1,000".to_owned()]);
+        assert_eq!(
+            table.lines("  "),
+            "  name          count\n  佐藤              7\n  Þórdís  [31m  1,000\n"
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+        assert_eq!(counted(1, "resource"), "1 resource");
+        assert_eq!(counted(1024, "resource"), "1,024 resources");
+    }
+}

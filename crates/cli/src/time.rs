@@ -1,0 +1,91 @@
+//! Times as typed and as shown.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+/// A moment as typed: RFC 3339, or a date for its first moment in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) prost_types::Timestamp);
+
+/// Something typed that is not a time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a time as 2026-11-01T08:00:00Z or 2026-11-01")]
+pub(crate) struct NotATime;
+
+impl FromStr for Moment {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let moment: Timestamp =
+            text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).map_err(|_| NotATime)?;
+        let (seconds, nanos) = (moment.as_second(), moment.subsec_nanosecond());
+        // protobuf counts nanoseconds forward, also before 1970
+        let (seconds, nanos) =
+            if nanos < 0 { (seconds - 1, nanos + 1_000_000_000) } else { (seconds, nanos) };
+        Ok(Self(prost_types::Timestamp { seconds, nanos }))
+    }
+}
+
+/// A state of a file as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AsOf {
+    Version(u64),
+    Time(Moment),
+}
+
+/// Something typed that is neither version nor time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a version as 12, a time as 2026-11-01T08:00:00Z or 2026-11-01")]
+pub(crate) struct NotAState;
+
+impl FromStr for AsOf {
+    type Err = NotAState;
+
+    fn from_str(text: &str) -> Result<Self, NotAState> {
+        match text.parse() {
+            Ok(version) => Ok(Self::Version(version)),
+            Err(_) => text.parse().map(Self::Time).map_err(|_| NotAState),
+        }
+    }
+}
+
+/// RFC 3339, UTC, to the microsecond that the ledger has.
+pub(crate) fn rfc3339(time: &prost_types::Timestamp) -> String {
+    match Timestamp::new(time.seconds, time.nanos) {
+        Ok(moment) => format!("{moment:.6}"),
+        Err(_) => "(outside the calendar)".to_owned(),
+    }
+}
+
+/// For tables: to the second, "2026-11-01 08:00:00Z"; empty if unknown.
+pub(crate) fn short(time: Option<&prost_types::Timestamp>) -> String {
+    let Some(time) = time else { return String::new() };
+    match Timestamp::new(time.seconds, 0) {
+        Ok(moment) => moment.to_string().replace('T', " "),
+        Err(_) => rfc3339(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_offset_and_shown_in_utc() {
+        let Moment(time) = "2026-11-01T08:00:00.5+02:00".parse().unwrap();
+        assert_eq!(rfc3339(&time), "2026-11-01T06:00:00.500000Z");
+        assert_eq!(short(Some(&time)), "2026-11-01 06:00:00Z");
+        let Moment(day) = "2026-11-01".parse().unwrap();
+        assert_eq!(rfc3339(&day), "2026-11-01T00:00:00.000000Z");
+        let Moment(early) = "1969-12-31T23:59:59.25Z".parse().unwrap();
+        assert_eq!((early.seconds, early.nanos), (-1, 250_000_000));
+    }
+
+    #[test]
+    fn a_number_is_a_version() {
+        assert_eq!("12".parse(), Ok(AsOf::Version(12)));
+        assert!(matches!("2026-11-01".parse(), Ok(AsOf::Time(_))));
+        assert_eq!("yesterday".parse::<AsOf>(), Err(NotAState));
+    }
+}
