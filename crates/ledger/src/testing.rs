@@ -130,8 +130,8 @@ impl World {
         let mut heads: std::collections::HashMap<SubjectId, (u64, Hash)> = Default::default();
         for (index, subject) in subjects.iter().enumerate() {
             let mut header = self.blank(node, id, *subject);
-            header.index = index as u16;
-            header.count = subjects.len() as u16;
+            header.index = u16::try_from(index).unwrap();
+            header.count = u16::try_from(subjects.len()).unwrap();
             let chain = header.chain();
             let (version, hash) = heads.get(&chain).copied().unwrap_or_else(|| {
                 self.head(chain).map_or((0, Hash::ZERO), |head| (head.version, head.hash))
@@ -203,7 +203,7 @@ pub(crate) fn admission(node: NodeId) -> Control {
 
 /// Closes a header over a body.
 pub(crate) fn seal(mut header: Header, body: &[u8]) -> SealedRecord {
-    header.body_length = body.len() as u32;
+    header.body_length = u32::try_from(body.len()).unwrap();
     header.body_hash = Hash::of(body);
     SealedRecord { header: header.encode(), body: body.to_vec() }
 }
@@ -238,10 +238,8 @@ pub(crate) fn is_accepted(verdict: &ItemVerdict) -> bool {
 }
 
 pub(crate) fn void(verdict: &ItemVerdict) -> VoidReason {
-    match verdict {
-        ItemVerdict::Void { reason, .. } => *reason,
-        other => panic!("not void: {other:?}"),
-    }
+    let ItemVerdict::Void { reason, .. } = verdict else { panic!("not void: {verdict:?}") };
+    *reason
 }
 
 /// Compares with the golden bytes of a format. They are written once, by hand-run

@@ -188,7 +188,7 @@ proptest! {
         let place = place % bytes.len();
         if insert { bytes.insert(place, byte) } else { bytes[place] = byte }
         let mut message = seal(&content).unwrap()[..FRAME_HEAD - 4].to_vec();
-        message.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+        message.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());
         message.extend_from_slice(&bytes);
         message.extend_from_slice(&[0; 64]);
         let frame = Frame::parse(&message).unwrap();

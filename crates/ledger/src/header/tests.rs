@@ -109,7 +109,7 @@ fn what_is_not_a_header_is_named() {
 fn chains_are_subjects_in_records_and_nodes_in_access() {
     let header = sample();
     assert_eq!(header.chain(), header.subject);
-    let access = Header { ledger: LedgerId::ACCESS, ..header.clone() };
+    let access = Header { ledger: LedgerId::ACCESS, ..sample() };
     assert_eq!(access.chain(), SubjectId(header.node.0));
     let control = Header { leaf: LeafType::Control, ..header };
     assert_eq!(control.chain(), SubjectId::ZERO);

@@ -5,6 +5,10 @@ use base64::Engine as _;
 use proptest::prelude::*;
 use std::path::PathBuf;
 
+fn at(place: u64) -> usize {
+    usize::try_from(place).unwrap()
+}
+
 /// Serves tiles as a store does: the unfinished ones from the tree, the rest from what was kept.
 fn serve<'a>(
     tree: &'a Tree,
@@ -21,10 +25,10 @@ fn every_leaf_of_every_small_tree_is_proven_and_nothing_else() {
     let leaves = leaves(40);
     let (tree, full) = grown(&leaves);
     for size in 1..=40 {
-        let root = by_definition(&leaves[..size as usize]);
+        let root = by_definition(&leaves[..at(size)]);
         for index in 0..size {
             let proof = inclusion_proof(index, size, serve(&tree, &full)).unwrap();
-            let leaf = &leaves[index as usize];
+            let leaf = &leaves[at(index)];
             assert!(verify_inclusion(index, size, leaf, &proof, &root), "{index} of {size}");
             assert!(!verify_inclusion(index + 1, size, leaf, &proof, &root));
             assert!(!verify_inclusion(index, size, &Hash::ZERO, &proof, &root));
@@ -32,7 +36,7 @@ fn every_leaf_of_every_small_tree_is_proven_and_nothing_else() {
             assert!(!verify_inclusion(index, size, leaf, &longer, &root));
         }
         for first in 1..=size {
-            let old = by_definition(&leaves[..first as usize]);
+            let old = by_definition(&leaves[..at(first)]);
             let proof = consistency_proof(first, size, serve(&tree, &full)).unwrap();
             assert!(verify_consistency(first, size, &old, &root, &proof), "{first} to {size}");
             assert!(!verify_consistency(first, size, &Hash::ZERO, &root, &proof));
@@ -47,10 +51,10 @@ fn proofs_for_older_sizes_come_from_tiles_that_are_full_now() {
     let (tree, full) = grown(&leaves);
     for size in [1, 255, 256, 257, 511, 65_536, 65_537, 66_000, 70_000_u64] {
         let root = root_at(size, serve(&tree, &full)).unwrap();
-        assert_eq!(root, by_definition(&leaves[..size as usize]), "{size}");
+        assert_eq!(root, by_definition(&leaves[..at(size)]), "{size}");
         for index in [0, size / 2, size - 1] {
             let proof = inclusion_proof(index, size, serve(&tree, &full)).unwrap();
-            assert!(verify_inclusion(index, size, &leaves[index as usize], &proof, &root));
+            assert!(verify_inclusion(index, size, &leaves[at(index)], &proof, &root));
         }
         let proof = consistency_proof(size, 70_000, serve(&tree, &full)).unwrap();
         assert!(verify_consistency(size, 70_000, &root, &tree.root(), &proof), "{size}");
@@ -83,7 +87,7 @@ proptest! {
         let (tree, full) = grown(&leaves);
         let index = index % size;
         let mut proof = inclusion_proof(index, size, serve(&tree, &full)).unwrap();
-        let leaf = &leaves[index as usize];
+        let leaf = &leaves[at(index)];
         prop_assert!(verify_inclusion(index, size, leaf, &proof, &tree.root()));
         let place = place % proof.len();
         proof[place].0[bit / 8] ^= 1 << (bit % 8);

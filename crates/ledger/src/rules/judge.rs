@@ -36,6 +36,13 @@ pub(super) struct Draft<'m> {
     leaf: Hash,
 }
 
+/// A contribution that may be accepted, and what that would change.
+struct Fit<'m> {
+    drafts: Vec<Draft<'m>>,
+    links: Vec<(SubjectId, ChainHead)>,
+    effect: Effect,
+}
+
 /// Why a contribution is not accepted: by the rules, or because history could not be read.
 pub(super) enum Stop<E> {
     Void(VoidReason),
@@ -131,8 +138,8 @@ impl<'a, L: Lookup> Judge<'a, L> {
         item: u32,
         contribution: &Contribution<&'a [u8]>,
     ) -> Result<ItemVerdict, L::Error> {
-        let (drafts, links, effect) = match self.decide(contribution) {
-            Ok(accepted) => accepted,
+        let Fit { drafts, links, effect } = match self.decide(contribution) {
+            Ok(fit) => fit,
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Void(reason)) => {
                 return Ok(ItemVerdict::Void { contribution: contribution.id, reason });
@@ -162,11 +169,7 @@ impl<'a, L: Lookup> Judge<'a, L> {
     }
 
     /// Whether the contribution is accepted. The order of these checks is part of the rules.
-    #[expect(clippy::type_complexity, reason = "the three parts are taken apart at once")]
-    fn decide(
-        &self,
-        contribution: &Contribution<&'a [u8]>,
-    ) -> Result<(Vec<Draft<'a>>, Vec<(SubjectId, ChainHead)>, Effect), Stop<L::Error>> {
+    fn decide(&self, contribution: &Contribution<&'a [u8]>) -> Result<Fit<'a>, Stop<L::Error>> {
         match self.settlement(&contribution.id).map_err(Stop::Failed)? {
             None => {}
             Some(Settled::Abandoned { .. }) => return Err(VoidReason::Abandoned.into()),
@@ -184,7 +187,7 @@ impl<'a, L: Lookup> Judge<'a, L> {
             }
         }
         let links = self.link(&drafts)?;
-        Ok((drafts, links, effect))
+        Ok(Fit { drafts, links, effect })
     }
 
     /// Understands every record and compares what the contribution says in two places.

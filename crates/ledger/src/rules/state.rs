@@ -76,6 +76,18 @@ pub struct State {
     pub tree: Tree,
 }
 
+/// Why a message is not judged item by item.
+enum Unfit<E> {
+    Refused(Refusal),
+    Stopped(ApplyError<E>),
+}
+
+impl<E> From<Refusal> for Unfit<E> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl State {
     /// Before block 1 of the ledger whose genesis record has the hash `genesis`.
     #[must_use]
@@ -179,8 +191,11 @@ impl State {
         let Ok(frame) = Frame::parse(message) else {
             return Ok(Applied::nothing(sequence, hash, None, Refusal::Junk));
         };
-        match self.examine(lookup, sequence, message.len(), &frame)? {
-            Err(refusal) => Ok(Applied::nothing(sequence, hash, Some(frame.node), refusal)),
+        match self.examine(lookup, sequence, message.len(), &frame) {
+            Err(Unfit::Stopped(error)) => Err(error),
+            Err(Unfit::Refused(refusal)) => {
+                Ok(Applied::nothing(sequence, hash, Some(frame.node), refusal))
+            }
             Ok(content) => {
                 let judge = Judge::new(self, lookup, message, frame.node, &content);
                 let outcome = judge.block(sequence, &content).map_err(ApplyError::Lookup)?;
@@ -196,36 +211,34 @@ impl State {
         sequence: u64,
         length: usize,
         frame: &Frame<'m>,
-    ) -> Result<Result<Content<&'m [u8]>, Refusal>, ApplyError<L::Error>> {
+    ) -> Result<Content<&'m [u8]>, Unfit<L::Error>> {
         if frame.ledger != self.ledger {
-            return Ok(Err(Refusal::WrongLedger));
+            return Err(Refusal::WrongLedger.into());
         }
         let Some(member) = self.authority.members.get(&frame.node) else {
-            return Ok(Err(Refusal::NotAMember));
+            return Err(Refusal::NotAMember.into());
         };
         if !frame.verify(&member.block_key, &self.genesis) {
-            return Ok(Err(Refusal::BadSignature));
+            return Err(Refusal::BadSignature.into());
         }
         if member.retired {
-            return Ok(Err(Refusal::RetiredNode));
+            return Err(Refusal::RetiredNode.into());
         }
         if frame.format != BLOCK_FORMAT {
             let (node, format) = (frame.node, frame.format);
-            return Err(ApplyError::UnknownFormat { sequence, node, format });
+            return Err(Unfit::Stopped(ApplyError::UnknownFormat { sequence, node, format }));
         }
         if length > MAX_BLOCK {
-            return Ok(Err(Refusal::TooLarge));
+            return Err(Refusal::TooLarge.into());
         }
-        let Ok(content) = frame.content() else {
-            return Ok(Err(Refusal::BadContent));
-        };
+        let content = frame.content().map_err(|_| Refusal::BadContent)?;
         if record_count(&content) > MAX_BLOCK_RECORDS {
-            return Ok(Err(Refusal::TooLarge));
+            return Err(Refusal::TooLarge.into());
         }
-        if self.holds(lookup, content.base)? {
-            Ok(Ok(content))
+        if self.holds(lookup, content.base).map_err(Unfit::Stopped)? {
+            Ok(content)
         } else {
-            Ok(Err(Refusal::BadBase(content.base)))
+            Err(Refusal::BadBase(content.base).into())
         }
     }
 

@@ -153,7 +153,7 @@ proptest! {
         let mut position = 0;
         for applied in &applied {
             for record in &applied.records {
-                let message = &world.messages[applied.sequence as usize - 1];
+                let message = &world.messages[usize::try_from(applied.sequence).unwrap() - 1];
                 prop_assert_eq!(record.position, position);
                 prop_assert_eq!(record.header_bytes(message), record.header.encode());
                 prop_assert_eq!(Hash::of(record.body(message)), record.header.body_hash);

@@ -62,7 +62,7 @@ fn a_void_contribution_leaves_no_trace_for_later_items() {
 
 #[test]
 fn every_part_of_a_link_is_compared() {
-    let world = started();
+    let mut world = started();
     let changes: [Change; 6] = [
         |header| header.version = 1,
         |header| header.version = 3,
@@ -77,12 +77,12 @@ fn every_part_of_a_link_is_compared() {
     }
     let mut first = world.draft(1, &[subject(3)]);
     edit(&mut first.records[0], |header| header.previous.0[0] = 1);
-    assert_eq!(void(&world.clone().file(first)), VoidReason::Stale);
+    assert_eq!(void(&world.file(first)), VoidReason::Stale);
 }
 
 #[test]
 fn a_contribution_that_disagrees_with_itself_is_malformed() {
-    let world = started();
+    let mut world = started();
     let changes: [Change; 15] = [
         |header| header.ledger = LedgerId::ACCESS,
         |header| header.ledger.shard = 1,
@@ -122,7 +122,7 @@ fn a_contribution_that_disagrees_with_itself_is_malformed() {
     assert_eq!(void(&world.clone().file(swapped)), VoidReason::Malformed);
     let mut short = world.draft(1, &[subject(2), subject(3)]);
     short.records.pop();
-    assert_eq!(void(&world.clone().file(short)), VoidReason::Malformed);
+    assert_eq!(void(&world.file(short)), VoidReason::Malformed);
 }
 
 #[test]
@@ -231,9 +231,13 @@ fn the_largest_contribution_is_accepted_and_one_more_is_not() {
     let world = World::records();
     let subjects = vec![subject(1); 256];
     assert!(is_accepted(&world.clone().file(world.draft(1, &subjects))));
+    let crowd = world.draft(1, &vec![subject(1); 257]);
+    assert_eq!(void(&messages::unchecked(&world, crowd)), VoidReason::Malformed);
     let mut reading = world.draft(1, &[subject(1)]);
     reading.reads = vec![(subject(2), 0); crate::block::MAX_CONTRIBUTION_READS];
-    assert!(is_accepted(&world.clone().file(reading)));
+    assert!(is_accepted(&world.clone().file(reading.clone())));
+    reading.reads.push((subject(2), 0));
+    assert_eq!(void(&messages::unchecked(&world, reading)), VoidReason::Malformed);
 }
 
 #[test]

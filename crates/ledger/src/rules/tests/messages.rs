@@ -1,7 +1,7 @@
 //! Messages that are refused whole, and messages before which apply stops.
 
 use super::*;
-use crate::block::{MAX_BLOCK, SIGNATURE};
+use crate::block::{Contribution, MAX_BLOCK, SIGNATURE};
 use crate::control::Control;
 
 /// Refused, kept in the stream hash, and nothing else changed; the ledger goes on.
@@ -27,12 +27,20 @@ fn framed(world: &World, node: NodeId, format: u16, content: &[u8]) -> Vec<u8> {
     message.extend_from_slice(&format.to_be_bytes());
     message.extend_from_slice(&world.state.ledger.to_bytes());
     message.extend_from_slice(&node.0);
-    message.extend_from_slice(&(content.len() as u32).to_be_bytes());
+    message.extend_from_slice(&u32::try_from(content.len()).unwrap().to_be_bytes());
     message.extend_from_slice(content);
     let genesis = &world.state.genesis.0;
     let signed = [b"caseledger/block/v1".as_slice(), genesis, &Hash::of(&message).0].concat();
     message.extend_from_slice(&key(block_seed(node)).sign(&signed).to_bytes());
     message
+}
+
+/// The verdict on a contribution that sealing would refuse, from a node that does not check.
+pub(super) fn unchecked(world: &World, contribution: Contribution) -> ItemVerdict {
+    let items = vec![Item::Contribution(contribution)];
+    let content = Content { sealed_at: START, base: world.state.base(), items };
+    let message = framed(world, NODE, 1, &postcard::to_allocvec(&content).unwrap());
+    judged(&world.clone().apply(&message))[0]
 }
 
 #[test]
