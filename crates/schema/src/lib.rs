@@ -127,3 +127,6 @@ fn unwrap_row(row: &[u8]) -> Result<&[u8], DecodeError> {
         None => Err(DecodeError::Malformed),
     }
 }
+
+#[cfg(test)]
+mod tests;
