@@ -202,7 +202,7 @@ impl Engine {
             node: self.node,
             broker_connected: *self.journal.state().borrow() == ConnectionState::Connected,
             ledgers,
-            spool_bytes: self.trail.spooled_bytes(),
+            spool_bytes: self.records.line.store.spool_bytes(),
             spare_keys: self.vault.unused(),
             alarms: self.alarms.list(),
         })

@@ -95,6 +95,7 @@ impl Failure {
 }
 
 impl From<store::StoreError> for Failure {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are faults of ours")]
     fn from(error: store::StoreError) -> Self {
         match error {
             store::StoreError::Damaged { what, key } => {
@@ -102,12 +103,17 @@ impl From<store::StoreError> for Failure {
                 Self::Damaged { what: what.to_owned() }
             }
             store::StoreError::Vault(error) => error.into(),
+            store::StoreError::SpoolFull { .. } => Self::Exhausted {
+                retry_after: Duration::from_secs(1),
+                limit: "the limit of 1 GiB of access records that wait for the broker",
+            },
             other => Self::internal(chain(&other)),
         }
     }
 }
 
 impl From<vault::VaultError> for Failure {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are faults of ours")]
     fn from(error: vault::VaultError) -> Self {
         match error {
             vault::VaultError::Tampered { .. }

@@ -52,6 +52,7 @@ pub enum ImportOutcome {
 }
 
 impl ImportOutcome {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a rejection has a text whatever it is")]
     fn refused(rejection: &Rejection) -> Self {
         let violations = match rejected(rejection, "") {
             Failure::Invalid(violations) => violations,

@@ -56,5 +56,5 @@ pub use engine::{Engine, Parts, Setup, Side};
 pub use failure::{Failure, Violation};
 pub use import::ImportOutcome;
 pub use keys::SYSTEM_ENTRY;
-pub use peers::{HealClaim, Peer, PeerCall, PeerFailure, SignedHead};
+pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
 pub use queries::{MAX_PAGE, check_page_size};

@@ -259,6 +259,7 @@ fn tell_all(line: &Line, verdicts: &[Applied], messages: &[(u64, Bytes)]) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "only a gap can be mended from here")]
 fn stand_still(line: &Line, error: &StoreError) {
     let trouble = match error {
         StoreError::Apply { source: ledger::ApplyError::Gap { expected, got }, .. } => {

@@ -46,6 +46,9 @@ pub struct HealClaim {
     pub damaged_created: i128,
 }
 
+/// Messages of a stream, each with its sequence.
+pub type Messages = Vec<(u64, Bytes)>;
+
 /// Another node.
 pub struct Peer {
     /// Its id.
@@ -55,7 +58,7 @@ pub struct Peer {
     /// Its signed head; the argument is (ledger, the asker's own sequence).
     pub head: Box<dyn Fn(LedgerId, u64) -> PeerCall<SignedHead> + Send + Sync>,
     /// Messages from a sequence on, at most so many, whole and in order.
-    pub messages: Box<dyn Fn(LedgerId, u64, u32) -> PeerCall<Vec<(u64, Bytes)>> + Send + Sync>,
+    pub messages: Box<dyn Fn(LedgerId, u64, u32) -> PeerCall<Messages> + Send + Sync>,
     /// Asks it to grant a claim.
     pub grant: Box<dyn Fn(HealClaim) -> PeerCall<bool> + Send + Sync>,
 }

@@ -6,7 +6,6 @@
 //! when that takes longer than 200 ms, by the spool alone: reads survive the broker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,9 +22,6 @@ use crate::{Condition, Failure, Receipt};
 
 /// How long a reader waits for the broker before the spool alone has to do (design, invariant 10).
 const BROKER_PATIENCE: Duration = Duration::from_millis(200);
-/// The spool's limit: at about 1 KiB a record, a million showings without a broker. When it is
-/// full, reads end (design, section 7).
-pub(crate) const SPOOL_BYTES: u64 = 1024 * 1024 * 1024;
 /// Showings that may wait to be sealed.
 const WAITING: usize = 4_096;
 /// Sealed bytes of a block, below `ledger::MAX_BLOCK` by the room for one large contribution.
@@ -65,7 +61,6 @@ struct Forwarded {
 pub(crate) struct Trail {
     queue: mpsc::Sender<Job>,
     forwarded: watch::Receiver<Forwarded>,
-    spooled_bytes: Arc<AtomicU64>,
 }
 
 impl Trail {
@@ -77,8 +72,6 @@ impl Trail {
         alarms: &Alarms,
     ) -> Result<Self, Failure> {
         let waiting: Vec<(u64, Vec<u8>)> = store.spool_iter()?.collect::<Result<_, _>>()?;
-        let spooled_bytes =
-            Arc::new(AtomicU64::new(waiting.iter().map(|(_, b)| b.len() as u64).sum()));
         let last = waiting.last().map_or(0, |(number, _)| *number);
         let first = waiting.first().map_or(last + 1, |(number, _)| *number);
         let head = chain_head(&press, &store, &waiting)?;
@@ -98,20 +91,13 @@ impl Trail {
             head,
             synced: head,
             next: last + 1,
-            spooled_bytes: Arc::clone(&spooled_bytes),
             hand_over,
             forwarded: seen.clone(),
         };
         tokio::spawn(sealing.run(jobs));
-        let forwarding =
-            Forwarding { press, store, spooled_bytes: Arc::clone(&spooled_bytes), forwarded };
+        let forwarding = Forwarding { press, store, forwarded };
         tokio::spawn(forwarding.run(blocks));
-        Ok(Self { queue, forwarded: seen, spooled_bytes })
-    }
-
-    /// Bytes that wait to be forwarded.
-    pub(crate) fn spooled_bytes(&self) -> u64 {
-        self.spooled_bytes.load(Ordering::Relaxed)
+        Ok(Self { queue, forwarded: seen })
     }
 
     /// Records what is about to be shown, or was denied, and returns once it is durable.
@@ -145,12 +131,12 @@ fn chain_head(press: &Press, store: &Store, waiting: &[(u64, Vec<u8>)]) -> Resul
         for item in content.items {
             let ledger::Item::Contribution(contribution) = item else { continue };
             for record in &contribution.records {
-                let header = ledger::Header::decode(&record.header)
+                let header = ledger::Header::decode(record.header)
                     .map_err(|_| Failure::Damaged { what: "a spooled access record".to_owned() })?;
                 if header.version > chain.version {
                     chain = Chain {
                         version: header.version,
-                        hash: ledger::leaf_hash(&record.header),
+                        hash: ledger::leaf_hash(record.header),
                         recorded_at: header.recorded_at,
                     };
                 }
@@ -167,8 +153,7 @@ fn notice_dropped(
     ledger: LedgerId,
     alarms: &Alarms,
 ) -> Result<(), Failure> {
-    let spooled = 0;
-    let _ = store;
+    let spooled = store.spool_newest()?.unwrap_or(0);
     if spooled > head.version {
         alarms.raise(
             "SPOOL_DROPPED",
@@ -194,7 +179,6 @@ struct Sealing {
     /// Where it stands in the spool.
     synced: Chain,
     next: u64,
-    spooled_bytes: Arc<AtomicU64>,
     hand_over: mpsc::UnboundedSender<(u64, Bytes)>,
     forwarded: watch::Receiver<Forwarded>,
 }
@@ -237,20 +221,11 @@ impl Sealing {
     }
 
     async fn spool(&mut self, jobs: Vec<Job>) {
-        if self.spooled_bytes.load(Ordering::Relaxed) >= SPOOL_BYTES {
-            for job in jobs {
-                let _ = job.done.send(Err(Failure::Exhausted {
-                    retry_after: Duration::from_secs(1),
-                    limit: "the limit of 1 GiB of access records that wait for the broker",
-                }));
-            }
-            return;
-        }
         let mut block = Vec::new();
         let mut told = Vec::new();
         let mut bytes = 0;
         for job in jobs {
-            match self.seal(job.actor, job.showings) {
+            match self.seal(job.actor, &job.showings) {
                 Ok((contribution, receipt)) => {
                     bytes += contribution
                         .records
@@ -276,10 +251,10 @@ impl Sealing {
     fn seal(
         &mut self,
         actor: ActorId,
-        showings: Vec<Showing>,
+        showings: &[Showing],
     ) -> Result<(ledger::Contribution, Hash), Failure> {
         let mut plain = Vec::with_capacity(showings.len());
-        for showing in &showings {
+        for showing in showings {
             plain.push(schema::encode_access(&showing.record).map_err(Failure::internal)?);
         }
         let drafts = showings
@@ -310,7 +285,6 @@ impl Sealing {
             Ok(block) => {
                 self.next += 1;
                 self.synced = self.head;
-                self.spooled_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
                 // The forwarding half lives as long as this one.
                 let _ = self.hand_over.send((number, block));
                 for (done, receipt) in told {
@@ -321,9 +295,7 @@ impl Sealing {
                 tracing::error!(?failure, "access records could not be spooled");
                 self.head = self.synced;
                 for (done, _) in told {
-                    let _ = done.send(Err(Failure::Unavailable {
-                        why: "the audit trail cannot be written; nothing was shown".to_owned(),
-                    }));
+                    let _ = done.send(Err(not_spooled(&failure)));
                 }
             }
         }
@@ -332,7 +304,8 @@ impl Sealing {
     async fn write(&self, number: u64, block: Bytes) -> Result<Bytes, Failure> {
         let store = Arc::clone(&self.store);
         let bytes = block.clone();
-        tokio::task::spawn_blocking(move || store.spool_put(number, &bytes))
+        let newest = self.head.version;
+        tokio::task::spawn_blocking(move || store.spool_put(number, &bytes, newest))
             .await
             .map_err(Failure::internal)?
             .map_err(Failure::from)?;
@@ -340,11 +313,18 @@ impl Sealing {
     }
 }
 
+/// What a reader hears when its access record could not be spooled: nothing was shown.
+fn not_spooled(failure: &Failure) -> Failure {
+    if let Failure::Exhausted { retry_after, limit } = failure {
+        return Failure::Exhausted { retry_after: *retry_after, limit };
+    }
+    Failure::Unavailable { why: "the audit trail cannot be written; nothing was shown".to_owned() }
+}
+
 /// The second half: publish in order, one block at a time, until it is applied.
 struct Forwarding {
     press: Arc<Press>,
     store: Arc<Store>,
-    spooled_bytes: Arc<AtomicU64>,
     forwarded: watch::Sender<Forwarded>,
 }
 
@@ -358,7 +338,6 @@ impl Forwarding {
                 // It comes again after a restart, and is void as a duplicate then.
                 tracing::warn!(number, "a forwarded access block stays in the spool");
             }
-            self.spooled_bytes.fetch_sub(block.len() as u64, Ordering::Relaxed);
             self.forwarded.send_modify(|now| now.upto = number);
         }
     }

@@ -5,7 +5,7 @@ use crate::error::{StoreError, damaged};
 use crate::keys::{self, MetaTag};
 use crate::rows;
 use crate::{Store, options};
-use ledger::{Hash, LedgerId};
+use ledger::{Hash, LedgerId, LedgerKind};
 use rocksdb::{IteratorMode, WriteBatch};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -16,11 +16,12 @@ pub const MAX_SPOOL_BYTES: u64 = 1024 * 1024 * 1024;
 
 impl Store {
     /// Puts a block into the spool under a number of the caller's, synced. The same number again
-    /// replaces it.
+    /// replaces it. `newest` is the version of the newest access record in it: it stays known when
+    /// the block is gone, so that a spool that was dropped shows (design, invariant 10).
     ///
     /// # Errors
     /// [`StoreError::SpoolFull`] at [`MAX_SPOOL_BYTES`].
-    pub fn spool_put(&self, number: u64, block: &[u8]) -> Result<(), StoreError> {
+    pub fn spool_put(&self, number: u64, block: &[u8], newest: u64) -> Result<(), StoreError> {
         let key = keys::spool(number);
         let before = self.reader().get(keys::SPOOL, &key)?.map_or(0, |old| length(&old));
         let used = self.spool_bytes().saturating_sub(before);
@@ -30,10 +31,21 @@ impl Store {
         }
         let mut batch = WriteBatch::default();
         batch.put_cf(self.table(keys::SPOOL)?, key, block);
+        let meta = keys::meta(self.only(LedgerKind::Access)?, MetaTag::SpoolNewest);
+        batch.put_cf(self.table(keys::META)?, meta, newest.to_be_bytes());
         self.write_aside(batch)?;
         self.spool_bytes.fetch_add(more, Ordering::SeqCst);
         self.spool_bytes.fetch_sub(before, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Version of the newest access record that was ever spooled here; `None` before the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not decode.
+    pub fn spool_newest(&self) -> Result<Option<u64>, StoreError> {
+        let key = keys::meta(self.only(LedgerKind::Access)?, MetaTag::SpoolNewest);
+        self.reader().row(keys::META, &key, rows::decode_number)
     }
 
     /// The spool's blocks in order of number.

@@ -83,6 +83,8 @@ pub(crate) enum MetaTag {
     ViewVersion = 3,
     /// The last checkpoint that left this node, with its signatures.
     LastCheckpoint = 4,
+    /// Version of the newest record of this node's access chain that was ever spooled, u64.
+    SpoolNewest = 5,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.
