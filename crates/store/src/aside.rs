@@ -188,3 +188,26 @@ impl Store {
 pub(crate) fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LedgerPin;
+    use vault::{KeyEncryptionKey, Vault};
+
+    #[test]
+    fn a_full_spool_refuses_and_names_its_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let kek = KeyEncryptionKey::from_bytes(1, &[1; 32]).unwrap();
+        let vault = std::sync::Arc::new(Vault::open(dir.path(), kek).unwrap());
+        let pin = LedgerPin { ledger: LedgerId::ACCESS, genesis: Hash::ZERO };
+        let store = Store::open(dir.path(), &[pin], vault).unwrap();
+        store.spool_bytes.store(MAX_SPOOL_BYTES - 10, Ordering::SeqCst);
+        store.spool_put(1, &[7; 10], 1).unwrap();
+        // the same number again takes no more room
+        store.spool_put(1, &[8; 10], 1).unwrap();
+        let error = store.spool_put(2, &[7], 2).unwrap_err();
+        assert!(matches!(error, StoreError::SpoolFull { used: MAX_SPOOL_BYTES, .. }), "{error}");
+        assert!(error.to_string().contains(&MAX_SPOOL_BYTES.to_string()), "{error}");
+    }
+}

@@ -27,16 +27,17 @@ pub(crate) fn database(create: bool) -> Options {
 
     // Damage is an error, at open and at every read, never an empty or shorter answer.
     options.set_paranoid_checks(true);
-    // The log. The default (point in time) opens happily with half of what was synced after one
-    // flipped bit. Absolute consistency also refuses the torn last record that a power failure
-    // leaves behind a write that was never acknowledged, and would not open after it. This mode
-    // refuses every checksum that does not match and tolerates only a record that ends with the
-    // file. What a flipped length could make look so is caught by `position.json` and the checks
-    // of `open`.
+    // The log, tried with flipped bits and cut ends. The default (point in time) opens happily with
+    // half of what was synced after one flipped bit. Absolute consistency refuses that, but also a
+    // last record that ends with the file, which is what a power failure leaves of a write that
+    // nobody was told of ("truncated record body"): a node would not start after it. This mode
+    // refuses every checksum and length that does not fit and tolerates only such a tail. (A process
+    // killed with -9 leaves none: the operating system has all it wrote.) That a log was cut further
+    // up, or is gone, no mode notices: `position.json` does.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     // A recycled log holds older records behind its end, so a damaged middle and an end look alike.
     options.set_recycle_log_file_num(0);
-    // A synced log that disappears is noticed at open.
+    // A log that was closed and synced and then disappears is noticed at open (the live one is not).
     options.set_track_and_verify_wals_in_manifest(true);
     // Tables are flushed together: whatever happens to the log, no table is ahead of another.
     options.set_atomic_flush(true);

@@ -1,0 +1,177 @@
+//! Flipped bits, torn tails, lost logs: noticed and named, nothing wrong answered.
+
+use crate::records::shown;
+use crate::world::{RECORDS, World, added, copy, files};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{OpenError, Store, StoreError};
+use tempfile::TempDir;
+
+/// A copy of a closed world's database, to be damaged and opened: opening changes files, also when
+/// it ends in a refusal.
+struct Damaged<'a> {
+    world: &'a World,
+    dir: TempDir,
+}
+
+impl<'a> Damaged<'a> {
+    fn copy(world: &'a World) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&world.database(), &dir.path().join("ledger"));
+        fs::copy(world.dir.path().join("position.json"), dir.path().join("position.json")).unwrap();
+        Self { world, dir }
+    }
+
+    /// The files of RocksDB with this ending, the largest last.
+    fn files(&self, ending: &str) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> = files(&self.dir.path().join("ledger"))
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|e| e == ending))
+            .collect();
+        found.sort_by_key(|path| fs::metadata(path).unwrap().len());
+        found
+    }
+
+    fn log(&self) -> PathBuf {
+        self.files("log").pop().unwrap()
+    }
+
+    fn open(&self) -> Result<Store, OpenError> {
+        Store::open(self.dir.path(), &self.world.pins, Arc::clone(&self.world.vault))
+    }
+}
+
+/// Flips one bit at `part` of 64 of the file.
+fn flip(path: &Path, part: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.len() * part / 64;
+    bytes[at] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+fn cut(path: &Path, keep: impl FnOnce(usize) -> usize) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..keep(bytes.len())]).unwrap();
+}
+
+/// Everything the store can say, compared with what was filed. True when all of it was answered,
+/// false when something was named as damaged; anything else panics.
+fn all_intact(world: &World, store: &Store, expected: &Expected) -> bool {
+    let reader = store.reader();
+    for (sequence, message) in (1..).zip(&world.messages[0]) {
+        match reader.message(RECORDS, sequence) {
+            Ok(found) => assert_eq!(found.as_ref(), Some(message), "a wrong message"),
+            Err(StoreError::Damaged { what, .. }) => {
+                assert!(!what.is_empty());
+                return false;
+            }
+            Err(other) => panic!("damage not named: {other}"),
+        }
+    }
+    let folded = match reader.fold(expected.subject, u64::MAX - 1) {
+        Ok(folded) => folded,
+        Err(StoreError::Damaged { .. }) => return false,
+        Err(other) => panic!("damage not named: {other}"),
+    };
+    assert_eq!(folded.file, expected.file, "a wrong file");
+    true
+}
+
+struct Expected {
+    subject: ledger::SubjectId,
+    file: domain::PatientFile,
+}
+
+fn filed() -> (World, Expected) {
+    let mut world = World::new();
+    let keys = world.patient_with_file();
+    for number in 3..20 {
+        world.file(keys, &[added(number, "entry")]);
+    }
+    let file = shown(world.store(), keys.subject);
+    (world, Expected { subject: keys.subject, file })
+}
+
+#[test]
+fn a_flipped_bit_in_the_log_is_noticed_wherever_it_is() {
+    let (mut world, expected) = filed();
+    world.close();
+    for part in 0..64 {
+        let damaged = Damaged::copy(&world);
+        let log = damaged.log();
+        assert!(fs::metadata(&log).unwrap().len() > 10_000, "the records are in the log");
+        flip(&log, part);
+        match damaged.open() {
+            Err(
+                OpenError::Database { .. } | OpenError::WentBack { .. } | OpenError::Damaged { .. },
+            ) => {}
+            Err(other) => panic!("part {part}: {other}"),
+            Ok(store) => panic!(
+                "part {part} went unnoticed, answers are {}",
+                if all_intact(&world, &store, &expected) { "right" } else { "refused" }
+            ),
+        }
+    }
+    assert!(all_intact(&world, &Damaged::copy(&world).open().unwrap(), &expected));
+}
+
+#[test]
+fn a_flipped_bit_in_a_table_is_named_and_nothing_wrong_is_answered() {
+    let (mut world, expected) = filed();
+    // a rebuild flushes everything into tables
+    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.close();
+    let tables = Damaged::copy(&world).files("sst").len();
+    assert!(tables > 5, "there are tables: {tables}");
+    let mut noticed = 0;
+    for table in 0..tables {
+        for part in [0, 20, 40, 63] {
+            let damaged = Damaged::copy(&world);
+            flip(&damaged.files("sst")[table], part);
+            match damaged.open() {
+                Err(OpenError::Database { .. } | OpenError::Damaged { .. }) => noticed += 1,
+                Err(other) => panic!("table {table} part {part}: {other}"),
+                // the bit may lie where nothing is read; whatever is answered must be right
+                Ok(store) if all_intact(&world, &store, &expected) => {}
+                Ok(_) => noticed += 1,
+            }
+        }
+    }
+    assert!(noticed > tables, "only {noticed} of {} were noticed", tables * 4);
+    assert!(all_intact(&world, &Damaged::copy(&world).open().unwrap(), &expected));
+}
+
+/// What a power failure leaves of a write that nobody was told of.
+#[test]
+fn a_torn_last_write_opens_when_nobody_was_told_of_it() {
+    let (mut world, _) = filed();
+    world.close();
+    let told = fs::read(world.dir.path().join("position.json")).unwrap();
+    world.reopen();
+    let keys = world.patient_with_file();
+    world.file(keys, &[added(30, "torn")]);
+    world.close();
+    let damaged = Damaged::copy(&world);
+    fs::write(damaged.dir.path().join("position.json"), told).unwrap();
+    cut(&damaged.log(), |length| length - 200);
+    let store = damaged.open().unwrap();
+    assert_eq!(store.state(RECORDS).unwrap().sequence + 1, world.messages[0].len() as u64);
+    // and goes on with the message it lost
+    let (sequence, message) = (world.messages[0].len() as u64, world.messages[0].last().unwrap());
+    assert_eq!(store.apply(RECORDS, &[(sequence, message)]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_log_cut_behind_what_was_told_or_lost_is_refused() {
+    let (mut world, _) = filed();
+    world.close();
+    let damaged = Damaged::copy(&world);
+    cut(&damaged.log(), |length| length / 2);
+    let error = damaged.open().unwrap_err();
+    assert!(matches!(error, OpenError::WentBack { .. }), "{error}");
+    let damaged = Damaged::copy(&world);
+    fs::remove_file(damaged.log()).unwrap();
+    let error = damaged.open().unwrap_err();
+    assert!(matches!(error, OpenError::WentBack { found: 0, .. }), "{error}");
+}

@@ -1,0 +1,226 @@
+//! Views: the file now and as it was, identifiers, missing and destroyed keys, rebuilding.
+
+use crate::records::shown;
+use crate::world::{
+    Draft, RECORDS, SECRET, World, added, amended, entry_id, files, kek, note, registered,
+    retracted,
+};
+use domain::{Kind, PatientId};
+use ledger::{Control, Item, SubjectId};
+use std::sync::Arc;
+use store::{PAGE_BYTES, Store};
+use vault::{BatchOrigin, Vault};
+
+#[test]
+fn a_file_is_shown_now_and_as_it_was() {
+    let mut world = World::new();
+    let keys = world.patient_with_file();
+    let applied = world.file(keys, &[amended(1, "dry cough")]);
+    let middle = applied.records[0].header.recorded_at;
+    world.file(keys, &[retracted(2), registered("Anne")]);
+    let reader = world.store().reader();
+    let header = reader.file_header(keys.subject).unwrap().unwrap();
+    assert_eq!((header.version, header.stamp.version), (6, 6));
+    let entry = reader.entry(keys.subject, entry_id(1)).unwrap().unwrap();
+    assert_eq!((entry.revision, entry.entry), (2, note("dry cough")));
+    assert!(reader.entry(keys.subject, entry_id(2)).unwrap().unwrap().retracted.is_some());
+    assert_eq!(reader.entry(keys.subject, entry_id(9)).unwrap(), None);
+    let then = reader.fold(keys.subject, 3).unwrap().file;
+    assert_eq!(then.entries[&entry_id(1)].entry, note("cough"));
+    assert_eq!(then.entries[&entry_id(2)].retracted, None);
+    assert_eq!(reader.version_at(keys.subject, middle).unwrap(), 4);
+    assert_eq!(reader.version_at(keys.subject, middle - 1).unwrap(), 3);
+    assert_eq!(reader.version_at(keys.subject, u64::MAX).unwrap(), 6);
+    assert_eq!(reader.version_at(keys.subject, 0).unwrap(), 0);
+    assert_eq!(reader.version_at(SubjectId([1; 16]), middle).unwrap(), 0);
+}
+
+#[test]
+fn invariant_9_nothing_is_overwritten() {
+    let mut world = World::new();
+    let keys = world.patient_with_file();
+    world.file(keys, &[amended(1, "dry cough"), retracted(1)]);
+    let page = world.store().reader().history(keys.subject, 2, 3).unwrap();
+    let events: Vec<_> = page.items.iter().map(|item| item.event.clone().unwrap()).collect();
+    assert_eq!(events, [added(1, "cough"), added(2, "fever"), amended(1, "dry cough")]);
+    assert_eq!(page.next, Some(5));
+    let rest = world.store().reader().history(keys.subject, 5, 3).unwrap();
+    assert_eq!((rest.items.len(), rest.next), (1, None));
+}
+
+#[test]
+fn entries_come_in_pages_by_section_and_end_at_their_patient() {
+    let mut world = World::new();
+    let (one, two) = (world.patient_with_file(), world.patient_with_file());
+    let events: Vec<_> = (1..=9).map(|number| added(number, "note")).collect();
+    world.file(one, &events);
+    let reader = world.store().reader();
+    let mut seen = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = reader.entries(one.subject, Some(Kind::Note), after.as_deref(), 4).unwrap();
+        seen.extend(page.entries.iter().map(|state| state.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, (1..=9).map(entry_id).collect::<Vec<_>>());
+    assert!(
+        reader.entries(one.subject, Some(Kind::Condition), None, 4).unwrap().entries.is_empty()
+    );
+    assert_eq!(reader.entries(two.subject, None, None, 100).unwrap().entries.len(), 2);
+}
+
+#[test]
+fn a_page_ends_before_it_outgrows_a_message() {
+    let mut world = World::new();
+    let keys = world.patient();
+    world.file(keys, &[registered("Anna")]);
+    let long = "x".repeat(100_000);
+    for number in 0..24 {
+        world.file(keys, &[added(number, &long)]);
+    }
+    let page = world.store().reader().entries(keys.subject, None, None, 200).unwrap();
+    assert!(page.next.is_some());
+    assert!(page.entries.len() * long.len() <= PAGE_BYTES && page.entries.len() > 5);
+    let history = world.store().reader().history(keys.subject, 1, 200).unwrap();
+    assert!(history.next.is_some() && history.items.len() > 5);
+}
+
+#[test]
+fn a_number_finds_its_patient_and_only_the_registry_can_assign_it() {
+    let mut world = World::new();
+    let keys = world.patient_with_file();
+    let bucket = SubjectId([5; 16]);
+    world.assign(bucket, "4711", keys.subject);
+    let find = |world: &World, value| {
+        world.store().reader().find_identifier("urn:hospital:mrn", value).unwrap()
+    };
+    assert_eq!(find(&world, "4711"), Some(PatientId(keys.subject.0)));
+    assert_eq!(find(&world, "4712"), None);
+    // the same event under a patient's key claims nothing
+    let event = domain::Event::IdentifierAssigned {
+        identifier_system: "urn:hospital:mrn".to_owned(),
+        identifier_value: "4712".to_owned(),
+        patient: PatientId(keys.subject.0),
+    };
+    let draft = Draft {
+        chain: keys.subject,
+        subject: keys.subject,
+        key: keys.file,
+        plain: schema::encode_event(&event).unwrap(),
+    };
+    let contribution = world.contribution(RECORDS, &[draft]);
+    let block = world.block(RECORDS, vec![Item::Contribution(contribution)]);
+    let applied = world.give(RECORDS, block);
+    assert_eq!(find(&world, "4712"), None);
+    let unfolded = world.store().reader().unfolded(keys.subject).unwrap();
+    assert_eq!(unfolded, [applied.records[0].position]);
+    world.store().rebuild_views(|_, _| {}).unwrap();
+    assert_eq!(find(&world, "4711"), Some(PatientId(keys.subject.0)));
+}
+
+/// Another node, without keys at first: same verdicts and roots, no views; then the keys come.
+#[test]
+fn views_come_with_their_keys_and_verdicts_without() {
+    let mut world = World::new();
+    let keys = world.patient_with_file();
+    world.assign(SubjectId([5; 16]), "4711", keys.subject);
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Arc::new(Vault::open(dir.path(), kek()).unwrap());
+    let store = Store::open(dir.path(), &world.pins, Arc::clone(&vault)).unwrap();
+    for (sequence, message) in (1..).zip(&world.messages[0]) {
+        store.apply(RECORDS, &[(sequence, message)]).unwrap();
+    }
+    assert_eq!(store.state(RECORDS).unwrap().root(), world.store().state(RECORDS).unwrap().root());
+    assert_eq!(store.reader().file_header(keys.subject).unwrap(), None);
+    assert_eq!(store.reader().unfolded(keys.subject).unwrap().len(), 3);
+    let folded = store.reader().fold(keys.subject, 9).unwrap();
+    assert_eq!((folded.unreadable.len(), folded.file.version), (3, 3));
+    assert!(store.reader().history(keys.subject, 1, 9).unwrap().items[0].event.is_none());
+
+    vault.add_batch("batch", &world.batch, BatchOrigin::Bucket).unwrap();
+    vault.add_system(&world.system).unwrap();
+    let waiting = store.unfolded_subjects(10).unwrap();
+    assert_eq!(waiting.len(), 2, "the patient and the bucket");
+    for subject in waiting {
+        assert!(store.refold(subject).unwrap());
+        assert!(!store.refold(subject).unwrap(), "nothing is left to do");
+    }
+    assert_eq!(shown(&store, keys.subject), shown(world.store(), keys.subject));
+    assert!(store.unfolded_subjects(10).unwrap().is_empty());
+    assert_eq!(
+        store.reader().find_identifier("urn:hospital:mrn", "4711").unwrap(),
+        Some(PatientId(keys.subject.0))
+    );
+}
+
+#[test]
+fn invariant_8_no_clear_text_at_rest() {
+    let mut world = World::new();
+    let keys = world.patient_with_file();
+    world.file(keys, &[amended(1, "dry cough"), retracted(2)]);
+    world.assign(SubjectId([5; 16]), SECRET, keys.subject);
+    world.store().spool_put(1, &world.messages[0][1], 1).unwrap();
+    world.store().rebuild_views(|_, _| {}).unwrap();
+    assert!(world.store().reader().entry(keys.subject, entry_id(1)).unwrap().is_some());
+    world.close();
+    for file in files(world.dir.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        for secret in [SECRET, "Wilhelmina", "dry cough", "urn:hospital:mrn"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} holds a planted string", file.display());
+        }
+    }
+    let subject = keys.subject.0;
+    let searched = files(world.dir.path())
+        .iter()
+        .any(|file| std::fs::read(file).unwrap().windows(16).any(|window| window == subject));
+    assert!(searched, "the search finds what is there");
+}
+
+#[test]
+fn a_destroyed_key_takes_its_views_along_and_every_proof_still_holds() {
+    let mut world = World::new();
+    let (keys, other) = (world.patient_with_file(), world.patient_with_file());
+    world.assign(SubjectId([5; 16]), "4711", keys.subject);
+    let root = world.store().state(RECORDS).unwrap().root();
+    let size = world.store().state(RECORDS).unwrap().size;
+    let destroyed =
+        Control::KeyDestroyed { key: keys.file, subject: keys.subject, signatures: Vec::new() };
+    let applied = world.control(destroyed);
+    assert_eq!(applied.destroyed, [keys.file], "{:?}", applied.verdict);
+    world.vault.destroy(keys.file).unwrap();
+    let reader = world.store().reader();
+    assert!(reader.destroyed(RECORDS, keys.file).unwrap());
+    assert_eq!(reader.file_header(keys.subject).unwrap(), None);
+    assert_eq!(reader.entry(keys.subject, entry_id(1)).unwrap(), None);
+    assert_eq!(reader.find_identifier("urn:hospital:mrn", "4711").unwrap(), None);
+    assert_eq!(reader.fold(keys.subject, 9).unwrap().unreadable.len(), 3);
+    assert!(reader.file_header(other.subject).unwrap().is_some(), "others stay readable");
+    assert_eq!(reader.root_at(RECORDS, size).unwrap(), root);
+    assert!(reader.record(RECORDS, 3).unwrap().is_some());
+    for (sequence, message) in (1..).zip(&world.messages[0]) {
+        assert_eq!(reader.message(RECORDS, sequence).unwrap().as_ref(), Some(message));
+    }
+    drop(reader);
+    world.reopen();
+    world.store().rebuild_views(|_, _| {}).unwrap();
+    assert_eq!(world.store().reader().file_header(keys.subject).unwrap(), None);
+}
+
+#[test]
+fn a_rebuild_tells_its_progress_and_changes_nothing() {
+    let mut world = World::new();
+    let patients: Vec<_> = (0..5).map(|_| world.patient_with_file()).collect();
+    let before: Vec<_> = patients.iter().map(|p| shown(world.store(), p.subject)).collect();
+    let mut heard = Vec::new();
+    world.store().rebuild_views(|done, total| heard.push((done, total))).unwrap();
+    assert_eq!(heard.last(), Some(&(19, 19)), "two ledgers founded, fifteen records");
+    assert!(world.store().views_ready().unwrap());
+    world.reopen();
+    assert!(world.store().views_ready().unwrap());
+    let after: Vec<_> = patients.iter().map(|p| shown(world.store(), p.subject)).collect();
+    assert_eq!(before, after);
+}
