@@ -194,22 +194,20 @@ impl LedgerStream {
     }
 }
 
-#[derive(Deserialize)]
-struct Created {
-    /// The server answers the creation of a stream that exists exactly so with a plain yes and
-    /// leaves this out.
-    #[serde(default)]
-    did_create: bool,
-}
+/// Who made a stream: the broker answers the creation of one that exists exactly so with a plain yes,
+/// so each attempt carries a mark of its own, and a mark that differs is another configuration.
+const MAKER: &str = "caseledger-maker";
 
 pub(crate) async fn create(journal: &Journal, config: &Config) -> Result<(), CreateError> {
     let name = config.name.clone();
-    let request = match serde_json::to_value(config) {
+    let mut config = config.clone();
+    config.metadata.insert(MAKER.to_owned(), journal.client.new_inbox());
+    let request = match serde_json::to_value(&config) {
         Ok(request) => request,
         Err(error) => return Err(CreateError::Refused { name, cause: error.to_string() }),
     };
-    match journal.ask::<Created>(&format!("STREAM.CREATE.{name}"), &request).await? {
-        Ok(created) if created.did_create => Ok(()),
+    match journal.ask::<Info>(&format!("STREAM.CREATE.{name}"), &request).await? {
+        Ok(made) if made.config.metadata.get(MAKER) == config.metadata.get(MAKER) => Ok(()),
         Ok(_) => Err(CreateError::Exists { name }),
         Err(error) if error.number == STREAM_NAME_IN_USE => Err(CreateError::Exists { name }),
         Err(error) if error.is_transient() => {

@@ -51,7 +51,10 @@ impl Token {
 pub struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
-    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
         Ok(request)
     }
@@ -75,7 +78,7 @@ pub fn request_id() -> String {
 /// A purpose of use.
 #[must_use]
 pub fn purpose(code: &str) -> Option<v1::Purpose> {
-    Some(v1::Purpose { code: code.to_owned(), ..v1::Purpose::default() })
+    Some(v1::Purpose { purpose_of_use: code.to_owned(), ..v1::Purpose::default() })
 }
 
 impl Client {
@@ -168,14 +171,19 @@ impl Client {
     #[must_use]
     pub fn note(text: &str) -> v1::Change {
         let entry = v1::Entry {
-            code: Some(v1::CodeableConcept { text: "Progress note".to_owned(), coding: Vec::new() }),
-            detail: Some(v1::entry::Detail::Note(v1::Note {
+            code: Some(v1::CodeableConcept {
+                text: "Progress note".to_owned(),
+                coding: Vec::new(),
+            }),
+            detail: Some(v1::entry::Detail::NoteDetail(v1::Note {
                 text: text.to_owned(),
                 ..v1::Note::default()
             })),
             ..v1::Entry::default()
         };
-        v1::Change { change: Some(v1::change::Change::AddEntry(v1::AddEntry { entry: Some(entry) })) }
+        v1::Change {
+            change: Some(v1::change::Change::AddEntry(v1::AddEntry { entry: Some(entry) })),
+        }
     }
 
     /// Files a note under this request id, expecting a version or not.

@@ -84,7 +84,12 @@ impl Cluster {
             let listen = SocketAddr::from((loopback(), PORT));
             let mut command = Command::new(program("caseledgerd")?);
             match nodes.first() {
-                None => command.arg("init").args(["--nats", nats.url(), "--monitor", nats.monitor_url()]),
+                None => command.arg("init").args([
+                    "--nats",
+                    nats.url(),
+                    "--monitor",
+                    nats.monitor_url(),
+                ]),
                 Some(first) => command.arg("admit").arg("--from").arg(&first.state),
             };
             command.arg("--state").arg(&state).arg("--listen").arg(listen.to_string());
@@ -230,7 +235,8 @@ impl Node {
     /// # Errors
     /// As [`Node::serving`].
     pub async fn condition(&self, wanted: api::v1::LedgerCondition) -> anyhow::Result<()> {
-        let client = Client::new(self.listen, &Token::signed(&self.issuer_state(), "hospital-it", "it-1")?)?;
+        let client =
+            Client::new(self.listen, &Token::signed(&self.issuer_state(), "hospital-it", "it-1")?)?;
         let reached = eventually(PATIENCE, "the node's condition", async || {
             let status = client.status().await?;
             let all = status.ledgers.iter().all(|ledger| ledger.condition() == wanted);

@@ -1,13 +1,17 @@
-//! A real nats-server in a folder of its own, on ports that the system chose.
+//! A real nats-server in a folder of its own, on a loopback address of its own and ports that the
+//! system chose: when it is restarted, nobody has taken its ports meanwhile.
 //!
 //! Waits are for what the server itself says: it is ready when its log says so, and it is gone when
 //! its process is.
 
 mod damage;
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,22 +55,31 @@ pub struct Settings {
     pub sync_interval: String,
     /// Longest message in bytes.
     pub max_payload: u32,
-    /// Name of this server and the route addresses (`HOST:PORT`) of others, for a cluster.
-    pub cluster: Option<Member>,
 }
 
 /// A server's part in a cluster.
 #[derive(Clone, Debug)]
-pub struct Member {
+struct Member {
     /// The server's name, unique in its cluster.
-    pub name: String,
-    /// Route addresses of servers that run already.
-    pub routes: Vec<String>,
+    name: String,
+    /// Every member's address.
+    hosts: Vec<Ipv4Addr>,
+}
+
+/// Routes must be known before any server starts, so their port is not the system's choice.
+const ROUTE_PORT: u16 = 6222;
+
+/// A loopback address that no other test uses: 127.a.b.c from the process id and a counter; a below 128,
+/// which leaves the upper half to nodes.
+fn loopback() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 0x40 | (high & 0x3f), low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sync_interval: "always".to_owned(), max_payload: 1024 * 1024, cluster: None }
+        Self { sync_interval: "always".to_owned(), max_payload: 1024 * 1024 }
     }
 }
 
@@ -76,6 +89,7 @@ pub struct NatsServer {
     // Before the folder, so that the process is gone when the folder is removed.
     process: Option<Process>,
     settings: Settings,
+    member: Option<Member>,
     addresses: Addresses,
     url: String,
     monitor_url: String,
@@ -87,7 +101,6 @@ pub struct NatsServer {
 struct Addresses {
     client: String,
     monitor: String,
-    route: String,
 }
 
 impl NatsServer {
@@ -104,12 +117,20 @@ impl NatsServer {
     /// # Errors
     /// As [`NatsServer::start`].
     pub async fn with(settings: Settings) -> anyhow::Result<Self> {
-        let any = "127.0.0.1:-1".to_owned();
-        let addresses = Addresses { client: any.clone(), monitor: any.clone(), route: any };
+        Self::at(loopback(), settings, None).await
+    }
+
+    async fn at(
+        host: Ipv4Addr,
+        settings: Settings,
+        member: Option<Member>,
+    ) -> anyhow::Result<Self> {
+        let any = format!("{host}:-1");
         let mut server = Self {
             process: None,
             settings,
-            addresses,
+            member,
+            addresses: Addresses { client: any.clone(), monitor: any },
             url: String::new(),
             monitor_url: String::new(),
             root: TempDir::with_prefix("caseledger-nats-")?,
@@ -207,7 +228,7 @@ impl NatsServer {
 
     async fn spawn(&mut self) -> anyhow::Result<Addresses> {
         let configuration = self.root.path().join("nats.conf");
-        std::fs::write(&configuration, self.configuration())?;
+        std::fs::write(&configuration, self.configuration()?)?;
         let mut child = Command::new(binary()?)
             .arg("--config")
             .arg(&configuration)
@@ -218,36 +239,39 @@ impl NatsServer {
             .context("nats-server cannot be started")?;
         let stderr = child.stderr.take().context("nats-server has no stderr")?;
         let (process, mut lines) = Process::reading(child, stderr);
-        let ready = tokio::time::timeout(PATIENCE, ready(&mut lines, self.settings.cluster.is_some())).await;
+        let ready = tokio::time::timeout(PATIENCE, ready(&mut lines)).await;
         match ready {
             Ok(Some(addresses)) => {
                 self.process = Some(process);
                 Ok(addresses)
             }
             Ok(None) => bail!("nats-server ended at once; its log:\n{}", process.log()),
-            Err(_) => bail!("nats-server is not ready in {PATIENCE:?}; its log:\n{}", process.log()),
+            Err(_) => {
+                bail!("nats-server is not ready in {PATIENCE:?}; its log:\n{}", process.log())
+            }
         }
     }
 
-    fn configuration(&self) -> String {
-        let Settings { sync_interval, max_payload, cluster } = &self.settings;
-        let Addresses { client, monitor, route } = &self.addresses;
-        let store = self.store_dir();
+    fn configuration(&self) -> anyhow::Result<String> {
+        let Settings { sync_interval, max_payload } = &self.settings;
+        let Addresses { client, monitor } = &self.addresses;
         let mut text = format!(
             "listen: \"{client}\"\nhttp: \"{monitor}\"\nmax_payload: {max_payload}\n\
              jetstream {{ store_dir: \"{}\", sync_interval: \"{sync_interval}\" }}\n",
-            store.display(),
+            self.store_dir().display(),
         );
-        if let Some(Member { name, routes }) = cluster {
+        if let Some(Member { name, hosts }) = &self.member {
+            let host = client.rsplit_once(':').map_or(client.as_str(), |(host, _)| host);
             let routes: Vec<String> =
-                routes.iter().map(|route| format!("\"nats://{route}\"")).collect();
-            text.push_str(&format!(
-                "server_name: \"{name}\"\ncluster {{ name: \"test\", listen: \"{route}\", \
-                 routes: [{}] }}\n",
-                routes.join(", ")
-            ));
+                hosts.iter().map(|host| format!("\"nats://{host}:{ROUTE_PORT}\"")).collect();
+            let routes = routes.join(", ");
+            writeln!(
+                text,
+                "server_name: \"{name}\"\n\
+                 cluster {{ name: \"test\", listen: \"{host}:{ROUTE_PORT}\", routes: [{routes}] }}"
+            )?;
         }
-        text
+        Ok(text)
     }
 
     fn messages_dir(&self, stream: &str) -> PathBuf {
@@ -255,16 +279,17 @@ impl NatsServer {
     }
 }
 
-/// Starts `count` servers that form one cluster, with a leader for JetStream's own affairs.
+/// Starts `count` servers that form one cluster, named `n0`, `n1`, …. They may still be looking for
+/// each other.
 ///
 /// # Errors
-/// As [`NatsServer::start`], or when they do not find each other.
+/// As [`NatsServer::start`].
 pub async fn cluster(count: usize) -> anyhow::Result<Vec<NatsServer>> {
-    let mut servers: Vec<NatsServer> = Vec::new();
-    for index in 0..count {
-        let routes = servers.iter().map(|server| server.addresses.route.clone()).collect();
-        let cluster = Some(Member { name: format!("n{index}"), routes });
-        servers.push(NatsServer::with(Settings { cluster, ..Settings::default() }).await?);
+    let hosts: Vec<Ipv4Addr> = (0..count).map(|_| loopback()).collect();
+    let mut servers = Vec::new();
+    for (index, host) in hosts.iter().enumerate() {
+        let member = Some(Member { name: format!("n{index}"), hosts: hosts.clone() });
+        servers.push(NatsServer::at(*host, Settings::default(), member).await?);
     }
     Ok(servers)
 }
@@ -307,26 +332,16 @@ impl Drop for Process {
     }
 }
 
-/// Reads addresses from the log until the server is ready (in a cluster, also for routes, which it
-/// says last); `None` if it ends before.
-async fn ready(
-    lines: &mut mpsc::UnboundedReceiver<String>,
-    clustered: bool,
-) -> Option<Addresses> {
+/// Reads addresses from the log until the server is ready; `None` if it ends before.
+async fn ready(lines: &mut mpsc::UnboundedReceiver<String>) -> Option<Addresses> {
     let mut addresses = Addresses::default();
-    let mut ready = false;
     while let Some(line) = lines.recv().await {
         let after = |words: &str| line.split_once(words).map(|(_, rest)| rest.trim().to_owned());
         if let Some(address) = after("Listening for client connections on ") {
             addresses.client = address;
         } else if let Some(address) = after("Starting http monitor on ") {
             addresses.monitor = address;
-        } else if let Some(address) = after("Listening for route connections on ") {
-            addresses.route = address;
         } else if line.contains("Server is ready") {
-            ready = true;
-        }
-        if ready && !(clustered && addresses.route.is_empty()) {
             return Some(addresses);
         }
     }
