@@ -175,7 +175,6 @@ fn configure(
         nats: &from.nats.url,
         monitor: &from.nats.monitor,
         replicas: from.nats.replicas,
-        ledgers_name: &from.ledgers.name,
         records: from.ledgers.records.0,
         access: from.ledgers.access.0,
         issuer: from.issuers.first().map_or("", |issuer| &issuer.name),

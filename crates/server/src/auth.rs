@@ -237,10 +237,13 @@ impl Authenticator {
         for key in &issuer.keys {
             match jsonwebtoken::decode::<Claims>(token, key, &issuer.validation) {
                 Ok(data) => return verified(data.claims),
-                Err(error) => match reason(&error) {
-                    Refused::Signature => {}
-                    other => refused = other,
-                },
+                Err(error) => {
+                    // The issuer's other keys may fit; any other reason holds for all of them.
+                    let other = reason(&error);
+                    if other != Refused::Signature {
+                        refused = other;
+                    }
+                }
             }
         }
         Err(refused)

@@ -89,8 +89,6 @@ fn one() -> u8 {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledgers {
-    /// The name they were founded under, first part of their origin.
-    pub name: String,
     /// Of `records`.
     pub records: Hex<Hash>,
     /// Of `access`.

@@ -38,9 +38,12 @@ pub const STREAMS_IN_FLIGHT: usize = 1_024;
 /// Import streams among those: each holds a window of up to 16 MiB, half a gigabyte in all.
 pub const IMPORTS_IN_FLIGHT: usize = 32;
 
-/// Calls without credentials (health, reflection) and of peers in flight. An own number: an
-/// orchestrator and the other nodes get their answer also when the node is overloaded.
+/// Calls without credentials (health, reflection) in flight. An own number: an orchestrator gets
+/// its answer also when the node is overloaded.
 const OPEN_IN_FLIGHT: usize = 256;
+
+/// Calls of peers in flight, likewise: whoever floods the health service does not keep nodes apart.
+const PEERS_IN_FLIGHT: usize = 256;
 
 /// When a caller should try again after a limit was reached: calls take milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -61,6 +64,7 @@ struct Shared {
     refusals: Refusals,
     calls: Arc<Semaphore>,
     open: Arc<Semaphore>,
+    peers: Arc<Semaphore>,
     streams: Slots,
 }
 
@@ -115,6 +119,7 @@ impl Gate {
             refusals: Refusals::default(),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             open: Arc::new(Semaphore::new(OPEN_IN_FLIGHT)),
+            peers: Arc::new(Semaphore::new(PEERS_IN_FLIGHT)),
             streams: Slots::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -135,15 +140,20 @@ impl Gate {
     fn admit(&self, request: &mut Request<Body>) -> Result<Admitted, Status> {
         let shared = &*self.shared;
         let path = request.uri().path();
-        let is_open = OPEN.iter().any(|prefix| path.starts_with(prefix));
-        let is_peer = path.starts_with(PEERS);
+        let without_caller = if OPEN.iter().any(|prefix| path.starts_with(prefix)) {
+            Some((&shared.open, "the limit of 256 open calls of this node"))
+        } else if path.starts_with(PEERS) {
+            Some((&shared.peers, "the limit of 256 peer calls of this node"))
+        } else {
+            None
+        };
         let address = request
             .extensions()
             .get::<TcpConnectInfo>()
             .and_then(TcpConnectInfo::remote_addr)
             .map(|address| address.ip());
-        if is_open || is_peer {
-            let place = place(&shared.open, "the limit of 256 open calls of this node")?;
+        if let Some((places, limit)) = without_caller {
+            let place = place(places, limit)?;
             request.extensions_mut().insert(Origin { address });
             return Ok(Admitted { call: None, place: Arc::new(place) });
         }

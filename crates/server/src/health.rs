@@ -35,7 +35,8 @@ pub(crate) async fn follow(engine: Engine, reporter: HealthReporter) {
     let mut told = [None; SERVICES.len()];
     loop {
         look.tick().await;
-        let now = serving(&engine.status());
+        // A node that cannot say how it is serves nothing.
+        let now = engine.status().map_or([false; SERVICES.len()], |status| serving(&status));
         for ((name, now), told) in SERVICES.iter().zip(now).zip(&mut told) {
             if told.replace(now) != Some(now) {
                 let status = if now { ServingStatus::Serving } else { ServingStatus::NotServing };
@@ -81,6 +82,7 @@ mod tests {
         let of = |ledger, condition| LedgerStatus {
             head: Head {
                 ledger,
+                origin: String::new(),
                 genesis: Hash::ZERO,
                 size: 0,
                 root: Hash::ZERO,

@@ -143,7 +143,6 @@ pub async fn init(init: &Init) -> Result<Initialised, InitError> {
         nats: &init.nats,
         monitor: &init.monitor,
         replicas: init.replicas,
-        ledgers_name: &init.name,
         records,
         access,
         issuer: ISSUER,

@@ -39,6 +39,10 @@ pub const KEK_VERSION: u32 = 1;
 /// without a limit one could take all 4,096 places.
 const CONNECTION_STREAMS: u32 = 1_024;
 
+/// Longest request of a peer, in bytes: it is decoded before its proof can be checked, and has an
+/// id, some numbers, a hash and a signature.
+const MAX_PEER_REQUEST: usize = 16 * 1024;
+
 /// A silent connection is asked this often whether it lives, and has so long to say so.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
@@ -139,13 +143,8 @@ pub async fn run(
     let engine = start(&config, opened, journal.clone())?;
 
     let stopping = CancellationToken::new();
-    let services = Services::new(
-        engine.clone(),
-        gate.clone(),
-        config.ledgers.name.clone(),
-        config.ledgers.records.0,
-        stopping.clone(),
-    );
+    let services =
+        Services::new(engine.clone(), gate.clone(), config.ledgers.records.0, stopping.clone());
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let follows =
         AbortOnDropHandle::new(tokio::spawn(health::follow(engine.clone(), reporter.clone())));
@@ -298,7 +297,7 @@ where
         .add_service(limited!(ImportServiceServer))
         .add_service(limited!(AuditServiceServer))
         .add_service(limited!(LedgerServiceServer))
-        .add_service(limited!(PeerServiceServer))
+        .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

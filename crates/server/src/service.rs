@@ -26,8 +26,6 @@ pub(crate) struct Services {
 struct Shared {
     engine: Engine,
     gate: Gate,
-    /// First part of the ledgers' origin, for heads.
-    name: String,
     /// Genesis hash of `records`, which peers' proofs are bound to.
     genesis: Hash,
     stopping: CancellationToken,
@@ -39,11 +37,10 @@ impl Services {
     pub(crate) fn new(
         engine: Engine,
         gate: Gate,
-        name: String,
         genesis: Hash,
         stopping: CancellationToken,
     ) -> Self {
-        Self { shared: Arc::new(Shared { engine, gate, name, genesis, stopping }) }
+        Self { shared: Arc::new(Shared { engine, gate, genesis, stopping }) }
     }
 
     fn engine(&self) -> &Engine {

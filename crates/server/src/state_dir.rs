@@ -37,7 +37,6 @@ pub(crate) struct Entries<'a> {
     pub(crate) nats: &'a str,
     pub(crate) monitor: &'a [String],
     pub(crate) replicas: u8,
-    pub(crate) ledgers_name: &'a str,
     pub(crate) records: Hash,
     pub(crate) access: Hash,
     pub(crate) issuer: &'a str,
@@ -131,7 +130,6 @@ replicas = {replicas}
 
 # Hashes of the genesis records: they pin this node to its ledgers.
 [ledgers]
-name = {ledgers_name}
 records = "{records}"
 access = "{access}"
 
@@ -151,7 +149,6 @@ filter = "info"
         nats = quoted(entries.nats),
         monitor = monitor.join(", "),
         replicas = entries.replicas,
-        ledgers_name = quoted(entries.ledgers_name),
         records = entries.records,
         access = entries.access,
         issuer = quoted(entries.issuer),
@@ -191,7 +188,6 @@ mod tests {
             nats: "nats://127.0.0.1:4222",
             monitor: &[],
             replicas: 1,
-            ledgers_name: "ledger.hospital.example",
             records: Hash([2; 32]),
             access: Hash([3; 32]),
             issuer: "issuer",

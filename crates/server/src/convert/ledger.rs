@@ -51,12 +51,12 @@ pub fn ledger_out(from: LedgerId) -> proto::LedgerId {
     }
 }
 
-/// A head; `name` is the first part of the ledgers' origin.
+/// A head.
 #[must_use]
-pub fn head_out(from: &Head, name: &str) -> proto::Head {
+pub fn head_out(from: &Head) -> proto::Head {
     proto::Head {
         ledger: Some(ledger_out(from.ledger)),
-        origin: ledger::checkpoint::origin(name, from.ledger, &from.genesis),
+        origin: from.origin.clone(),
         genesis: from.genesis.0.to_vec(),
         size: from.size,
         root: from.root.0.to_vec(),
@@ -68,26 +68,26 @@ pub fn head_out(from: &Head, name: &str) -> proto::Head {
 
 /// How a node is.
 #[must_use]
-pub fn status_out(from: &Status, name: &str) -> proto::GetNodeStatusResponse {
+pub fn status_out(from: &Status) -> proto::GetNodeStatusResponse {
     proto::GetNodeStatusResponse {
         node: from.node.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         broker_connected: from.broker_connected,
-        ledgers: from.ledgers.iter().map(|ledger| ledger_status_out(ledger, name)).collect(),
+        ledgers: from.ledgers.iter().map(ledger_status_out).collect(),
         spool_bytes: from.spool_bytes,
         spare_keys: u64::try_from(from.spare_keys).unwrap_or(u64::MAX),
         alarms: from.alarms.iter().map(alarm_out).collect(),
     }
 }
 
-fn ledger_status_out(from: &LedgerStatus, name: &str) -> proto::LedgerStatus {
+fn ledger_status_out(from: &LedgerStatus) -> proto::LedgerStatus {
     let (condition, reason) = match &from.condition {
         Condition::Serving => (proto::LedgerCondition::Serving, ""),
         Condition::ReadOnly(why) => (proto::LedgerCondition::ReadOnly, why.as_str()),
         Condition::Stopped(why) => (proto::LedgerCondition::Stopped, why.as_str()),
     };
     proto::LedgerStatus {
-        head: Some(head_out(&from.head, name)),
+        head: Some(head_out(&from.head)),
         condition: condition.into(),
         reason: reason.to_owned(),
     }

@@ -179,6 +179,7 @@ pub fn concept_out(from: &CodeableConcept) -> proto::CodeableConcept {
 }
 
 /// A span of time.
+#[expect(clippy::needless_pass_by_value, reason = "lists hand their elements over")]
 pub fn period_in(from: proto::Period, at: &At<'_>, report: &mut Report) -> Option<Period> {
     let start = date_in(&from.start, &at.field("start"), report);
     let end = date_in(&from.end, &at.field("end"), report);

@@ -25,7 +25,8 @@ impl LedgerService for Services {
         request: Request<proto::GetNodeStatusRequest>,
     ) -> Result<Response<proto::GetNodeStatusResponse>, Status> {
         let (call, _) = Call::of(request)?;
-        call.answer(Ok(status_out(&self.engine().status(), &self.shared.name)))
+        let status = self.engine().status();
+        call.answer(status.map(|status| status_out(&status)))
     }
 }
 
@@ -37,10 +38,10 @@ impl Services {
         let mut report = Report::default();
         let ledger = ledger_in(message.ledger, &At::TOP.field("ledger"), &mut report);
         let ledger = report.finish(ledger)?;
-        let head = self.engine().head(ledger.kind);
+        let head = self.engine().head(ledger.kind)?;
         if head.ledger != ledger {
             return Err(Failure::NotFound);
         }
-        Ok(proto::GetHeadResponse { head: Some(head_out(&head, &self.shared.name)) })
+        Ok(proto::GetHeadResponse { head: Some(head_out(&head)) })
     }
 }
