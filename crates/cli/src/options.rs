@@ -51,8 +51,8 @@ pub(crate) struct Global {
     /// Bearer token; a file is safer, other users can see arguments.
     #[arg(long, global = true, env = "CASELEDGER_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
-    /// File with the bearer token.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
+    /// File with the bearer token; goes before --token and CASELEDGER_TOKEN.
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// Why you look or file, HL7 v3 PurposeOfUse; recorded. Default: TREAT for `file`, HCOMPL for
     /// `audit`, RECORDMGT for `import` and `settle`.
