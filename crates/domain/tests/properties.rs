@@ -1,5 +1,7 @@
 //! What holds for any commands and events whatever.
 
+// `cfg(test)` is always so here; it tells clippy that helpers may unwrap like the tests they serve.
+#[cfg(test)]
 #[path = "properties/generate.rs"]
 #[expect(dead_code, reason = "shared with the tests of schema, which use the rest")]
 mod generate;
@@ -15,6 +17,7 @@ fn stamp(version: u64) -> Stamp {
 }
 
 /// A file that exists, so that most commands have something to meet.
+#[cfg(test)]
 fn opened() -> (PatientFile, Vec<Event>) {
     let command = Command::Register(Identity { unidentified: true, ..Identity::default() });
     let mut file = PatientFile::default();
@@ -26,6 +29,7 @@ fn opened() -> (PatientFile, Vec<Event>) {
 }
 
 /// What is true of a file after any accepted commands.
+#[cfg(test)]
 fn check_invariants(before: &PatientFile, after: &PatientFile, event: &Event) {
     assert_eq!(after.version, before.version + 1);
     assert!(after.identity.is_some());
@@ -62,6 +66,7 @@ fn check_invariants(before: &PatientFile, after: &PatientFile, event: &Event) {
 }
 
 /// What an amendment must have left as it was.
+#[cfg(test)]
 fn check_mask(before: &PatientFile, after: &PatientFile, command: &Command) {
     let Command::AmendEntry { id, entry, mask, .. } = command else { return };
     let (earlier, later) = (&before.entries[id].entry, &after.entries[id].entry);

@@ -19,11 +19,12 @@ pub fn is_loinc(text: &str) -> bool {
         return false;
     };
     if let Some(number) = number(body) {
-        let sum = number
+        let sum: u32 = number
             .rev()
             .enumerate()
-            .map(|(place, digit)| if place % 2 == 0 { luhn_doubled(digit) } else { digit });
-        return (sum.sum::<u32>() + check) % 10 == 0 || PUBLISHED_WITH_WRONG_DIGIT.contains(&text);
+            .map(|(place, digit)| if place % 2 == 0 { luhn_doubled(digit) } else { digit })
+            .sum();
+        return (sum + check).is_multiple_of(10) || PUBLISHED_WITH_WRONG_DIGIT.contains(&text);
     }
     is_part(body, check)
 }
@@ -60,6 +61,6 @@ fn is_part(body: &str, check: u32) -> bool {
             let value = u32::from(byte - b'0');
             if place % 2 == 0 { 2 * value - value / 5 * 9 } else { value }
         })
-        .fold(0, u32::wrapping_add);
-    (sum + check) % 10 == 0
+        .sum();
+    (sum + check).is_multiple_of(10)
 }

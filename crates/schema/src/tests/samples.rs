@@ -147,21 +147,7 @@ pub(super) fn details() -> Vec<Detail> {
                 description: words("hives"),
             }],
         }),
-        Detail::MedicationRequest(MedicationRequest {
-            intent: words("order"),
-            priority: words("stat"),
-            reason: reason.clone(),
-            reason_reference: reason_reference.clone(),
-            dosage_instruction: vec![Dosage {
-                text: words("one daily"),
-                timing_text: words("mornings"),
-                as_needed: Some(true),
-                route: Some(concept()),
-                dose: Some(quantity()),
-                patient_instruction: words("with food"),
-            }],
-            dispense_quantity: Some(quantity()),
-        }),
+        order(),
         Detail::Procedure(Procedure {
             category: Some(concept()),
             body_site: vec![concept()],
@@ -199,6 +185,24 @@ pub(super) fn details() -> Vec<Detail> {
             text: "slept well".to_owned(),
         }),
     ]
+}
+
+fn order() -> Detail {
+    Detail::MedicationRequest(MedicationRequest {
+        intent: words("order"),
+        priority: words("stat"),
+        reason: vec![concept()],
+        reason_reference: vec![EntryId([4; 16])],
+        dosage_instruction: vec![Dosage {
+            text: words("one daily"),
+            timing_text: words("mornings"),
+            as_needed: Some(true),
+            route: Some(concept()),
+            dose: Some(quantity()),
+            patient_instruction: words("with food"),
+        }],
+        dispense_quantity: Some(quantity()),
+    })
 }
 
 pub(super) fn observation() -> Detail {

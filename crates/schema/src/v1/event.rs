@@ -11,6 +11,7 @@ use crate::error::{DecodeError, EncodeError};
 use crate::mirror::{Mirror, Text, mirror_enum};
 
 mirror_enum! {
+    #[expect(clippy::enum_variant_names, reason = "the names are the domain's")]
     Amendment<'a> = domain::Amendment {
         Correction,
         Amendment,
