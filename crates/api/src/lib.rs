@@ -5,6 +5,9 @@
 //! `fhir`'s. `server`, `fhir`, `cli` and `console` build on it. What a field means stands in the
 //! `.proto` files, whose comments are carried over to the generated types.
 
+// types of the interface that are Google's, so that clients need no second crate
+pub use prost_types::{FieldMask, Timestamp};
+
 /// Version 1 of the interface, package `caseledger.v1`.
 #[expect(
     clippy::allow_attributes,
