@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The key id is the first four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ public key). Type 0x01 signs
-//! the text; type 0x04 (c2sp.org/tlog-cosignature) signs "cosignature/v1\ntime <seconds>\n" ‖ text
+//! the text; type 0x04 (c2sp.org/tlog-cosignature) signs `cosignature/v1\ntime <seconds>\n` ‖ text
 //! and puts the time, u64 big-endian, before the signature.
 
 use core::fmt;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::block::SealedRecord;
 use crate::rules::{ApplyError, ItemVerdict, Memory, State};
 use crate::testing::*;
 
@@ -84,6 +85,40 @@ fn another_first_block_stops_apply() {
         assert_eq!(state, before);
     }
     assert!(state.apply(&Memory::default(), 1, &ours.block).is_ok());
+}
+
+/// Somebody's own genesis, with everything below it signed as if it were the one that is pinned.
+#[test]
+fn the_pinned_hash_is_the_genesis_records() {
+    let ours = founding_block(LedgerId::RECORDS);
+    let strangers = found(&Founding {
+        administrators: &[public(77)],
+        threshold: 1,
+        ..founding(&[], &[(0, &key(77))])
+    })
+    .unwrap();
+    let frame = crate::block::Frame::parse(&strangers.block).unwrap();
+    let content = frame.content().unwrap();
+    let Item::Contribution(filed) = &content.items[0] else { panic!() };
+    let [genesis, admitted] = [0, 1].map(|at| SealedRecord {
+        header: filed.records[at].header.to_vec(),
+        body: filed.records[at].body.to_vec(),
+    });
+    let mut forged = admission(NODE);
+    forged.sign(&ours.genesis, 0, &key(77));
+    let admitted = seal(Header::decode(&admitted.header).unwrap(), &forged.encode());
+    let contribution = Contribution {
+        id: filed.id,
+        request_digest: Hash::ZERO,
+        reads: Vec::new(),
+        records: vec![genesis, admitted],
+    };
+    let items = vec![Item::Contribution(contribution)];
+    let content = Content { sealed_at: START, base: Base::START, items };
+    let seal = |genesis| Block::seal(LedgerId::RECORDS, NODE, &content, &key(1), &genesis).unwrap();
+    let mut state = State::new(LedgerId::RECORDS, ours.genesis);
+    let stopped = state.apply(&Memory::default(), 1, &seal(ours.genesis));
+    assert_eq!(stopped, Err(ApplyError::NotOurGenesis { pinned: ours.genesis }));
 }
 
 /// The genesis is public: somebody who has it but not the administrators' keys founds nothing.
