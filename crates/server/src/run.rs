@@ -298,9 +298,9 @@ where
         .add_service(limited!(AuditServiceServer))
         .add_service(limited!(LedgerServiceServer))
         .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
-        .add_service(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?))
+        .add_service(health.accept_compressed(CompressionEncoding::Gzip))
+        .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))
+        .add_service(reflection().build_v1alpha()?.accept_compressed(CompressionEncoding::Gzip)))
 }
 
 async fn serve(

@@ -152,6 +152,9 @@ fn invalid(violations: &[Violation]) -> Status {
         .collect();
     details.set_bad_request(listed);
     let message = match violations {
+        [only] if only.field.is_empty() => {
+            format!("the request {}", cut(&only.description, MAX_TEXT))
+        }
         [only] => {
             format!("{}: {}", cut(&only.field, MAX_FIELD), cut(&only.description, MAX_TEXT))
         }

@@ -3,6 +3,8 @@
 //! No event carries patient data, tokens or keys: fields are ids, positions, counts, codes and
 //! fixed texts. Standard output belongs to the ready line.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -19,7 +21,12 @@ pub struct BadFilter(#[source] ParseError);
 /// The filter cannot be parsed.
 pub fn start(log: &Log) -> Result<(), BadFilter> {
     let filter = EnvFilter::try_new(&log.filter).map_err(BadFilter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for a terminal, not for a log file.
+    let coloured = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(coloured)
+        .with_writer(std::io::stderr);
     // An error here means that a subscriber is set already, which is what tests do.
     let _already = match log.format {
         LogFormat::Text => lines.try_init(),

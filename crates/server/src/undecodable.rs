@@ -30,7 +30,8 @@ pub(crate) fn malformed(transport: &Status) -> Option<Status> {
         return None;
     }
     match transport.code() {
-        Code::OutOfRange => Some(status::too_large()),
+        // The first for a message too long as it comes, the second for one too long unpacked.
+        Code::OutOfRange | Code::ResourceExhausted => Some(status::too_large()),
         Code::Internal => {
             let said = transport.message().strip_prefix(NOT_A_MESSAGE)?;
             Some(status::not_a_message(&field(said)))
@@ -43,7 +44,6 @@ pub(crate) fn malformed(transport: &Status) -> Option<Status> {
         | Code::NotFound
         | Code::AlreadyExists
         | Code::PermissionDenied
-        | Code::ResourceExhausted
         | Code::FailedPrecondition
         | Code::Aborted
         | Code::Unimplemented
@@ -99,6 +99,8 @@ mod tests {
     #[test]
     fn our_own_errors_pass() {
         assert!(malformed(&status::internal("1")).is_none());
+        let exhausted = status::exhausted("the limit of x", std::time::Duration::ZERO);
+        assert!(malformed(&exhausted).is_none());
         assert!(malformed(&Status::not_found("")).is_none());
         assert!(malformed(&Status::internal("something else")).is_none());
     }
