@@ -26,7 +26,8 @@ pub(crate) struct Fold<'a> {
     genesis: Hash,
     /// Latest state of every entry touched, sealed once at the end: an entry amended ten times in
     /// one batch is written once.
-    entries: HashMap<[u8; 38], (EntryState, Arc<DataKey>)>,
+    /// Boxed: a state is half a kilobyte, and the map moves what it holds when it grows.
+    entries: HashMap<[u8; 38], Box<(EntryState, Arc<DataKey>)>>,
     terms: Vec<(SubjectId, [u8; 32])>,
     /// The rows in the database are being replaced: they are not what stands before a record.
     anew: bool,
@@ -71,7 +72,8 @@ impl<'a> Fold<'a> {
     /// The batch, with the entries' final states.
     pub(crate) fn finish(mut self) -> Result<WriteBatch, StoreError> {
         let table = self.store.table(keys::ENTRIES)?;
-        for (row_key, (state, key)) in &self.entries {
+        for (row_key, entry) in &self.entries {
+            let (state, key) = entry.as_ref();
             let sealed = key.seal_view(row_key, &encode(schema::encode_entry(state))?)?;
             self.batch.put_cf(table, row_key, sealed);
         }
@@ -155,14 +157,14 @@ impl<'a> Fold<'a> {
 
     fn put_entry(&mut self, row_key: [u8; 38], key: Arc<DataKey>, state: Option<EntryState>) {
         if let Some(state) = state {
-            self.entries.insert(row_key, (state, key));
+            self.entries.insert(row_key, Box::new((state, key)));
         }
     }
 
     /// An entry as it stands before this record: staged in this batch, or in the database.
     fn entry(&self, row_key: &[u8; 38], key: &DataKey) -> Result<Option<EntryState>, StoreError> {
-        if let Some((state, _)) = self.entries.get(row_key) {
-            return Ok(Some(state.clone()));
+        if let Some(entry) = self.entries.get(row_key) {
+            return Ok(Some(entry.0.clone()));
         }
         if self.anew { Ok(None) } else { self.reader.entry_row(row_key, key) }
     }

@@ -59,10 +59,13 @@ pub(crate) fn database(create: bool) -> Options {
 /// The tables.
 pub(crate) fn tables() -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-    keys::TABLES.iter().map(|name| ColumnFamilyDescriptor::new(*name, table(&cache))).collect()
+    keys::TABLES
+        .iter()
+        .map(|name| ColumnFamilyDescriptor::new(*name, table(name, &cache)))
+        .collect()
 }
 
-fn table(cache: &Cache) -> Options {
+fn table(name: &str, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     // Indexes and filters count against the cache: memory is bounded whatever the database's size.
@@ -75,6 +78,12 @@ fn table(cache: &Cache) -> Options {
     blocks.set_block_size(16 * 1024);
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
+    if [keys::HEADS, keys::SETTLED, keys::ENTRIES].contains(&name) {
+        // The same for what is still in memory, for the three tables that apply asks: a miss costs
+        // a walk through the memtable otherwise. 1 MiB each, taken with every new memtable.
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(0.02);
+    }
     // The manager above bounds the sum; one busy table may take half of it.
     options.set_write_buffer_size(MEMTABLE_BYTES / 2);
     options

@@ -25,6 +25,9 @@ pub(crate) const UNUSED: &str = "unused";
 pub(crate) const META: &str = "meta";
 const TABLES: [&str; 5] = [KEYS, SUBJECTS, BATCHES, UNUSED, META];
 
+/// A row of `unused`: subject, and its two key ids.
+pub(crate) type UnusedRow = ([u8; 16], [u8; 32]);
+
 /// A row of `keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum KeyRow {
@@ -98,7 +101,7 @@ impl Database {
         &self,
         after: Option<[u8; 16]>,
         limit: usize,
-    ) -> Result<Vec<([u8; 16], [u8; 32])>, VaultError> {
+    ) -> Result<Vec<UnusedRow>, VaultError> {
         let mode = match &after {
             Some(key) => rocksdb::IteratorMode::From(key, rocksdb::Direction::Forward),
             None => rocksdb::IteratorMode::Start,

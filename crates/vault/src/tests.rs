@@ -392,7 +392,7 @@ proptest! {
         let Sealed { header, mut body } = seal(vault, *keys, &plain);
         prop_assert_eq!(
             vault.open_body(&GENESIS, &header, &body).unwrap(),
-            Opened::Plain(plain.clone())
+            Opened::Plain(plain)
         );
         let at = at.index(body.len());
         body[at] ^= 1 << bit;

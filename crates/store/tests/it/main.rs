@@ -1,4 +1,10 @@
 //! The store on a real RocksDB: what goes in comes out, and what was damaged is named.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests, with helpers outside their functions"
+)]
 
 mod access;
 mod aside;
