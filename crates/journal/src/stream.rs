@@ -164,6 +164,12 @@ impl LedgerStream {
         inspect(&self.journal, &self.required()).await
     }
 
+    /// What the stream is now, however it is set up: for a healer, who has to tell a stream that
+    /// holds another history from one that is only set up weaker.
+    pub async fn facts(&self) -> Result<Option<StreamFacts>, Unavailable> {
+        facts(&self.journal, self.name()).await
+    }
+
     /// The message at `sequence` as the stream's leader holds it, `None` if it holds none there
     /// (or there is no such stream).
     pub async fn read(&self, sequence: u64) -> Result<Option<Bytes>, Unavailable> {
