@@ -60,7 +60,8 @@ pub struct StreamFacts {
     pub messages: u64,
     /// How many sequences between first and last are gone.
     pub deleted: u64,
-    /// Name of the server that leads it, where the broker is a cluster.
+    /// Name of the server that leads it (a single server names itself). A server without a
+    /// `server_name` has another name after each start.
     pub leader: Option<String>,
 }
 
