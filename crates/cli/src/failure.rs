@@ -108,6 +108,7 @@ fn refused(server: &str, call: &str, status: &Status) -> String {
     let code = name(status.code());
     let _ = match reason.as_str() {
         "" => writeln!(text, "  why:   {code}"),
+        same if same == code => writeln!(text, "  why:   {code}"),
         reason => writeln!(text, "  why:   {code}, {}", one_line(reason)),
     };
     if let Some(info) = details.error_info() {

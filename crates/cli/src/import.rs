@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::options::{Global, ImportFhir};
 use crate::output::{Output, is_watched};
 
-use stream::Import;
+use stream::{FIRST_PAUSE, Import};
 
 const PURPOSE: &str = "RECORDMGT";
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(
     bar.set_length(count.read());
     let (steps, ahead) = mpsc::channel(READ_AHEAD);
     let reader = tokio::task::spawn_blocking(move || feed.run(&steps));
-    let mut import = Import::new(global.server.clone(), count, bar.clone());
+    let mut import = Import::new(global.server.clone(), count, bar.clone(), FIRST_PAUSE);
     let ended = import.run(client, purpose(global, PURPOSE), ahead).await;
     bar.finish_and_clear();
     drop(reader); // it ends by itself: its channel is closed

@@ -244,7 +244,10 @@ impl Count {
             &self.not_carried,
         );
         section(&mut text, "Not imported: kind not supported", &self.skipped);
-        let _ = writeln!(text, "\nposition {}", thousands(self.position));
+        // nothing new was filed: there is no position to wait for
+        if self.position > 0 {
+            let _ = writeln!(text, "\nposition {}", thousands(self.position));
+        }
         if total.unanswered() > 0 {
             let left = counted(total.unanswered(), "resource");
             let _ = writeln!(

@@ -17,6 +17,14 @@ const BATCH_ITEMS: usize = 128;
 /// Bytes sent in one message, far below gRPC's 4 MiB even with the largest item on top.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// Items gathered and put in order of their patients before they are sent: files that are ordered
+/// by type (NDJSON) hold the entries of one patient far apart, and the server files neighbours of
+/// one patient in one contribution, which is several times quicker than one each.
+const GATHER_ITEMS: usize = 16_384;
+
+/// Bytes gathered, at most: what the reading may hold in memory.
+const GATHER_BYTES: usize = 32 * 1024 * 1024;
+
 /// An item and where it comes from.
 #[derive(Clone, Debug)]
 pub(super) struct Parcel {
@@ -141,23 +149,40 @@ impl Batch<'_> {
         let bytes = item.encoded_len();
         self.bytes += bytes;
         self.parcels.push(Parcel { item, found, bytes });
-        if self.parcels.len() >= BATCH_ITEMS || self.bytes >= BATCH_BYTES {
+        if self.parcels.len() >= GATHER_ITEMS || self.bytes >= GATHER_BYTES {
             self.flush()?;
         }
         Ok(())
     }
 
+    /// Sends what was gathered, the items of each patient together and in their order.
     fn flush(&mut self) -> Result<(), Closed> {
         self.bytes = 0;
-        if self.parcels.is_empty() {
-            return Ok(());
+        let mut parcels = std::mem::take(&mut self.parcels);
+        // a stable sort: what a file says first stays first
+        parcels.sort_by(|one, other| number(one).cmp(&number(other)));
+        let (mut message, mut bytes) = (Vec::new(), 0);
+        for parcel in parcels {
+            bytes += parcel.bytes;
+            message.push(parcel);
+            if message.len() >= BATCH_ITEMS || bytes >= BATCH_BYTES {
+                bytes = 0;
+                self.give(Step::Batch(std::mem::take(&mut message)))?;
+            }
         }
-        let parcels = std::mem::take(&mut self.parcels);
-        self.give(Step::Batch(parcels))
+        if message.is_empty() { Ok(()) } else { self.give(Step::Batch(message)) }
     }
 
     fn give(&self, step: Step) -> Result<(), Closed> {
         self.steps.blocking_send(step).map_err(|_| Closed)
+    }
+}
+
+/// The number by which the item's patient is found.
+fn number(parcel: &Parcel) -> Option<(&str, &str)> {
+    match parcel.item.patient.as_ref()?.patient.as_ref()? {
+        v1::patient_selector::Patient::Number(number) => Some((&number.issuer, &number.value)),
+        v1::patient_selector::Patient::PatientId(id) => Some(("", id)),
     }
 }
 
@@ -245,8 +270,38 @@ mod tests {
             .map(|parcel| parcel.item.number)
             .collect();
         assert_eq!(numbers.len(), 130);
-        assert!(numbers.is_sorted_by(|a, b| a < b), "each number once");
+        assert!(numbers.is_sorted_by(|a, b| a < b), "each number once, in order: one patient");
         assert_eq!(count.read(), 132, "130 items, one refused here, one unreadable");
         assert_eq!(count.json()["skipped"]["Claim"], 1);
+    }
+
+    #[test]
+    fn entries_of_a_patient_are_sent_together() {
+        let patient = |id: &str| {
+            format!(
+                r#"{{"resourceType":"Patient","id":"{id}","identifier":[{{"system":"s","value":"{id}"}}]}}"#
+            )
+        };
+        let condition = |id: u32, patient: &str| {
+            format!(
+                r#"{{"resourceType":"Condition","id":"{id}","subject":{{"reference":"Patient/{patient}"}}}}"#
+            )
+        };
+        let lines = [
+            condition(1, "a"),
+            condition(2, "b"),
+            condition(3, "a"),
+            condition(4, "b"),
+            patient("b"),
+            patient("a"),
+        ];
+        let (steps, _) = steps_of(&lines);
+        let mut batches = steps
+            .iter()
+            .filter_map(|step| if let Step::Batch(parcels) = step { Some(parcels) } else { None });
+        let sent = batches.next_back();
+        let order: Vec<_> =
+            sent.unwrap().iter().map(|parcel| parcel.found.source.as_str()).collect();
+        assert_eq!(order, ["Condition/1", "Condition/3", "Condition/2", "Condition/4"]);
     }
 }

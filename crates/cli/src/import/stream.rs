@@ -1,6 +1,7 @@
 //! Sending with a bounded window, and matching results to what was sent.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use api::v1;
 use api::v1::import_service_client::ImportServiceClient;
@@ -14,14 +15,27 @@ use super::feed::{Parcel, Step};
 use crate::connection::Authenticated;
 use crate::failure::Failure;
 
-/// Items sent and not yet answered, at most: half of what a node takes from everybody.
-const WINDOW_ITEMS: usize = 2_048;
+/// Items sent and not yet answered, at most: what a node has at work for one import (sixteen
+/// contributions of up to 256).
+const WINDOW_ITEMS: usize = 4_096;
 
 /// Bytes sent and not yet answered, at most; they are kept, in case the server asks to send again.
 const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often an item is sent that the server could not take just then.
-const ATTEMPTS: u32 = 3;
+/// How often an item is sent that the server could not take just then (keys for new patients are
+/// still being made, the broker changes its leader).
+const ATTEMPTS: u32 = 8;
+
+/// Pause before the second attempt; it doubles up to [`LONGEST_PAUSE`]. In all about 16 seconds,
+/// longer than an election of the broker's.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// Items in one message of a further attempt: even the largest, 256 KiB each, stay below gRPC's
+/// 4 MiB.
+const SENT_AGAIN: usize = 8;
 
 /// An item that awaits its result.
 #[derive(Debug)]
@@ -40,6 +54,8 @@ pub(super) struct Import {
     bytes: usize,
     /// To be sent again, once nothing is awaited any more.
     again: Vec<Awaited>,
+    /// Pause before the second attempt.
+    pause: Duration,
 }
 
 /// How far the reading is.
@@ -54,9 +70,9 @@ enum Reading {
 }
 
 impl Import {
-    pub(super) fn new(server: String, count: Count, bar: ProgressBar) -> Self {
-        let again = Vec::new();
-        Self { server, count, bar, awaited: HashMap::new(), bytes: 0, again }
+    pub(super) fn new(server: String, count: Count, bar: ProgressBar, pause: Duration) -> Self {
+        let (awaited, again) = (HashMap::new(), Vec::new());
+        Self { server, count, bar, awaited, bytes: 0, again, pause }
     }
 
     pub(super) fn into_count(self) -> Count {
@@ -83,6 +99,7 @@ impl Import {
         loop {
             if self.awaited.is_empty() && reading != Reading::Open {
                 if !self.again.is_empty() {
+                    self.pause().await;
                     self.send_again(&requests);
                 } else if reading == Reading::Ended {
                     return Ok(());
@@ -147,10 +164,23 @@ impl Import {
         let _ = requests.send(v1::ImportRequest { purpose: None, items });
     }
 
-    /// One item a message: whatever the server could not take, a smaller helping may pass.
+    /// Gives the server time; nothing is awaited meanwhile.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "only the server knows when it can take more, and it does not call back"
+    )]
+    async fn pause(&self) {
+        let attempt = self.again.iter().map(|awaited| awaited.attempt).max().unwrap_or(1);
+        let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
+        tokio::time::sleep(self.pause.saturating_mul(factor).min(LONGEST_PAUSE)).await;
+    }
+
     fn send_again(&mut self, requests: &UnboundedSender<v1::ImportRequest>) {
-        for awaited in std::mem::take(&mut self.again) {
-            self.send(vec![Awaited { attempt: awaited.attempt + 1, ..awaited }], requests);
+        let mut again = std::mem::take(&mut self.again).into_iter().peekable();
+        while again.peek().is_some() {
+            let next = |awaited: Awaited| Awaited { attempt: awaited.attempt + 1, ..awaited };
+            let batch = again.by_ref().take(SENT_AGAIN).map(next).collect();
+            self.send(batch, requests);
         }
     }
 

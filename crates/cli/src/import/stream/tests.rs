@@ -103,7 +103,8 @@ async fn import(script: Script, steps: Vec<Step>) -> (Result<(), Failure>, Count
     for _ in 0..20 {
         count.found("Condition");
     }
-    let mut import = Import::new(global.server.clone(), count, ProgressBar::hidden());
+    let mut import =
+        Import::new(global.server.clone(), count, ProgressBar::hidden(), Duration::ZERO);
     let purpose = crate::connection::purpose(&global, "RECORDMGT");
     let ended = import.run(client, purpose, receiver).await;
     (ended, import.into_count())
