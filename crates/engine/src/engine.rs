@@ -7,6 +7,7 @@ use ed25519_dalek::Signer;
 use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
 use ledger::{Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey};
 use store::Store;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
 
@@ -91,6 +92,7 @@ pub struct Parts {
     pub(crate) records: Working,
     pub(crate) access: Working,
     pub(crate) trail: Trail,
+    pub(crate) keys_low: Arc<Notify>,
     pub(crate) locks: Locks,
     pub(crate) alarms: Arc<Alarms>,
     grants: Arc<Grants>,
@@ -116,6 +118,8 @@ impl Engine {
         let grants = Arc::new(Grants::default());
         let peers = Arc::new(setup.peers);
         let mut tasks = Vec::new();
+        let (ready, keys) = watch::channel(false);
+        let keys_low = Arc::new(Notify::new());
         let mut work = |side: Side| -> Result<Working, Failure> {
             let line = Line::start(Arc::clone(&setup.store), side.ledger, Arc::clone(&alarms))?;
             let press = Arc::new(Press {
@@ -145,6 +149,7 @@ impl Engine {
                 peers: Arc::clone(&peers),
                 grants: Arc::clone(&grants),
                 alarms: Arc::clone(&alarms),
+                keys: keys.clone(),
             };
             tasks.push(AbortOnDropHandle::new(tokio::spawn(supervisor.run())));
             let writer = Writer::start(Arc::clone(&press));
@@ -157,6 +162,8 @@ impl Engine {
             vault: Arc::clone(&setup.vault),
             store: Arc::clone(&setup.store),
             alarms: Arc::clone(&alarms),
+            ready,
+            low: Arc::clone(&keys_low),
         };
         tasks.push(AbortOnDropHandle::new(tokio::spawn(upkeep.run())));
         let trail = Trail::start(
@@ -174,6 +181,7 @@ impl Engine {
             records,
             access,
             trail,
+            keys_low,
             locks: Locks::new(),
             alarms,
             grants,

@@ -200,7 +200,7 @@ impl Remedy<'_> {
     pub(crate) async fn restore(&self) -> Result<StreamFacts, Bar> {
         let node = self.supervisor;
         let applied = node.line.progress().sequence;
-        let Some(facts) = node.stream.inspect().await.map_err(wait)? else {
+        let Some(facts) = node.stream.facts().await.map_err(wait)? else {
             if applied == 0 {
                 return Err(stop(
                     "there is no stream and nothing to restore it from; run `caseledgerd init`",
@@ -218,7 +218,8 @@ impl Remedy<'_> {
         if facts.last < applied {
             self.republish(facts.last + 1, applied).await?;
         }
-        Ok(facts)
+        // Only now its set-up: a stream of another history is made anew whatever it is.
+        node.stream.inspect().await.map_err(wait)?.ok_or_else(|| wait("the stream is gone"))
     }
 
     async fn like_ours(&self, sequence: u64) -> Result<bool, Bar> {
@@ -270,7 +271,7 @@ impl Remedy<'_> {
         if let Some(facts) = damaged {
             self.granted(applied, facts.created).await?;
             self.keep_foreign(applied, facts).await?;
-            let now = node.stream.inspect().await.map_err(wait)?;
+            let now = node.stream.facts().await.map_err(wait)?;
             if now.is_some_and(|now| now.created != facts.created) {
                 return Err(wait("the stream was made anew meanwhile"));
             }

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use journal::KeyBucket;
 use ledger::SubjectId;
 use store::Store;
+use tokio::sync::{Notify, watch};
 use vault::{BatchOrigin, PatientKeyIds, SubjectKeyIds, SystemKeyIds, Vault};
 
 use crate::Failure;
@@ -17,8 +18,8 @@ use domain::PatientId;
 
 /// The bucket's entry with the system's keys, made by `caseledgerd init`.
 pub const SYSTEM_ENTRY: &str = "system";
-/// Below so many spare patients a new batch is made: a morning's admissions.
-const LOW_WATER: usize = 64;
+/// Below so many spare patients new batches are made: an import registers some hundreds a second.
+const LOW_WATER: usize = 1_024;
 /// Subjects refolded at once when the system's keys arrive; the next start takes the rest.
 const UNFOLDED: usize = 100_000;
 /// How often the reserve is looked at.
@@ -30,6 +31,10 @@ pub(crate) struct Upkeep {
     pub(crate) vault: Arc<Vault>,
     pub(crate) store: Arc<Store>,
     pub(crate) alarms: Arc<Alarms>,
+    /// Told once the system's keys and spare ones are here.
+    pub(crate) ready: watch::Sender<bool>,
+    /// Told when spare keys run low.
+    pub(crate) low: Arc<Notify>,
 }
 
 impl Upkeep {
@@ -55,6 +60,7 @@ impl Upkeep {
                         None => break,
                     },
                     _ = look.tick() => self.provide().await,
+                    () = self.low.notified() => self.provide().await,
                 }
             }
             look.tick().await;
@@ -98,16 +104,21 @@ impl Upkeep {
     /// Makes keys ahead. They go into the bucket first, so that no patient is ever given a key that
     /// other nodes cannot get.
     async fn provide(&self) {
-        if self.vault.unused() >= LOW_WATER || !matches!(self.vault.system(), Ok(Some(_))) {
+        if !matches!(self.vault.system(), Ok(Some(_))) {
             return;
         }
-        match self.mint().await {
-            Ok(()) => self.alarms.clear("KEYS_LOW", None),
-            Err(why) => self.alarms.raise(
-                "KEYS_LOW",
-                None,
-                format!("no keys for new patients could be made: {why}"),
-            ),
+        while self.vault.unused() < LOW_WATER {
+            match self.mint().await {
+                Ok(()) => self.alarms.clear("KEYS_LOW", None),
+                Err(why) => {
+                    let text = format!("no keys for new patients could be made: {why}");
+                    self.alarms.raise("KEYS_LOW", None, text);
+                    break;
+                }
+            }
+        }
+        if self.vault.unused() > 0 {
+            self.ready.send_replace(true);
         }
     }
 
@@ -126,7 +137,11 @@ impl Upkeep {
 impl Engine {
     /// Keys for a new patient.
     pub(crate) fn take_keys(&self) -> Result<PatientKeyIds, Failure> {
-        self.vault.take_patient()?.ok_or_else(|| Failure::NotFiled {
+        let taken = self.vault.take_patient()?;
+        if self.vault.unused() < LOW_WATER / 2 {
+            self.keys_low.notify_one();
+        }
+        taken.ok_or_else(|| Failure::NotFiled {
             why: "there are no keys for new patients; they are being made".to_owned(),
         })
     }

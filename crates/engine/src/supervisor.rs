@@ -8,6 +8,7 @@ use futures::StreamExt;
 use journal::{Journal, LedgerStream, StreamFacts};
 use ledger::{Hash, LedgerId, NodeId};
 use store::Store;
+use tokio::sync::watch;
 
 use crate::alarms::Alarms;
 use crate::answers::Condition;
@@ -40,6 +41,8 @@ pub(crate) struct Supervisor {
     pub(crate) peers: Arc<Vec<Peer>>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) alarms: Arc<Alarms>,
+    /// Whether this node has the keys it needs to seal.
+    pub(crate) keys: watch::Receiver<bool>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -79,6 +82,9 @@ impl Supervisor {
     /// Before anything is published: hear the peers, come to the furthest of them, bring the stream
     /// there too, and take its identity down.
     async fn agree(&self) -> Result<StreamFacts, Bar> {
+        if !*self.keys.borrow() {
+            return Err(Bar::Wait("the keys have not reached this node yet".to_owned()));
+        }
         let furthest = self.hear_peers().await?;
         self.catch_up(&furthest).await?;
         let remedy = Remedy { supervisor: self, lowest: furthest.lowest };
@@ -152,9 +158,13 @@ impl Supervisor {
         Err(what.to_owned())
     }
 
-    /// Waits for the connection to come back, or for a moment.
+    /// Waits for the connection or the keys to come, or for a moment.
     async fn pause(&self) {
-        let mut connection = self.journal.state();
-        let _ = tokio::time::timeout(LOOK_EVERY, connection.changed()).await;
+        let (mut connection, mut keys) = (self.journal.state(), self.keys.clone());
+        if *keys.borrow_and_update() {
+            let _ = tokio::time::timeout(LOOK_EVERY, connection.changed()).await;
+        } else {
+            let _ = tokio::time::timeout(LOOK_EVERY, keys.changed()).await;
+        }
     }
 }

@@ -76,7 +76,7 @@ impl Trail {
         let first = waiting.first().map_or(last + 1, |(number, _)| *number);
         let head = chain_head(&press, &store, &waiting)?;
         notice_dropped(&store, head, press.line.ledger, alarms)?;
-        let forwarded = watch::Sender::new(Forwarded { upto: first - 1, stalled: true });
+        let forwarded = watch::Sender::new(Forwarded { upto: first - 1, stalled: false });
         let seen = forwarded.subscribe();
         let (queue, jobs) = mpsc::channel(WAITING);
         let (hand_over, blocks) = mpsc::unbounded_channel();
@@ -389,6 +389,7 @@ impl Forwarding {
         }
         // The sender lives in the line, which this half holds.
         let _ = condition.wait_for(|now| *now == Condition::Serving).await;
+        self.stall(false);
     }
 
     /// The broker has the block: it is applied when its contributions are settled.

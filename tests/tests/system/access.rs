@@ -20,7 +20,8 @@ async fn invariant_7_no_answer_without_its_access_record() {
     let cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
     let officer = cluster.client(0, "compliance-officer").unwrap();
-    let registered = cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap();
+    let registered =
+        cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap();
     let patient = registered.patient_id;
     nurse.file_note(&patient, "slept well", &request_id(), None).await.unwrap();
     assert!(accesses(&officer, &patient).await.is_empty(), "a plain write shows nothing");

@@ -27,7 +27,8 @@ async fn trail_of(officer: &Client, patient: &str) -> Vec<v1::Access> {
 async fn invariant_10_reads_survive_the_broker() {
     let mut cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
-    let patient = cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap().patient_id;
+    let patient =
+        cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap().patient_id;
     cluster.nats.kill().expect("killed");
     cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it notices");
 
@@ -37,7 +38,8 @@ async fn invariant_10_reads_survive_the_broker() {
         receipts.push(read.receipt);
     }
     let asked = Instant::now();
-    let refused = nurse.file_note(&patient, "not now", &request_id(), None).await.expect_err("no write");
+    let refused =
+        nurse.file_note(&patient, "not now", &request_id(), None).await.expect_err("no write");
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "NOT_FILED"));
     assert!(asked.elapsed() < Duration::from_secs(1), "a write is refused at once");
 
@@ -64,7 +66,8 @@ async fn invariant_10_reads_survive_the_broker() {
 async fn spooled_access_records_survive_a_killed_node() {
     let mut cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
-    let patient = cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap().patient_id;
+    let patient =
+        cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap().patient_id;
     cluster.nats.kill().expect("killed");
     cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it notices");
     let receipt = nurse.read_file(&patient, None).await.expect("reads go on").receipt;
@@ -106,7 +109,8 @@ async fn invariant_4_unknown_is_never_failed() {
     cluster.node(0).serving().await.expect("serving again");
 
     let settle = v1::SettleRequestRequest { request_id: id.clone(), purpose: purpose("TREAT") };
-    let settled = manager.file().settle_request(settle.clone()).await.expect("settled").into_inner();
+    let settled =
+        manager.file().settle_request(settle.clone()).await.expect("settled").into_inner();
     let again = manager.file().settle_request(settle).await.expect("settled").into_inner();
     assert_eq!(settled, again, "final, for ever");
     let repeated = manager.file_note(&patient, "perhaps", &id, None).await;

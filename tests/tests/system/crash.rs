@@ -95,8 +95,10 @@ async fn check(cluster: &Cluster, log: &Log) {
         let on_file = match told {
             Told::Filed => true,
             Told::Nothing => {
-                let settle = v1::SettleRequestRequest { request_id: id.clone(), purpose: purpose("TREAT") };
-                let settled = manager.file().settle_request(settle).await.expect("settled").into_inner();
+                let settle =
+                    v1::SettleRequestRequest { request_id: id.clone(), purpose: purpose("TREAT") };
+                let settled =
+                    manager.file().settle_request(settle).await.expect("settled").into_inner();
                 settled.outcome() == v1::SettlementOutcome::Filed
             }
         };
@@ -126,7 +128,7 @@ async fn notes(client: &Client, patient: &str) -> Vec<String> {
         let page = client.file().get_patient_file(request).await.expect("a page").into_inner();
         for state in page.file.expect("a file").entries {
             match state.entry.expect("an entry").detail.expect("a detail") {
-                v1::entry::Detail::Note(note) => found.push(note.text),
+                v1::entry::Detail::NoteDetail(note) => found.push(note.text),
                 other => panic!("only notes were filed, not {other:?}"),
             }
         }
@@ -140,8 +142,10 @@ async fn notes(client: &Client, patient: &str) -> Vec<String> {
 /// Applies the stream from its first message with nothing but the `ledger` crate.
 async fn replay(cluster: &Cluster, head: &v1::Head) -> State {
     let client = async_nats::connect(cluster.nats.url()).await.expect("connected");
-    let stream =
-        async_nats::jetstream::new(client).get_stream("CASELEDGER_RECORDS").await.expect("the stream");
+    let stream = async_nats::jetstream::new(client)
+        .get_stream("CASELEDGER_RECORDS")
+        .await
+        .expect("the stream");
     let genesis = Hash(head.genesis.clone().try_into().expect("32 bytes"));
     let mut state = State::new(LedgerId::RECORDS, genesis);
     let mut memory = Memory::default();
@@ -163,7 +167,12 @@ async fn invariant_3_acknowledged_means_durable_through_fifty_kills() {
     let mut patients = Vec::new();
     for number in 0..WORKERS / 2 {
         let registered = registrar.register(&format!("MRN-{number}"), "Ames").await.unwrap();
-        cluster.client(1, "nurse").unwrap().read_file(&registered.patient_id, Some(registered.position)).await.unwrap();
+        cluster
+            .client(1, "nurse")
+            .unwrap()
+            .read_file(&registered.patient_id, Some(registered.position))
+            .await
+            .unwrap();
         patients.push(registered.patient_id);
     }
     let log = Arc::new(Log::default());
@@ -184,7 +193,9 @@ async fn invariant_3_acknowledged_means_durable_through_fifty_kills() {
         let killed = kill_something(&mut cluster, &mut random).await;
         println!("round {round}: killed {killed}");
         for node in &cluster.nodes {
-            node.serving().await.unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}"));
+            node.serving()
+                .await
+                .unwrap_or_else(|error| panic!("round {round}, seed {seed}: {error:#}"));
         }
     }
     log.stop.store(true, Ordering::SeqCst);

@@ -22,7 +22,8 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
 
 #[tokio::test]
 async fn invariant_8_no_clear_text_at_rest() {
-    const PLANTED: [&str; 4] = ["Zyxwvington", "MRN-PLANTED-77", "qq-planted-note-qq", "planted-reason"];
+    const PLANTED: [&str; 4] =
+        ["Zyxwvington", "MRN-PLANTED-77", "qq-planted-note-qq", "planted-reason"];
     let mut cluster = Cluster::start(1).await.expect("a node");
     let manager = cluster.client(0, "case-manager").unwrap();
     let patient = manager.register(PLANTED[1], PLANTED[0]).await.unwrap().patient_id;
@@ -33,7 +34,10 @@ async fn invariant_8_no_clear_text_at_rest() {
     let find = api::v1::FindPatientRequest {
         issuer: "https://hospital.example/mrn".to_owned(),
         value: PLANTED[1].to_owned(),
-        purpose: Some(api::v1::Purpose { code: "TREAT".to_owned(), reason: PLANTED[3].to_owned() }),
+        purpose: Some(api::v1::Purpose {
+            purpose_of_use: "TREAT".to_owned(),
+            reason: PLANTED[3].to_owned(),
+        }),
     };
     manager.file().find_patient(find).await.expect("found");
     // Access records that wait in the spool, too.
@@ -43,7 +47,7 @@ async fn invariant_8_no_clear_text_at_rest() {
 
     let mut files = Vec::new();
     files_below(&cluster.node(0).state, &mut files);
-    files_below(cluster.nats.store_dir(), &mut files);
+    files_below(&cluster.nats.store_dir(), &mut files);
     assert!(files.len() > 10, "there is something to search");
     for file in files {
         let bytes = std::fs::read(&file).expect("readable");

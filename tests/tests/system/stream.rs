@@ -41,13 +41,17 @@ async fn invariant_6_a_deleted_stream_is_restored_while_nodes_run() {
     let before = cluster.agreed().await.expect("agreed");
     let held = messages(&cluster).await;
     delete_stream(&cluster).await;
-    testkit::wait::eventually(std::time::Duration::from_secs(60), "the stream is back", async || {
-        let client = async_nats::connect(cluster.nats.url()).await?;
-        let mut stream = async_nats::jetstream::new(client).get_stream(RECORDS).await?;
-        let last = stream.info().await?.state.last_sequence;
-        anyhow::ensure!(last == held.len() as u64, "{last} of {}", held.len());
-        Ok(())
-    })
+    testkit::wait::eventually(
+        std::time::Duration::from_secs(60),
+        "the stream is back",
+        async || {
+            let client = async_nats::connect(cluster.nats.url()).await?;
+            let mut stream = async_nats::jetstream::new(client).get_stream(RECORDS).await?;
+            let last = stream.info().await?.state.last_sequence;
+            anyhow::ensure!(last == held.len() as u64, "{last} of {}", held.len());
+            Ok(())
+        },
+    )
     .await
     .expect("restored");
     assert_eq!(messages(&cluster).await, held, "bit for bit, with the same sequences");
@@ -84,7 +88,12 @@ async fn invariant_5_a_changed_past_is_damage_and_is_mended() {
         .await
         .expect("created");
     for _ in 0..held.len() + 5 {
-        context.publish("caseledger.records", "foreign".into()).await.unwrap().await.expect("stored");
+        context
+            .publish("caseledger.records", "foreign".into())
+            .await
+            .unwrap()
+            .await
+            .expect("stored");
     }
     for index in 0..2 {
         cluster.node_mut(index).spawn().expect("started");
