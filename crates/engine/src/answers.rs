@@ -153,6 +153,8 @@ pub struct AccessItem {
     pub position: u64,
     /// Its header.
     pub header: Header,
+    /// The patient it is about; none for a query, and for what concerned nobody on file.
+    pub patient: Option<PatientId>,
     /// Its hash: the receipt the caller got.
     pub hash: Hash,
     /// What it says; none when the audit key is not here yet.

@@ -135,6 +135,9 @@ impl Purpose {
         "PUBHLTH",
     ];
 
+    /// The hospital's operation, for calls about a node itself.
+    pub const OPERATION: Self = Self("HOPERAT");
+
     /// The purpose with this code.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {

@@ -99,6 +99,60 @@ pub struct Parts {
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
+/// What both ledgers' parts are made of.
+struct Shared {
+    node: NodeId,
+    block_key: SigningKey,
+    store: Arc<Store>,
+    vault: Arc<Vault>,
+    journal: Journal,
+    peers: Arc<Vec<Peer>>,
+    grants: Arc<Grants>,
+    alarms: Arc<Alarms>,
+    clock: Clock,
+    keys: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Starts one ledger: its apply thread, its writer, its supervisor.
+    fn work(&self, side: Side, tasks: &mut Vec<AbortOnDropHandle<()>>) -> Result<Working, Failure> {
+        let line = Line::start(Arc::clone(&self.store), side.ledger, Arc::clone(&self.alarms))?;
+        let press = Arc::new(Press {
+            line: Arc::clone(&line),
+            stream: side.stream.clone(),
+            node: self.node,
+            genesis: side.genesis,
+            key: self.block_key.clone(),
+            clock: self.clock.clone(),
+            alarms: Arc::clone(&self.alarms),
+        });
+        let sealer = Arc::new(Sealer {
+            ledger: side.ledger,
+            node: self.node,
+            genesis: side.genesis,
+            vault: Arc::clone(&self.vault),
+            clock: self.clock.clone(),
+        });
+        let supervisor = Supervisor {
+            node: self.node,
+            ledger: side.ledger,
+            genesis: side.genesis,
+            journal: self.journal.clone(),
+            stream: side.stream,
+            line: Arc::clone(&line),
+            store: Arc::clone(&self.store),
+            peers: Arc::clone(&self.peers),
+            grants: Arc::clone(&self.grants),
+            alarms: Arc::clone(&self.alarms),
+            clock: self.clock.clone(),
+            keys: self.keys.clone(),
+        };
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(supervisor.run())));
+        let writer = Writer::start(Arc::clone(&press));
+        Ok(Working { line, sealer, writer, press })
+    }
+}
+
 impl Deref for Engine {
     type Target = Parts;
 
@@ -114,77 +168,50 @@ impl Engine {
     /// # Errors
     /// When threads cannot be started or the spool cannot be read.
     pub fn start(setup: Setup) -> Result<Self, Failure> {
-        let alarms = Arc::new(Alarms::new(setup.clock.clone()));
-        let grants = Arc::new(Grants::default());
-        let peers = Arc::new(setup.peers);
-        let mut tasks = Vec::new();
         let (ready, keys) = watch::channel(false);
-        let keys_low = Arc::new(Notify::new());
-        let mut work = |side: Side| -> Result<Working, Failure> {
-            let line = Line::start(Arc::clone(&setup.store), side.ledger, Arc::clone(&alarms))?;
-            let press = Arc::new(Press {
-                line: Arc::clone(&line),
-                stream: side.stream.clone(),
-                node: setup.node,
-                genesis: side.genesis,
-                key: setup.block_key.clone(),
-                clock: setup.clock.clone(),
-                alarms: Arc::clone(&alarms),
-            });
-            let sealer = Arc::new(Sealer {
-                ledger: side.ledger,
-                node: setup.node,
-                genesis: side.genesis,
-                vault: Arc::clone(&setup.vault),
-                clock: setup.clock.clone(),
-            });
-            let supervisor = Supervisor {
-                node: setup.node,
-                ledger: side.ledger,
-                genesis: side.genesis,
-                journal: setup.journal.clone(),
-                stream: side.stream,
-                line: Arc::clone(&line),
-                store: Arc::clone(&setup.store),
-                peers: Arc::clone(&peers),
-                grants: Arc::clone(&grants),
-                alarms: Arc::clone(&alarms),
-                keys: keys.clone(),
-            };
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(supervisor.run())));
-            let writer = Writer::start(Arc::clone(&press));
-            Ok(Working { line, sealer, writer, press })
+        let shared = Shared {
+            node: setup.node,
+            block_key: setup.block_key,
+            alarms: Arc::new(Alarms::new(setup.clock.clone())),
+            grants: Arc::default(),
+            peers: Arc::new(setup.peers),
+            store: setup.store,
+            vault: setup.vault,
+            journal: setup.journal,
+            clock: setup.clock,
+            keys,
         };
-        let records = work(setup.records)?;
-        let access = work(setup.access)?;
+        let keys_low = Arc::new(Notify::new());
         let upkeep = Upkeep {
             bucket: setup.bucket,
-            vault: Arc::clone(&setup.vault),
-            store: Arc::clone(&setup.store),
-            alarms: Arc::clone(&alarms),
+            vault: Arc::clone(&shared.vault),
+            store: Arc::clone(&shared.store),
+            alarms: Arc::clone(&shared.alarms),
             ready,
             low: Arc::clone(&keys_low),
         };
-        tasks.push(AbortOnDropHandle::new(tokio::spawn(upkeep.run())));
+        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(upkeep.run()))];
+        let records = shared.work(setup.records, &mut tasks)?;
+        let access = shared.work(setup.access, &mut tasks)?;
         let trail = Trail::start(
             Arc::clone(&access.press),
             Arc::clone(&access.sealer),
-            Arc::clone(&setup.store),
-            &alarms,
+            Arc::clone(&shared.store),
+            &shared.alarms,
         )?;
         Ok(Self(Arc::new(Parts {
-            node: setup.node,
-            block_key: setup.block_key,
-            shelf: Shelf::new(setup.store),
-            vault: setup.vault,
-            journal: setup.journal,
+            node: shared.node,
+            block_key: shared.block_key,
+            shelf: Shelf::new(shared.store),
+            vault: shared.vault,
+            journal: shared.journal,
             records,
             access,
             trail,
             keys_low,
             locks: Locks::new(),
-            alarms,
-            grants,
+            alarms: shared.alarms,
+            grants: shared.grants,
             _tasks: tasks,
         })))
     }

@@ -236,6 +236,20 @@ impl Engine {
     }
 }
 
+/// A source that takes a final status back corrects itself: only a correction may do that.
+fn decide_import(file: &PatientFile, command: Command) -> Result<Vec<Event>, Rejection> {
+    match (domain::decide(file, &command), command) {
+        (
+            Err(Rejection::StatusStepNotAllowed),
+            Command::AmendEntry { id, entry, mask, reason, .. },
+        ) => {
+            let how = Amendment::Correction;
+            domain::decide(file, &Command::AmendEntry { id, entry, mask, how, reason })
+        }
+        (decided, _) => decided,
+    }
+}
+
 /// Decides item after item; a refused one leaves the file as it was.
 fn decide_each(
     mut file: PatientFile,
@@ -256,7 +270,7 @@ fn decide_each(
         } else {
             Command::AddEntry { id: *id, entry: entry.clone() }
         };
-        let decided = match domain::decide(&file, &command) {
+        let decided = match decide_import(&file, command) {
             Ok(decided) => decided,
             Err(Rejection::NothingChanged) => {
                 outcomes.push(ImportOutcome::Unchanged { entry: Some(*id) });

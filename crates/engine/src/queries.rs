@@ -12,7 +12,7 @@ use store::Folded;
 use crate::access::Pass;
 use crate::answers::{
     AccessAnswer, AccessFilter, AccessItem, FileAnswer, FileQuery, Head, HistoryAnswer,
-    HistoryItem, Shown,
+    HistoryItem, Shown, Status,
 };
 use crate::context::{AsOf, Context};
 use crate::engine::Engine;
@@ -210,12 +210,8 @@ impl Engine {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let position = self.records.line.progress().size;
         let saw = Saw { version: 0, position, count, digest };
-        let mut shown: Vec<PatientId> = answer
-            .items
-            .iter()
-            .filter(|item| self.vault.keys_of(item.header.subject).is_ok_and(|keys| keys.is_some()))
-            .map(|item| PatientId(item.header.subject.0))
-            .collect();
+        let mut shown: Vec<PatientId> =
+            answer.items.iter().filter_map(|item| item.patient).collect();
         shown.sort_unstable();
         shown.dedup();
         let receipt = self.searched(ctx, &shown, &saw).await?;
@@ -246,6 +242,7 @@ impl Engine {
             let items = page.items.into_iter().map(|item| AccessItem {
                 position: item.position,
                 hash: ledger::leaf_hash(&item.header.encode()),
+                patient: self.patient_of(item.header.subject),
                 header: item.header,
                 record: item.record,
             });
@@ -256,6 +253,21 @@ impl Engine {
             }
         }
         Ok(answer)
+    }
+
+    /// The system is a subject of access records too, but no patient.
+    fn patient_of(&self, subject: SubjectId) -> Option<PatientId> {
+        let keys = self.vault.keys_of(subject).ok().flatten();
+        keys.map(|_| PatientId(subject.0))
+    }
+
+    /// How this node is, for a caller who may know.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], recorded as every denial is.
+    pub async fn status_for(&self, ctx: &Context) -> Result<Status, Failure> {
+        self.admit(ctx, None).await?;
+        self.status()
     }
 
     /// Waits until this node has applied at least so many records.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use journal::{Journal, LedgerStream, StreamFacts};
-use ledger::{Hash, LedgerId, NodeId};
+use ledger::{Hash, LedgerId, LedgerKind, NodeId};
 use store::Store;
 use tokio::sync::watch;
 
 use crate::alarms::Alarms;
 use crate::answers::Condition;
+use crate::clock::Clock;
 use crate::grants::Grants;
 use crate::heal::Remedy;
 use crate::line::{Line, Trouble};
@@ -19,6 +20,9 @@ use crate::peers::Peer;
 
 /// How often a stream's identity and its block at the applied sequence are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How far this node's clock may be from the broker's, in ns (design, section 3, Time).
+const CLOCK_OFF: i128 = 1_000_000_000;
 
 /// Why a node may not publish yet, or apply on.
 #[derive(Debug)]
@@ -41,6 +45,7 @@ pub(crate) struct Supervisor {
     pub(crate) peers: Arc<Vec<Peer>>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) clock: Clock,
     /// Whether this node has the keys it needs to seal.
     pub(crate) keys: watch::Receiver<bool>,
 }
@@ -88,7 +93,9 @@ impl Supervisor {
         let furthest = self.hear_peers().await?;
         self.catch_up(&furthest).await?;
         let remedy = Remedy { supervisor: self, lowest: furthest.lowest };
+        let before = self.clock.now();
         let facts = remedy.restore().await?;
+        self.in_time(before, &facts).map_err(Bar::Wait)?;
         self.store
             .set_stream_identity(self.ledger, facts.created)
             .map_err(|error| Bar::Stop(error.to_string()))?;
@@ -125,8 +132,10 @@ impl Supervisor {
     /// Whether the stream is the one that was agreed on, and still holds what was applied.
     async fn same(&self, agreed: &StreamFacts) -> Result<(), String> {
         let applied = self.line.progress().sequence;
+        let before = self.clock.now();
         let facts = self.stream.inspect().await.map_err(|error| error.to_string())?;
         let Some(facts) = facts else { return self.unlike("the stream is gone") };
+        self.in_time(before, &facts)?;
         if facts.created != agreed.created {
             return self.unlike("the stream was made anew");
         }
@@ -147,6 +156,23 @@ impl Supervisor {
         } else {
             self.unlike("the stream holds another message where this node stands")
         }
+    }
+
+    /// A node whose clock is off by more than a second does not seal `records`: their times decide
+    /// what is on file as of when. Between `before` and now the broker told its own.
+    fn in_time(&self, before: u64, facts: &StreamFacts) -> Result<(), String> {
+        let Some(told_at) = facts.told_at else { return Ok(()) };
+        let (before, after) = (i128::from(before) * 1_000, i128::from(self.clock.now()) * 1_000);
+        if self.ledger.kind == LedgerKind::Access
+            || (before - CLOCK_OFF..=after + CLOCK_OFF).contains(&told_at)
+        {
+            self.alarms.clear("CLOCK_OFF", Some(self.ledger));
+            return Ok(());
+        }
+        let why = "this node's clock and the broker's differ by more than a second; check time \
+                   synchronisation on both";
+        self.alarms.raise("CLOCK_OFF", Some(self.ledger), why.to_owned());
+        Err(why.to_owned())
     }
 
     fn unlike(&self, what: &str) -> Result<(), String> {

@@ -63,10 +63,13 @@ pub struct StreamFacts {
     /// Name of the server that leads it (a single server names itself). A server without a
     /// `server_name` has another name after each start.
     pub leader: Option<String>,
+    /// The broker's clock when it told this, nanoseconds since 1970 UTC.
+    pub told_at: Option<i128>,
 }
 
 impl StreamFacts {
-    fn of(info: &Info) -> StreamFacts {
+    fn of(told: &Told) -> StreamFacts {
+        let info = &told.info;
         StreamFacts {
             created: info.created.unix_timestamp_nanos(),
             first: info.state.first_sequence,
@@ -74,6 +77,7 @@ impl StreamFacts {
             messages: info.state.messages,
             deleted: info.state.deleted_count.unwrap_or(0),
             leader: info.cluster.as_ref().and_then(|cluster| cluster.leader.clone()),
+            told_at: told.ts.map(jiff::Timestamp::as_nanosecond),
         }
     }
 
@@ -228,9 +232,9 @@ pub(crate) async fn inspect(
     journal: &Journal,
     required: &Config,
 ) -> Result<Option<StreamFacts>, InspectError> {
-    let Some(info) = info(journal, &required.name).await? else { return Ok(None) };
-    compare(required, &info.config)?;
-    Ok(Some(StreamFacts::of(&info)))
+    let Some(told) = info(journal, &required.name).await? else { return Ok(None) };
+    compare(required, &told.info.config)?;
+    Ok(Some(StreamFacts::of(&told)))
 }
 
 /// What the stream is, whatever its configuration.
@@ -241,8 +245,16 @@ pub(crate) async fn facts(
     Ok(info(journal, name).await?.as_ref().map(StreamFacts::of))
 }
 
-async fn info(journal: &Journal, name: &str) -> Result<Option<Info>, Unavailable> {
-    match journal.ask::<Info>(&format!("STREAM.INFO.{name}"), &json!({})).await? {
+/// What STREAM.INFO answers, with the server's clock, which the client's type leaves out.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(flatten)]
+    info: Info,
+    ts: Option<jiff::Timestamp>,
+}
+
+async fn info(journal: &Journal, name: &str) -> Result<Option<Told>, Unavailable> {
+    match journal.ask::<Told>(&format!("STREAM.INFO.{name}"), &json!({})).await? {
         Ok(info) => Ok(Some(info)),
         Err(error) if error.number == STREAM_NOT_FOUND => Ok(None),
         Err(error) => Err(Unavailable::from(&error)),

@@ -135,6 +135,19 @@ impl Call {
         })
     }
 
+    /// The context of a call about the node itself, which shows no patient data: its purpose is
+    /// the hospital's operation.
+    pub(crate) fn operator(&self, message: &impl Message) -> Context {
+        Context {
+            caller: self.verified.caller.clone(),
+            purpose: Purpose::OPERATION,
+            reason: None,
+            operation: Operation::GetNodeStatus,
+            request: message.encode_to_vec(),
+            patience: self.patience,
+        }
+    }
+
     /// Turns what the engine answered into what the transport sends.
     pub(crate) fn answer<T>(&self, answer: Result<T, Failure>) -> Result<Response<T>, Status> {
         answer.map(Response::new).map_err(|failure| self.status(&failure))

@@ -104,16 +104,18 @@ impl Cluster {
     /// # Panics
     /// When there are fewer.
     #[must_use]
+    #[expect(clippy::panic, reason = "a test that names a node it did not start is wrong")]
     pub fn node(&self, index: usize) -> &Node {
-        self.nodes.get(index).expect("a node at this place")
+        self.nodes.get(index).unwrap_or_else(|| panic!("no node {index}"))
     }
 
     /// The node at this place, to start or stop it.
     ///
     /// # Panics
     /// When there are fewer.
+    #[expect(clippy::panic, reason = "a test that names a node it did not start is wrong")]
     pub fn node_mut(&mut self, index: usize) -> &mut Node {
-        self.nodes.get_mut(index).expect("a node at this place")
+        self.nodes.get_mut(index).unwrap_or_else(|| panic!("no node {index}"))
     }
 
     /// A client of one node with this role.

@@ -42,17 +42,19 @@ pub fn access_out(from: &AccessItem) -> proto::Access {
         ..proto::Access::default()
     };
     match &from.record {
-        Some(record) => told(common, record, header.subject.to_string()),
+        Some(record) => {
+            let patient = from.patient.map(|patient| patient.to_string()).unwrap_or_default();
+            told(common, record, patient)
+        }
         None => common,
     }
 }
 
-fn told(common: proto::Access, record: &AccessRecord, subject: String) -> proto::Access {
-    let (kind, patient_id) = match record.kind {
-        AccessKind::Shown => (proto::AccessKind::Shown, subject),
-        AccessKind::Denied => (proto::AccessKind::Denied, subject),
-        // A query is filed under the system's subject, which is no patient.
-        AccessKind::Query => (proto::AccessKind::Query, String::new()),
+fn told(common: proto::Access, record: &AccessRecord, patient_id: String) -> proto::Access {
+    let kind = match record.kind {
+        AccessKind::Shown => proto::AccessKind::Shown,
+        AccessKind::Denied => proto::AccessKind::Denied,
+        AccessKind::Query => proto::AccessKind::Query,
     };
     proto::Access {
         kind: kind.into(),

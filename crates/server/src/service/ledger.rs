@@ -24,8 +24,8 @@ impl LedgerService for Services {
         &self,
         request: Request<proto::GetNodeStatusRequest>,
     ) -> Result<Response<proto::GetNodeStatusResponse>, Status> {
-        let (call, _) = Call::of(request)?;
-        let status = self.engine().status();
+        let (call, message) = Call::of(request)?;
+        let status = self.engine().status_for(&call.operator(&message)).await;
         call.answer(status.map(|status| status_out(&status)))
     }
 }
