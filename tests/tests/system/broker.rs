@@ -87,7 +87,7 @@ async fn spooled_access_records_survive_a_killed_node() {
 
 #[tokio::test]
 async fn invariant_4_unknown_is_never_failed() {
-    let mut cluster = Cluster::start(1).await.expect("a node");
+    let cluster = Cluster::start(1).await.expect("a node");
     let manager = cluster.client(0, "case-manager").unwrap();
     let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     cluster.nats.pause().expect("paused");

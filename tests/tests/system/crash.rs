@@ -127,10 +127,11 @@ async fn notes(client: &Client, patient: &str) -> Vec<String> {
         };
         let page = client.file().get_patient_file(request).await.expect("a page").into_inner();
         for state in page.file.expect("a file").entries {
-            match state.entry.expect("an entry").detail.expect("a detail") {
-                v1::entry::Detail::NoteDetail(note) => found.push(note.text),
-                other => panic!("only notes were filed, not {other:?}"),
-            }
+            let detail = state.entry.expect("an entry").detail;
+            let Some(v1::entry::Detail::NoteDetail(note)) = detail else {
+                panic!("only notes were filed");
+            };
+            found.push(note.text);
         }
         page_token = page.next_page_token;
         if page_token.is_empty() {

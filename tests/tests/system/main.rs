@@ -1,6 +1,13 @@
 //! The whole system on real parts: `caseledgerd` processes, a real nats-server, real RocksDB, and
 //! nothing between a test and what a hospital would see.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as their tests do"
+)]
+
 mod access;
 mod broker;
 mod crash;
