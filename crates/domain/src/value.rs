@@ -83,9 +83,10 @@ pub struct Quantity {
 /// A person, role, device or place that an entry names.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Actor {
-    /// A FHIR reference (`Practitioner/123`), a `system|value` pair, or another stable id.
+    /// A FHIR reference (`Practitioner/123`), a `system|value` pair, or another stable id; empty if
+    /// only the name is known.
     pub reference: String,
-    /// The name as shown.
+    /// The name as shown. Required if there is no reference.
     pub display: Option<String>,
 }
 

@@ -285,6 +285,12 @@ impl Engine {
         }
     }
 
+    /// Records of `records` that this node has applied: what an answer that files nothing reflects.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.records.line.progress().size
+    }
+
     /// A ledger's head as this node has applied it.
     ///
     /// # Errors

@@ -244,7 +244,7 @@ impl Count {
             &self.not_carried,
         );
         section(&mut text, "Not imported: kind not supported", &self.skipped);
-        // nothing new was filed: there is no position to wait for
+        // no answer came at all: there is no position to wait for
         if self.position > 0 {
             let _ = writeln!(text, "\nposition {}", thousands(self.position));
         }

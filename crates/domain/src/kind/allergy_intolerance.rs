@@ -49,13 +49,17 @@ impl Rules for AllergyIntolerance {
     const STATUSES: &'static [&'static str] = &["active", "inactive", "resolved"];
     // An allergy can come back.
     const FINAL: &'static [&'static str] = &[];
-    // FHIR R4 ait-1.
-    const STATUS_REQUIRED: bool = true;
+    // Required with one exception: see `check`.
+    const STATUS_REQUIRED: bool = false;
     const CODE_REQUIRED: bool = true;
 
-    fn check(&self, _: &Entry, report: &mut Report) {
+    fn check(&self, entry: &Entry, report: &mut Report) {
         let detail = Path::Root("detail");
         let verification = self.verification_status.as_deref();
+        // FHIR R4 ait-1. What was entered in error has none, and is to be retracted, not given one.
+        if entry.status.is_none() && verification != Some("entered-in-error") {
+            report.required(&Path::Root("status"), "give the status");
+        }
         report.one_of(&detail.field("verification_status"), verification, VERIFICATION);
         report.one_of(&detail.field("type"), self.r#type.as_deref(), TYPES);
         report.each(&detail.field("category"), &self.category, MAX_ITEMS, |report, at, item| {
@@ -95,4 +99,30 @@ fn check_reaction(report: &mut Report, at: &Path<'_>, reaction: &Reaction) {
     report.date_time(reaction.onset.as_ref());
     let description = reaction.description.as_deref();
     report.optional_lines(&at.field("description"), description, MAX_LONG_TEXT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::code;
+
+    fn faults(verification: &str) -> Vec<(String, String)> {
+        let entry = Entry::default();
+        let allergy = AllergyIntolerance {
+            verification_status: Some(verification.to_owned()),
+            ..AllergyIntolerance::default()
+        };
+        let mut report = Report::default();
+        allergy.check(&entry, &mut report);
+        let faults = report.finish("entry").into_iter();
+        faults.map(|finding| (finding.field, finding.code)).collect()
+    }
+
+    #[test]
+    fn what_was_entered_in_error_is_to_be_retracted_not_given_a_status() {
+        let fault = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
+        let retract = fault("detail.verification_status", code::RETRACT_INSTEAD);
+        assert_eq!(faults("entered-in-error"), retract);
+        assert_eq!(faults("confirmed"), fault("status", code::REQUIRED));
+    }
 }

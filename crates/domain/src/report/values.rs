@@ -95,7 +95,15 @@ impl Report {
 
     pub(crate) fn actor(&mut self, at: &Path<'_>, actor: &Actor) {
         let reference = at.field("reference");
-        self.line(&reference, &actor.reference, MAX_URI);
+        // FHIR R4 lets a reference be a name alone: who takes part is often known by nothing else.
+        if actor.reference.is_empty() {
+            self.count(0);
+            if actor.display.is_none() {
+                self.required(&reference, "give a reference or a name to show, or leave it out");
+            }
+        } else {
+            self.line(&reference, &actor.reference, MAX_URI);
+        }
         self.optional_line(&at.field("display"), actor.display.as_deref(), MAX_SHORT_TEXT);
         if let Some(fault) = check::reference(&actor.reference) {
             self.remark(&reference, fault.code, fault.text);
@@ -126,5 +134,29 @@ impl Report {
             self.line(&at.field("system"), &source.system, MAX_URI);
             self.line(&at.field("value"), &source.value, MAX_URI);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(reference: &str, display: Option<&str>) -> Vec<(String, String)> {
+        let display = display.map(str::to_owned);
+        let mut report = Report::default();
+        let actor = Actor { reference: reference.to_owned(), display };
+        report.actor(&Path::Root("recorder"), &actor);
+        let faults = report.finish("entry").into_iter();
+        faults.map(|finding| (finding.field, finding.code)).collect()
+    }
+
+    #[test]
+    fn an_actor_may_be_known_by_name_alone() {
+        assert_eq!(faults("", Some("St. Elsewhere")), []);
+        assert_eq!(faults("Organization/7", None), []);
+        let required = |field: &str| vec![(field.to_owned(), code::REQUIRED.to_owned())];
+        assert_eq!(faults("", None), required("recorder.reference"));
+        assert_eq!(faults("", Some(" ")), required("recorder.display"));
+        assert_eq!(faults(" ", Some("St. Elsewhere")), required("recorder.reference"));
     }
 }

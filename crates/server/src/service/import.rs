@@ -225,6 +225,8 @@ impl Import {
     }
 
     async fn tell(&self, results: Vec<proto::ImportResult>, position: u64) -> Result<(), Status> {
+        // What was unchanged or refused was found so at some position too.
+        let position = position.max(self.services.engine().position());
         let response = proto::ImportResponse { results, position, receipt: Vec::new() };
         debug_assert!(response.encoded_len() < crate::status::MAX_MESSAGE);
         // The caller is gone: nothing more is started.
