@@ -20,7 +20,8 @@ pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
             operation,
             O::GetPatientHistory | O::WatchPatientFile | O::ListAccesses | O::GetNodeStatus
         ),
-        Role::Billing => matches!(operation, O::GetPatientFile | O::FindPatient | O::GetHead),
+        // A bill needs a part of the file; until parts can be masked, it gets none.
+        Role::Billing => matches!(operation, O::FindPatient | O::GetHead),
         Role::ComplianceOfficer => matches!(
             operation,
             O::GetPatientFile

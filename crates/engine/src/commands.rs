@@ -9,7 +9,8 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft, first_half};
-use crate::registry;
+use crate::registry::{self, Claim};
+use crate::seal::Draft;
 use crate::showing::Saw;
 
 /// Commands in one contribution: `ledger`'s limit of records, with room for the registry's.
@@ -37,11 +38,7 @@ impl Engine {
         let _pass = self.admit(ctx, None).await?;
         check_request_id(request_id)?;
         let numbers = registry::numbers(&identity);
-        let mut chains = Vec::with_capacity(numbers.len());
-        for number in &numbers {
-            chains.push(self.bucket(number)?);
-        }
-        let request = self.request(ctx, request_id, chains)?;
+        let request = self.request(ctx, request_id, self.buckets(&numbers)?)?;
         let mut spare: Option<PatientKeyIds> = None;
         let command = Command::Register(identity);
         let remarks_of = command.clone();
@@ -74,29 +71,16 @@ impl Engine {
         let Command::Register(identity) = command else {
             return Err(Failure::internal("not a registration"));
         };
-        let store = self.shelf.never_to_be_shown();
-        let numbers = registry::numbers(identity);
-        for number in &numbers {
-            if let Some(patient) = store.reader().find_identifier(&number.system, &number.value)? {
-                return Ok(Decided::Nothing(Registered::Found(patient)));
-            }
-        }
         let events = decide(&PatientFile::default(), command)?;
         let keys = match spare {
             Some(keys) => *keys,
             None => *spare.insert(self.take_keys()?),
         };
         let patient = PatientId(keys.subject.0);
-        let system = self.system()?;
-        let mut drafts = Vec::with_capacity(numbers.len() + events.len());
-        for number in &numbers {
-            let assigned = Event::IdentifierAssigned {
-                identifier_system: number.system.clone(),
-                identifier_value: number.value.clone(),
-                patient,
-            };
-            drafts.push(draft(self.bucket(number)?, system.registry, &assigned)?);
-        }
+        let mut drafts = match self.claim(&registry::numbers(identity), patient)? {
+            Claim::Taken(holder) => return Ok(Decided::Nothing(Registered::Found(holder))),
+            Claim::Free(drafts) => drafts,
+        };
         for event in &events {
             drafts.push(draft(keys.subject, keys.file, event)?);
         }
@@ -119,7 +103,13 @@ impl Engine {
         check_request_id(request_id)?;
         check_commands(&commands)?;
         let subject = SubjectId(patient.0);
-        let request = self.request(ctx, request_id, vec![subject])?;
+        let mut chains = vec![subject];
+        for command in &commands {
+            if let Command::AmendIdentity { identity, .. } = command {
+                chains.extend(self.buckets(&registry::numbers(identity))?);
+            }
+        }
+        let request = self.request(ctx, request_id, chains)?;
         let entries = self.name_entries(patient, &request.id, &mut commands)?;
         let named = entries.clone();
         let decide = move |engine: &Self| {
@@ -131,10 +121,10 @@ impl Engine {
             }
             let (events, found) = decide_all(file, &commands)?;
             let keys = engine.keys_of(patient)?;
-            let drafts = events
-                .iter()
-                .map(|event| draft(subject, keys.file, event))
-                .collect::<Result<Vec<_>, _>>()?;
+            let mut drafts = engine.claims_of(&events, patient)?;
+            for event in &events {
+                drafts.push(draft(subject, keys.file, event)?);
+            }
             Ok(Decided::File { drafts, answer: found })
         };
         match self.file(request, decide).await {
@@ -154,6 +144,25 @@ impl Engine {
         }
     }
 
+    /// An amended identity claims its new numbers as a registration does.
+    fn claims_of(&self, events: &[Event], patient: PatientId) -> Result<Vec<Draft>, Failure> {
+        let mut drafts = Vec::new();
+        for event in events {
+            let Event::IdentityAmended { identity, .. } = event else { continue };
+            match self.claim(&registry::numbers(identity), patient)? {
+                Claim::Free(claims) => drafts.extend(claims),
+                Claim::Taken(_) => {
+                    return Err(Failure::Refused {
+                        reason: "IDENTIFIER_TAKEN",
+                        message: "one of these identifiers belongs to another patient on file"
+                            .to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(drafts)
+    }
+
     /// What the caller may do about a request whose outcome it does not know: unless it was filed,
     /// it is abandoned now, for ever.
     ///
@@ -165,7 +174,10 @@ impl Engine {
         let id = Self::contribution_id(&ctx.caller, request_id);
         let line = &self.records.line;
         if line.store.reader().settled(line.ledger, &id)?.is_none() {
-            let _held = self.locks.hold(&[&id.0]).await;
+            // The request itself may be under way: it holds its id until its outcome is known.
+            let names: [&[u8]; 1] = [&id.0];
+            let held = tokio::time::timeout(ctx.patience, self.locks.hold(&names));
+            let _held = held.await.map_err(|_| Failure::OutcomeUnknown)?;
             self.abandon(id, ctx.patience).await?;
         }
         match line.store.reader().settled(line.ledger, &id)? {

@@ -176,8 +176,10 @@ impl Engine {
             not_before,
             &mut head,
         )?;
+        let item = ledger::Item::Contribution(sealed.contribution);
+        check_size(item.encoded_len())?;
         let told = line.expect(request.id);
-        let sent = self.records.writer.file(sealed.contribution, sealed.newest).await;
+        let sent = self.records.writer.file(item, sealed.newest).await;
         let outcome = tokio::time::timeout_at(deadline, outcome(sent, told)).await;
         if outcome.is_err() {
             line.forget(&request.id);
@@ -232,6 +234,21 @@ async fn outcome(
         },
         Err(_) => Err("this node is shutting down".to_owned()),
     }
+}
+
+/// A contribution fits in one block (design, section 7).
+fn check_size(bytes: usize) -> Result<(), Failure> {
+    if bytes <= crate::writer::BLOCK_ROOM {
+        return Ok(());
+    }
+    Err(Failure::Invalid(vec![crate::Violation {
+        field: "changes".to_owned(),
+        code: "too-large".to_owned(),
+        description: format!(
+            "sealed, these changes are {bytes} bytes; a contribution has at most {}: file it in parts",
+            crate::writer::BLOCK_ROOM
+        ),
+    }]))
 }
 
 pub(crate) fn first_half(bytes: &[u8; 32]) -> [u8; 16] {

@@ -297,3 +297,57 @@ fn decide_each(
     }
     (events, outcomes)
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{CodeableConcept, Detail, Note, SourceId};
+
+    use super::*;
+
+    fn note(source: &str, text: &str) -> (EntryId, Entry) {
+        let mut id = [7; 16];
+        id.iter_mut().zip(source.bytes()).for_each(|(to, from)| *to = from);
+        let entry = Entry {
+            code: CodeableConcept { text: Some("Progress note".to_owned()), coding: Vec::new() },
+            source: Some(SourceId { system: "urn:test".to_owned(), value: source.to_owned() }),
+            detail: Detail::Note(Note { text: text.to_owned(), ..Note::default() }),
+            ..Entry::default()
+        };
+        (EntryId(id), entry)
+    }
+
+    fn file() -> PatientFile {
+        let identity = Identity { unidentified: true, ..Identity::default() };
+        PatientFile { identity: Some(identity), version: 1, ..PatientFile::default() }
+    }
+
+    #[test]
+    fn a_bad_item_is_refused_and_the_others_are_not() {
+        let named = [note("a", "one"), note("b", ""), note("c", "three")];
+        let (events, outcomes) = decide_each(file(), &named);
+        assert_eq!(events.len(), 2);
+        assert!(matches!(
+            outcomes.as_slice(),
+            [
+                ImportOutcome::Filed { .. },
+                ImportOutcome::Refused { .. },
+                ImportOutcome::Filed { .. }
+            ]
+        ));
+    }
+
+    #[test]
+    fn an_item_sent_twice_is_unchanged_and_one_that_differs_is_amended() {
+        let named = [note("a", "one"), note("a", "one"), note("a", "two")];
+        let (events, outcomes) = decide_each(file(), &named);
+        assert_eq!(events.len(), 2);
+        assert!(matches!(
+            outcomes.as_slice(),
+            [
+                ImportOutcome::Filed { .. },
+                ImportOutcome::Unchanged { .. },
+                ImportOutcome::Amended { .. }
+            ]
+        ));
+    }
+}

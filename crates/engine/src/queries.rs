@@ -175,7 +175,10 @@ impl Engine {
         value: &str,
         render: impl FnOnce(PatientId) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
-        let pass = self.admit(ctx, None).await?;
+        // A denial is filed under the patient who was asked for; the caller hears the same either way.
+        let store = self.shelf.never_to_be_shown();
+        let asked_for = store.reader().find_identifier(issuer, value)?;
+        let pass = self.admit(ctx, asked_for).await?;
         let position = self.records.line.progress().size;
         match self.shelf.open(&pass).reader().find_identifier(issuer, value)? {
             None => {

@@ -15,6 +15,10 @@ const ROLE_TABLE: &str = "roles/1";
 /// Version of the answers' form: the protobuf messages of `caseledger.v1`.
 const ANSWER_FORMAT: u16 = 1;
 
+/// Longest request that is kept whole; of a longer one its keyed digest, so that the record fits a
+/// body. Only requests to file are longer, and what they filed is in the file.
+const MAX_REQUEST: usize = 16 * 1024;
+
 /// What somebody sees.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saw {
@@ -93,7 +97,9 @@ impl Engine {
         }];
         for patient in shown {
             let (subject, key) = self.audit_key(Some(*patient))?;
-            let record = self.access_record(ctx, Ended::Shown, saw)?;
+            // The query stands in the query's own record, which is in the same contribution.
+            let record =
+                AccessRecord { request: Vec::new(), ..self.access_record(ctx, Ended::Shown, saw)? };
             showings.push(Showing { subject, key, record });
         }
         self.trail.record(self.actor(&ctx.caller)?, showings).await
@@ -128,6 +134,13 @@ impl Engine {
             | Failure::Internal { .. } => return failure,
         };
         recorded.err().unwrap_or(failure)
+    }
+
+    fn kept(&self, request: &[u8]) -> Result<Vec<u8>, Failure> {
+        if request.len() <= MAX_REQUEST {
+            return Ok(request.to_vec());
+        }
+        Ok(self.vault.digest("request", request)?.0.to_vec())
     }
 
     fn audit_key(&self, patient: Option<PatientId>) -> Result<(SubjectId, KeyId), Failure> {
@@ -169,7 +182,7 @@ impl Engine {
             relationship: None,
             operation: ctx.operation.name().to_owned(),
             outcome,
-            request: ctx.request.clone(),
+            request: self.kept(&ctx.request)?,
             position: saw.position,
             first_version: saw.version,
             version: saw.version,

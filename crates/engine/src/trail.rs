@@ -17,15 +17,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::alarms::Alarms;
 use crate::clock::random;
 use crate::seal::{Chain, Draft, Sealer};
-use crate::writer::{Press, Sent};
+use crate::writer::{BLOCK_ROOM, Press, Sent};
 use crate::{Condition, Failure, Receipt};
 
 /// How long a reader waits for the broker before the spool alone has to do (design, invariant 10).
 const BROKER_PATIENCE: Duration = Duration::from_millis(200);
 /// Showings that may wait to be sealed.
 const WAITING: usize = 4_096;
-/// Sealed bytes of a block, below `ledger::MAX_BLOCK` by the room for one large contribution.
-const BLOCK_FILL: usize = 256 * 1024;
 
 /// One access record to be: about whom, under which audit key, what.
 #[derive(Debug)]
@@ -225,22 +223,30 @@ impl Sealing {
         let mut told = Vec::new();
         let mut bytes = 0;
         for job in jobs {
-            match self.seal(job.actor, &job.showings) {
-                Ok((contribution, receipt)) => {
-                    bytes += contribution
-                        .records
-                        .iter()
-                        .map(|r| r.header.len() + r.body.len())
-                        .sum::<usize>();
-                    block.push(ledger::Item::Contribution(contribution));
-                    told.push((job.done, receipt));
+            let before = self.head;
+            let (contribution, receipt) = match self.seal(job.actor, &job.showings) {
+                Ok(sealed) => sealed,
+                Err(failure) => {
+                    drop(job.done.send(Err(failure)));
+                    continue;
                 }
-                Err(failure) => drop(job.done.send(Err(failure))),
-            }
-            if bytes > BLOCK_FILL {
+            };
+            let item = ledger::Item::Contribution(contribution);
+            let length = item.encoded_len();
+            if bytes + length > BLOCK_ROOM && !block.is_empty() {
+                // The chain up to here; what was just sealed goes on from it.
+                let sealed = std::mem::replace(&mut self.head, before);
                 self.sync(std::mem::take(&mut block), std::mem::take(&mut told)).await;
+                if self.head != before {
+                    drop(job.done.send(Err(not_spooled(&Failure::internal("the block before")))));
+                    continue;
+                }
+                self.head = sealed;
                 bytes = 0;
             }
+            bytes += length;
+            block.push(item);
+            told.push((job.done, receipt));
         }
         if !block.is_empty() {
             self.sync(block, told).await;

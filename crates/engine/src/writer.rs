@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use journal::{LedgerStream, PublishFailure};
 use ledger::block::{BLOCK_OVERHEAD, MAX_BLOCK, MAX_BLOCK_RECORDS};
-use ledger::{Base, Block, Content, Contribution, ContributionId, Hash, Item, NodeId, SigningKey};
+use ledger::{Base, Block, Content, ContributionId, Hash, Item, NodeId, SigningKey};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::alarms::Alarms;
@@ -21,7 +21,7 @@ const IN_FLIGHT: usize = 4;
 /// Commands that may wait for a block: the limit "in flight per node" (design, section 7).
 pub(crate) const WAITING: usize = 4_096;
 /// What the items of a block may take.
-const BLOCK_ROOM: usize = MAX_BLOCK - BLOCK_OVERHEAD;
+pub(crate) const BLOCK_ROOM: usize = MAX_BLOCK - BLOCK_OVERHEAD;
 
 /// How a publish went, as far as this node knows.
 #[derive(Clone, Debug)]
@@ -111,13 +111,12 @@ impl Writer {
     }
 
     /// Hands a contribution over.
-    pub(crate) async fn file(
-        &self,
-        contribution: Contribution,
-        newest: u64,
-    ) -> oneshot::Receiver<Sent> {
-        let records = contribution.records.len();
-        self.hand_over(Item::Contribution(contribution), records, newest).await
+    pub(crate) async fn file(&self, contribution: Item, newest: u64) -> oneshot::Receiver<Sent> {
+        let records = match &contribution {
+            Item::Contribution(contribution) => contribution.records.len(),
+            Item::Abandonment(_) | Item::Checkpoint(_) => 0,
+        };
+        self.hand_over(contribution, records, newest).await
     }
 
     /// Hands an abandonment over.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use testkit::client::{Client, request_id};
+use api::v1;
+use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -151,4 +152,42 @@ async fn a_repeated_request_returns_its_first_outcome() {
     let status = other.expect_err("the id was used with another payload");
     let info = status.get_details_error_info().expect("error info");
     assert_eq!(info.reason, "REQUEST_ID_REUSED");
+}
+
+#[tokio::test]
+async fn one_number_never_belongs_to_two_patients() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let one = manager.register("MRN-1", "Ames").await.unwrap();
+    let other = manager.register("MRN-2", "Brown").await.unwrap();
+    let amend = |patient_id: &str, number: &str| {
+        let identifier = v1::Identifier {
+            issuer: "https://hospital.example/mrn".to_owned(),
+            value: number.to_owned(),
+            ..v1::Identifier::default()
+        };
+        let identity = v1::Identity { identifiers: vec![identifier], ..v1::Identity::default() };
+        let change = v1::change::Change::AmendIdentity(v1::AmendIdentity {
+            identity: Some(identity),
+            update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
+            how: v1::Amendment::Correction.into(),
+            reason: "mistyped".to_owned(),
+        });
+        let request = v1::ContributeRequest {
+            request_id: request_id(),
+            purpose: purpose("PATADMIN"),
+            patient_id: patient_id.to_owned(),
+            expected_version: None,
+            changes: vec![v1::Change { change: Some(change) }],
+        };
+        let mut client = manager.file();
+        async move { client.contribute(request).await }
+    };
+    let refused = amend(&other.patient_id, "MRN-1").await.expect_err("it is the other's");
+    assert_eq!(refused.get_details_error_info().expect("error info").reason, "IDENTIFIER_TAKEN");
+    amend(&other.patient_id, "MRN-3").await.expect("a free number");
+    let again = manager.register("MRN-3", "Brown").await.unwrap();
+    assert!(again.existed, "a number given by an amendment is found");
+    assert_eq!(again.patient_id, other.patient_id);
+    assert_ne!(again.patient_id, one.patient_id);
 }
