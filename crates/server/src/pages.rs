@@ -1,8 +1,9 @@
 //! Page tokens: where a list goes on, sealed.
 //!
 //! A token is base64url of `version ‖ position ‖ cursor ‖ tag`. The tag is an HMAC-SHA-256 over
-//! caller, method, the request without its token, position and cursor, so a token works for one
-//! caller and one query only; anything else is INVALID_ARGUMENT. The key is derived from the
+//! caller, method, the request without its token and page size, position and cursor, so a token
+//! works for one caller and one query only, whose pages may differ in size; anything else is
+//! INVALID_ARGUMENT. The key is derived from the
 //! cluster's index key: a token of one node works on every node and after a restart.
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) struct Query<'a> {
     pub(crate) caller: &'a Caller,
     /// Which call.
     pub(crate) method: &'a str,
-    /// The request's encoding with an empty token.
+    /// The request's encoding without its token and page size.
     pub(crate) request: &'a [u8],
 }
 

@@ -2,7 +2,7 @@
 
 use api::v1 as proto;
 use engine::{AccessFilter, AccessItem};
-use schema::{AccessKind, AccessRecord};
+use schema::{AccessKind, AccessRecord, Outcome};
 
 use super::values::{patient_in, text, text_out, time_in, time_out};
 use super::{At, Report};
@@ -19,13 +19,24 @@ pub fn filter_in(from: &proto::ListAccessesRequest, report: &mut Report) -> Acce
         let known = engine::Purpose::CODES.join(", ");
         report.fault(&at.field("purpose_of_use"), "purpose", format!("must be one of {known}"));
     }
+    if let (Some(start), Some(end)) = (start, end)
+        && start >= end
+    {
+        report.fault(&at.field("end_time"), "time-range", "must be after start_time");
+    }
+    let outcome = text(from.outcome.clone());
+    let names = Outcome::ALL.map(Outcome::name);
+    if outcome.as_deref().is_some_and(|wanted| !names.contains(&wanted)) {
+        let known = names.join(", ");
+        report.fault(&at.field("outcome"), "outcome", format!("must be one of {known}"));
+    }
     AccessFilter {
         patient,
         person: text(from.person.clone()),
         from: start,
         to: end,
         purpose,
-        outcome: text(from.outcome.clone()),
+        outcome,
     }
 }
 
@@ -80,5 +91,34 @@ fn told(common: proto::Access, record: &AccessRecord, patient_id: String) -> pro
         answer_digest: record.answer_digest.to_vec(),
         network: text_out(record.network.as_ref()),
         ..common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_access_can_match_is_refused() {
+        let second = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let asked = proto::ListAccessesRequest {
+            start_time: second(5),
+            end_time: second(5),
+            outcome: "foo".to_owned(),
+            ..Default::default()
+        };
+        let mut report = Report::default();
+        filter_in(&asked, &mut report);
+        let fields: Vec<_> = report.into_violations().into_iter().map(|one| one.field).collect();
+        assert_eq!(fields, ["end_time", "outcome"]);
+        let asked = proto::ListAccessesRequest {
+            start_time: second(5),
+            end_time: second(6),
+            outcome: "not-found".to_owned(),
+            ..Default::default()
+        };
+        let mut report = Report::default();
+        filter_in(&asked, &mut report);
+        assert!(report.into_violations().is_empty());
     }
 }

@@ -35,7 +35,7 @@ impl Services {
         let context =
             call.context(Operation::ListAccesses, message.purpose.as_ref(), &message, &mut report);
         let filter = filter_in(&message, &mut report);
-        let size = page_size(message.page_size, &mut report);
+        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
         let token = std::mem::take(&mut message.page_token);
         let asked = message.encode_to_vec();
         let bound = Query {

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, receipt};
 use crate::call::{Call, request_id};
-use crate::convert::command::{Places, changes_in, identity_path};
+use crate::convert::command::{Places, changes_in, identity_at};
 use crate::convert::entry::{kinds_in, state_out};
 use crate::convert::event::filed_out;
 use crate::convert::identity::{identity_in, identity_out};
@@ -118,9 +118,11 @@ impl Services {
         let identity = required(message.identity, &at, &mut report, identity_in);
         let asked = context.zip(id).zip(identity);
         let ((context, id), identity) = report.finish(asked)?;
-        let filed = self.engine().register(&context, id, identity).await.map_err(|failure| {
-            placed(failure, |path| format!("identity.{}", identity_path(path)))
-        })?;
+        let filed = self
+            .engine()
+            .register(&context, id, identity)
+            .await
+            .map_err(|failure| placed(failure, |path| identity_at("identity", path)))?;
         Ok(proto::RegisterPatientResponse {
             patient_id: filed.patient.to_string(),
             version: filed.version,
@@ -128,7 +130,7 @@ impl Services {
             receipt: filed.receipt.map(receipt).unwrap_or_default(),
             existed: filed.existed,
             repeated_request: !filed.first,
-            findings: findings(&filed, |path| format!("identity.{}", identity_path(path))),
+            findings: findings(&filed, |path| identity_at("identity", path)),
         })
     }
 
@@ -200,7 +202,7 @@ impl Services {
         let patient = patient_in(&message.patient_id, &At::TOP.field("patient_id"), &mut report);
         let kinds = kinds_in(&message.kinds, &At::TOP.field("kinds"), &mut report);
         let as_of = as_of(message.as_of, &mut report);
-        let size = page_size(message.page_size, &mut report);
+        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
         let token = std::mem::take(&mut message.page_token);
         let asked = message.encode_to_vec();
         let bound = Query {
@@ -253,7 +255,7 @@ impl Services {
             &mut report,
         );
         let patient = patient_in(&message.patient_id, &At::TOP.field("patient_id"), &mut report);
-        let size = page_size(message.page_size, &mut report);
+        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
         let token = std::mem::take(&mut message.page_token);
         let asked = message.encode_to_vec();
         let bound = Query {
