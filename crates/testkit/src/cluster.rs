@@ -52,7 +52,7 @@ pub struct Cluster {
     pub nats: NatsServer,
     /// The nodes, in the order they were admitted.
     pub nodes: Vec<Node>,
-    _root: TempDir,
+    root: TempDir,
 }
 
 impl Cluster {
@@ -80,23 +80,21 @@ impl Cluster {
         let nats = NatsServer::start().await?;
         let mut nodes: Vec<Node> = Vec::new();
         for index in 0..count {
-            let state = root.path().join(format!("node{index}"));
-            let listen = SocketAddr::from((loopback(), PORT));
-            let mut command = Command::new(program("caseledgerd")?);
-            match nodes.first() {
-                None => command.arg("init").args([
-                    "--nats",
-                    nats.url(),
-                    "--monitor",
-                    nats.monitor_url(),
-                ]),
-                Some(first) => command.arg("admit").arg("--from").arg(&first.state),
-            };
-            command.arg("--state").arg(&state).arg("--listen").arg(listen.to_string());
-            run(&mut command)?;
-            nodes.push(Node { state, listen, child: None });
+            let node = make(root.path(), index, &nats, nodes.first())?;
+            nodes.push(node);
         }
-        Ok(Self { nats, nodes, _root: root })
+        Ok(Self { nats, nodes, root })
+    }
+
+    /// Has one more node admitted, sponsored by the first, and returns its place. It is not started,
+    /// and those that run learn of it when they are started anew.
+    ///
+    /// # Errors
+    /// When it is not admitted.
+    pub fn admit(&mut self) -> anyhow::Result<usize> {
+        let index = self.nodes.len();
+        self.nodes.push(make(self.root.path(), index, &self.nats, self.nodes.first())?);
+        Ok(index)
     }
 
     /// The node at this place.
@@ -151,6 +149,29 @@ impl Cluster {
     }
 }
 
+/// Founds the ledgers with a first node, or has the first node sponsor another.
+fn make(
+    root: &Path,
+    index: usize,
+    nats: &NatsServer,
+    first: Option<&Node>,
+) -> anyhow::Result<Node> {
+    let state = root.join(format!("node{index}"));
+    let listen = SocketAddr::from((loopback(), PORT));
+    let mut command = Command::new(program("caseledgerd")?);
+    match first {
+        None => {
+            command.arg("init").args(["--nats", nats.url(), "--monitor", nats.monitor_url()]);
+        }
+        Some(first) => {
+            command.arg("admit").arg("--from").arg(&first.state);
+        }
+    }
+    command.arg("--state").arg(&state).arg("--listen").arg(listen.to_string());
+    run(&mut command)?;
+    Ok(Node { state, listen, child: None })
+}
+
 /// One `caseledgerd`.
 #[derive(Debug)]
 pub struct Node {
@@ -197,6 +218,27 @@ impl Node {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
+    }
+
+    /// Freezes it (SIGSTOP), as a machine that stands still.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets a frozen node go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.pid().context("the node does not run")?;
+        run(Command::new("kill").arg(format!("-{name}")).arg(pid.to_string())).map(drop)
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

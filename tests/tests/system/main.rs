@@ -11,6 +11,9 @@
 mod access;
 mod broker;
 mod crash;
+mod damage;
+mod formats;
 mod nodes;
 mod rest;
 mod stream;
+mod tools;

@@ -3,29 +3,12 @@
 use api::v1;
 use testkit::client::{Client, request_id};
 use testkit::cluster::Cluster;
+use tonic::Code;
+use tonic_types::StatusExt as _;
 
-const RECORDS: &str = "CASELEDGER_RECORDS";
-
-async fn some_notes(client: &Client, patient: &str, count: usize) -> u64 {
-    let mut position = 0;
-    for note in 0..count {
-        let filed = client.file_note(patient, &format!("note {note}"), &request_id(), None).await;
-        position = filed.expect("filed").position;
-    }
-    position
-}
-
-/// What the stream holds, message by message.
-async fn messages(cluster: &Cluster) -> Vec<Vec<u8>> {
-    let client = async_nats::connect(cluster.nats.url()).await.expect("connected");
-    let stream = async_nats::jetstream::new(client).get_stream(RECORDS).await.expect("the stream");
-    let last = stream.cached_info().state.last_sequence;
-    let mut found = Vec::new();
-    for sequence in 1..=last {
-        found.push(stream.get_raw_message(sequence).await.expect("a message").payload.to_vec());
-    }
-    found
-}
+use crate::tools::{
+    PATIENCE, RECORDS, holds, jetstream, messages, publish, records_are, some_notes,
+};
 
 async fn delete_stream(cluster: &Cluster) {
     let client = async_nats::connect(cluster.nats.url()).await.expect("connected");
@@ -136,4 +119,181 @@ async fn a_block_of_a_stranger_changes_nothing_and_alarms() {
     let status = cluster.client(0, "hospital-it").unwrap().status().await.unwrap();
     assert!(status.alarms.iter().any(|alarm| alarm.code == "BLOCK_REFUSED"), "{status:?}");
     assert!(status.ledgers.iter().all(|l| l.condition() == v1::LedgerCondition::Serving));
+}
+
+/// Kills the broker, cuts the end of what it stored, starts it again and has somebody write on:
+/// sequences are given out a second time.
+async fn cut_and_written_on(cluster: &mut Cluster, held: &[Vec<u8>], foreign_beyond: u64) {
+    cluster.nats.kill().expect("killed");
+    let cut: usize = held.iter().rev().take(3).map(Vec::len).sum();
+    cluster.nats.truncate_tail(RECORDS, cut as u64).expect("cut");
+    cluster.nats.restart().await.expect("started");
+    let mut stream = jetstream(cluster).await.get_stream(RECORDS).await.expect("the stream");
+    let last = stream.info().await.expect("its state").state.last_sequence;
+    let before = held.len() as u64;
+    assert!(last + 2 <= before && last > 1, "something is lost, not all: {last} of {before}");
+    while publish(cluster, b"foreign".to_vec()).await < before + foreign_beyond {}
+}
+
+/// Files notes through a node that may be read only for a while: each attempt is accepted or refused
+/// as unavailable, and each note is filed once.
+async fn insist(client: &Client, patient: &str, count: usize) -> u64 {
+    let mut position = 0;
+    for note in 0..count {
+        let id = request_id();
+        let filed = testkit::wait::eventually(PATIENCE, "the note is filed", async || match client
+            .file_note(patient, &format!("late {note}"), &id, None)
+            .await
+        {
+            Ok(filed) => Ok(filed.position),
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                Err(status.into())
+            }
+        });
+        position = filed.await.expect("filed in the end");
+    }
+    position
+}
+
+/// Every node serves, has what it had, and shows the same file with so many entries.
+async fn nothing_was_lost(
+    cluster: &Cluster,
+    before: &[v1::Head],
+    patient: &str,
+    position: u64,
+    entries: usize,
+) {
+    let mut files = Vec::new();
+    for index in 0..cluster.nodes.len() {
+        cluster.node(index).serving().await.expect("serving again");
+        let client = cluster.client(index, "case-manager").unwrap();
+        let file = client.read_file(patient, Some(position)).await.expect("read").file.unwrap();
+        assert_eq!(file.entries.len(), entries, "each note once, on node {index}");
+        files.push(file);
+    }
+    assert!(files.iter().all(|file| *file == files[0]), "all show the same file");
+    let after = cluster.agreed().await.expect("agreed");
+    assert_eq!(after[0].genesis, before[0].genesis);
+    assert_eq!(after[0].size, position, "the last note is the last record");
+}
+
+/// Which of these alarms some node has raised.
+async fn raised_somewhere(cluster: &Cluster, code: &str) -> bool {
+    let mut raised = false;
+    for index in 0..cluster.nodes.len() {
+        let status = cluster.client(index, "hospital-it").unwrap().status().await.unwrap();
+        raised |= status.alarms.iter().any(|alarm| alarm.code == code && alarm.count > 0);
+    }
+    raised
+}
+
+#[tokio::test]
+async fn invariant_5_a_cut_stream_written_on_is_noticed_under_running_nodes() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 10).await;
+    let before = cluster.agreed().await.expect("agreed");
+    let held = messages(&cluster).await;
+    // The nodes stand still meanwhile: to them it is one lost connection, mended at once, and a
+    // stream that goes on without a gap where they were.
+    cluster.nodes.iter().for_each(|node| node.pause().expect("paused"));
+    cut_and_written_on(&mut cluster, &held, 20).await;
+    cluster.nodes.iter().for_each(|node| node.resume().expect("resumed"));
+    let late = cluster.client(1, "case-manager").unwrap();
+    let position = insist(&late, &patient, 3).await;
+    nothing_was_lost(&cluster, &before, &patient, position, 13).await;
+    let now = messages(&cluster).await;
+    assert_eq!(now[..held.len()], held, "bit for bit, under the same sequences");
+    assert!(!now.iter().any(|message| message == b"foreign"), "nothing foreign is in the ledger");
+    assert!(raised_somewhere(&cluster, "FOREIGN_MESSAGES_KEPT").await, "an operator is told");
+}
+
+#[tokio::test]
+async fn invariant_5_a_cut_stream_written_on_before_a_start_is_mended() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 10).await;
+    let before = cluster.agreed().await.expect("agreed");
+    let held = messages(&cluster).await;
+    for node in &mut cluster.nodes {
+        node.kill().expect("killed");
+    }
+    cut_and_written_on(&mut cluster, &held, 20).await;
+    for node in &mut cluster.nodes {
+        node.spawn().expect("started");
+    }
+    holds(&cluster, &held).await;
+    let after = cluster.agreed().await.expect("agreed");
+    assert_eq!(after[0], before[0], "the same sequence, hash and root");
+    let position = insist(&manager, &patient, 1).await;
+    nothing_was_lost(&cluster, &before, &patient, position, 11).await;
+    assert!(raised_somewhere(&cluster, "FOREIGN_MESSAGES_KEPT").await, "an operator is told");
+}
+
+#[tokio::test]
+async fn invariant_6_a_cut_end_is_restored_by_two_nodes_at_once() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 30).await;
+    let before = cluster.agreed().await.expect("agreed");
+    let held = messages(&cluster).await;
+    cluster.nodes.iter().for_each(|node| node.pause().expect("paused"));
+    cluster.nats.kill().expect("killed");
+    let cut: usize = held.iter().rev().take(25).map(Vec::len).sum();
+    cluster.nats.truncate_tail(RECORDS, cut as u64).expect("cut");
+    cluster.nats.restart().await.expect("started");
+    cluster.nodes.iter().for_each(|node| node.resume().expect("resumed"));
+    holds(&cluster, &held).await;
+    let position = insist(&manager, &patient, 1).await;
+    nothing_was_lost(&cluster, &before, &patient, position, 31).await;
+    assert_eq!(messages(&cluster).await.len(), held.len() + 1, "nothing was stored twice");
+    assert!(raised_somewhere(&cluster, "STREAM_RESTORED").await, "an operator is told");
+}
+
+#[tokio::test]
+async fn invariant_6_writes_wait_for_a_majority_and_who_had_applied_less_comes_along() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 4).await;
+    cluster.agreed().await.expect("agreed");
+    cluster.node_mut(1).kill().expect("killed");
+    some_notes(&manager, &patient, 6).await;
+    let before = cluster.agreed().await.expect("the head");
+    let held = messages(&cluster).await;
+    cut_and_written_on(&mut cluster, &held, 0).await;
+
+    // One node of two cannot know what the other has: it reads, and waits.
+    let told = testkit::wait::eventually(PATIENCE, "it says what it waits for", async || {
+        let status = records_are(&operator, v1::LedgerCondition::ReadOnly).await;
+        anyhow::ensure!(status.reason.contains("1 of 2 nodes"), "{}", status.reason);
+        Ok(())
+    });
+    told.await.expect("a clear reason");
+    let refused = manager.file_note(&patient, "not now", &request_id(), None).await;
+    let refused = refused.expect_err("no writes");
+    let reason = refused.get_details_error_info().map(|info| info.reason);
+    assert_eq!((refused.code(), reason.as_deref()), (Code::Unavailable, Some("NOT_FILED")));
+    let file = manager.read_file(&patient, None).await.expect("reads go on").file.unwrap();
+    assert_eq!(file.entries.len(), 10, "and show what was filed");
+
+    cluster.node_mut(1).spawn().expect("started");
+    holds(&cluster, &held).await;
+    for index in 0..2 {
+        let client = cluster.client(index, "auditor").unwrap();
+        let caught_up = testkit::wait::eventually(PATIENCE, "the same head", async || {
+            let head = client.heads().await?.swap_remove(0);
+            anyhow::ensure!(head == before[0], "{head:?}");
+            Ok(())
+        });
+        caught_up.await.expect("the same sequence, hash and root");
+    }
+    let position = insist(&manager, &patient, 1).await;
+    nothing_was_lost(&cluster, &before, &patient, position, 11).await;
+    assert!(raised_somewhere(&cluster, "FOREIGN_MESSAGES_KEPT").await, "an operator is told");
 }

@@ -1,0 +1,211 @@
+//! What disks do: one flipped bit in a node's files or the broker's, and a spool that is gone.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+
+use api::v1;
+use ledger::LedgerId;
+use store::{LedgerPin, Store};
+use testkit::client::{Client, purpose, request_id};
+use testkit::cluster::{Cluster, Node, program};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+use vault::{KeyEncryptionKey, Vault};
+
+use crate::tools::{PATIENCE, Pen, RECORDS, alarm, holds, messages, records_are, some_notes};
+
+/// The files of a node's database with this ending.
+fn files(node: &Node, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(node.data().join("ledger")).expect("the database");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = std::fs::read(file).expect("readable");
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).expect("written");
+}
+
+/// Runs a node that is expected to refuse, and returns what it said.
+async fn refuses(node: &Node) -> String {
+    let mut command = tokio::process::Command::new(program("caseledgerd").expect("built"));
+    command.arg("run").arg("--config").arg(node.state.join("config.toml")).kill_on_drop(true);
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends");
+    let Output { status, stderr, .. } = ended.expect("it runs");
+    let said = String::from_utf8(stderr).expect("text");
+    assert_eq!(status.code(), Some(1), "it refuses: {said}");
+    said
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_log_of_the_database_is_refused_and_a_new_node_takes_over() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 20).await;
+    cluster.agreed().await.expect("agreed");
+    cluster.node_mut(1).kill().expect("killed");
+    let logs = files(cluster.node(1), "log");
+    let log = logs.iter().max_by_key(|log| log.metadata().unwrap().len()).expect("a log");
+    let middle = usize::try_from(log.metadata().unwrap().len() / 2).unwrap();
+    flip(log, middle);
+
+    let said = refuses(cluster.node(1)).await;
+    let database = cluster.node(1).data().join("ledger");
+    assert!(said.contains(&*database.to_string_lossy()), "it names the database: {said}");
+    assert!(said.contains("damaged"), "{said}");
+    // Nor does it start from nothing: it has told others how far it was.
+    std::fs::rename(&database, cluster.node(1).state.join("set-aside")).expect("set aside");
+    let said = refuses(cluster.node(1)).await;
+    assert!(said.contains("is gone") && said.contains("readmit"), "{said}");
+    let position = some_notes(&manager, &patient, 1).await;
+
+    let admitted = cluster.admit().expect("admitted under a new id");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    for index in [0, admitted] {
+        cluster.node_mut(index).spawn().expect("started");
+    }
+    let mut found = Vec::new();
+    for index in [0, admitted] {
+        cluster.node(index).serving().await.expect("serving");
+        let client = cluster.client(index, "case-manager").unwrap();
+        found.push(client.read_file(&patient, Some(position)).await.expect("read").file.unwrap());
+    }
+    assert_eq!(found[0].entries.len(), 21, "nothing is lost");
+    assert_eq!(found[0], found[1], "the new node has it all");
+    cluster.agreed().await.expect("the same roots");
+    some_notes(&cluster.client(admitted, "case-manager").unwrap(), &patient, 1).await;
+}
+
+/// Files so many notes, twenty a contribution.
+async fn many_notes(client: &Client, patient: &str, count: usize) {
+    for _ in 0..count / 20 {
+        let request = v1::ContributeRequest {
+            request_id: request_id(),
+            purpose: purpose("TREAT"),
+            patient_id: patient.to_owned(),
+            expected_version: None,
+            changes: (0..20).map(|note| Client::note(&format!("note {note}"))).collect(),
+        };
+        client.file().contribute(request).await.expect("filed");
+    }
+}
+
+async fn history(client: &Client, patient: &str) -> Result<usize, tonic::Status> {
+    let request = v1::GetPatientHistoryRequest {
+        patient_id: patient.to_owned(),
+        purpose: purpose("TREAT"),
+        page_size: 50,
+        ..v1::GetPatientHistoryRequest::default()
+    };
+    Ok(client.file().get_patient_history(request).await?.into_inner().events.len())
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_table_is_data_loss_for_what_it_hit_and_for_nothing_else() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let hit = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &hit, 1).await;
+    let block = messages(&cluster).await.pop().expect("the note's block");
+    let other = manager.register("MRN-2", "Bell").await.unwrap().patient_id;
+    // More than a tile of 256 records and well more than 16 messages, so that what is damaged is not
+    // among what every start reads.
+    many_notes(&manager, &other, 480).await;
+    let untouched = manager.register("MRN-3", "Cole").await.unwrap().patient_id;
+    // What is in the log goes into tables at the next start.
+    cluster.node_mut(0).stop().await.expect("stopped");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let file = manager.read_file(&hit, None).await.expect("read").file;
+    cluster.node_mut(0).stop().await.expect("stopped");
+    // The end of the body, before the signature.
+    let sealed = &block[block.len() - 200..][..32];
+    let place = files(cluster.node(0), "sst").into_iter().find_map(|table| {
+        let bytes = std::fs::read(&table).expect("readable");
+        let at = bytes.windows(sealed.len()).position(|window| window == sealed)?;
+        Some((table, at))
+    });
+    let (table, at) = place.expect("the record is in a table");
+    flip(&table, at);
+
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("what is intact is served");
+    let refused = history(&manager, &hit).await.expect_err("nothing is made up");
+    let info = refused.get_details_error_info().expect("error info");
+    assert_eq!((refused.code(), info.reason.as_str()), (Code::DataLoss, "DAMAGED"));
+    assert!(info.metadata["damaged"].contains("records"), "the table is named: {info:?}");
+    assert_eq!(manager.read_file(&hit, None).await.expect("its view is intact").file, file);
+    let position = some_notes(&manager, &untouched, 1).await;
+    assert_eq!(history(&manager, &untouched).await.expect("another patient's history"), 2);
+    for patient in [&other, &untouched] {
+        manager.read_file(patient, Some(position)).await.expect("and files");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_stream_is_mended_from_the_nodes_blocks() {
+    for from_end in [40, 3_000] {
+        let mut cluster = Cluster::start(2).await.expect("two nodes");
+        let manager = cluster.client(0, "case-manager").unwrap();
+        let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+        some_notes(&manager, &patient, 10).await;
+        let before = cluster.agreed().await.expect("agreed");
+        let held = messages(&cluster).await;
+        cluster.nats.kill().expect("killed");
+        cluster.nats.flip_bit(RECORDS, from_end).expect("flipped");
+        cluster.nats.restart().await.expect("started");
+        holds(&cluster, &held).await;
+        for node in &cluster.nodes {
+            node.serving().await.expect("serving");
+        }
+        let after = cluster.agreed().await.expect("agreed");
+        assert_eq!(after[0], before[0], "the same sequence, hash and root");
+        let position = some_notes(&manager, &patient, 1).await;
+        let file = manager.read_file(&patient, Some(position)).await.unwrap().file.unwrap();
+        assert_eq!(file.entries.len(), 11);
+    }
+}
+
+/// Empties the spool of a node that does not run, as somebody with access to its disk could.
+fn drop_spool(node: &Node) -> u64 {
+    let pen = Pen::of(&node.state);
+    let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("the key");
+    let vault = Arc::new(Vault::open(&node.data(), kek).expect("the key database"));
+    let pins = [
+        LedgerPin { ledger: LedgerId::RECORDS, genesis: pen.genesis },
+        LedgerPin { ledger: LedgerId::ACCESS, genesis: pen.access },
+    ];
+    let store = Store::open(&node.data(), &pins, vault).expect("the database");
+    let bytes = store.spool_bytes();
+    store.spool_remove(u64::MAX).expect("removed");
+    bytes
+}
+
+#[tokio::test]
+async fn invariant_10_a_dropped_spool_is_noticed() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    manager.read_file(&patient, None).await.expect("read");
+    cluster.agreed().await.expect("a head");
+    cluster.nats.kill().expect("killed");
+    records_are(&operator, v1::LedgerCondition::ReadOnly).await;
+    for _ in 0..3 {
+        manager.read_file(&patient, None).await.expect("reads go on");
+    }
+    cluster.node_mut(0).stop().await.expect("stopped");
+    assert!(drop_spool(cluster.node(0)) > 0, "something was spooled");
+    cluster.nats.restart().await.expect("started");
+    cluster.node_mut(0).spawn().expect("started");
+    let raised = alarm(&operator, "SPOOL_DROPPED").await;
+    assert!(raised.text.starts_with("3 access record(s)"), "{raised:?}");
+    // The gap stays known; what is read from now on is recorded again.
+    cluster.node(0).serving().await.expect("serving");
+    let before = cluster.agreed().await.expect("a head")[1].size;
+    manager.read_file(&patient, None).await.expect("read");
+    assert_eq!(cluster.agreed().await.expect("a head")[1].size, before + 1);
+}
