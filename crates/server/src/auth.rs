@@ -49,9 +49,9 @@ const MAX_NAME: usize = 256;
 pub enum Refused {
     /// No `authorization` header, or none of the form `Bearer …`.
     Missing,
-    /// Not a JWT, too long, or a claim has the wrong type.
+    /// Not a JWT, too long, of no known algorithm (`none` included), or a claim has the wrong type.
     Malformed,
-    /// Signed with an algorithm other than EdDSA (`none` and HMAC included).
+    /// Signed with an algorithm other than EdDSA (HMAC included).
     Algorithm,
     /// The issuer is not configured here.
     Issuer,

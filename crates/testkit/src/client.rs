@@ -60,7 +60,8 @@ impl Interceptor for Bearer {
     }
 }
 
-type Authorised = InterceptedService<Channel, Bearer>;
+/// A connection that carries the token.
+pub type Authorised = InterceptedService<Channel, Bearer>;
 
 /// One caller at one node. Clones share a connection.
 #[derive(Clone, Debug)]
@@ -93,6 +94,12 @@ impl Client {
             .connect_lazy();
         let bearer = Bearer(format!("Bearer {}", token.0).parse()?);
         Ok(Self { channel: InterceptedService::new(channel, bearer) })
+    }
+
+    /// The connection itself, for calls that no generated client would make.
+    #[must_use]
+    pub fn raw(&self) -> tonic::client::Grpc<Authorised> {
+        tonic::client::Grpc::new(self.channel.clone())
     }
 
     /// The patient file service.

@@ -178,9 +178,9 @@ impl Place {
                 format!("{}.update_{field}", self.name())
             }
             Self::AddEntry(kind) | Self::AmendEntry(kind) => {
-                format!("{}.entry.{}", self.name(), entry_path(kind, field))
+                entry_at(&format!("{}.entry", self.name()), kind, field)
             }
-            Self::AmendIdentity => format!("{}.identity.{}", self.name(), identity_path(field)),
+            Self::AmendIdentity => identity_at(&format!("{}.identity", self.name()), field),
             Self::Register => format!(".{}", identity_path(field)),
         }
     }
@@ -201,9 +201,21 @@ fn head(path: &str) -> &str {
     path.split(['.', '[']).next().unwrap_or_default()
 }
 
-/// Paths within an entry are the same in both worlds, but for the kind's own fields.
+/// The path of a finding about an entry that stands at `at`.
 #[must_use]
-pub fn entry_path(kind: Kind, path: &str) -> String {
+pub fn entry_at(at: &str, kind: Kind, path: &str) -> String {
+    // The domain's word for the whole of it.
+    if path == "entry" { at.to_owned() } else { format!("{at}.{}", entry_path(kind, path)) }
+}
+
+/// The path of a finding about an identity that stands at `at`.
+#[must_use]
+pub fn identity_at(at: &str, path: &str) -> String {
+    if path == "identity" { at.to_owned() } else { format!("{at}.{}", identity_path(path)) }
+}
+
+/// Paths within an entry are the same in both worlds, but for the kind's own fields.
+fn entry_path(kind: Kind, path: &str) -> String {
     let Some(rest) = path.strip_prefix("detail") else { return path.to_owned() };
     let detail = match kind {
         Kind::Encounter => "encounter_detail",
@@ -219,8 +231,7 @@ pub fn entry_path(kind: Kind, path: &str) -> String {
 }
 
 /// Paths within an identity are the same in both worlds, but for the issuer of a number.
-#[must_use]
-pub fn identity_path(path: &str) -> String {
+fn identity_path(path: &str) -> String {
     match path.strip_prefix("identifiers[").and_then(|rest| rest.strip_suffix("].system")) {
         Some(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("identifiers[{index}].issuer")

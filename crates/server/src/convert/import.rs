@@ -6,7 +6,7 @@ use api::v1::patient_selector::Patient;
 use domain::{Detail, Entry, EntryId, Identity, Kind, PatientId, SourceId};
 use engine::{ImportOutcome, Violation};
 
-use super::command::{entry_path, identity_path};
+use super::command::{entry_at, identity_at};
 use super::entry::entry_in;
 use super::identity::identity_in;
 use super::values::{finding_out, list, option, patient_in, required, source_key_in};
@@ -150,8 +150,8 @@ pub enum Root {
 impl Root {
     fn path(self, field: &str) -> String {
         match self {
-            Self::Identity => format!("identity.{}", identity_path(field)),
-            Self::Entry(kind) => format!("entry.{}", entry_path(kind, field)),
+            Self::Identity => identity_at("identity", field),
+            Self::Entry(kind) => entry_at("entry", kind, field),
         }
     }
 }

@@ -8,7 +8,7 @@ use engine::Violation;
 use proptest::prelude::*;
 use prost::Message;
 
-use crate::convert::command::{Places, changes_in, entry_path, identity_path};
+use crate::convert::command::{Places, changes_in, entry_at, identity_at};
 use crate::convert::entry::{amendment_in, entry_in, kinds_in};
 use crate::convert::identity::identity_in;
 use crate::convert::import::item_in;
@@ -170,9 +170,11 @@ fn the_domains_faults_are_told_in_the_callers_words() {
     ] {
         assert_eq!(places.path(found), told);
     }
-    assert_eq!(identity_path("identifiers[3].system"), "identifiers[3].issuer");
-    assert_eq!(identity_path("identifiers[3].value"), "identifiers[3].value");
-    assert_eq!(entry_path(Kind::Encounter, "detail.class"), "encounter_detail.class");
+    assert_eq!(identity_at("it", "identifiers[3].system"), "it.identifiers[3].issuer");
+    assert_eq!(identity_at("it", "identifiers[3].value"), "it.identifiers[3].value");
+    assert_eq!(identity_at("it", "identity"), "it");
+    assert_eq!(entry_at("it", Kind::Encounter, "detail.class"), "it.encounter_detail.class");
+    assert_eq!(entry_at("it", Kind::Note, "entry"), "it");
 }
 
 #[test]

@@ -1,0 +1,257 @@
+//! FHIR patients through the command line: every resource accounted for, and nothing filed twice.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use api::v1;
+use serde_json::Value;
+use testkit::client::{Client, Token, purpose};
+use testkit::cluster::{Cluster, program, run};
+
+/// What the command line imports; a note is FHIR's DocumentReference.
+const KINDS: [&str; 9] = [
+    "Patient",
+    "Condition",
+    "AllergyIntolerance",
+    "MedicationRequest",
+    "Procedure",
+    "Observation",
+    "Immunization",
+    "Encounter",
+    "DocumentReference",
+];
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The resources of a folder's bundles, as the files themselves have them.
+fn resources(folder: &Path) -> Vec<Value> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            let text = std::fs::read_to_string(path).expect("readable");
+            let bundle: Value = serde_json::from_str(&text).expect("JSON");
+            let entries = bundle["entry"].as_array().expect("a bundle").iter();
+            found.extend(entries.map(|entry| entry["resource"].clone()));
+        }
+    }
+    found
+}
+
+fn by_kind(resources: &[Value]) -> BTreeMap<&str, u64> {
+    let mut counts = BTreeMap::new();
+    for resource in resources {
+        *counts.entry(resource["resourceType"].as_str().expect("a type")).or_default() += 1;
+    }
+    counts
+}
+
+/// `caseledger --json import fhir FOLDER`.
+fn imported(cluster: &Cluster, folder: &Path) -> Value {
+    let node = cluster.node(0);
+    let token = Token::signed(&node.state, "case-manager", "importer").expect("a token");
+    let output = run(Command::new(program("caseledger").expect("built"))
+        .env("CASELEDGER_TOKEN", token.0)
+        .args(["--server", &format!("http://{}", node.listen), "--json", "import", "fhir"])
+        .arg(folder))
+    .expect("imported");
+    serde_json::from_str(&output).expect("JSON")
+}
+
+fn number(value: &Value, name: &str) -> u64 {
+    value[name].as_u64().unwrap_or_default()
+}
+
+/// Every resource is in one column, and every refusal has a reason.
+fn adds_up(report: &Value, there: &BTreeMap<&str, u64>) {
+    for kind in KINDS {
+        let row = &report["types"][kind];
+        let ended: u64 =
+            ["filed", "amended", "unchanged", "refused"].iter().map(|end| number(row, end)).sum();
+        let there = there.get(kind).copied().unwrap_or_default();
+        assert_eq!((number(row, "read"), ended), (there, there), "{kind}: {row}");
+    }
+    let refusals = report["refusals"].as_array().expect("refusals");
+    let listed = refusals.len() as u64 + number(report, "refusals_not_listed");
+    assert_eq!(listed, number(&report["total"], "refused"));
+    for refusal in refusals {
+        let reason = refusal["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with("INVALID_ARGUMENT"), "not about the resource: {refusal}");
+        assert!(refusal["message"].as_str().is_some_and(|text| !text.is_empty()), "{refusal}");
+    }
+}
+
+/// Imports a folder twice: everything is accounted for, the second time nothing is filed.
+async fn twice(cluster: &Cluster, folder: &Path) -> Value {
+    let resources = resources(folder);
+    let there = by_kind(&resources);
+    let auditor = cluster.client(0, "auditor").unwrap();
+    let first = imported(cluster, folder);
+    adds_up(&first, &there);
+    assert_eq!(number(&first["total"], "unchanged"), 0, "nothing was there before");
+    let records = auditor.heads().await.unwrap()[0].clone();
+    assert_eq!(number(&first, "position"), records.size);
+    let again = imported(cluster, folder);
+    adds_up(&again, &there);
+    let (before, total) = (&first["total"], &again["total"]);
+    assert_eq!(number(total, "unchanged"), number(before, "filed"));
+    assert_eq!(number(total, "refused"), number(before, "refused"));
+    assert_eq!(number(&again, "position"), records.size, "the answers say what they reflect");
+    assert_eq!(auditor.heads().await.unwrap()[0], records, "a second import files nothing");
+    first
+}
+
+/// Every entry of the patient with this number.
+async fn entries(client: &Client, value: &str) -> Vec<v1::EntryState> {
+    let find = v1::FindPatientRequest {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: value.to_owned(),
+        purpose: purpose("TREAT"),
+    };
+    let patient_id = client.file().find_patient(find).await.expect("found").into_inner().patient_id;
+    let mut entries = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::GetPatientFileRequest {
+            patient_id: patient_id.clone(),
+            purpose: purpose("TREAT"),
+            page_token,
+            ..v1::GetPatientFileRequest::default()
+        };
+        let page = client.file().get_patient_file(request).await.expect("a page").into_inner();
+        entries.extend(page.file.expect("the file").entries);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return entries;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_samples_are_on_file_after_one_import_and_the_same_after_two() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let samples = repository().join("deploy/samples");
+    let report = twice(&cluster, &samples).await;
+    assert!(number(&report["types"]["Patient"], "filed") >= 12, "at least twelve people");
+
+    let text = std::fs::read_to_string(samples.join("siobhan-ni-dhonnchadha.json")).unwrap();
+    let bundle: Value = serde_json::from_str(&text).unwrap();
+    let sent = bundle["entry"].as_array().unwrap().iter();
+    let sent = sent.filter(|entry| {
+        let kind = entry["resource"]["resourceType"].as_str().unwrap();
+        kind != "Patient" && KINDS.contains(&kind)
+    });
+    let client = cluster.client(0, "case-manager").unwrap();
+    let on_file = entries(&client, "MRN-100482").await;
+    assert_eq!(on_file.len(), sent.count(), "each resource is an entry");
+    assert!(on_file.iter().all(|state| state.revision == 1 && !state.retracted));
+}
+
+/// A corpus that is too large for the repository, where there is one.
+#[tokio::test]
+async fn a_corpus_is_on_file_after_one_import_and_the_same_after_two() {
+    let shared = std::env::var_os("CASELEDGER_SHARED")
+        .map_or_else(|| repository().join("../shared"), PathBuf::from);
+    let corpus = shared.join("data/synthea");
+    if !corpus.is_dir() {
+        return;
+    }
+    let cluster = Cluster::start(1).await.expect("a node");
+    let report = twice(&cluster, &corpus).await;
+    assert_eq!(number(&report["types"]["Patient"], "filed"), 48, "all patients");
+}
+
+fn item(number: u64, content: Option<v1::import_item::Content>) -> v1::ImportItem {
+    let mrn = v1::PatientNumber {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: "MRN-1".to_owned(),
+    };
+    v1::ImportItem {
+        number,
+        source: Some(v1::SourceId { system: "urn:ward".to_owned(), value: number.to_string() }),
+        patient: Some(v1::PatientSelector {
+            patient: Some(v1::patient_selector::Patient::Number(mrn)),
+        }),
+        content,
+        ..v1::ImportItem::default()
+    }
+}
+
+fn entry(date: &str) -> Option<v1::import_item::Content> {
+    let entry = v1::Entry {
+        status: "active".to_owned(),
+        code: Some(v1::CodeableConcept { text: "Cough".to_owned(), coding: Vec::new() }),
+        effective: Some(v1::Effective { value: Some(v1::effective::Value::At(date.to_owned())) }),
+        detail: Some(v1::entry::Detail::Condition(v1::Condition::default())),
+        ..v1::Entry::default()
+    };
+    Some(v1::import_item::Content::Entry(Box::new(entry)))
+}
+
+fn identity() -> Option<v1::import_item::Content> {
+    let identity = v1::Identity {
+        identifiers: vec![v1::Identifier {
+            issuer: "https://hospital.example/mrn".to_owned(),
+            value: "MRN-1".to_owned(),
+            ..v1::Identifier::default()
+        }],
+        names: vec![v1::HumanName { family: "Ames".to_owned(), ..v1::HumanName::default() }],
+        ..v1::Identity::default()
+    };
+    Some(v1::import_item::Content::Identity(Box::new(identity)))
+}
+
+async fn results(client: &Client, items: Vec<v1::ImportItem>) -> BTreeMap<u64, v1::ImportResult> {
+    let first = v1::ImportRequest { purpose: purpose("RECORDMGT"), items: Vec::new() };
+    let rest = items.into_iter().map(|item| v1::ImportRequest { purpose: None, items: vec![item] });
+    let requests: Vec<_> = [first].into_iter().chain(rest).collect();
+    let answers = client.import().import(tokio_stream::iter(requests)).await.expect("begun");
+    let mut answers = answers.into_inner();
+    let mut results = BTreeMap::new();
+    while let Some(answer) = answers.message().await.expect("no item ends the stream") {
+        for result in answer.results {
+            assert!(results.insert(result.number, result).is_none(), "one result an item");
+        }
+    }
+    results
+}
+
+#[tokio::test]
+async fn a_bad_item_never_ends_the_stream() {
+    use v1::ImportStatus::{Filed, Refused, Unchanged};
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let mut unknown = item(7, entry("2019"));
+    let number = v1::PatientNumber { issuer: "urn:x".to_owned(), value: "none".to_owned() };
+    let patient = Some(v1::patient_selector::Patient::Number(number));
+    unknown.patient = Some(v1::PatientSelector { patient });
+    let items = vec![
+        item(1, identity()),
+        item(2, entry("2019")),
+        item(3, entry("0000-13-45")),
+        item(4, None),
+        v1::ImportItem { source: None, ..item(5, entry("2019")) },
+        v1::ImportItem { patient: None, ..item(6, entry("2019")) },
+        unknown,
+        item(8, entry("2020-02")),
+    ];
+    let told = results(&client, items.clone()).await;
+    let ends: Vec<_> = told.values().map(v1::ImportResult::status).collect();
+    assert_eq!(ends, [Filed, Filed, Refused, Refused, Refused, Refused, Refused, Filed]);
+    let field = |number: u64| told[&number].violations[0].field.as_str();
+    assert_eq!(field(3), "entry.effective.at");
+    assert_eq!((field(5), field(6)), ("source", "patient"));
+    assert_eq!(told[&7].reason, "PATIENT_UNKNOWN");
+    assert!(told.values().all(|result| !result.retryable));
+
+    let again = results(&client, items).await;
+    let ends: Vec<_> = again.values().map(v1::ImportResult::status).collect();
+    assert_eq!(
+        ends,
+        [Unchanged, Unchanged, Refused, Refused, Refused, Refused, Refused, Unchanged]
+    );
+    assert_eq!(again[&2].entry_id, told[&2].entry_id);
+}
