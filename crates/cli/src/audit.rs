@@ -7,26 +7,31 @@ use api::v1::audit_service_client::AuditServiceClient;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
 use serde_json::{Value, json};
 
-use crate::connection::{connect, purpose, timed};
+use crate::connection::{connect, timed};
 use crate::failure::Failure;
 use crate::json;
-use crate::options::{AuditList, Global};
+use crate::options::{AuditList, Global, Outcome};
 use crate::output::{Output, Table};
 use crate::patient;
+use crate::purpose::{self, Otherwise};
 use crate::time;
 
 /// Accesses asked for at a time: the largest page that the server gives.
 const PAGE: usize = 200;
 
-const PURPOSE: &str = "HCOMPL";
+const PURPOSE: Otherwise = Otherwise::Always("HCOMPL");
 
 pub(crate) async fn list(
     global: &Global,
     wanted: &AuditList,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
+    let purpose = purpose::of(global, PURPOSE)?;
+    let (from, to) = (wanted.from.map(|from| from.0), wanted.to.map(|to| to.0));
+    if from.zip(to).is_some_and(|(f, t)| (f.seconds, f.nanos) >= (t.seconds, t.nanos)) {
+        return Err(Failure::Usage("--from is not before --to: nothing can match".to_owned()));
+    }
     let channel = connect(global).await?;
-    let purpose = purpose(global, PURPOSE);
     let patient_id = match &wanted.patient {
         None => String::new(),
         Some(typed) => {
@@ -39,23 +44,41 @@ pub(crate) async fn list(
     let mut request = request(wanted, patient_id, purpose);
     let (mut accesses, mut receipts) = (Vec::new(), Vec::new());
     let more = loop {
-        let missing = wanted.limit.saturating_sub(accesses.len()).clamp(1, PAGE);
-        request.page_size = u32::try_from(missing).unwrap_or(u32::MAX);
         let page = client
             .list_accesses(timed(request.clone()))
             .await
             .map_err(|status| Failure::of(&global.server, "AuditService/ListAccesses", status))?
             .into_inner();
-        accesses.extend(page.accesses);
+        accesses.extend(page.accesses.into_iter().filter(|access| is_meant(access, wanted)));
         receipts.push(page.receipt);
         request.page_token = page.next_page_token;
+        request.page_size = page_size(wanted, accesses.len());
         let more = !request.page_token.is_empty();
         if !more || accesses.len() >= wanted.limit {
-            break more;
+            let beyond = accesses.len() > wanted.limit;
+            accesses.truncate(wanted.limit);
+            break more || beyond;
         }
     };
-    output.show(|| as_json(&accesses, more, &receipts), || as_text(&accesses, more, &receipts))?;
+    output.show(
+        || as_json(&accesses, more, &receipts),
+        || as_text(&accesses, more, &receipts, wanted),
+    )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether its receipt is, or begins with, the one that is looked for.
+fn is_meant(access: &v1::Access, wanted: &AuditList) -> bool {
+    let begins = |receipt: &String| hex::encode(&access.hash).starts_with(receipt);
+    wanted.receipt.as_ref().is_none_or(begins)
+}
+
+/// How many to ask for when so many are here: no more than are missing, but whole pages when a
+/// receipt is looked for.
+fn page_size(wanted: &AuditList, have: usize) -> u32 {
+    let missing = wanted.limit.saturating_sub(have);
+    let size = if wanted.receipt.is_some() { PAGE } else { missing.clamp(1, PAGE) };
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 fn request(
@@ -70,44 +93,96 @@ fn request(
         start_time: wanted.from.map(|moment| moment.0),
         end_time: wanted.to.map(|moment| moment.0),
         purpose_of_use: wanted.with_purpose.clone().unwrap_or_default(),
-        outcome: wanted.outcome.clone().unwrap_or_default(),
-        page_size: 0,
+        outcome: wanted.outcome.map(outcome).unwrap_or_default().to_owned(),
+        page_size: page_size(wanted, 0),
         page_token: String::new(),
     }
 }
 
+/// As the server knows it.
+fn outcome(typed: Outcome) -> &'static str {
+    match typed {
+        Outcome::Shown => "shown",
+        Outcome::Denied => "denied",
+        Outcome::NotFound => "not-found",
+    }
+}
+
+/// An access, its hash also by the name under which its caller was given it.
+fn access_json(access: &v1::Access) -> Value {
+    let mut object = json::of("Access", access);
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("receipt".to_owned(), Value::from(hex::encode(&access.hash)));
+    }
+    object
+}
+
 fn as_json(accesses: &[v1::Access], more: bool, receipts: &[Vec<u8>]) -> Value {
-    let accesses: Vec<_> = accesses.iter().map(|access| json::of("Access", access)).collect();
+    let accesses: Vec<_> = accesses.iter().map(access_json).collect();
     let receipts: Vec<_> = receipts.iter().map(hex::encode).collect();
     json!({"accesses": accesses, "more": more, "receipts": receipts})
 }
 
-fn as_text(accesses: &[v1::Access], more: bool, receipts: &[Vec<u8>]) -> String {
-    let mut table = Table::with_heading([
-        "recorded",
-        "person",
-        "roles",
-        "operation",
-        "purpose",
-        "outcome",
-        "patient",
-        "from",
-        "receipt",
-    ]);
+const COLUMNS: [&str; 9] = [
+    "recorded",
+    "person",
+    "roles",
+    "operation",
+    "purpose",
+    "outcome",
+    "patient",
+    "from",
+    "receipt",
+];
+
+/// A cell for each of [`COLUMNS`].
+fn cells(access: &v1::Access) -> [String; 9] {
+    let who = if access.person.is_empty() { &access.service } else { &access.person };
+    [
+        time::short(access.recorded_at.as_ref()),
+        who.clone(),
+        access.roles.join(" "),
+        operation(access),
+        access.purpose_of_use.clone(),
+        access.outcome.clone(),
+        access.patient_id.clone(),
+        access.network.clone(),
+        hex::encode(access.hash.get(..8).unwrap_or_default()),
+    ]
+}
+
+/// The call without its service. An import shows what it found on file while it files.
+fn operation(access: &v1::Access) -> String {
+    if access.unreadable {
+        return "(cannot be opened)".to_owned();
+    }
+    match access.operation.rsplit('/').next().unwrap_or_default() {
+        "Import" if access.outcome == "shown" => "Import (filed)".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn as_text(
+    accesses: &[v1::Access],
+    more: bool,
+    receipts: &[Vec<u8>],
+    wanted: &AuditList,
+) -> String {
+    // what every row has in common needs no column
+    let mut left_out = Vec::new();
+    left_out.extend(wanted.person.as_ref().map(|_| "person"));
+    left_out.extend(wanted.patient.as_ref().map(|_| "patient"));
+    let shown = |column: &str| !left_out.contains(&column);
+    let heading = COLUMNS.into_iter().filter(|column| shown(column)).map(str::to_owned);
+    let mut table = Table::with_columns(heading.collect());
     for access in accesses {
-        let who = if access.person.is_empty() { &access.service } else { &access.person };
-        let operation = access.operation.rsplit('/').next().unwrap_or_default();
-        table.row([
-            time::short(access.recorded_at.as_ref()),
-            if access.unreadable { "(cannot be opened)".to_owned() } else { who.clone() },
-            access.roles.join(" "),
-            operation.to_owned(),
-            access.purpose_of_use.clone(),
-            access.outcome.clone(),
-            access.patient_id.clone(),
-            access.network.clone(),
-            hex::encode(access.hash.get(..8).unwrap_or_default()),
-        ]);
+        let cells = COLUMNS.into_iter().zip(cells(access));
+        let cells: Vec<_> =
+            cells.filter(|(column, _)| shown(column)).map(|(_, cell)| cell).collect();
+        table.cells(&cells);
+        if !access.reason.is_empty() {
+            table.note(&format!("reason: {}", access.reason));
+        }
     }
     let count = match accesses.len() {
         1 => "1 access".to_owned(),
@@ -125,25 +200,67 @@ fn as_text(accesses: &[v1::Access], more: bool, receipts: &[Vec<u8>]) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{Audit, Command};
+    use clap::Parser;
 
-    #[test]
-    fn the_list_says_who_why_and_that_there_is_more() {
-        let access = v1::Access {
+    fn typed(arguments: &[&str]) -> AuditList {
+        let line = ["caseledger", "audit", "list"].iter().chain(arguments);
+        let options = crate::options::Options::try_parse_from(line).unwrap();
+        let Command::Audit(Audit::List(list)) = options.command else { panic!("not a list") };
+        list
+    }
+
+    fn looked() -> v1::Access {
+        v1::Access {
             person: "jdoe".to_owned(),
             roles: vec!["nurse".to_owned()],
             operation: "PatientFileService/GetPatientFile".to_owned(),
             purpose_of_use: "TREAT".to_owned(),
             outcome: "shown".to_owned(),
+            patient_id: "p1".to_owned(),
+            reason: "handover".to_owned(),
             hash: vec![1; 32],
             ..Default::default()
-        };
+        }
+    }
+
+    #[test]
+    fn the_list_says_who_why_and_that_there_is_more() {
+        let access = looked();
         let closed = v1::Access { unreadable: true, ..Default::default() };
-        let text = as_text(&[access.clone(), closed], true, &[vec![2; 32]]);
-        assert!(text.contains("nurse  GetPatientFile  TREAT    shown"), "{text}");
+        let all = typed(&[]);
+        let text = as_text(&[access.clone(), closed], true, &[vec![2; 32]], &all);
+        assert!(text.contains("\n    reason: handover\n"), "{text}");
+        assert!(text.contains("nurse  GetPatientFile      TREAT    shown"), "{text}");
         assert!(text.contains("(cannot be opened)"));
         assert!(text.contains("\n2 accesses; there are more"), "{text}");
         let json = as_json(&[access], false, &[vec![2; 32]]);
         assert_eq!(json["accesses"][0]["hash"], "01".repeat(32));
+        assert_eq!(json["accesses"][0]["receipt"], "01".repeat(32));
         assert_eq!(json["more"], false);
+    }
+
+    #[test]
+    fn what_every_row_has_in_common_has_no_column() {
+        let of_one = typed(&["--patient", "p1", "--person", "jdoe"]);
+        let text = as_text(&[looked()], false, &[], &of_one);
+        assert!(!text.contains("jdoe") && !text.contains("p1"), "{text}");
+        assert!(text.starts_with("recorded  roles  operation"), "{text}");
+        let filed = v1::Access { operation: "ImportService/Import".to_owned(), ..looked() };
+        assert_eq!(operation(&filed), "Import (filed)");
+    }
+
+    #[test]
+    fn a_limit_need_not_fill_its_last_page() {
+        let wanted = typed(&["--limit", "201"]);
+        assert_eq!((page_size(&wanted, 0), page_size(&wanted, 200)), (200, 1));
+    }
+
+    #[test]
+    fn a_receipt_is_found_by_its_beginning() {
+        let wanted = typed(&["--receipt", "0101"]);
+        assert!(is_meant(&looked(), &wanted));
+        assert!(!is_meant(&looked(), &typed(&["--receipt", "02"])));
+        assert_eq!(page_size(&wanted, 0), 200);
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::str::FromStr;
 use std::time::Duration;
 
-use api::v1;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -78,27 +77,23 @@ fn endpoint(global: &Global) -> Result<Endpoint, Failure> {
     }
 }
 
-fn token(global: &Global) -> Result<Option<MetadataValue<Ascii>>, Failure> {
-    let text = match (&global.token_file, &global.token) {
+/// The token as given, perhaps with white space around it.
+pub(crate) fn token_text(global: &Global) -> Result<Option<String>, Failure> {
+    match (&global.token_file, &global.token) {
         (Some(path), _) => {
             let what = || format!("read --token-file {}", path.display());
-            Some(fs::read_to_string(path).map_err(|error| Failure::local(what(), error))?)
+            fs::read_to_string(path).map(Some).map_err(|error| Failure::local(what(), error))
         }
-        (None, token) => token.clone(),
-    };
-    let Some(text) = text else { return Ok(None) };
+        (None, token) => Ok(token.clone()),
+    }
+}
+
+fn token(global: &Global) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+    let Some(text) = token_text(global)? else { return Ok(None) };
     let mut value = MetadataValue::from_str(&format!("Bearer {}", text.trim()))
         .map_err(|_| Failure::Usage("the token has characters that no token has".to_owned()))?;
     value.set_sensitive(true); // never in logs
     Ok(Some(value))
-}
-
-/// The purpose of use that goes with a call.
-pub(crate) fn purpose(global: &Global, default: &str) -> v1::Purpose {
-    v1::Purpose {
-        purpose_of_use: global.purpose.clone().unwrap_or_else(|| default.to_owned()),
-        reason: global.reason.clone().unwrap_or_default(),
-    }
 }
 
 /// A request that waits no longer than [`ANSWER`].
@@ -135,12 +130,5 @@ mod tests {
         assert_eq!(value, "Bearer a.b.c");
         assert!(!format!("{value:?}").contains("a.b.c"));
         assert_eq!(token(&global(&["--token", "a\u{7}"])).unwrap_err().exit_code(), 2);
-    }
-
-    #[test]
-    fn the_purpose_that_is_typed_wins() {
-        assert_eq!(purpose(&global(&[]), "TREAT").purpose_of_use, "TREAT");
-        let typed = purpose(&global(&["--purpose", "BTG", "--reason", "emergency"]), "TREAT");
-        assert_eq!((typed.purpose_of_use.as_str(), typed.reason.as_str()), ("BTG", "emergency"));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -55,6 +56,22 @@ impl Failure {
         }
     }
 
+    /// The same for scripts. `code` is the gRPC status, or what happened without an answer: `USAGE`,
+    /// `LOCAL`, `UNREACHABLE`.
+    pub(crate) fn json(&self) -> Value {
+        let plain = |code: &str, message: String| json!({"code": code, "reason": "", "message": message, "fields": []});
+        let error = match self {
+            Self::Usage(text) => plain("USAGE", text.clone()),
+            Self::Local { what, cause } => plain("LOCAL", format!("cannot {what}: {cause}")),
+            Self::Unreachable { server, cause } => {
+                plain("UNREACHABLE", format!("{server} cannot be reached: {cause}"))
+            }
+            Self::Refused { server, call, status } => refused_json(server, call, status),
+            Self::OutputClosed => plain("LOCAL", "standard output was closed".to_owned()),
+        };
+        json!({"error": error})
+    }
+
     /// The whole message, with a line end.
     pub(crate) fn report(&self) -> String {
         match self {
@@ -69,6 +86,28 @@ impl Failure {
             Self::OutputClosed => String::new(),
         }
     }
+}
+
+fn refused_json(server: &str, call: &str, status: &Status) -> Value {
+    let details = status.get_error_details();
+    let info = details.error_info();
+    let violations = details.bad_request().map(|bad| bad.field_violations.as_slice());
+    let fields: Vec<_> = violations
+        .unwrap_or_default()
+        .iter()
+        .map(|one| json!({"field": one.field, "reason": one.reason, "message": one.description}))
+        .collect();
+    let delay = details.retry_info().and_then(|retry| retry.retry_delay);
+    json!({
+        "code": name(status.code()),
+        "reason": info.map(|info| info.reason.as_str()).unwrap_or_default(),
+        "message": status.message(),
+        "fields": fields,
+        "metadata": info.map(|info| json!(info.metadata)).unwrap_or_else(|| json!({})),
+        "retry_after_ms": delay.and_then(|delay| u64::try_from(delay.as_millis()).ok()),
+        "server": server,
+        "call": call,
+    })
 }
 
 /// Whether no server said this: connections refused, broken, timed out before an answer.
@@ -200,6 +239,20 @@ mod tests {
              field: changes[0].add_entry.entry.status: not a status\n  why:   INVALID_ARGUMENT\n  \
              do:    correct the fields named above\n"
         );
+    }
+
+    #[test]
+    fn scripts_get_code_reason_and_fields() {
+        let mut details = ErrorDetails::with_error_info("INVALID_FIELDS", "caseledger", []);
+        details.add_bad_request_violation("outcome", "not an outcome");
+        let status = Status::with_error_details(Code::InvalidArgument, "1 invalid field", details);
+        let json = of(status).json();
+        assert_eq!(json["error"]["code"], "INVALID_ARGUMENT");
+        assert_eq!(json["error"]["reason"], "INVALID_FIELDS");
+        assert_eq!(json["error"]["message"], "1 invalid field");
+        assert_eq!(json["error"]["fields"][0]["field"], "outcome");
+        let usage = Failure::Usage("no".to_owned()).json();
+        assert_eq!(usage["error"]["code"], "USAGE");
     }
 
     #[test]

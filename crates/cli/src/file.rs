@@ -8,18 +8,17 @@ use api::v1;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
 use serde_json::{Value, json};
 
-use crate::connection::{connect, purpose, timed};
+use crate::connection::{Authenticated, connect, timed};
 use crate::failure::Failure;
 use crate::json;
 use crate::options::{FileHistory, FileShow, Global, Kind};
 use crate::output::Output;
 use crate::patient;
+use crate::purpose::{self, Otherwise};
 use crate::time::AsOf;
 
 /// Entries and records asked for at a time: the largest page that the server gives.
 const PAGE: u32 = 200;
-
-const PURPOSE: &str = "TREAT";
 
 /// A file, its pages put together.
 #[derive(Debug, Default)]
@@ -36,7 +35,7 @@ pub(crate) async fn show(
 ) -> Result<ExitCode, Failure> {
     let named = patient::parse(&wanted.patient.patient, &wanted.patient.issuer.issuer)?;
     let mut client = PatientFileServiceClient::new(connect(global).await?);
-    let purpose = purpose(global, PURPOSE);
+    let purpose = purpose::of(global, Otherwise::ByRole)?;
     let patient_id = patient::resolve(&mut client, global, purpose.clone(), named).await?;
     let mut request = request(wanted, patient_id, purpose);
     let mut shown = Shown::default();
@@ -54,7 +53,7 @@ pub(crate) async fn show(
             break;
         }
     }
-    output.show(|| show_json(&shown), || text::file(&shown))?;
+    output.show(|| show_json(&shown), || text::file(&shown, wanted.as_of.is_some()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,7 +122,7 @@ pub(crate) async fn history(
 ) -> Result<ExitCode, Failure> {
     let named = patient::parse(&wanted.patient.patient, &wanted.patient.issuer.issuer)?;
     let mut client = PatientFileServiceClient::new(connect(global).await?);
-    let purpose = purpose(global, PURPOSE);
+    let purpose = purpose::of(global, Otherwise::ByRole)?;
     let patient_id = patient::resolve(&mut client, global, purpose.clone(), named).await?;
     let mut request = v1::GetPatientHistoryRequest {
         patient_id: patient_id.clone(),
@@ -148,11 +147,38 @@ pub(crate) async fn history(
             break page.position;
         }
     };
+    let versions = if events.is_empty() {
+        let (version, receipt) = version_of(&mut client, global, &request).await?;
+        receipts.push(receipt);
+        Some(version)
+    } else {
+        None
+    };
     output.show(
-        || history_json(&patient_id, &events, position, &receipts),
-        || text::history(&patient_id, &events, &receipts),
+        || history_json(&patient_id, &events, position, &receipts, versions),
+        || text::history(&patient_id, &events, &receipts, versions),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many versions the file has, for who asked beyond them. This reading is recorded too.
+async fn version_of(
+    client: &mut PatientFileServiceClient<Authenticated>,
+    global: &Global,
+    asked: &v1::GetPatientHistoryRequest,
+) -> Result<(u64, Vec<u8>), Failure> {
+    let request = v1::GetPatientFileRequest {
+        patient_id: asked.patient_id.clone(),
+        purpose: asked.purpose.clone(),
+        page_size: 1,
+        ..Default::default()
+    };
+    let answer = client
+        .get_patient_file(timed(request))
+        .await
+        .map_err(|status| Failure::of(&global.server, "PatientFileService/GetPatientFile", status))?
+        .into_inner();
+    Ok((answer.file.unwrap_or_default().version, answer.receipt))
 }
 
 fn history_json(
@@ -160,15 +186,20 @@ fn history_json(
     events: &[v1::FiledEvent],
     position: u64,
     receipts: &[Vec<u8>],
+    versions: Option<u64>,
 ) -> Value {
     let events: Vec<_> = events.iter().map(|event| json::of("FiledEvent", event)).collect();
     let receipts: Vec<_> = receipts.iter().map(hex::encode).collect();
-    json!({
+    let mut history = json!({
         "patient_id": patient_id,
         "events": events,
         "position": position,
         "receipts": receipts,
-    })
+    });
+    if let (Some(versions), Some(fields)) = (versions, history.as_object_mut()) {
+        fields.insert("versions".to_owned(), Value::from(versions));
+    }
+    history
 }
 
 #[cfg(test)]

@@ -11,14 +11,15 @@ use api::v1::import_service_client::ImportServiceClient;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc;
 
-use crate::connection::{connect, purpose};
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::options::{Global, ImportFhir};
 use crate::output::{Output, is_watched};
+use crate::purpose::{self, Otherwise};
 
 use stream::{FIRST_PAUSE, Import};
 
-const PURPOSE: &str = "RECORDMGT";
+const PURPOSE: Otherwise = Otherwise::Always("RECORDMGT");
 
 /// Batches read ahead: enough that reading and sending overlap, little enough that a slow server
 /// stops the reading.
@@ -30,6 +31,7 @@ pub(crate) async fn run(
     output: &Output,
 ) -> Result<ExitCode, Failure> {
     let files = files::find(&import.paths)?;
+    let purpose = purpose::of(global, PURPOSE)?;
     // before anything is read, so that a wrong address or token costs no minutes
     let client = ImportServiceClient::new(connect(global).await?)
         .accept_compressed(tonic::codec::CompressionEncoding::Gzip);
@@ -42,7 +44,7 @@ pub(crate) async fn run(
     let (steps, ahead) = mpsc::channel(READ_AHEAD);
     let reader = tokio::task::spawn_blocking(move || feed.run(&steps));
     let mut import = Import::new(global.server.clone(), count, bar.clone(), FIRST_PAUSE);
-    let ended = import.run(client, purpose(global, PURPOSE), ahead).await;
+    let ended = import.run(client, purpose, ahead).await;
     bar.finish_and_clear();
     drop(reader); // it ends by itself: its channel is closed
     let count = import.into_count();

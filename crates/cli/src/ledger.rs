@@ -14,26 +14,53 @@ use crate::options::{Global, LedgerHead, LedgerKind};
 use crate::output::{Output, Table, one_line, thousands};
 use crate::time;
 
+/// What a head is good for, which is less than people expect of a ledger.
+const GOOD_FOR: &str = "\
+compare it with another node's at the same sequence, or with an earlier one that you kept; nothing
+signs it yet, and there are no proofs of what it covers\n";
+
 pub(crate) async fn head(
     global: &Global,
     wanted: &LedgerHead,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
     let mut client = LedgerServiceClient::new(connect(global).await?);
-    let kind = match wanted.ledger {
-        LedgerKind::Records => v1::LedgerKind::Records,
-        LedgerKind::Access => v1::LedgerKind::Access,
+    let kinds = match wanted.ledger {
+        Some(LedgerKind::Records) => [v1::LedgerKind::Records].as_slice(),
+        Some(LedgerKind::Access) => &[v1::LedgerKind::Access],
+        None => &[v1::LedgerKind::Records, v1::LedgerKind::Access],
     };
-    let ledger = v1::LedgerId { kind: kind.into(), shard: 0, period: 0 };
-    let request = v1::GetHeadRequest { ledger: Some(ledger) };
-    let answer = client
-        .get_head(timed(request))
-        .await
-        .map_err(|status| Failure::of(&global.server, "LedgerService/GetHead", status))?
-        .into_inner();
-    let head = answer.head.unwrap_or_default();
-    output.show(|| head_json(&head), || head_text(&head))?;
+    let mut heads = Vec::new();
+    for kind in kinds {
+        let ledger = v1::LedgerId { kind: (*kind).into(), shard: 0, period: 0 };
+        let request = v1::GetHeadRequest { ledger: Some(ledger) };
+        let answer = client
+            .get_head(timed(request))
+            .await
+            .map_err(|status| Failure::of(&global.server, "LedgerService/GetHead", status))?
+            .into_inner();
+        heads.push(answer.head.unwrap_or_default());
+    }
+    output.show(|| heads_json(&heads, wanted.ledger), || heads_text(&heads))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The head of the one ledger that was asked for, or all of them by name.
+fn heads_json(heads: &[v1::Head], asked: Option<LedgerKind>) -> Value {
+    match (heads, asked) {
+        ([head], Some(_)) => head_json(head),
+        _ => json!({"heads": heads.iter().map(head_json).collect::<Vec<_>>()}),
+    }
+}
+
+fn heads_text(heads: &[v1::Head]) -> String {
+    let mut text = String::new();
+    for head in heads {
+        text.push_str(&head_text(head));
+        text.push('\n');
+    }
+    text.push_str(GOOD_FOR);
+    text
 }
 
 /// The head's own fields at the top, the ledger by its name: "records.0.0".
@@ -195,6 +222,8 @@ mod tests {
         assert_eq!(json["ledger"], "access.0.0");
         assert_eq!(json["size"], 1234);
         assert_eq!(json["root"], "ab".repeat(32));
-        assert!(head_text(&head).contains("size         1,234 records\n"));
+        let text = heads_text(std::slice::from_ref(&head));
+        assert!(text.contains("size         1,234 records\n") && text.ends_with(GOOD_FOR));
+        assert_eq!(heads_json(&[head.clone(), head], None)["heads"][1]["ledger"], "access.0.0");
     }
 }

@@ -15,6 +15,7 @@ mod ledger;
 mod options;
 mod output;
 mod patient;
+mod purpose;
 mod settle;
 mod time;
 mod token;
@@ -28,7 +29,16 @@ use options::{Audit, Command, File, Import, Ledger, Options};
 use output::Output;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|one| one == "--json") => {
+            let failure = Failure::Usage(error.to_string().trim_end().to_owned());
+            output::complain(&failure, true);
+            return ExitCode::from(failure.exit_code());
+        }
+        Err(error) => error.exit(), // help, version, or wrong usage with its exit code 2
+    };
+    let json = options.global.json;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(options)),
@@ -39,7 +49,7 @@ fn main() -> ExitCode {
         // whoever reads our output has stopped reading: not a failure of ours
         Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::complain(&failure);
+            output::complain(&failure, json);
             ExitCode::from(failure.exit_code())
         }
     }

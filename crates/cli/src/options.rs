@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::time::{AsOf, Moment};
+use crate::purpose;
+use crate::time::{AsOf, Moment, Until};
 
 /// Roles that a token may name, as the server's role table knows them.
 const ROLES: [&str; 8] = [
@@ -54,14 +55,18 @@ pub(crate) struct Global {
     /// File with the bearer token; goes before --token and CASELEDGER_TOKEN.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Why you look or file, HL7 v3 PurposeOfUse; recorded. Default: TREAT for `file`, HCOMPL for
-    /// `audit`, RECORDMGT for `import` and `settle`.
-    #[arg(long, global = true, value_name = "CODE")]
+    /// Why you look or file, HL7 v3 PurposeOfUse, in any case; recorded.
+    ///
+    /// Default: HCOMPL for `audit`, RECORDMGT for `import` and `settle`; for `file` it follows from
+    /// the role in the token: CAREMGT for a case manager, TREAT for physician and nurse, PATADMIN
+    /// for a registrar, HPAYMT for billing, HCOMPL for compliance officer and auditor, HOPERAT for
+    /// hospital IT. With several roles there is no default.
+    #[arg(long, global = true, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) purpose: Option<String>,
     /// Why, in your own words; recorded.
     #[arg(long, global = true, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// Print JSON: field names of the .proto files, hashes in hex.
+    /// Print JSON: field names of the .proto files, hashes in hex; errors, too, on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -227,27 +232,48 @@ pub(crate) struct AuditList {
     /// By this person, as their token names them.
     #[arg(long)]
     pub(crate) person: Option<String>,
-    /// Recorded at or after (RFC 3339, or a date for its first moment in UTC).
+    /// Recorded at or after: RFC 3339, or a date, which means its first moment in UTC.
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<Moment>,
-    /// Recorded before.
+    /// Recorded before: RFC 3339, or a date, of which the whole day in UTC still counts.
     #[arg(long, value_name = "TIME")]
-    pub(crate) to: Option<Moment>,
+    pub(crate) to: Option<Until>,
     /// With this purpose of use; not the purpose of your own reading, which is --purpose.
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) with_purpose: Option<String>,
-    /// With this outcome: shown, denied, not-found.
-    #[arg(long)]
-    pub(crate) outcome: Option<String>,
+    /// With this outcome.
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) outcome: Option<Outcome>,
+    /// The access with this receipt, or the beginning of one (hex digits). Every access that the
+    /// other filters leave is looked through.
+    #[arg(long, value_name = "HEX", value_parser = receipt)]
+    pub(crate) receipt: Option<String>,
     /// At most so many.
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
+}
+
+/// How an access ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Outcome {
+    Shown,
+    Denied,
+    NotFound,
+}
+
+/// The beginning of a receipt, in the lower case in which receipts are written.
+fn receipt(typed: &str) -> Result<String, &'static str> {
+    let fits = (1..=64).contains(&typed.len()) && typed.bytes().all(|b| b.is_ascii_hexdigit());
+    if fits { Ok(typed.to_ascii_lowercase()) } else { Err("a receipt has up to 64 hex digits") }
 }
 
 /// The ledgers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     /// Size, root and stream hash: equal on every node that has applied the same.
+    ///
+    /// Compare a head with another node's, or keep it and compare: a past that was changed shows.
+    /// Nothing signs it yet, and there are no proofs of what it covers.
     #[command(after_help = "Example:\n  caseledger ledger head --ledger access")]
     Head(LedgerHead),
 }
@@ -255,9 +281,9 @@ pub(crate) enum Ledger {
 /// Which ledger.
 #[derive(Debug, Args)]
 pub(crate) struct LedgerHead {
-    /// Changes, or who was shown what.
-    #[arg(long, value_enum, default_value = "records")]
-    pub(crate) ledger: LedgerKind,
+    /// Changes, or who was shown what; both if not given.
+    #[arg(long, value_enum)]
+    pub(crate) ledger: Option<LedgerKind>,
 }
 
 /// What a ledger holds.
@@ -334,7 +360,8 @@ mod tests {
             "caseledger file show MRN-200377 --kind condition --kind allergy_intolerance",
             "caseledger file show a|b --as-of 2026-11-01T08:00:00Z --json",
             "caseledger --server http://h:1 --token t status",
-            "caseledger audit list --person jdoe --outcome denied --limit 500 --json",
+            "caseledger audit list --person jdoe --outcome Denied --limit 500 --json",
+            "caseledger audit list --receipt 0aFF --to 2026-11-01 --with-purpose btg",
             "caseledger ledger head --ledger access",
             "caseledger import fhir --source https://old-system.example exports/",
             "caseledger token --role physician --role nurse --issuer-key k",
@@ -343,9 +370,14 @@ mod tests {
             Options::try_parse_from(line.split(' ')).unwrap();
         }
         assert!(Options::try_parse_from(["caseledger", "token", "--role", "surgeon"]).is_err());
-        assert!(
-            Options::try_parse_from(["caseledger", "file", "show", "x", "--as-of", "soon"])
-                .is_err()
-        );
+        for wrong in [
+            "caseledger file show x --as-of soon",
+            "caseledger audit list --outcome foo",
+            "caseledger audit list --receipt xyz",
+            "caseledger audit list --with-purpose nosiness",
+        ] {
+            let error = Options::try_parse_from(wrong.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong}");
+        }
     }
 }

@@ -40,8 +40,9 @@ pub(crate) fn is_watched() -> bool {
 }
 
 /// Says what went wrong on standard error. If that cannot be written, the exit code has to do.
-pub(crate) fn complain(failure: &Failure) {
-    let _ = io::stderr().lock().write_all(failure.report().as_bytes());
+pub(crate) fn complain(failure: &Failure, json: bool) {
+    let text = if json { format!("{}\n", failure.json()) } else { failure.report() };
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// A table: columns as wide as their widest cell, two spaces between, nothing after the last.
@@ -49,12 +50,19 @@ pub(crate) fn complain(failure: &Failure) {
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     right: Vec<usize>,
+    /// What stands under a row, and under how many rows.
+    notes: Vec<(usize, String)>,
 }
 
 impl Table {
     /// A table with a heading.
     pub(crate) fn with_heading<const N: usize>(heading: [&str; N]) -> Self {
-        Self { rows: vec![heading.map(str::to_owned).to_vec()], right: Vec::new() }
+        Self::with_columns(heading.map(str::to_owned).to_vec())
+    }
+
+    /// A table with a heading whose length is known only when it is made.
+    pub(crate) fn with_columns(heading: Vec<String>) -> Self {
+        Self { rows: vec![heading], ..Self::default() }
     }
 
     /// Columns, from 0, that hold numbers.
@@ -67,6 +75,16 @@ impl Table {
         self.rows.push(cells.map(|cell| one_line(&cell)).to_vec());
     }
 
+    /// A row whose length is known only when it is made.
+    pub(crate) fn cells(&mut self, cells: &[String]) {
+        self.rows.push(cells.iter().map(|cell| one_line(cell)).collect());
+    }
+
+    /// A line of its own under the last row, outside the columns.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.notes.push((self.rows.len(), one_line(text)));
+    }
+
     /// The lines, each with this before it.
     pub(crate) fn lines(&self, indent: &str) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -75,7 +93,7 @@ impl Table {
             .map(|column| cells(column).map(|cell| width(cell)).max().unwrap_or(0))
             .collect();
         let mut text = String::new();
-        for row in &self.rows {
+        for (above, row) in (1..).zip(&self.rows) {
             let mut line = indent.to_owned();
             for ((column, cell), wide) in row.iter().enumerate().zip(&widths) {
                 let blank = " ".repeat(wide.saturating_sub(width(cell)));
@@ -91,6 +109,9 @@ impl Table {
             }
             text.push_str(line.trim_end());
             text.push('\n');
+            for (_, note) in self.notes.iter().filter(|(under, _)| *under == above) {
+                text.push_str(&format!("{indent}    {note}\n"));
+            }
         }
         text
     }

@@ -5,11 +5,12 @@ use api::v1::patient_file_service_client::PatientFileServiceClient;
 
 use std::process::ExitCode;
 
-use crate::connection::{connect, purpose, timed};
+use crate::connection::{connect, timed};
 use crate::failure::Failure;
 use crate::json;
 use crate::options::{Global, Settle};
 use crate::output::Output;
+use crate::purpose::{self, Otherwise};
 
 pub(crate) async fn run(
     global: &Global,
@@ -19,7 +20,7 @@ pub(crate) async fn run(
     let mut client = PatientFileServiceClient::new(connect(global).await?);
     let request = v1::SettleRequestRequest {
         request_id: settle.request_id.clone(),
-        purpose: Some(purpose(global, "RECORDMGT")),
+        purpose: Some(purpose::of(global, Otherwise::Always("RECORDMGT"))?),
     };
     let answer = client
         .settle_request(timed(request))

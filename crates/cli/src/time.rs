@@ -8,6 +8,27 @@ use jiff::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment(pub(crate) prost_types::Timestamp);
 
+/// The end of a span as typed, which is not part of it: RFC 3339, or a date for the whole day in
+/// UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Until(pub(crate) prost_types::Timestamp);
+
+impl FromStr for Until {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let bare = text.parse::<Timestamp>().is_err();
+        let Moment(mut time) = text.parse()?;
+        if bare {
+            time.seconds = time.seconds.saturating_add(DAY);
+        }
+        Ok(Self(time))
+    }
+}
+
+/// Seconds of a day in UTC, which jiff and protobuf count without leap seconds.
+const DAY: i64 = 24 * 60 * 60;
+
 /// Something typed that is not a time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a time as 2026-11-01T08:00:00Z or 2026-11-01")]
@@ -80,6 +101,15 @@ mod tests {
         assert_eq!(rfc3339(&day), "2026-11-01T00:00:00.000000Z");
         let Moment(early) = "1969-12-31T23:59:59.25Z".parse().unwrap();
         assert_eq!((early.seconds, early.nanos), (-1, 250_000_000));
+    }
+
+    #[test]
+    fn a_bare_day_counts_whole_to_its_end() {
+        let Until(day) = "2026-11-01".parse().unwrap();
+        assert_eq!(rfc3339(&day), "2026-11-02T00:00:00.000000Z");
+        let Until(moment) = "2026-11-01T00:00:00Z".parse().unwrap();
+        assert_eq!(rfc3339(&moment), "2026-11-01T00:00:00.000000Z");
+        assert_eq!("2026-11-31".parse::<Until>(), Err(NotATime));
     }
 
     #[test]

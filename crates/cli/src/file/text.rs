@@ -22,10 +22,15 @@ const SECTIONS: [&str; 8] = [
     "Notes",
 ];
 
-pub(super) fn file(shown: &Shown) -> String {
+/// A file; one of the past says so first, so that nobody takes it for the present.
+pub(super) fn file(shown: &Shown, past: bool) -> String {
     let file = &shown.file;
     let identity = file.identity.clone().unwrap_or_default();
-    let mut text = format!("{}\n", one_line(&who(&identity)));
+    let mut text = String::new();
+    if past {
+        let _ = writeln!(text, "as it was at version {}\n", file.version);
+    }
+    let _ = writeln!(text, "{}", one_line(&who(&identity)));
     text.push_str(&facts(&identity).lines("  "));
     let stamp = file.identity_stamp.as_ref();
     let _ = writeln!(
@@ -207,7 +212,15 @@ pub(super) fn history(
     patient_id: &str,
     events: &[v1::FiledEvent],
     receipts_of: &[Vec<u8>],
+    versions: Option<u64>,
 ) -> String {
+    if let Some(versions) = versions {
+        let count = counted(versions, "version");
+        let receipts = receipts(receipts_of);
+        return format!(
+            "patient {patient_id}\n\nthe file has {count}; nothing was filed after\n{receipts}"
+        );
+    }
     let mut table = Table::with_heading(["version", "filed", "what", "about", "actor", "hash"])
         .right_aligned([0]);
     for filed in events {
@@ -323,7 +336,8 @@ mod tests {
 
     #[test]
     fn a_file_shows_who_what_and_what_cannot_be_shown() {
-        let text = file(&shown());
+        let text = file(&shown(), false);
+        assert!(file(&shown(), true).starts_with("as it was at version 3\n\nUnknown Heron"));
         assert!(
             text.starts_with("Unknown Heron-Seven, unknown\n  identity  not known yet\n"),
             "{text}"
@@ -352,6 +366,7 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(said(&filed), ("identity corrected".to_owned(), "names (misspelt)".to_owned()));
+        assert!(history("p", &[], &[], Some(3)).contains("the file has 3 versions;"));
         let closed = v1::FiledEvent { unreadable: true, ..Default::default() };
         assert_eq!(said(&closed).0, "cannot be opened");
     }

@@ -105,7 +105,7 @@ async fn import(script: Script, steps: Vec<Step>) -> (Result<(), Failure>, Count
     }
     let mut import =
         Import::new(global.server.clone(), count, ProgressBar::hidden(), Duration::ZERO);
-    let purpose = crate::connection::purpose(&global, "RECORDMGT");
+    let purpose = crate::purpose::of(&global, crate::import::PURPOSE).unwrap();
     let ended = import.run(client, purpose, receiver).await;
     (ended, import.into_count())
 }
