@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use journal::{Journal, LedgerStream, StreamFacts};
+use journal::{ConnectionState, Journal, LedgerStream, StreamFacts};
 use ledger::{Hash, LedgerId, LedgerKind, NodeId};
 use store::Store;
 use tokio::sync::watch;
@@ -24,6 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far this node's clock may be from the broker's, in ns (design, section 3, Time).
 const CLOCK_OFF: i128 = 1_000_000_000;
 
+/// A node that signs with another key than it was admitted with would only make refused blocks.
+pub(crate) const OTHER_KEY: &str = "this node's block key is not the one it was admitted with; put \
+     the right key back before anything is shown or filed";
+
 /// Why a node may not publish yet, or apply on.
 #[derive(Debug)]
 pub(crate) enum Bar {
@@ -36,6 +40,8 @@ pub(crate) enum Bar {
 /// One ledger's supervisor.
 pub(crate) struct Supervisor {
     pub(crate) node: NodeId,
+    /// The public half of the key it signs with.
+    pub(crate) block_key: [u8; 32],
     pub(crate) ledger: LedgerId,
     pub(crate) genesis: Hash,
     pub(crate) journal: Journal,
@@ -60,21 +66,26 @@ impl Supervisor {
     /// Runs until the engine is dropped: agree with peers and stream, then follow, then again.
     pub(crate) async fn run(self) {
         loop {
+            // From here on, a connection that is lost and mended at once is not missed either.
+            let mut losses = self.journal.losses();
+            losses.mark_unchanged();
             match self.agree().await {
                 Ok(facts) => {
-                    self.alarms.clear("STREAM_UNLIKE", Some(self.ledger));
-                    self.alarms.clear("STREAM_GAP", Some(self.ledger));
-                    self.alarms.clear("STREAM_WENT_BACK", Some(self.ledger));
                     self.line.clear_trouble();
-                    self.follow(&facts).await;
+                    let progress = self.line.progress().sequence;
+                    if progress > 0 && progress >= facts.last {
+                        self.over();
+                        self.follow(&facts, losses, None).await;
+                    } else {
+                        // It learns who the members are on the way, and hears them before it serves.
+                        let why = format!("catching up: {progress} of {} messages", facts.last);
+                        self.follow(&facts, losses, Some(why)).await;
+                    }
                     if matches!(&*self.line.condition.borrow(), Condition::Stopped(_)) {
                         return;
                     }
                 }
-                Err(Bar::Wait(why)) => {
-                    self.line.set_condition(Condition::ReadOnly(why));
-                    self.pause().await;
-                }
+                Err(Bar::Wait(why)) => self.wait(why, losses).await,
                 Err(Bar::Stop(why)) => {
                     self.alarms.raise("LEDGER_STOPPED", Some(self.ledger), why.clone());
                     self.line.set_condition(Condition::Stopped(why));
@@ -84,9 +95,38 @@ impl Supervisor {
         }
     }
 
+    /// What these alarms named is mended.
+    fn over(&self) {
+        for code in ["STREAM_UNLIKE", "STREAM_GAP", "STREAM_WENT_BACK"] {
+            self.alarms.clear(code, Some(self.ledger));
+        }
+    }
+
+    /// A node that may not publish still follows a stream that is as it knew it: its reads do not
+    /// grow old while it waits for the others.
+    async fn wait(&self, why: String, losses: watch::Receiver<u64>) {
+        self.line.set_condition(Condition::ReadOnly(why.clone()));
+        let known = self.store.stream_identity(self.ledger).ok().flatten();
+        let facts = self.stream.inspect().await.ok().flatten();
+        match facts.filter(|facts| Some(facts.created) == known) {
+            Some(facts) if self.same(&facts).await.is_ok() => {
+                self.follow(&facts, losses, Some(why)).await;
+            }
+            _ => self.pause().await,
+        }
+    }
+
     /// Before anything is published: hear the peers, come to the furthest of them, bring the stream
     /// there too, and take its identity down.
     async fn agree(&self) -> Result<StreamFacts, Bar> {
+        if *self.journal.state().borrow() != ConnectionState::Connected {
+            return Err(Bar::Wait("the broker is not connected".to_owned()));
+        }
+        let state = self.line.state().map_err(|error| Bar::Stop(error.to_string()))?;
+        let admitted = state.state().authority.members.get(&self.node);
+        if admitted.is_some_and(|member| member.block_key != self.block_key) {
+            return Err(Bar::Stop(OTHER_KEY.to_owned()));
+        }
         if !*self.keys.borrow() {
             return Err(Bar::Wait("the keys have not reached this node yet".to_owned()));
         }
@@ -102,9 +142,25 @@ impl Supervisor {
         Ok(facts)
     }
 
-    /// Follows the stream until something is not as it should be.
-    async fn follow(&self, facts: &StreamFacts) {
-        self.line.set_condition(Condition::Serving);
+    /// Follows the stream until something is not as it should be. A connection that was lost is
+    /// enough: what the stream gives afterwards may be another history that goes on without a gap.
+    ///
+    /// With a reason to wait it follows without serving, for a moment only: then it is asked again
+    /// whether it may.
+    async fn follow(
+        &self,
+        facts: &StreamFacts,
+        mut losses: watch::Receiver<u64>,
+        waits: Option<String>,
+    ) {
+        let mut progress = self.line.follow_progress();
+        let moment = async {
+            let there = progress.wait_for(|now| now.sequence >= facts.last.max(1));
+            let _ = tokio::time::timeout(LOOK_EVERY, there).await;
+        };
+        let mut moment = std::pin::pin!(moment);
+        let listens = waits.is_some();
+        self.line.set_condition(waits.map_or(Condition::Serving, Condition::ReadOnly));
         let from = self.line.progress().sequence + 1;
         let mut messages = std::pin::pin!(self.stream.follow(from));
         let mut trouble = self.line.follow_trouble();
@@ -112,18 +168,22 @@ impl Supervisor {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let why = loop {
             tokio::select! {
-                message = messages.next() => match message {
-                    Some(Ok(message)) => self.line.feed(message.sequence, message.payload).await,
-                    Some(Err(error)) => break error.to_string(),
-                    None => break "the stream can no longer be followed".to_owned(),
-                },
+                // In this order: nothing that came over a new connection is applied unseen.
+                biased;
+                _ = losses.changed() => break "the connection to the broker was lost".to_owned(),
+                () = &mut moment, if listens => return,
+                _ = look.tick() => if let Err(why) = self.same(facts).await { break why; },
                 _ = trouble.changed() => match trouble.borrow_and_update().clone() {
                     Some(Trouble::Gap { expected, got }) =>
                         break format!("message {got} came where {expected} was due"),
                     Some(Trouble::Stop(why)) => break why,
                     None => {}
                 },
-                _ = look.tick() => if let Err(why) = self.same(facts).await { break why; },
+                message = messages.next() => match message {
+                    Some(Ok(message)) => self.line.feed(message.sequence, message.payload).await,
+                    Some(Err(error)) => break error.to_string(),
+                    None => break "the stream can no longer be followed".to_owned(),
+                },
             }
         };
         self.line.set_condition(Condition::ReadOnly(why));
@@ -187,10 +247,14 @@ impl Supervisor {
     /// Waits for the connection or the keys to come, or for a moment.
     async fn pause(&self) {
         let (mut connection, mut keys) = (self.journal.state(), self.keys.clone());
-        if *keys.borrow_and_update() {
-            let _ = tokio::time::timeout(LOOK_EVERY, connection.changed()).await;
-        } else {
-            let _ = tokio::time::timeout(LOOK_EVERY, keys.changed()).await;
-        }
+        connection.mark_unchanged();
+        keys.mark_unchanged();
+        let news = async {
+            tokio::select! {
+                _ = connection.changed() => {}
+                _ = keys.changed() => {}
+            }
+        };
+        let _ = tokio::time::timeout(LOOK_EVERY, news).await;
     }
 }

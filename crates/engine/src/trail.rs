@@ -218,7 +218,22 @@ impl Sealing {
         }
     }
 
+    /// A node that was put back to an older copy learns its own chain from the stream: what it seals
+    /// from then on links there, for apply takes nothing else.
+    fn catch_up(&mut self) {
+        let node = SubjectId(self.press.node.0);
+        match Chain::of(&self.store, self.press.line.ledger, node) {
+            Ok(applied) if applied.version > self.head.version => {
+                self.head = applied;
+                self.synced = applied;
+            }
+            Ok(_) => {}
+            Err(failure) => tracing::error!(?failure, "this node's own chain cannot be read"),
+        }
+    }
+
     async fn spool(&mut self, jobs: Vec<Job>) {
+        self.catch_up();
         let mut block = Vec::new();
         let mut told = Vec::new();
         let mut bytes = 0;

@@ -107,6 +107,12 @@ impl Journal {
         self.state.clone()
     }
 
+    /// Follows how often the connection was lost: a loss that was mended at once shows here only.
+    #[must_use]
+    pub fn losses(&self) -> watch::Receiver<u64> {
+        self.losses.clone()
+    }
+
     /// Waits until the connection stands, at most `within`.
     pub async fn connected(&self, within: Duration) -> Result<(), Unavailable> {
         let mut state = self.state();

@@ -209,3 +209,40 @@ async fn invariant_10_a_dropped_spool_is_noticed() {
     manager.read_file(&patient, None).await.expect("read");
     assert_eq!(cluster.agreed().await.expect("a head")[1].size, before + 1);
 }
+
+fn copy(from: &Path, to: &Path) {
+    let mut command = std::process::Command::new("cp");
+    testkit::cluster::run(command.arg("-a").arg(from).arg(to)).expect("copied");
+}
+
+#[tokio::test]
+async fn a_node_put_back_to_an_older_copy_catches_up_and_its_trail_goes_on() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(1, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.node_mut(1).stop().await.expect("stopped");
+    let (data, older) = (cluster.node(1).data(), cluster.node(1).state.join("older"));
+    copy(&data, &older);
+    cluster.node_mut(1).spawn().expect("started");
+    cluster.node(1).serving().await.expect("serving");
+    some_notes(&manager, &patient, 5).await;
+    for _ in 0..3 {
+        manager.read_file(&patient, None).await.expect("read");
+    }
+    let before = cluster.agreed().await.expect("agreed");
+    cluster.node_mut(1).stop().await.expect("stopped");
+    std::fs::rename(&data, cluster.node(1).state.join("newer")).expect("set aside");
+    copy(&older, &data);
+
+    cluster.node_mut(1).spawn().expect("started");
+    cluster.node(1).serving().await.expect("serving");
+    assert_eq!(cluster.agreed().await.expect("agreed"), before, "it comes to where it was");
+    let file = manager.read_file(&patient, None).await.expect("read").file.unwrap();
+    assert_eq!(file.entries.len(), 5);
+    let recorded = testkit::wait::eventually(PATIENCE, "the reading is on the trail", async || {
+        let size = cluster.agreed().await?[1].size;
+        anyhow::ensure!(size == before[1].size + 1, "{size} after {}", before[1].size);
+        Ok(())
+    });
+    recorded.await.expect("what it shows is recorded again");
+}
