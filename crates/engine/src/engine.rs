@@ -22,7 +22,7 @@ use crate::line::Line;
 use crate::locks::Locks;
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::seal::Sealer;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{OTHER_KEY, Supervisor};
 use crate::trail::Trail;
 use crate::writer::{Press, Writer};
 
@@ -117,6 +117,13 @@ impl Shared {
     /// Starts one ledger: its apply thread, its writer, its supervisor.
     fn work(&self, side: Side, tasks: &mut Vec<AbortOnDropHandle<()>>) -> Result<Working, Failure> {
         let line = Line::start(Arc::clone(&self.store), side.ledger, Arc::clone(&self.alarms))?;
+        let state = line.state()?;
+        let ours = self.block_key.verifying_key().to_bytes();
+        let admitted = state.state().authority.members.get(&self.node);
+        if admitted.is_some_and(|member| member.block_key != ours) {
+            let message = OTHER_KEY.to_owned();
+            return Err(Failure::Refused { reason: "BLOCK_KEY_UNLIKE", message });
+        }
         let press = Arc::new(Press {
             line: Arc::clone(&line),
             stream: side.stream.clone(),
@@ -135,6 +142,7 @@ impl Shared {
         });
         let supervisor = Supervisor {
             node: self.node,
+            block_key: self.block_key.verifying_key().to_bytes(),
             ledger: side.ledger,
             genesis: side.genesis,
             journal: self.journal.clone(),

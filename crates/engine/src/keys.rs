@@ -48,13 +48,15 @@ impl Upkeep {
                 tokio::select! {
                     change = changes.next() => match change {
                         Some(Ok(change)) => {
+                            self.alarms.clear("KEY_BUCKET_UNREADABLE", None);
                             // A deletion here is no destruction: only the ledger's record is.
                             if let Some(bytes) = change.bytes {
                                 self.take_in(&change.name, &bytes);
                             }
                         }
                         Some(Err(error)) => {
-                            tracing::info!(%error, "the key bucket cannot be followed now");
+                            let text = format!("the bucket of wrapped keys cannot be read: {error}");
+                            self.alarms.raise("KEY_BUCKET_UNREADABLE", None, text);
                             break;
                         }
                         None => break,
@@ -106,6 +108,9 @@ impl Upkeep {
     async fn provide(&self) {
         if !matches!(self.vault.system(), Ok(Some(_))) {
             return;
+        }
+        if self.vault.unused() > 0 {
+            self.ready.send_replace(true);
         }
         while self.vault.unused() < LOW_WATER {
             match self.mint().await {

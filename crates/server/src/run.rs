@@ -232,19 +232,22 @@ async fn check_broker(journal: &Journal, config: &Config) -> Result<bool, RunErr
     }
 }
 
-/// Resolves when a broker that was away at the start turns out to promise too little.
+/// Resolves when a broker turns out to promise too little: one that was away at the start, and one
+/// that came back after a loss, or was set up anew, with other settings.
 async fn broker_turns_out_weaker(checked: bool, journal: &Journal, config: &Config) -> RunError {
+    let mut losses = journal.losses();
     let mut known = checked;
     let mut again = tokio::time::interval(ASK_AGAIN);
     again.tick().await;
-    while !known {
-        again.tick().await;
-        match check_broker(journal, config).await {
-            Ok(now) => known = now,
-            Err(weaker) => return weaker,
+    loop {
+        tokio::select! {
+            _ = losses.changed() => known = false,
+            _ = again.tick(), if !known => match check_broker(journal, config).await {
+                Ok(now) => known = now,
+                Err(weaker) => return weaker,
+            },
         }
     }
-    std::future::pending().await
 }
 
 fn start(config: &Config, opened: Opened, journal: Journal) -> Result<Engine, RunError> {
