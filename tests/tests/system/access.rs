@@ -46,6 +46,28 @@ async fn invariant_7_no_answer_without_its_access_record() {
 }
 
 #[tokio::test]
+async fn a_list_goes_on_in_pages_of_another_size() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    for _ in 0..3 {
+        accesses(&officer, "").await;
+    }
+    let page = |page_size, page_token| v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        page_size,
+        page_token,
+        ..v1::ListAccessesRequest::default()
+    };
+    let first = officer.audit().list_accesses(page(2, String::new())).await.expect("a page");
+    let first = first.into_inner();
+    let rest = officer.audit().list_accesses(page(1, first.next_page_token)).await;
+    let rest = rest.expect("a shorter page").into_inner();
+    assert_eq!((first.accesses.len(), rest.accesses.len()), (2, 1));
+    let (last, next) = (first.accesses.last().expect("two"), rest.accesses.first().expect("one"));
+    assert!(next.position < last.position, "newest first, none twice");
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_not_found_and_recorded() {
     let cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
