@@ -85,7 +85,11 @@ impl Supervisor {
                         return;
                     }
                 }
-                Err(Bar::Wait(why)) => self.wait(why, losses).await,
+                Err(Bar::Wait(why)) => {
+                    // It does not follow meanwhile: what the stream holds now may be another history.
+                    self.line.set_condition(Condition::ReadOnly(why));
+                    self.pause().await;
+                }
                 Err(Bar::Stop(why)) => {
                     self.alarms.raise("LEDGER_STOPPED", Some(self.ledger), why.clone());
                     self.line.set_condition(Condition::Stopped(why));
@@ -99,20 +103,6 @@ impl Supervisor {
     fn over(&self) {
         for code in ["STREAM_UNLIKE", "STREAM_GAP", "STREAM_WENT_BACK"] {
             self.alarms.clear(code, Some(self.ledger));
-        }
-    }
-
-    /// A node that may not publish still follows a stream that is as it knew it: its reads do not
-    /// grow old while it waits for the others.
-    async fn wait(&self, why: String, losses: watch::Receiver<u64>) {
-        self.line.set_condition(Condition::ReadOnly(why.clone()));
-        let known = self.store.stream_identity(self.ledger).ok().flatten();
-        let facts = self.stream.inspect().await.ok().flatten();
-        match facts.filter(|facts| Some(facts.created) == known) {
-            Some(facts) if self.same(&facts).await.is_ok() => {
-                self.follow(&facts, losses, Some(why)).await;
-            }
-            _ => self.pause().await,
         }
     }
 
