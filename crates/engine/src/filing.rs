@@ -1,5 +1,6 @@
 //! Filing: decide, seal, hand over, wait; decide anew when apply says that the ground moved.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ledger::{ActorId, ContributionId, Hash, KeyId, Settled, SubjectId, VoidReason};
@@ -111,11 +112,14 @@ impl Engine {
                 return Ok(Filing::Repeated { first_position, count });
             }
             self.records.line.writable().map_err(|why| Failure::NotFiled { why })?;
+            // Before the decision reads anything: what is accepted on these heads was decided on
+            // them. Heads read after it could be newer than what it saw, and apply would agree.
+            let heads = self.heads(&request.chains)?;
             let (drafts, answer) = match decide(self)? {
                 Decided::Nothing(answer) => return Ok(Filing::Nothing(answer)),
                 Decided::File { drafts, answer } => (drafts, answer),
             };
-            let outcome = self.hand_over(&request, drafts, deadline).await?;
+            let outcome = self.hand_over(&request, &heads, drafts, deadline).await?;
             match outcome {
                 Outcome::Accepted { first_position, count } => {
                     return Ok(Filing::Filed { first_position, count, answer });
@@ -158,15 +162,26 @@ impl Engine {
         }
     }
 
+    fn heads(&self, chains: &[SubjectId]) -> Result<BTreeMap<SubjectId, Chain>, Failure> {
+        let line = &self.records.line;
+        let head = |chain: &SubjectId| Ok((*chain, Chain::of(&line.store, line.ledger, *chain)?));
+        chains.iter().map(head).collect()
+    }
+
     async fn hand_over(
         &self,
         request: &Request,
+        heads: &BTreeMap<SubjectId, Chain>,
         drafts: Vec<Draft>,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let line = &self.records.line;
         let not_before = line.state()?.time;
-        let mut head = |chain| Chain::of(&line.store, line.ledger, chain);
+        let mut head = |chain| match heads.get(&chain) {
+            Some(head) => Ok(*head),
+            // A new patient's: nobody else knows of it.
+            None => Chain::of(&line.store, line.ledger, chain),
+        };
         let sealed = self.records.sealer.seal(
             request.id,
             request.digest,
