@@ -179,8 +179,12 @@ impl Engine {
                 (answer, first_position + u64::from(count))
             }
             Filing::Nothing(answer) => (answer, 0),
+            // Another stream brought the same items at the same version a moment ago; this one filed
+            // nothing, and asked again it finds them unchanged.
             Filing::Repeated { .. } => {
-                return Err(Failure::internal("a repeated import request at an unchanged version"));
+                return Err(Failure::NotFiled {
+                    why: "the same items were imported at the same moment".to_owned(),
+                });
             }
         };
         let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.at(position)).collect();
