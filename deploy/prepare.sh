@@ -14,12 +14,16 @@ die() {
     exit 1
 }
 
-# `has_libclang`: RocksDB's bindings are generated at build time and load libclang for it.
+# `has_libclang`: RocksDB's bindings are generated at build time and load libclang for it. The C++
+# library libclang-cpp.so, which Debian has without it, does not do.
 has_libclang() {
     [ -n "${LIBCLANG_PATH:-}" ] && return 0
-    compgen -G '/usr/lib/llvm*/lib/libclang*.so*' >/dev/null ||
-        compgen -G '/usr/lib/*/libclang*.so*' >/dev/null ||
-        compgen -G '/usr/lib/libclang*.so*' >/dev/null
+    local folder
+    for folder in '/usr/lib/llvm*/lib' '/usr/lib/*' /usr/lib; do
+        compgen -G "$folder/libclang.so*" >/dev/null && return 0
+        compgen -G "$folder/libclang-[0-9]*.so*" >/dev/null && return 0
+    done
+    return 1
 }
 
 # `install_packages WHY PACKAGE…`: from Debian or Ubuntu, saying so; asks nothing.
