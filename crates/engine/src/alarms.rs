@@ -37,6 +37,12 @@ impl Alarms {
         alarm.count += 1;
     }
 
+    /// Whether it is raised.
+    pub(crate) fn is_raised(&self, code: &'static str, ledger: Option<LedgerId>) -> bool {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.contains_key(&(code, ledger))
+    }
+
     /// Takes an alarm back, when what it named is over.
     pub(crate) fn clear(&self, code: &'static str, ledger: Option<LedgerId>) {
         let gone = self

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ed25519_dalek::Signer;
 use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
 use ledger::{Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey};
-use store::Store;
+use store::{SetAside, Store};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
@@ -47,6 +47,8 @@ pub struct Setup {
     pub store: Arc<Store>,
     /// Its keys, opened.
     pub vault: Arc<Vault>,
+    /// The key database, if it was damaged and begun anew.
+    pub keys_set_aside: Option<SetAside>,
     /// Its connection to the broker.
     pub journal: Journal,
     /// The ledger of changes.
@@ -189,6 +191,8 @@ impl Engine {
             clock: setup.clock,
             keys,
         };
+        let set_aside = shared.store.set_aside().iter().chain(&setup.keys_set_aside);
+        set_aside.for_each(|set_aside| tell_set_aside(set_aside, &shared.alarms));
         let keys_low = Arc::new(Notify::new());
         let upkeep = Upkeep {
             bucket: setup.bucket,
@@ -205,7 +209,6 @@ impl Engine {
             Arc::clone(&access.press),
             Arc::clone(&access.sealer),
             Arc::clone(&shared.store),
-            &shared.alarms,
         )?;
         Ok(Self(Arc::new(Parts {
             node: shared.node,
@@ -245,7 +248,7 @@ impl Engine {
             node: self.node,
             broker_connected: *self.journal.state().borrow() == ConnectionState::Connected,
             ledgers,
-            spool_bytes: self.records.line.store.spool_bytes(),
+            spool_bytes: self.records.line.store.spool().bytes(),
             spare_keys: self.vault.unused(),
             alarms: self.alarms.list(),
         })
@@ -254,10 +257,15 @@ impl Engine {
     /// This node's signed head for a peer whose own applied sequence is `asked_at`.
     ///
     /// # Errors
-    /// [`Failure::NotFound`] for a ledger that this node has not.
+    /// [`Failure::NotFound`] for a ledger that this node has not; [`Failure::Unavailable`] while its
+    /// database has not come back to where this node was, for it has forgotten what it promised.
     pub fn peer_head(&self, ledger: LedgerId, asked_at: u64) -> Result<SignedHead, Failure> {
         let side = self.side_of(ledger)?;
         let store = &side.line.store;
+        if let Some(floor) = store.floor(ledger)? {
+            let why = format!("this node is not back at message {} yet", floor.sequence);
+            return Err(Failure::Unavailable { why });
+        }
         let state = side.line.state()?;
         let at_asked = if asked_at <= state.sequence {
             store.reader().stream_hash_at(ledger, asked_at)?
@@ -338,4 +346,18 @@ impl Engine {
             .find(|side| side.line.ledger == ledger)
             .ok_or(Failure::NotFound)
     }
+}
+
+/// A database that had to be begun anew is an alarm, until the node is started once more.
+fn tell_set_aside(SetAside { name, kept, why }: &SetAside, alarms: &Alarms) {
+    let place = kept.as_ref().map_or_else(
+        || "nothing is left of it".to_owned(),
+        |kept| format!("it is kept in {}, to be looked at and removed", kept.display()),
+    );
+    let (code, anew) = match *name {
+        "keys" => ("KEYS_SET_ASIDE", "its keys come again from the bucket of keys"),
+        "spool" => ("SPOOL_SET_ASIDE", "SPOOL_DROPPED tells whether access records were lost"),
+        _ => ("DATABASE_SET_ASIDE", "it is made anew from the stream"),
+    };
+    alarms.raise(code, None, format!("{name}: {why}; {place}; {anew}"));
 }

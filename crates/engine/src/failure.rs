@@ -107,7 +107,7 @@ impl From<store::StoreError> for Failure {
                 retry_after: Duration::from_secs(1),
                 limit: "the limit of 1 GiB of access records that wait for the broker",
             },
-            other => Self::internal(chain(&other)),
+            other => Self::internal(store::causes(&other)),
         }
     }
 }
@@ -129,19 +129,7 @@ impl From<vault::VaultError> for Failure {
                 description: error.to_string(),
             }]),
             vault::VaultError::NoSystemKeys => Self::Unavailable { why: error.to_string() },
-            other => Self::internal(chain(&other)),
+            other => Self::internal(store::causes(&other)),
         }
     }
-}
-
-/// The whole chain of causes, for the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

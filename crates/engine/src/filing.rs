@@ -39,7 +39,7 @@ pub(crate) struct Request {
     pub(crate) id: ContributionId,
     pub(crate) digest: Hash,
     pub(crate) actor: ActorId,
-    /// Chains that the decision links to; held until the outcome is known.
+    /// Chains that the decision looks at; held until the outcome is known.
     pub(crate) chains: Vec<SubjectId>,
     pub(crate) patience: Duration,
 }
@@ -177,6 +177,12 @@ impl Engine {
     ) -> Result<Outcome, Failure> {
         let line = &self.records.line;
         let not_before = line.state()?.time;
+        // What the decision looked at and does not change must still stand when it is applied.
+        let read = |(chain, head): (&SubjectId, &Chain)| {
+            let linked = drafts.iter().any(|draft| draft.subject == *chain);
+            (!linked).then_some((*chain, head.version))
+        };
+        let reads = heads.iter().filter_map(read).collect();
         let mut head = |chain| match heads.get(&chain) {
             Some(head) => Ok(*head),
             // A new patient's: nobody else knows of it.
@@ -186,7 +192,7 @@ impl Engine {
             request.id,
             request.digest,
             request.actor,
-            Vec::new(),
+            reads,
             drafts,
             not_before,
             &mut head,

@@ -200,7 +200,11 @@ impl Remedy<'_> {
     pub(crate) async fn restore(&self) -> Result<StreamFacts, Bar> {
         let node = self.supervisor;
         let applied = node.line.progress().sequence;
+        let forgot = node.store.floor(node.ledger).map_err(stop)?.is_some();
         let Some(facts) = node.stream.facts().await.map_err(wait)? else {
+            if forgot || (applied == 0 && !node.peers.is_empty()) {
+                return Err(wait("the stream is gone and another node has to restore it"));
+            }
             if applied == 0 {
                 return Err(stop(
                     "there is no stream and nothing to restore it from; run `caseledgerd init`",
@@ -209,6 +213,15 @@ impl Remedy<'_> {
             return self.rebuild(applied, None).await;
         };
         let common = facts.last.min(applied);
+        if forgot {
+            // What it has is not all it had: it takes from the stream and gives nothing.
+            if common > 0 && !self.like_ours(common).await? {
+                return Err(wait(
+                    "the stream holds another history; another node has to restore it",
+                ));
+            }
+            return self.inspect().await;
+        }
         if facts.first > 1 || facts.deleted > 0 {
             return self.rebuild(applied, Some(&facts)).await;
         }
@@ -219,7 +232,12 @@ impl Remedy<'_> {
             self.republish(facts.last + 1, applied).await?;
         }
         // Only now its set-up: a stream of another history is made anew whatever it is.
-        node.stream.inspect().await.map_err(wait)?.ok_or_else(|| wait("the stream is gone"))
+        self.inspect().await
+    }
+
+    async fn inspect(&self) -> Result<StreamFacts, Bar> {
+        let found = self.supervisor.stream.inspect().await.map_err(wait)?;
+        found.ok_or_else(|| wait("the stream is gone"))
     }
 
     async fn like_ours(&self, sequence: u64) -> Result<bool, Bar> {
@@ -281,7 +299,7 @@ impl Remedy<'_> {
             tracing::info!(ledger = %node.ledger, %error, "another node made the stream anew");
         }
         self.republish(1, applied).await?;
-        node.stream.inspect().await.map_err(wait)?.ok_or_else(|| wait("the stream is gone again"))
+        self.inspect().await
     }
 
     async fn granted(&self, applied: u64, damaged_created: i128) -> Result<(), Bar> {

@@ -265,7 +265,7 @@ fn stand_still(line: &Line, error: &StoreError) {
         StoreError::Apply { source: ledger::ApplyError::Gap { expected, got }, .. } => {
             Trouble::Gap { expected: *expected, got: *got }
         }
-        other => Trouble::Stop(crate::failure::chain(other)),
+        other => Trouble::Stop(store::causes(other)),
     };
     let code = match &trouble {
         Trouble::Gap { .. } => "STREAM_GAP",

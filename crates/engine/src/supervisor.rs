@@ -68,6 +68,9 @@ impl std::fmt::Debug for Supervisor {
 impl Supervisor {
     /// Runs until the engine is dropped: agree with peers and stream, then follow, then again.
     pub(crate) async fn run(self) {
+        // Where the stream ended when this node first looked: what it held of this node's own chain
+        // is applied before anything is sealed on it.
+        let mut end = u64::MAX;
         loop {
             // From here on, a connection that is lost and mended at once is not missed either.
             let mut losses = self.journal.losses();
@@ -75,15 +78,14 @@ impl Supervisor {
             match self.agree().await {
                 Ok(facts) => {
                     self.line.clear_trouble();
-                    let progress = self.line.progress().sequence;
-                    if progress > 0 && progress + NEAR >= facts.last {
+                    end = end.min(facts.last);
+                    let behind = self.behind(end, facts.last);
+                    if behind.is_none() {
                         self.over();
-                        self.follow(&facts, losses, None).await;
-                    } else {
-                        // It learns who the members are on the way, and hears them before it serves.
-                        let why = format!("catching up: {progress} of {} messages", facts.last);
-                        self.follow(&facts, losses, Some(why)).await;
                     }
+                    // Behind, it learns who the members are on the way, and hears them before it
+                    // serves.
+                    self.follow(&facts, losses, behind).await;
                     if matches!(&*self.line.condition.borrow(), Condition::Stopped(_)) {
                         return;
                     }
@@ -99,6 +101,21 @@ impl Supervisor {
                     return;
                 }
             }
+        }
+    }
+
+    /// What this node has to apply yet before it serves.
+    fn behind(&self, end: u64, last: u64) -> Option<String> {
+        let applied = self.line.progress().sequence;
+        match self.store.floor(self.ledger) {
+            Ok(None) if applied > 0 && applied >= end && applied + NEAR >= last => None,
+            Ok(Some(floor)) if floor.sequence > last => Some(format!(
+                "this node was at message {} and the stream ends at {last}: a node that has the \
+                 rest must be reachable",
+                floor.sequence
+            )),
+            Ok(_) => Some(format!("catching up: {applied} of {last} messages")),
+            Err(error) => Some(error.to_string()),
         }
     }
 
@@ -129,9 +146,6 @@ impl Supervisor {
         let before = self.clock.now();
         let facts = remedy.restore().await?;
         self.in_time(before, &facts).map_err(Bar::Wait)?;
-        self.store
-            .set_stream_identity(self.ledger, facts.created)
-            .map_err(|error| Bar::Stop(error.to_string()))?;
         Ok(facts)
     }
 
@@ -165,7 +179,10 @@ impl Supervisor {
                 biased;
                 _ = losses.changed() => break "the connection to the broker was lost".to_owned(),
                 () = &mut moment, if listens => return,
-                _ = look.tick() => if let Err(why) = self.same(facts).await { break why; },
+                _ = look.tick() => {
+                    self.tell_damage();
+                    if let Err(why) = self.same(facts).await { break why; }
+                }
                 _ = trouble.changed() => match trouble.borrow_and_update().clone() {
                     Some(Trouble::Gap { expected, got }) =>
                         break format!("message {got} came where {expected} was due"),
@@ -180,6 +197,15 @@ impl Supervisor {
             }
         };
         self.line.set_condition(Condition::ReadOnly(why));
+    }
+
+    /// Damage that was met in the database is an alarm until the node is started anew.
+    fn tell_damage(&self) {
+        const CODE: &str = "DATABASE_DAMAGED";
+        let Some(what) = self.store.damage() else { return };
+        if !self.alarms.is_raised(CODE, None) {
+            self.alarms.raise(CODE, None, format!("{what}; what is intact is still answered"));
+        }
     }
 
     /// Whether the stream is the one that was agreed on, and still holds what was applied.

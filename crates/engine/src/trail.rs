@@ -14,7 +14,6 @@ use schema::AccessRecord;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::alarms::Alarms;
 use crate::clock::random;
 use crate::seal::{Chain, Draft, Sealer};
 use crate::writer::{BLOCK_ROOM, Press, Sent};
@@ -59,6 +58,7 @@ struct Forwarded {
 pub(crate) struct Trail {
     queue: mpsc::Sender<Job>,
     forwarded: watch::Receiver<Forwarded>,
+    store: Arc<Store>,
 }
 
 impl Trail {
@@ -67,13 +67,12 @@ impl Trail {
         press: Arc<Press>,
         sealer: Arc<Sealer>,
         store: Arc<Store>,
-        alarms: &Alarms,
     ) -> Result<Self, Failure> {
-        let waiting: Vec<(u64, Vec<u8>)> = store.spool_iter()?.collect::<Result<_, _>>()?;
+        let waiting: Vec<(u64, Vec<u8>)> = store.spool().blocks().collect::<Result<_, _>>()?;
         let last = waiting.last().map_or(0, |(number, _)| *number);
         let first = waiting.first().map_or(last + 1, |(number, _)| *number);
         let head = chain_head(&press, &store, &waiting)?;
-        notice_dropped(&store, head, press.line.ledger, alarms)?;
+        let made = store.spooled_upto()?;
         let forwarded = watch::Sender::new(Forwarded { upto: first - 1, stalled: false });
         let seen = forwarded.subscribe();
         let (queue, jobs) = mpsc::channel(WAITING);
@@ -88,14 +87,15 @@ impl Trail {
             store: Arc::clone(&store),
             head,
             synced: head,
+            made: (made > head.version).then_some(made),
             next: last + 1,
             hand_over,
             forwarded: seen.clone(),
         };
         tokio::spawn(sealing.run(jobs));
-        let forwarding = Forwarding { press, store, forwarded };
+        let forwarding = Forwarding { press, store: Arc::clone(&store), forwarded };
         tokio::spawn(forwarding.run(blocks));
-        Ok(Self { queue, forwarded: seen })
+        Ok(Self { queue, forwarded: seen, store })
     }
 
     /// Records what is about to be shown, or was denied, and returns once it is durable.
@@ -111,10 +111,21 @@ impl Trail {
         })?;
         let spooled = told.await.map_err(gone)??;
         let mut forwarded = self.forwarded.clone();
-        let applied = forwarded.wait_for(|now| now.upto >= spooled.block || now.stalled);
+        let moved = forwarded.wait_for(|now| now.upto >= spooled.block || now.stalled);
+        let _ = tokio::time::timeout(BROKER_PATIENCE, moved).await.is_ok();
         // Either way the record is durable: applied, or in the synced spool.
-        let _ = tokio::time::timeout(BROKER_PATIENCE, applied).await;
+        let applied = self.forwarded.borrow().upto >= spooled.block;
+        if !applied {
+            self.rely_on_spool().await?;
+        }
         Ok(Receipt(spooled.receipt))
+    }
+
+    /// What leaves on the spool's word alone must be missed if the spool is lost.
+    async fn rely_on_spool(&self) -> Result<(), Failure> {
+        let store = Arc::clone(&self.store);
+        let noted = tokio::task::spawn_blocking(move || store.rely_on_spool()).await;
+        noted.map_err(Failure::internal)?.map_err(|error| not_spooled(&Failure::from(error)))
     }
 }
 
@@ -144,29 +155,6 @@ fn chain_head(press: &Press, store: &Store, waiting: &[(u64, Vec<u8>)]) -> Resul
     Ok(chain)
 }
 
-/// A spool that was dropped shows: the chain this node had spooled goes on beyond what is there.
-fn notice_dropped(
-    store: &Store,
-    head: Chain,
-    ledger: LedgerId,
-    alarms: &Alarms,
-) -> Result<(), Failure> {
-    let spooled = store.spool_newest()?.unwrap_or(0);
-    if spooled > head.version {
-        alarms.raise(
-            "SPOOL_DROPPED",
-            Some(ledger),
-            format!(
-                "{} access record(s) of this node were spooled and are neither in the spool nor in \
-                 the ledger: the trail has a gap after version {} of this node's chain",
-                spooled - head.version,
-                head.version
-            ),
-        );
-    }
-    Ok(())
-}
-
 /// The first half: seal and spool.
 struct Sealing {
     press: Arc<Press>,
@@ -176,6 +164,9 @@ struct Sealing {
     head: Chain,
     /// Where it stands in the spool.
     synced: Chain,
+    /// The node has made records up to this version, but neither spool nor database has them: they
+    /// come with the stream, or are lost. Nothing is sealed before that is known.
+    made: Option<u64>,
     next: u64,
     hand_over: mpsc::UnboundedSender<(u64, Bytes)>,
     forwarded: watch::Receiver<Forwarded>,
@@ -183,11 +174,38 @@ struct Sealing {
 
 impl Sealing {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(first) = jobs.recv().await {
+        let mut condition = self.press.line.condition.subscribe();
+        loop {
+            let first = tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(job) => job,
+                    None => return,
+                },
+                _ = condition.wait_for(|now| *now == Condition::Serving), if self.made.is_some() => {
+                    self.catch_up();
+                    self.notice_lost();
+                    continue;
+                }
+            };
             let mut gathered = vec![first];
             self.gather(&mut jobs, &mut gathered).await;
             self.spool(gathered).await;
         }
+    }
+
+    /// Called when all that the stream held of this chain is applied: what is missing now is lost.
+    fn notice_lost(&mut self) {
+        let Some(made) = self.made.take().filter(|made| *made > self.head.version) else { return };
+        self.press.alarms.raise(
+            "SPOOL_DROPPED",
+            Some(self.press.line.ledger),
+            format!(
+                "{} access record(s) of this node were spooled and are neither in the spool nor in \
+                 the ledger: the trail has a gap after version {} of this node's chain",
+                made - self.head.version,
+                self.head.version
+            ),
+        );
     }
 
     /// Takes what waits; while a block is under way at the broker, more may come.
@@ -218,8 +236,8 @@ impl Sealing {
         }
     }
 
-    /// A node that was put back to an older copy learns its own chain from the stream: what it seals
-    /// from then on links there, for apply takes nothing else.
+    /// A node whose database was made anew, or put back to an older copy, learns its own chain from
+    /// the stream: what it seals from then on links there, for apply takes nothing else.
     fn catch_up(&mut self) {
         let node = SubjectId(self.press.node.0);
         match Chain::of(&self.store, self.press.line.ledger, node) {
@@ -234,6 +252,16 @@ impl Sealing {
 
     async fn spool(&mut self, jobs: Vec<Job>) {
         self.catch_up();
+        if self.made.is_some_and(|made| made > self.head.version) {
+            for job in jobs {
+                drop(job.done.send(Err(Failure::Unavailable {
+                    why: "this node has not caught up with its own audit trail; nothing was shown"
+                        .to_owned(),
+                })));
+            }
+            return;
+        }
+        self.made = None;
         let mut block = Vec::new();
         let mut told = Vec::new();
         let mut bytes = 0;
@@ -326,7 +354,7 @@ impl Sealing {
         let store = Arc::clone(&self.store);
         let bytes = block.clone();
         let newest = self.head.version;
-        tokio::task::spawn_blocking(move || store.spool_put(number, &bytes, newest))
+        tokio::task::spawn_blocking(move || store.spool().put(number, &bytes, newest))
             .await
             .map_err(Failure::internal)?
             .map_err(Failure::from)?;
@@ -354,7 +382,7 @@ impl Forwarding {
         while let Some((number, block)) = blocks.recv().await {
             self.forward(number, &block).await;
             let store = Arc::clone(&self.store);
-            let removed = tokio::task::spawn_blocking(move || store.spool_remove(number)).await;
+            let removed = tokio::task::spawn_blocking(move || store.spool().remove(number)).await;
             if !matches!(removed, Ok(Ok(()))) {
                 // It comes again after a restart, and is void as a duplicate then.
                 tracing::warn!(number, "a forwarded access block stays in the spool");

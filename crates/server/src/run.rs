@@ -13,7 +13,7 @@ use api::v1::patient_file_service_server::PatientFileServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
 use engine::{Clock, Engine, Setup, Side};
 use journal::{Credentials, Journal, ServerCheckError};
-use store::{LedgerPin, Store};
+use store::{LedgerPin, SetAside, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use tonic::transport::server::TcpIncoming;
 use vault::{KeyEncryptionKey, Vault};
 
 use crate::auth::Authenticator;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::service::Services;
 use crate::status::MAX_MESSAGE;
@@ -171,6 +171,7 @@ pub async fn run(
 struct Opened {
     block_key: SigningKey,
     vault: Arc<Vault>,
+    keys_set_aside: Option<SetAside>,
     store: Arc<Store>,
 }
 
@@ -194,18 +195,37 @@ async fn open(config: &Config) -> Result<Opened, RunError> {
     tokio::task::spawn_blocking(move || {
         let node = &config.node;
         let block_key = SigningKey::from_bytes(&keys::read_secret(&node.block_key)?);
-        let kek = KeyEncryptionKey::from_file(&node.kek, KEK_VERSION)?;
         std::fs::create_dir_all(&node.data)
             .map_err(|source| RunError::Data { file: node.data.clone(), source })?;
-        let vault = Arc::new(Vault::open(&node.data, kek)?);
+        let (vault, keys_set_aside) = open_vault(node)?;
+        let vault = Arc::new(vault);
         let pins = [
             LedgerPin { ledger: LedgerId::RECORDS, genesis: config.ledgers.records.0 },
             LedgerPin { ledger: LedgerId::ACCESS, genesis: config.ledgers.access.0 },
         ];
         let store = Arc::new(Store::open(&node.data, &pins, Arc::clone(&vault))?);
-        Ok(Opened { block_key, vault, store })
+        Ok(Opened { block_key, vault, keys_set_aside, store })
     })
     .await?
+}
+
+/// Opens the key database. A damaged one is set aside: every key in it is in the bucket too, and
+/// comes again from there.
+fn open_vault(node: &config::Node) -> Result<(Vault, Option<SetAside>), RunError> {
+    let open = || {
+        let kek = KeyEncryptionKey::from_file(&node.kek, KEK_VERSION)?;
+        Vault::open(&node.data, kek)
+    };
+    match open() {
+        Err(damage) if damage.is_damage() => {
+            let path = node.data.join("keys");
+            let kept = store::set_aside(&path)
+                .map_err(|source| RunError::Data { file: path.clone(), source })?;
+            let (kept, why) = (Some(kept), store::causes(&damage));
+            Ok((open()?, Some(SetAside { name: "keys", kept, why })))
+        }
+        opened => Ok((opened?, None)),
+    }
 }
 
 /// Connects to the configured broker.
@@ -265,6 +285,7 @@ fn start(config: &Config, opened: Opened, journal: Journal) -> Result<Engine, Ru
         block_key: opened.block_key,
         store: opened.store,
         vault: opened.vault,
+        keys_set_aside: opened.keys_set_aside,
         records: side(LedgerId::RECORDS, genesis),
         access: side(LedgerId::ACCESS, config.ledgers.access.0),
         bucket: names::bucket(&journal, config.nats.replicas),

@@ -29,6 +29,14 @@ impl Store {
         ledger: LedgerId,
         messages: &[(u64, M)],
     ) -> Result<Vec<Applied>, StoreError> {
+        self.apply_all(ledger, messages).map_err(|error| self.met(error))
+    }
+
+    fn apply_all<M: AsRef<[u8]>>(
+        &self,
+        ledger: LedgerId,
+        messages: &[(u64, M)],
+    ) -> Result<Vec<Applied>, StoreError> {
         let place = self.ledger(ledger)?;
         let _writer = self.lock(&place.writer)?;
         let mut state = self.state(ledger)?.state().clone();
@@ -41,6 +49,17 @@ impl Store {
         for (sequence, message) in messages {
             let message = message.as_ref();
             if !all.is_empty() && bytes + message.len() > MAX_BATCH_BYTES {
+                break;
+            }
+            // A database made anew comes back to just where this node was, or not at all.
+            let other = place.floor.is_some_and(|floor| {
+                floor.sequence == *sequence
+                    && state.sequence + 1 == *sequence
+                    && stream_hash(&state.stream_hash, *sequence, message) != floor.stream_hash
+            });
+            if other && all.is_empty() {
+                return Err(StoreError::OtherHistory { ledger, sequence: *sequence });
+            } else if other {
                 break;
             }
             let applied = match state.apply(&overlay, *sequence, message) {

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// What was read is not what was written. Nothing is answered from it.
-    #[error("the database is damaged in {what} at {key}; run `caseledgerd fsck` and restore it")]
+    #[error(
+        "the database is damaged in {what} at {key}; restart the node, and it makes it anew from the stream"
+    )]
     Damaged {
         /// Column family, and the check that failed where there are several.
         what: &'static str,
@@ -96,8 +98,8 @@ pub enum StoreError {
 /// Why the database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// RocksDB refuses: damaged, in use, or unreadable.
-    #[error("the database in {path} cannot be opened: it is damaged or in use")]
+    /// RocksDB refuses: in use, or unreadable. (Damage is dealt with, see `damage`.)
+    #[error("the database in {path} cannot be opened; is another process using it?")]
     Database {
         /// Its directory.
         path: PathBuf,
@@ -114,33 +116,18 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
-    /// There was a database, and it is gone.
-    #[error(
-        "the database in {path} is gone although {ledger} was applied up to {sequence}; restore it, or readmit this node under a new id"
-    )]
-    Gone {
-        /// Where it should be.
+    /// What is damaged could not be moved out of the way.
+    #[error("{path} is damaged and cannot be set aside; move it away and start again")]
+    SetAside {
+        /// The database.
         path: PathBuf,
-        /// A ledger it held.
-        ledger: LedgerId,
-        /// How far.
-        sequence: u64,
-    },
-    /// The database is older than what this node has said that it applied.
-    #[error(
-        "the database has gone back: {ledger} was applied up to {kept}, the database ends at {found}"
-    )]
-    WentBack {
-        /// The ledger.
-        ledger: LedgerId,
-        /// The sequence kept outside.
-        kept: u64,
-        /// The database's.
-        found: u64,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
     },
     /// The database holds another history than what this node has said that it applied.
     #[error(
-        "the database holds another history of {ledger}: at {sequence} its {what} differs from the one kept outside"
+        "the database holds another history of {ledger}: at {sequence} its {what} differs from the one in position.json; find out which was exchanged (without the directory `ledger`, the node makes it anew from the stream)"
     )]
     OtherHistory {
         /// The ledger.
@@ -182,4 +169,17 @@ pub(crate) fn read_error(table: &'static str, key: &[u8], source: rocksdb::Error
 
 pub(crate) fn damaged(what: &'static str, key: &[u8]) -> StoreError {
     StoreError::Damaged { what, key: hex::encode(key) }
+}
+
+/// An error with the whole chain of its causes, in one line.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -19,10 +19,9 @@
 //! | `by_time` | ledger ‖ recorded at 8 ‖ position 8 | 21 | nothing (view, access ledger) |
 //! | `unfolded` | ledger ‖ subject 16 ‖ version 8 | 29 | position 8 (view) |
 //! | `meta` | ledger ‖ tag 1 | 6 | by tag, see [`MetaTag`] |
-//! | `spool` | number 8 | 8 | a block that waits for the broker |
 //! | `foreign` | ledger ‖ sequence 8 ‖ SHA-256 32 | 45 | a message of another history |
 //!
-//! The section of an entry is its kind's tag. The spool belongs to the node, not to a ledger.
+//! The section of an entry is its kind's tag. The spool has a database of its own (see `spool`).
 
 use domain::{EntryId, Kind};
 use ledger::{ActorId, ContributionId, Hash, KeyId, LedgerId, SubjectId};
@@ -43,11 +42,10 @@ pub(crate) const BY_ACTOR: &str = "by_actor";
 pub(crate) const BY_TIME: &str = "by_time";
 pub(crate) const UNFOLDED: &str = "unfolded";
 pub(crate) const META: &str = "meta";
-pub(crate) const SPOOL: &str = "spool";
 pub(crate) const FOREIGN: &str = "foreign";
 
 /// Every column family.
-pub(crate) const TABLES: [&str; 18] = [
+pub(crate) const TABLES: [&str; 17] = [
     RECORDS,
     BLOCKS,
     CHAINS,
@@ -64,7 +62,6 @@ pub(crate) const TABLES: [&str; 18] = [
     BY_TIME,
     UNFOLDED,
     META,
-    SPOOL,
     FOREIGN,
 ];
 
@@ -77,14 +74,10 @@ pub(crate) const VIEWS: [&str; 8] =
 pub(crate) enum MetaTag {
     /// `ledger::State` without the tree's hashes.
     State = 1,
-    /// When the broker's stream was created, i128 nanoseconds: which stream was applied.
-    StreamIdentity = 2,
     /// Version of the views, u32; absent while they are being rebuilt.
-    ViewVersion = 3,
+    ViewVersion = 2,
     /// The last checkpoint that left this node, with its signatures.
-    LastCheckpoint = 4,
-    /// Version of the newest record of this node's access chain that was ever spooled, u64.
-    SpoolNewest = 5,
+    LastCheckpoint = 3,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.
@@ -164,10 +157,6 @@ pub(crate) fn unfolded(ledger: LedgerId, subject: SubjectId, version: u64) -> [u
 
 pub(crate) fn meta(ledger: LedgerId, tag: MetaTag) -> [u8; 6] {
     join(&[&ledger.to_bytes(), &[tag as u8]])
-}
-
-pub(crate) fn spool(number: u64) -> [u8; 8] {
-    number.to_be_bytes()
 }
 
 pub(crate) fn foreign(ledger: LedgerId, sequence: u64, hash: &Hash) -> [u8; 45] {

@@ -21,11 +21,14 @@
 //! | `apply`, `fold`, `message` | writing: verdicts, views, messages without their records |
 //! | `reader`, `history`, `views`, `access`, `proofs` | reading |
 //! | `rebuild` | views anew, of one subject or of all |
-//! | `aside` | spool, foreign messages, stream identity, last checkpoint |
+//! | `aside` | foreign messages, last checkpoint |
+//! | `spool` | access blocks that wait for the broker, in a database of their own |
+//! | `damage` | what is done about a database that cannot be trusted |
 
 mod access;
 mod apply;
 mod aside;
+mod damage;
 mod error;
 mod fold;
 mod history;
@@ -38,15 +41,18 @@ mod proofs;
 mod reader;
 mod rebuild;
 mod rows;
+mod spool;
 mod store;
 mod views;
 
 pub use access::{AccessFilter, AccessItem, AccessPage};
 pub use apply::MAX_BATCH_BYTES;
-pub use aside::MAX_SPOOL_BYTES;
-pub use error::{OpenError, StoreError};
+pub use damage::{SetAside, set_aside};
+pub use error::{OpenError, StoreError, causes};
 pub use history::{Folded, HistoryItem, HistoryPage, StoredRecord};
+pub use position::Floor;
 pub use reader::Reader;
 pub use rebuild::VIEW_VERSION;
+pub use spool::{MAX_SPOOL_BYTES, Spool};
 pub use store::{LedgerPin, Snapshot, Store};
 pub use views::{EntriesPage, FileHeader, PAGE_BYTES};

@@ -1,73 +1,128 @@
 //! Opening: what must hold before anything is answered or applied.
 //!
-//! 1. RocksDB opens: its log and manifest are whole (see `options`).
-//! 2. Where `position.json` tells of a database there is one.
+//! 1. No damage was met when the node ran last (see `damage`).
+//! 2. RocksDB opens: its log and manifest are whole (see `options`).
 //! 3. Each ledger's state decodes, and its genesis is the one configured.
 //! 4. The unfinished tiles are made from the last headers and the last full tiles.
 //! 5. The last messages, put together again, have the stream hashes kept with them; the last of
 //!    these is the state's; nothing lies behind it.
-//! 6. The database is not behind `position.json`, and at that point has the same stream hash, size
-//!    and root.
+//! 6. At the point of `position.json` the database has the same stream hash, size and root. One that
+//!    is behind it may be opened, but has a floor.
+//!
+//! A database that fails 1, 2, 3, 4 or 5 by wrong bytes is set aside and begun anew.
 //!
 //! What lies further back is checked when it is read, and all of it by `fsck`.
 
 use crate::apply::decode_state;
+use crate::damage::{self, SetAside};
 use crate::error::{StoreError, damaged};
 use crate::keys::{self, MetaTag};
-use crate::position::{Kept, PositionFile};
+use crate::position::{Floor, PositionFile};
 use crate::reader::Reader;
+use crate::spool::Spool;
 use crate::store::{Ledger, LedgerPin, Store};
 use crate::{OpenError, options, rows};
 use ledger::tree::{TILE_WIDTH, tile_hashes, tile_root};
 use ledger::{FullTile, Hash, LedgerId, State, TileId, Tree, leaf_hash};
 use rocksdb::DB;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
 use vault::Vault;
 
 /// Messages at the end that are put together again at every start: a full batch of the largest.
 const TAIL: u64 = 16;
 
 const DATABASE: &str = "ledger";
+const SPOOL: &str = "spool";
+
+/// What opening needs at every step.
+struct Opening<'a> {
+    dir: &'a Path,
+    pins: &'a [LedgerPin],
+    vault: Arc<Vault>,
+}
 
 pub(crate) fn open(dir: &Path, pins: &[LedgerPin], vault: Arc<Vault>) -> Result<Store, OpenError> {
-    let position = PositionFile::load(dir)?;
+    let opening = Opening { dir, pins, vault };
     let path = dir.join(DATABASE);
-    let exists = path.join("CURRENT").exists();
-    if let (false, Some((ledger, sequence))) = (exists, position.any()) {
-        return Err(OpenError::Gone { path, ledger, sequence });
+    let mut set_aside = Vec::new();
+    if let Some(why) = damage::marked(dir) {
+        set_aside.push(aside(&path, DATABASE, why)?);
+    } else if !path.join("CURRENT").exists() && PositionFile::load(dir)?.tells_of_any() {
+        let why = "it is gone".to_owned();
+        set_aside.push(SetAside { name: DATABASE, kept: None, why });
     }
-    let db = DB::open_cf_descriptors(&options::database(!exists), &path, options::tables())
-        .map_err(|source| OpenError::Database { path: path.clone(), source })?;
-    let new = |pin: &LedgerPin| (pin.ledger, Ledger::new(State::new(pin.ledger, pin.genesis)));
-    let store = Store {
-        db,
-        vault,
-        ledgers: pins.iter().map(new).collect(),
-        position: Mutex::new(position),
-        spool_bytes: AtomicU64::new(0),
+    damage::unmark(dir).map_err(|source| OpenError::SetAside { path: path.clone(), source })?;
+    // Ledgers and spool may both be damaged; a fresh one that is damaged again is the disk's fault.
+    let mut store = loop {
+        match opening.attempt() {
+            Err(error) if error.is_damage() && set_aside.len() < 3 => {
+                let spool =
+                    matches!(&error, OpenError::Damaged { path, .. } if path.ends_with(SPOOL));
+                let name = if spool { SPOOL } else { DATABASE };
+                set_aside.push(aside(&dir.join(name), name, crate::error::causes(&error))?);
+            }
+            opened => break opened?,
+        }
     };
-    let damage = |source| OpenError::Damaged { path: path.clone(), source: Box::new(source) };
-    for pin in pins {
-        check_ledger(&store, pin, &path)?;
-    }
-    let mut spooled = 0;
-    for block in store.spool_iter().map_err(damage)? {
-        spooled += crate::aside::length(&block.map_err(damage)?.1);
-    }
-    store.spool_bytes.store(spooled, Ordering::SeqCst);
-    if !exists {
-        store.mark_views_ready().map_err(damage)?;
-    }
-    store.lock(&store.position).map_err(damage)?.trust();
+    store.set_aside = set_aside;
     Ok(store)
 }
 
+fn aside(path: &Path, name: &'static str, why: String) -> Result<SetAside, OpenError> {
+    let kept = match path.exists() {
+        true => Some(damage::set_aside(path).map_err(|source| {
+            let path = path.to_path_buf();
+            OpenError::SetAside { path, source }
+        })?),
+        false => None,
+    };
+    Ok(SetAside { name, kept, why })
+}
+
+impl Opening<'_> {
+    fn attempt(&self) -> Result<Store, OpenError> {
+        let position = PositionFile::load(self.dir)?;
+        let path = self.dir.join(DATABASE);
+        let new = !path.join("CURRENT").exists();
+        let in_spool = self.dir.join(SPOOL);
+        let spool = Spool::open(&in_spool).map_err(|source| damaged_at(&in_spool, source))?;
+        let db = DB::open_cf_descriptors(&options::database(new), &path, options::tables())
+            .map_err(|source| OpenError::Database { path: path.clone(), source })?;
+        let mut ledgers = BTreeMap::new();
+        for pin in self.pins {
+            let floor = position.kept(pin.ledger)?;
+            ledgers.insert(pin.ledger, Ledger::new(State::new(pin.ledger, pin.genesis), floor));
+        }
+        let store = Store {
+            db,
+            vault: Arc::clone(&self.vault),
+            ledgers,
+            position: Mutex::new(position),
+            spool,
+            dir: self.dir.to_path_buf(),
+            set_aside: Vec::new(),
+            damage: OnceLock::new(),
+        };
+        for pin in self.pins {
+            check_ledger(&store, pin, &path)?;
+        }
+        if new {
+            store.mark_views_ready().map_err(|source| damaged_at(&path, source))?;
+        }
+        store.lock(&store.position).map_err(|source| damaged_at(&path, source))?.trust();
+        Ok(store)
+    }
+}
+
+fn damaged_at(path: &Path, source: StoreError) -> OpenError {
+    OpenError::Damaged { path: path.to_path_buf(), source: Box::new(source) }
+}
+
 fn check_ledger(store: &Store, pin: &LedgerPin, path: &Path) -> Result<(), OpenError> {
-    let damage =
-        |source| OpenError::Damaged { path: PathBuf::from(path), source: Box::new(source) };
+    let damage = |source| damaged_at(path, source);
     let reader = store.reader();
     let ledger = pin.ledger;
     let state = load(&reader, ledger).map_err(damage)?;
@@ -79,9 +134,8 @@ fn check_ledger(store: &Store, pin: &LedgerPin, path: &Path) -> Result<(), OpenE
         check_tail(&reader, &state).map_err(damage)?;
         store.publish(state).map_err(damage)?;
     }
-    let kept = store.lock(&store.position).map_err(damage)?.kept(ledger)?;
-    match kept {
-        Some(kept) => check_position(store, &reader, ledger, kept, path),
+    match store.ledger(ledger).map_err(damage)?.floor {
+        Some(floor) => check_position(store, &reader, ledger, floor, path),
         None => Ok(()),
     }
 }
@@ -177,19 +231,20 @@ fn check_tail(reader: &Reader<'_>, state: &State) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A database that is as far as this node was has the same stream hash, size and root there. One
+/// that is behind is compared when it comes there (`apply`).
 fn check_position(
     store: &Store,
     reader: &Reader<'_>,
     ledger: LedgerId,
-    kept: Kept,
+    kept: Floor,
     path: &Path,
 ) -> Result<(), OpenError> {
-    let damage =
-        |source| OpenError::Damaged { path: PathBuf::from(path), source: Box::new(source) };
+    let damage = |source| damaged_at(path, source);
     let snapshot = store.state(ledger).map_err(damage)?;
     let sequence = kept.sequence;
     if snapshot.sequence < sequence {
-        return Err(OpenError::WentBack { ledger, kept: sequence, found: snapshot.sequence });
+        return Ok(());
     }
     let differs = |what| OpenError::OtherHistory { ledger, sequence, what };
     let found = reader.stream_hash_at(ledger, sequence).map_err(damage)?;

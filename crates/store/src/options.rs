@@ -18,14 +18,15 @@ const LOG_BYTES: u64 = 256 * 1024 * 1024;
 /// Open files: 512 of 64 MiB are 32 GiB of tables without reopening.
 const OPEN_FILES: i32 = 512;
 
-/// What the database as a whole is opened with. `create` only where there never was one.
-pub(crate) fn database(create: bool) -> Options {
+/// The spool's memtables: a few of its largest blocks; most are removed before they reach a table.
+const SPOOL_BYTES: usize = 8 * 1024 * 1024;
+
+/// What any database of ours is opened with: damage is an error, at open and at every read, never
+/// an empty or shorter answer.
+fn strict() -> Options {
     let mut options = Options::default();
-    options.create_if_missing(create);
     // A later version adds tables to a database that exists.
     options.create_missing_column_families(true);
-
-    // Damage is an error, at open and at every read, never an empty or shorter answer.
     options.set_paranoid_checks(true);
     // The log, tried with flipped bits and cut ends. The default (point in time) opens happily with
     // half of what was synced after one flipped bit. Absolute consistency refuses that, but also a
@@ -41,7 +42,26 @@ pub(crate) fn database(create: bool) -> Options {
     options.set_track_and_verify_wals_in_manifest(true);
     // Tables are flushed together: whatever happens to the log, no table is ahead of another.
     options.set_atomic_flush(true);
+    // RocksDB's own report: a few small files, not one a start for ever.
+    options.set_keep_log_file_num(4);
+    options.set_max_log_file_size(4 * 1024 * 1024);
+    options
+}
 
+/// The spool's database.
+pub(crate) fn spool() -> Options {
+    let mut options = strict();
+    options.create_if_missing(true);
+    options.set_write_buffer_size(SPOOL_BYTES);
+    options.set_max_total_wal_size(4 * SPOOL_BYTES as u64);
+    options.set_max_open_files(16);
+    options
+}
+
+/// The ledgers' database as a whole. `create` only where there is none.
+pub(crate) fn database(create: bool) -> Options {
+    let mut options = strict();
+    options.create_if_missing(create);
     options.set_max_total_wal_size(LOG_BYTES);
     options.set_max_open_files(OPEN_FILES);
     // Two cores: one flush and one compaction beside apply and answers.
@@ -50,9 +70,6 @@ pub(crate) fn database(create: bool) -> Options {
     options.set_bytes_per_sync(1024 * 1024);
     let manager = WriteBufferManager::new_write_buffer_manager(MEMTABLE_BYTES, false);
     options.set_write_buffer_manager(&manager);
-    // RocksDB's own report: a few small files, not one a start for ever.
-    options.set_keep_log_file_num(4);
-    options.set_max_log_file_size(4 * 1024 * 1024);
     options
 }
 

@@ -3,10 +3,15 @@
 //! RocksDB can be put back to an older state by a backup, a snapshot of the disk or a lost log, and
 //! is then perfectly consistent. A node that went on from there would answer from the past and sign
 //! a second future. So sequence, stream hash, size and root of every ledger also stand in this
-//! file, and `open` refuses a database that is behind it or differs from it.
+//! file. A database that differs from it is refused; one that is behind it has this position as its
+//! [`Floor`]: until it is there again, on the same stream hash, the node answers nothing from it.
 //!
-//! Written at most once a second, after the database, and when the store is closed: it may be a
-//! little behind, never ahead. Replaced by renaming a synced file.
+//! So does the version of this node's newest access record that an answer has relied on while it
+//! was only in the spool: a spool that is lost after that shows.
+//!
+//! Written at most once a second, after the database, when the store is closed, and before an answer
+//! leaves on the spool's word alone: it may be a little behind, never ahead. Replaced by renaming a
+//! synced file.
 
 use crate::store::Snapshot;
 use crate::{OpenError, StoreError};
@@ -31,11 +36,13 @@ struct Written {
     root: String,
 }
 
-/// What is kept of one ledger.
+/// How far this node was in a ledger, as it told others. Its database must come back to just this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kept {
-    pub(crate) sequence: u64,
-    pub(crate) stream_hash: Hash,
+pub struct Floor {
+    /// Stream sequence applied.
+    pub sequence: u64,
+    /// Stream hash there.
+    pub stream_hash: Hash,
     pub(crate) size: u64,
     pub(crate) root: Hash,
 }
@@ -44,6 +51,8 @@ pub(crate) struct Kept {
 struct Content {
     format: u16,
     ledgers: BTreeMap<String, Written>,
+    /// Version of the newest access record that an answer relied on while only the spool had it.
+    spooled: u64,
 }
 
 /// The file and when it was last written.
@@ -51,6 +60,7 @@ struct Content {
 pub(crate) struct PositionFile {
     dir: PathBuf,
     ledgers: BTreeMap<String, Written>,
+    spooled: u64,
     written: Option<Instant>,
     stale: bool,
     /// Set when the database was compared with it: a database that failed must not replace what
@@ -63,8 +73,8 @@ impl PositionFile {
     pub(crate) fn load(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
         let fail = |source| OpenError::Position { path: path.clone(), source };
-        let ledgers = match std::fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+        let (ledgers, spooled) = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (BTreeMap::new(), 0),
             Err(error) => return Err(fail(error)),
             Ok(bytes) => {
                 let content: Content = serde_json::from_slice(&bytes)
@@ -72,14 +82,15 @@ impl PositionFile {
                 if content.format != FORMAT {
                     return Err(fail(std::io::Error::other("its format is not known")));
                 }
-                content.ledgers
+                (content.ledgers, content.spooled)
             }
         };
-        Ok(Self { dir: dir.to_path_buf(), ledgers, written: None, stale: false, trusted: false })
+        let dir = dir.to_path_buf();
+        Ok(Self { dir, ledgers, spooled, written: None, stale: false, trusted: false })
     }
 
     /// How far a ledger was; an error when what stands there is not a position.
-    pub(crate) fn kept(&self, ledger: LedgerId) -> Result<Option<Kept>, OpenError> {
+    pub(crate) fn kept(&self, ledger: LedgerId) -> Result<Option<Floor>, OpenError> {
         let Some(kept) = self.ledgers.get(&ledger.to_string()) else { return Ok(None) };
         let hash = |text: &str| {
             text.parse::<Hash>().map_err(|_| OpenError::Position {
@@ -87,7 +98,7 @@ impl PositionFile {
                 source: std::io::Error::other("it holds something else than a hash"),
             })
         };
-        Ok(Some(Kept {
+        Ok(Some(Floor {
             sequence: kept.sequence,
             stream_hash: hash(&kept.stream_hash)?,
             size: kept.size,
@@ -95,9 +106,9 @@ impl PositionFile {
         }))
     }
 
-    /// Any ledger that it tells of, for the error when the whole database is gone.
-    pub(crate) fn any(&self) -> Option<(LedgerId, u64)> {
-        self.ledgers.iter().find_map(|(ledger, kept)| Some((ledger.parse().ok()?, kept.sequence)))
+    /// Whether there ever was a database.
+    pub(crate) fn tells_of_any(&self) -> bool {
+        !self.ledgers.is_empty()
     }
 
     /// From now on it may be written.
@@ -115,9 +126,13 @@ impl PositionFile {
         self.write()
     }
 
-    /// Sets without writing.
+    /// Sets without writing. A node that has not come back to where it was stays where it was.
     pub(crate) fn set(&mut self, snapshot: &Snapshot) {
         let state = snapshot.state();
+        let before = self.ledgers.get(&state.ledger.to_string());
+        if before.is_some_and(|before| before.sequence > state.sequence) {
+            return;
+        }
         let written = Written {
             sequence: state.sequence,
             stream_hash: state.stream_hash.to_string(),
@@ -128,6 +143,21 @@ impl PositionFile {
         self.stale |= before.as_ref() != Some(&written);
     }
 
+    /// Version of the newest access record that an answer relied on while only the spool had it.
+    pub(crate) const fn spooled(&self) -> u64 {
+        self.spooled
+    }
+
+    /// Notes, and writes at once, that answers rely on the spool up to this version.
+    pub(crate) fn note_spooled(&mut self, version: u64) -> Result<(), StoreError> {
+        if version > self.spooled {
+            self.spooled = version;
+            self.stale = true;
+        }
+        // Also what an earlier call could not write.
+        if self.stale { self.write() } else { Ok(()) }
+    }
+
     /// Writes what was set, if anything was.
     pub(crate) fn write(&mut self) -> Result<(), StoreError> {
         if !self.stale || !self.trusted {
@@ -135,7 +165,8 @@ impl PositionFile {
         }
         let path = self.dir.join(FILE);
         let fail = |source| StoreError::File { path: path.clone(), source };
-        let content = Content { format: FORMAT, ledgers: self.ledgers.clone() };
+        let (ledgers, spooled) = (self.ledgers.clone(), self.spooled);
+        let content = Content { format: FORMAT, ledgers, spooled };
         let bytes =
             serde_json::to_vec_pretty(&content).map_err(|e| fail(std::io::Error::other(e)))?;
         let next = self.dir.join("position.json.next");

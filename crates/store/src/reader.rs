@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<DBPinnableSlice<'_>>, StoreError> {
         self.snapshot
             .get_pinned_cf(self.store.table(table)?, key)
-            .map_err(|error| read_error(table, key, error))
+            .map_err(|error| self.store.met(read_error(table, key, error)))
     }
 
     /// A row, decoded; a row that does not decode is damage.
@@ -43,7 +43,9 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<T>, StoreError> {
         match self.get(table, key)? {
             None => Ok(None),
-            Some(bytes) => decode(&bytes).map(Some).ok_or_else(|| damaged(table, key)),
+            Some(bytes) => {
+                decode(&bytes).map(Some).ok_or_else(|| self.store.met(damaged(table, key)))
+            }
         }
     }
 
@@ -68,7 +70,7 @@ impl<'a> Reader<'a> {
             rows.next();
         }
         // An iterator also ends where a block is damaged.
-        rows.status().map_err(|error| read_error(table, from, error))
+        rows.status().map_err(|error| self.store.met(read_error(table, from, error)))
     }
 
     /// Visits the rows before `end` (exclusive) down to `from`, backwards, until `visit` breaks.
@@ -89,7 +91,7 @@ impl<'a> Reader<'a> {
             }
             rows.prev();
         }
-        rows.status().map_err(|error| read_error(table, from, error))
+        rows.status().map_err(|error| self.store.met(read_error(table, from, error)))
     }
 
     /// The last record of a chain.

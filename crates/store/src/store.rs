@@ -1,13 +1,14 @@
 //! The store itself: the database handle, the ledgers' current states, and who may write.
 
-use crate::position::PositionFile;
+use crate::damage::SetAside;
+use crate::position::{Floor, PositionFile};
 use crate::reader::Reader;
+use crate::spool::Spool;
 use crate::{OpenError, StoreError};
 use ledger::{Hash, LedgerId, LedgerKind, State};
 use rocksdb::{ColumnFamily, DB};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use vault::Vault;
 
@@ -60,12 +61,15 @@ struct Current {
 pub(crate) struct Ledger {
     /// Held while applying, rebuilding or refolding: one writer a ledger.
     pub(crate) writer: Mutex<()>,
+    /// How far the node was when the database was opened, if it was further than the database.
+    pub(crate) floor: Option<Floor>,
     current: RwLock<Arc<Current>>,
 }
 
 impl Ledger {
-    pub(crate) fn new(state: State) -> Self {
-        Self { writer: Mutex::new(()), current: RwLock::new(Arc::new(Current::new(state))) }
+    pub(crate) fn new(state: State, floor: Option<Floor>) -> Self {
+        let current = RwLock::new(Arc::new(Current::new(state)));
+        Self { writer: Mutex::new(()), floor, current }
     }
 }
 
@@ -82,16 +86,22 @@ pub struct Store {
     pub(crate) vault: Arc<Vault>,
     pub(crate) ledgers: BTreeMap<LedgerId, Ledger>,
     pub(crate) position: Mutex<PositionFile>,
-    pub(crate) spool_bytes: AtomicU64,
+    pub(crate) spool: Spool,
+    pub(crate) dir: PathBuf,
+    pub(crate) set_aside: Vec<SetAside>,
+    pub(crate) damage: OnceLock<String>,
 }
 
 impl Store {
-    /// Opens (or makes, where there never was one) the database at `dir/ledger` and compares it
-    /// with `dir/position.json`. The end of every ledger is recomputed: unfinished tiles from
-    /// headers, stream hashes from messages.
+    /// Opens (or makes) the database at `dir/ledger` and the spool at `dir/spool`, and compares with
+    /// `dir/position.json`. The end of every ledger is recomputed: unfinished tiles from headers,
+    /// stream hashes from messages.
+    ///
+    /// A damaged one is set aside ([`Store::set_aside`]) and begun anew. One that is behind
+    /// `position.json`, as a new one or an older copy is, has a [`Store::floor`].
     ///
     /// # Errors
-    /// When it is damaged, gone, older than it was, of another history or genesis, or in use.
+    /// When it is of another history or genesis, in use, or cannot be read or set aside.
     pub fn open(dir: &Path, ledgers: &[LedgerPin], vault: Arc<Vault>) -> Result<Self, OpenError> {
         crate::open::open(dir, ledgers, vault)
     }
@@ -116,6 +126,41 @@ impl Store {
             time: current.state.time,
             current: Arc::clone(&current),
         })
+    }
+
+    /// Where this node was in a ledger, while its database has not come back to there: nothing may
+    /// be answered or told from it before.
+    ///
+    /// # Errors
+    /// When the ledger is not configured.
+    pub fn floor(&self, ledger: LedgerId) -> Result<Option<Floor>, StoreError> {
+        let sequence = self.state(ledger)?.sequence;
+        Ok(self.ledger(ledger)?.floor.filter(|floor| floor.sequence > sequence))
+    }
+
+    /// Access blocks that wait for the broker.
+    #[must_use]
+    pub const fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// Version of the newest record of this node's access chain that it knows it has made: spooled,
+    /// or relied on by an answer before it was applied.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the spool's row does not decode.
+    pub fn spooled_upto(&self) -> Result<u64, StoreError> {
+        Ok(self.spool.newest()?.max(self.lock(&self.position)?.spooled()))
+    }
+
+    /// An answer is about to leave on the spool's word alone: what is spooled now stays known,
+    /// synced, also when the spool is lost.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn rely_on_spool(&self) -> Result<(), StoreError> {
+        let mut position = self.lock(&self.position)?;
+        position.note_spooled(self.spool.newest()?)
     }
 
     /// The ledgers of this node.

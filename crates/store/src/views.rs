@@ -44,7 +44,7 @@ impl Reader<'_> {
         let row_key = keys::file(ledger, subject);
         let Some(row) = self.get(keys::FILES, &row_key)? else { return Ok(None) };
         let Some(key) = self.file_key(subject)? else { return Ok(None) };
-        let plain = open_row(&key, keys::FILES, &row_key, &row)?;
+        let plain = self.open_row(&key, keys::FILES, &row_key, &row)?;
         let (identity, stamp, _) =
             schema::decode_identity_row(&plain).map_err(|_| damaged(keys::FILES, &row_key))?;
         let head = self.head(ledger, subject)?.ok_or_else(|| damaged(keys::HEADS, &row_key))?;
@@ -99,7 +99,7 @@ impl Reader<'_> {
                 page.next.clone_from(&last);
                 return Ok(ControlFlow::Break(()));
             }
-            let plain = open_row(&key, keys::ENTRIES, row_key, row)?;
+            let plain = self.open_row(&key, keys::ENTRIES, row_key, row)?;
             let state =
                 schema::decode_entry(&plain).map_err(|_| damaged(keys::ENTRIES, row_key))?;
             page.entries.push(state);
@@ -142,7 +142,7 @@ impl Reader<'_> {
         let row_key = keys::identifier(ledger, &term);
         let Some(row) = self.get(keys::IDENTIFIERS, &row_key)? else { return Ok(None) };
         let key = self.store.vault.system_view_key()?;
-        let plain = open_row(&key, keys::IDENTIFIERS, &row_key, &row)?;
+        let plain = self.open_row(&key, keys::IDENTIFIERS, &row_key, &row)?;
         let id = plain.try_into().map_err(|_| damaged(keys::IDENTIFIERS, &row_key))?;
         Ok(Some(PatientId(id)))
     }
@@ -153,7 +153,7 @@ impl Reader<'_> {
         key: &DataKey,
     ) -> Result<Option<EntryState>, StoreError> {
         let Some(row) = self.get(keys::ENTRIES, row_key)? else { return Ok(None) };
-        let plain = open_row(key, keys::ENTRIES, row_key, &row)?;
+        let plain = self.open_row(key, keys::ENTRIES, row_key, &row)?;
         schema::decode_entry(&plain).map(Some).map_err(|_| damaged(keys::ENTRIES, row_key))
     }
 
@@ -163,16 +163,17 @@ impl Reader<'_> {
             None => Ok(None),
         }
     }
-}
 
-fn open_row(
-    key: &DataKey,
-    table: &'static str,
-    row_key: &[u8],
-    row: &[u8],
-) -> Result<Vec<u8>, StoreError> {
-    match key.open_view(row_key, row) {
-        Err(VaultError::ViewTampered) => Err(damaged(table, row_key)),
-        other => Ok(other?),
+    fn open_row(
+        &self,
+        key: &DataKey,
+        table: &'static str,
+        row_key: &[u8],
+        row: &[u8],
+    ) -> Result<Vec<u8>, StoreError> {
+        match key.open_view(row_key, row) {
+            Err(VaultError::ViewTampered) => Err(self.store.met(damaged(table, row_key))),
+            other => Ok(other?),
+        }
     }
 }

@@ -76,9 +76,13 @@ impl Database {
         table: &'static str,
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, VaultError> {
-        self.db
-            .get_cf(self.table(table)?, key)
-            .map_err(|source| VaultError::Database { action: "read a row", source })
+        self.db.get_cf(self.table(table)?, key).map_err(|source| {
+            if source.kind() == rocksdb::ErrorKind::Corruption {
+                damaged(table, key)
+            } else {
+                VaultError::Database { action: "read a row", source }
+            }
+        })
     }
 
     pub(crate) fn key_row(&self, id: &[u8; 16]) -> Result<Option<KeyRow>, VaultError> {

@@ -131,3 +131,17 @@ pub enum VaultError {
     #[error("a part of the vault stopped after a panic; restart the node")]
     Poisoned,
 }
+
+impl VaultError {
+    /// Whether the bytes of the key database are wrong: then it is set aside and made anew from the
+    /// key bucket. Not when it is in use or its keys do not unwrap.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is about bytes on disk")]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Database { source, .. } => source.kind() == rocksdb::ErrorKind::Corruption,
+            _ => false,
+        }
+    }
+}

@@ -1,23 +1,19 @@
 //! What disks do: one flipped bit in a node's files or the broker's, and a spool that is gone.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
-use std::sync::Arc;
 
 use api::v1;
-use ledger::LedgerId;
-use store::{LedgerPin, Store};
 use testkit::client::{Client, purpose, request_id};
-use testkit::cluster::{Cluster, Node, program};
+use testkit::cluster::{Cluster, Node};
+use testkit::wait::eventually;
 use tonic::Code;
 use tonic_types::StatusExt as _;
-use vault::{KeyEncryptionKey, Vault};
 
-use crate::tools::{PATIENCE, Pen, RECORDS, alarm, holds, messages, records_are, some_notes};
+use crate::tools::{PATIENCE, RECORDS, alarm, holds, jetstream, messages, records_are, some_notes};
 
 /// The files of a node's database with this ending.
-fn files(node: &Node, ending: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(node.data().join("ledger")).expect("the database");
+fn files(node: &Node, database: &str, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(node.data().join(database)).expect("the database");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
 }
@@ -28,55 +24,85 @@ fn flip(file: &Path, at: usize) {
     std::fs::write(file, bytes).expect("written");
 }
 
-/// Runs a node that is expected to refuse, and returns what it said.
-async fn refuses(node: &Node) -> String {
-    let mut command = tokio::process::Command::new(program("caseledgerd").expect("built"));
-    command.arg("run").arg("--config").arg(node.state.join("config.toml")).kill_on_drop(true);
-    let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends");
-    let Output { status, stderr, .. } = ended.expect("it runs");
-    let said = String::from_utf8(stderr).expect("text");
-    assert_eq!(status.code(), Some(1), "it refuses: {said}");
-    said
+/// Flips a bit in the middle of the newest log of this database of a node that does not run.
+fn flip_log(node: &Node, database: &str) {
+    let logs = files(node, database, "log");
+    let log = logs.iter().max_by_key(|log| log.metadata().unwrap().len()).expect("a log");
+    flip(log, usize::try_from(log.metadata().unwrap().len() / 2).unwrap());
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_log_of_the_database_is_refused_and_a_new_node_takes_over() {
+async fn a_database_with_a_flipped_bit_in_its_log_is_made_anew_from_the_stream() {
     let mut cluster = Cluster::start(2).await.expect("two nodes");
     let manager = cluster.client(0, "case-manager").unwrap();
     let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     some_notes(&manager, &patient, 20).await;
     cluster.agreed().await.expect("agreed");
     cluster.node_mut(1).kill().expect("killed");
-    let logs = files(cluster.node(1), "log");
-    let log = logs.iter().max_by_key(|log| log.metadata().unwrap().len()).expect("a log");
-    let middle = usize::try_from(log.metadata().unwrap().len() / 2).unwrap();
-    flip(log, middle);
+    flip_log(cluster.node(1), "ledger");
+    some_notes(&manager, &patient, 1).await;
 
-    let said = refuses(cluster.node(1)).await;
-    let database = cluster.node(1).data().join("ledger");
-    assert!(said.contains(&*database.to_string_lossy()), "it names the database: {said}");
-    assert!(said.contains("damaged"), "{said}");
-    // Nor does it start from nothing: it has told others how far it was.
-    std::fs::rename(&database, cluster.node(1).state.join("set-aside")).expect("set aside");
-    let said = refuses(cluster.node(1)).await;
-    assert!(said.contains("is gone") && said.contains("readmit"), "{said}");
-    let position = some_notes(&manager, &patient, 1).await;
-
-    let admitted = cluster.admit().expect("admitted under a new id");
-    cluster.node_mut(0).stop().await.expect("stopped");
-    for index in [0, admitted] {
-        cluster.node_mut(index).spawn().expect("started");
-    }
-    let mut found = Vec::new();
-    for index in [0, admitted] {
-        cluster.node(index).serving().await.expect("serving");
-        let client = cluster.client(index, "case-manager").unwrap();
-        found.push(client.read_file(&patient, Some(position)).await.expect("read").file.unwrap());
-    }
-    assert_eq!(found[0].entries.len(), 21, "nothing is lost");
-    assert_eq!(found[0], found[1], "the new node has it all");
+    cluster.node_mut(1).spawn().expect("started");
+    cluster.node(1).serving().await.expect("serving");
+    let told = alarm(&cluster.client(1, "hospital-it").unwrap(), "DATABASE_SET_ASIDE").await;
+    let kept = cluster.node(1).data().join("ledger.damaged-1");
+    assert!(told.text.contains(&*kept.to_string_lossy()), "it names the place: {told:?}");
+    assert!(kept.join("CURRENT").exists(), "nothing is deleted");
     cluster.agreed().await.expect("the same roots");
-    some_notes(&cluster.client(admitted, "case-manager").unwrap(), &patient, 1).await;
+    let theirs = cluster.client(1, "case-manager").unwrap();
+    let file = theirs.read_file(&patient, None).await.expect("read").file.unwrap();
+    assert_eq!(file.entries.len(), 21);
+    some_notes(&theirs, &patient, 1).await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_without_a_stream_is_made_anew_from_the_other_node() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 5).await;
+    let before = cluster.agreed().await.expect("agreed");
+    let held = messages(&cluster).await;
+    cluster.node_mut(1).kill().expect("killed");
+    cluster.node_mut(0).kill().expect("killed");
+    flip_log(cluster.node(1), "ledger");
+    jetstream(&cluster).await.delete_stream(RECORDS).await.expect("deleted");
+
+    // Alone, the damaged one has nothing to restore the stream from, and makes no new one.
+    cluster.node_mut(1).spawn().expect("started");
+    let operator = cluster.client(1, "hospital-it").unwrap();
+    let waits = eventually(PATIENCE, "it waits for the other", async || {
+        let ledgers = operator.status().await?.ledgers;
+        let waits = ledgers.iter().any(|ledger| ledger.reason.contains("another node"));
+        anyhow::ensure!(waits, "{ledgers:?}");
+        Ok(())
+    });
+    waits.await.expect("it says what it waits for");
+    cluster.node_mut(0).spawn().expect("started");
+    for node in &cluster.nodes {
+        node.serving().await.expect("serving");
+    }
+    holds(&cluster, &held).await;
+    assert_eq!(cluster.agreed().await.expect("agreed"), before);
+    let theirs = cluster.client(1, "case-manager").unwrap();
+    let file = theirs.read_file(&patient, None).await.expect("read").file.unwrap();
+    assert_eq!(file.entries.len(), 5);
+}
+
+#[tokio::test]
+async fn a_damaged_key_database_is_made_anew_from_the_bucket() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 2).await;
+    cluster.node_mut(0).kill().expect("killed");
+    flip_log(cluster.node(0), "keys");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    alarm(&cluster.client(0, "hospital-it").unwrap(), "KEYS_SET_ASIDE").await;
+    let file = manager.read_file(&patient, None).await.expect("read").file.unwrap();
+    assert_eq!(file.entries.len(), 2);
+    manager.register("MRN-2", "Bell").await.expect("there are keys for new patients");
 }
 
 /// Files so many notes, twenty a contribution.
@@ -123,7 +149,7 @@ async fn a_flipped_bit_in_a_table_is_data_loss_for_what_it_hit_and_for_nothing_e
     cluster.node_mut(0).stop().await.expect("stopped");
     // The end of the body, before the signature.
     let sealed = &block[block.len() - 200..][..32];
-    let place = files(cluster.node(0), "sst").into_iter().find_map(|table| {
+    let place = files(cluster.node(0), "ledger", "sst").into_iter().find_map(|table| {
         let bytes = std::fs::read(&table).expect("readable");
         let at = bytes.windows(sealed.len()).position(|window| window == sealed)?;
         Some((table, at))
@@ -143,6 +169,15 @@ async fn a_flipped_bit_in_a_table_is_data_loss_for_what_it_hit_and_for_nothing_e
     for patient in [&other, &untouched] {
         manager.read_file(patient, Some(position)).await.expect("and files");
     }
+    alarm(&cluster.client(0, "hospital-it").unwrap(), "DATABASE_DAMAGED").await;
+
+    // The next start makes it anew.
+    let before = cluster.agreed().await.expect("a head");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    assert_eq!(cluster.agreed().await.expect("a head")[0], before[0]);
+    assert_eq!(history(&manager, &hit).await.expect("whole again"), 2);
 }
 
 #[tokio::test]
@@ -169,21 +204,6 @@ async fn a_flipped_bit_in_the_stream_is_mended_from_the_nodes_blocks() {
     }
 }
 
-/// Empties the spool of a node that does not run, as somebody with access to its disk could.
-fn drop_spool(node: &Node) -> u64 {
-    let pen = Pen::of(&node.state);
-    let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("the key");
-    let vault = Arc::new(Vault::open(&node.data(), kek).expect("the key database"));
-    let pins = [
-        LedgerPin { ledger: LedgerId::RECORDS, genesis: pen.genesis },
-        LedgerPin { ledger: LedgerId::ACCESS, genesis: pen.access },
-    ];
-    let store = Store::open(&node.data(), &pins, vault).expect("the database");
-    let bytes = store.spool_bytes();
-    store.spool_remove(u64::MAX).expect("removed");
-    bytes
-}
-
 #[tokio::test]
 async fn invariant_10_a_dropped_spool_is_noticed() {
     let mut cluster = Cluster::start(1).await.expect("a node");
@@ -198,7 +218,7 @@ async fn invariant_10_a_dropped_spool_is_noticed() {
         manager.read_file(&patient, None).await.expect("reads go on");
     }
     cluster.node_mut(0).stop().await.expect("stopped");
-    assert!(drop_spool(cluster.node(0)) > 0, "something was spooled");
+    std::fs::remove_dir_all(cluster.node(0).data().join("spool")).expect("dropped");
     cluster.nats.restart().await.expect("started");
     cluster.node_mut(0).spawn().expect("started");
     let raised = alarm(&operator, "SPOOL_DROPPED").await;
@@ -208,6 +228,45 @@ async fn invariant_10_a_dropped_spool_is_noticed() {
     let before = cluster.agreed().await.expect("a head")[1].size;
     manager.read_file(&patient, None).await.expect("read");
     assert_eq!(cluster.agreed().await.expect("a head")[1].size, before + 1);
+}
+
+#[tokio::test]
+async fn invariant_10_what_is_spooled_outlives_the_database() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    manager.read_file(&patient, None).await.expect("read");
+    let before = cluster.agreed().await.expect("a head")[1].size;
+    cluster.nats.kill().expect("killed");
+    records_are(&operator, v1::LedgerCondition::ReadOnly).await;
+    for _ in 0..3 {
+        manager.read_file(&patient, None).await.expect("reads go on");
+    }
+    cluster.node_mut(0).kill().expect("killed");
+    std::fs::remove_dir_all(cluster.node(0).data().join("ledger")).expect("lost");
+
+    // Until it is back where it was it answers nothing: it does not know what it does not know.
+    cluster.node_mut(0).spawn().expect("started");
+    let refused = eventually(PATIENCE, "it refuses to answer", async || {
+        match manager.read_file(&patient, None).await {
+            Err(status) if status.message().contains("caught up") => Ok(()),
+            other => anyhow::bail!("{other:?}"),
+        }
+    });
+    refused.await.expect("refused");
+    cluster.nats.restart().await.expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let arrived = eventually(PATIENCE, "the spooled records arrive", async || {
+        let size = cluster.agreed().await?[1].size;
+        anyhow::ensure!(size == before + 3, "{size} after {before}");
+        Ok(())
+    });
+    arrived.await.expect("none is lost");
+    let alarms = operator.status().await.expect("status").alarms;
+    assert!(alarms.iter().all(|alarm| alarm.code != "SPOOL_DROPPED"), "{alarms:?}");
+    manager.read_file(&patient, None).await.expect("read");
+    assert_eq!(cluster.agreed().await.expect("a head")[1].size, before + 4);
 }
 
 fn copy(from: &Path, to: &Path) {

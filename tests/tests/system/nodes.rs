@@ -8,6 +8,8 @@ use testkit::cluster::Cluster;
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use crate::tools::messages;
+
 /// The version that a conflict names.
 fn current_version(status: &tonic::Status) -> u64 {
     let info = status.get_details_error_info().expect("error info");
@@ -160,13 +162,14 @@ async fn one_number_never_belongs_to_two_patients() {
     let manager = cluster.client(0, "case-manager").unwrap();
     let one = manager.register("MRN-1", "Ames").await.unwrap();
     let other = manager.register("MRN-2", "Brown").await.unwrap();
-    let amend = |patient_id: &str, number: &str| {
-        let identifier = v1::Identifier {
+    let amend = |patient_id: &str, numbers: &[&str]| {
+        let identifier = |number: &&str| v1::Identifier {
             issuer: "https://hospital.example/mrn".to_owned(),
-            value: number.to_owned(),
+            value: (*number).to_owned(),
             ..v1::Identifier::default()
         };
-        let identity = v1::Identity { identifiers: vec![identifier], ..v1::Identity::default() };
+        let identifiers = numbers.iter().map(identifier).collect();
+        let identity = v1::Identity { identifiers, ..v1::Identity::default() };
         let change = v1::change::Change::AmendIdentity(v1::AmendIdentity {
             identity: Some(identity),
             update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
@@ -183,11 +186,20 @@ async fn one_number_never_belongs_to_two_patients() {
         let mut client = manager.file();
         async move { client.contribute(request).await }
     };
-    let refused = amend(&other.patient_id, "MRN-1").await.expect_err("it is the other's");
+    let refused = amend(&other.patient_id, &["MRN-1"]).await.expect_err("it is the other's");
     assert_eq!(refused.get_details_error_info().expect("error info").reason, "IDENTIFIER_TAKEN");
-    amend(&other.patient_id, "MRN-3").await.expect("a free number");
+    amend(&other.patient_id, &["MRN-3"]).await.expect("a free number");
     let again = manager.register("MRN-3", "Brown").await.unwrap();
     assert!(again.existed, "a number given by an amendment is found");
     assert_eq!(again.patient_id, other.patient_id);
     assert_ne!(again.patient_id, one.patient_id);
+    // That a number is the patient's already decides too: the bucket that says so is named as read.
+    amend(&other.patient_id, &["MRN-3", "second"]).await.expect("another number beside it");
+    let block = messages(&cluster).await.pop().expect("a block");
+    let content = ledger::Frame::parse(&block).unwrap().content().unwrap();
+    let [ledger::Item::Contribution(contribution)] = content.items.as_slice() else {
+        panic!("one contribution")
+    };
+    assert_eq!(contribution.records.len(), 1, "the number is not assigned again");
+    assert!(matches!(contribution.reads.as_slice(), [(_, 1)]), "{:?}", contribution.reads);
 }

@@ -100,8 +100,6 @@ pub(crate) struct Pen {
     pub(crate) key: SigningKey,
     /// Genesis of `records`.
     pub(crate) genesis: Hash,
-    /// Genesis of `access`.
-    pub(crate) access: Hash,
 }
 
 impl Pen {
@@ -118,7 +116,6 @@ impl Pen {
             node: value("id").parse().expect("a node's id"),
             key: SigningKey::from_bytes(&secret.0),
             genesis: value("records").parse().expect("a hash"),
-            access: value("access").parse().expect("a hash"),
         }
     }
 

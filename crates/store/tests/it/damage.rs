@@ -1,7 +1,8 @@
-//! Flipped bits, torn tails, lost logs: noticed and named, nothing wrong answered.
+//! Flipped bits, torn tails, lost logs: noticed and named, nothing wrong answered, and made whole
+//! again from the messages.
 
 use crate::records::shown;
-use crate::world::{RECORDS, World, added, copy, files};
+use crate::world::{ACCESS, RECORDS, World, added, copy, files};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,9 +79,35 @@ fn all_intact(world: &World, store: &Store, expected: &Expected) -> bool {
     true
 }
 
+/// Whether opening noticed that something is wrong: it set the database aside, or misses what the
+/// node had.
+fn noticed(store: &Store) -> bool {
+    let behind = store.floor(RECORDS).unwrap().is_some() || store.floor(ACCESS).unwrap().is_some();
+    for set_aside in store.set_aside() {
+        assert_eq!(set_aside.name, "ledger");
+        assert!(!set_aside.why.is_empty());
+        assert!(set_aside.kept.as_ref().unwrap().is_dir(), "it is kept");
+    }
+    behind || !store.set_aside().is_empty()
+}
+
+/// Gives the messages that are missing, as the stream does, and finds everything there again.
+fn heals(world: &World, store: &Store, expected: &Expected) {
+    for (ledger, messages) in [RECORDS, ACCESS].into_iter().zip(&world.messages) {
+        let applied = store.state(ledger).unwrap().sequence;
+        for (sequence, message) in (1..).zip(messages).filter(|(at, _)| *at > applied) {
+            store.apply(ledger, &[(sequence, message)]).unwrap();
+        }
+        assert_eq!(store.floor(ledger).unwrap(), None, "it is back where it was");
+    }
+    assert_eq!(store.state(RECORDS).unwrap().root(), expected.root);
+    assert!(all_intact(world, store, expected));
+}
+
 struct Expected {
     subject: ledger::SubjectId,
     file: domain::PatientFile,
+    root: ledger::Hash,
 }
 
 fn filed() -> (World, Expected) {
@@ -90,7 +117,8 @@ fn filed() -> (World, Expected) {
         world.file(keys, &[added(number, "entry")]);
     }
     let file = shown(world.store(), keys.subject);
-    (world, Expected { subject: keys.subject, file })
+    let root = world.store().state(RECORDS).unwrap().root();
+    (world, Expected { subject: keys.subject, file, root })
 }
 
 #[test]
@@ -102,16 +130,9 @@ fn a_flipped_bit_in_the_log_is_noticed_wherever_it_is() {
         let log = damaged.log();
         assert!(fs::metadata(&log).unwrap().len() > 10_000, "the records are in the log");
         flip(&log, part);
-        match damaged.open() {
-            Err(
-                OpenError::Database { .. } | OpenError::WentBack { .. } | OpenError::Damaged { .. },
-            ) => {}
-            Err(other) => panic!("part {part}: {other}"),
-            Ok(store) => panic!(
-                "part {part} went unnoticed, answers are {}",
-                if all_intact(&world, &store, &expected) { "right" } else { "refused" }
-            ),
-        }
+        let store = damaged.open().unwrap();
+        assert!(noticed(&store), "part {part} went unnoticed");
+        heals(&world, &store, &expected);
     }
     assert!(all_intact(&world, &Damaged::copy(&world).open().unwrap(), &expected));
 }
@@ -124,21 +145,29 @@ fn a_flipped_bit_in_a_table_is_named_and_nothing_wrong_is_answered() {
     world.close();
     let tables = Damaged::copy(&world).files("sst").len();
     assert!(tables > 5, "there are tables: {tables}");
-    let mut noticed = 0;
+    let (mut at_once, mut later) = (0, 0);
     for table in 0..tables {
         for part in [0, 20, 40, 63] {
             let damaged = Damaged::copy(&world);
             flip(&damaged.files("sst")[table], part);
-            match damaged.open() {
-                Err(OpenError::Database { .. } | OpenError::Damaged { .. }) => noticed += 1,
-                Err(other) => panic!("table {table} part {part}: {other}"),
-                // the bit may lie where nothing is read; whatever is answered must be right
-                Ok(store) if all_intact(&world, &store, &expected) => {}
-                Ok(_) => noticed += 1,
+            let store = damaged.open().unwrap();
+            if noticed(&store) {
+                heals(&world, &store, &expected);
+                at_once += 1;
+            } else if !all_intact(&world, &store, &expected) {
+                // met later: the next start deals with it
+                assert!(store.damage().is_some(), "table {table} part {part} is not put down");
+                drop(store);
+                let store = damaged.open().unwrap();
+                assert!(noticed(&store), "table {table} part {part} is forgotten");
+                heals(&world, &store, &expected);
+                later += 1;
             }
+            // else the bit lies where nothing is read
         }
     }
-    assert!(noticed > tables, "only {noticed} of {} were noticed", tables * 4);
+    assert!(at_once + later > tables, "only {at_once} + {later} of {} noticed", tables * 4);
+    assert!(later > 0, "some are met only by reading");
     assert!(all_intact(&world, &Damaged::copy(&world).open().unwrap(), &expected));
 }
 
@@ -163,15 +192,18 @@ fn a_torn_last_write_opens_when_nobody_was_told_of_it() {
 }
 
 #[test]
-fn a_log_cut_behind_what_was_told_or_lost_is_refused() {
-    let (mut world, _) = filed();
+fn a_log_cut_behind_what_was_told_or_lost_is_missed() {
+    let (mut world, expected) = filed();
     world.close();
     let damaged = Damaged::copy(&world);
     cut(&damaged.log(), |length| length / 2);
-    let error = damaged.open().unwrap_err();
-    assert!(matches!(error, OpenError::WentBack { .. }), "{error}");
+    let store = damaged.open().unwrap();
+    assert!(store.floor(RECORDS).unwrap().is_some());
+    heals(&world, &store, &expected);
     let damaged = Damaged::copy(&world);
     fs::remove_file(damaged.log()).unwrap();
-    let error = damaged.open().unwrap_err();
-    assert!(matches!(error, OpenError::WentBack { found: 0, .. }), "{error}");
+    let store = damaged.open().unwrap();
+    assert_eq!(store.state(RECORDS).unwrap().sequence, 0);
+    assert!(noticed(&store));
+    heals(&world, &store, &expected);
 }

@@ -11,5 +11,6 @@ mod aside;
 mod damage;
 mod records;
 mod reopening;
+mod spool;
 mod views;
 mod world;

@@ -2,7 +2,7 @@
 
 use crate::world::{RECORDS, World, added, copy};
 use std::fs;
-use store::{LedgerPin, OpenError, Store};
+use store::{LedgerPin, OpenError, Store, StoreError};
 
 #[test]
 fn what_was_applied_is_there_after_opening_again() {
@@ -17,7 +17,7 @@ fn what_was_applied_is_there_after_opening_again() {
     assert_eq!(world.store().state(RECORDS).unwrap().size, before.size + 1);
 }
 
-/// An older copy of the whole database opens well in RocksDB, and is refused here.
+/// An older copy of the whole database opens well in RocksDB: it is behind where this node was.
 #[test]
 fn invariant_6_rocksdb_never_goes_back() {
     let mut world = World::new();
@@ -27,23 +27,36 @@ fn invariant_6_rocksdb_never_goes_back() {
     copy(&world.database(), &older);
     world.reopen();
     world.file(keys, &[added(9, "later")]);
+    let state = world.store().state(RECORDS).unwrap();
     world.close();
     fs::remove_dir_all(world.database()).unwrap();
     copy(&older, &world.database());
-    let error = world.open().unwrap_err();
-    assert!(matches!(error, OpenError::WentBack { kept: 3, found: 2, .. }), "{error}");
-    // refusing must not forget: it is refused again
-    assert!(matches!(world.open(), Err(OpenError::WentBack { .. })));
+    for _ in 0..2 {
+        // opening and closing it must not forget
+        world.reopen();
+        let floor = world.store().floor(RECORDS).unwrap().expect("it is behind");
+        assert_eq!((floor.sequence, floor.stream_hash), (3, state.stream_hash));
+    }
+    // another future than the one that was told is not taken
+    let error = world.store().apply(RECORDS, &[(3, b"junk")]).unwrap_err();
+    assert!(matches!(error, StoreError::OtherHistory { sequence: 3, .. }), "{error}");
+    let message = world.messages[0][2].clone();
+    world.store().apply(RECORDS, &[(3, message)]).unwrap();
+    assert_eq!(world.store().floor(RECORDS).unwrap(), None);
+    assert_eq!(world.store().state(RECORDS).unwrap().root(), state.root());
 }
 
 #[test]
-fn invariant_6_a_database_that_is_gone_is_not_begun_anew() {
+fn invariant_6_a_database_that_is_gone_is_missed() {
     let mut world = World::new();
     world.patient_with_file();
     world.close();
     fs::remove_dir_all(world.database()).unwrap();
-    let error = world.open().unwrap_err();
-    assert!(matches!(error, OpenError::Gone { .. }), "{error}");
+    world.reopen();
+    let [gone] = world.store().set_aside() else { panic!("it is told") };
+    assert_eq!((gone.name, &gone.kept), ("ledger", &None));
+    assert_eq!(world.store().state(RECORDS).unwrap().sequence, 0);
+    assert_eq!(world.store().floor(RECORDS).unwrap().unwrap().sequence, 2);
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn invariant_8_no_clear_text_at_rest() {
     let keys = world.patient_with_file();
     world.file(keys, &[amended(1, "dry cough"), retracted(2)]);
     world.assign(SubjectId([5; 16]), SECRET, keys.subject);
-    world.store().spool_put(1, &world.messages[0][1], 1).unwrap();
+    world.store().spool().put(1, &world.messages[0][1], 1).unwrap();
     world.store().rebuild_views(|_, _| {}).unwrap();
     assert!(world.store().reader().entry(keys.subject, entry_id(1)).unwrap().is_some());
     world.close();

@@ -1,0 +1,147 @@
+//! The spool: access blocks that wait until they are applied, in a small RocksDB of its own at
+//! `DIR/spool`.
+//!
+//! It is apart from the ledgers' database because its blocks may be the only copy of an access: when
+//! that database is damaged, set aside and made anew from the stream, they are still here. (A spool
+//! of its own also never waits for the sync of a large applied batch.)
+//!
+//! | column family | key | value |
+//! |---|---|---|
+//! | `default` | number 8 | a signed block |
+//! | `newest` | nothing | version 8 of the newest record of this node's chain that was ever spooled |
+
+use crate::error::{StoreError, damaged, read_error};
+use crate::{options, rows};
+use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, WriteBatch};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Most bytes that wait in the spool (design, section 7): at 1 KB an access record a million
+/// disclosures without a broker, after which reads end.
+pub const MAX_SPOOL_BYTES: u64 = 1024 * 1024 * 1024;
+
+const NEWEST: &str = "newest";
+/// What errors call it.
+const TABLE: &str = "spool";
+
+/// The node's spool. Shared by reference; any thread may use it.
+#[derive(Debug)]
+pub struct Spool {
+    db: DB,
+    bytes: AtomicU64,
+    /// No block has a lower number: readers start here instead of walking over what was removed.
+    first: AtomicU64,
+}
+
+impl Spool {
+    /// Opens (or makes) it in this directory.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let tables =
+            ["default", NEWEST].map(|name| ColumnFamilyDescriptor::new(name, options::spool()));
+        let db = DB::open_cf_descriptors(&options::spool(), path, tables)
+            .map_err(|source| StoreError::Database { action: "open the spool", source })?;
+        let spool = Self { db, bytes: AtomicU64::new(0), first: AtomicU64::new(0) };
+        let mut bytes = 0;
+        for block in spool.blocks() {
+            bytes += length(&block?.1);
+        }
+        spool.newest()?;
+        spool.bytes.store(bytes, Ordering::SeqCst);
+        Ok(spool)
+    }
+
+    /// Puts a block in under a number of the caller's, synced. The same number again replaces it.
+    /// `newest` is the version of the newest access record in it: it stays known when the block is
+    /// gone, so that a spool that was emptied shows (design, invariant 10).
+    ///
+    /// # Errors
+    /// [`StoreError::SpoolFull`] at [`MAX_SPOOL_BYTES`].
+    pub fn put(&self, number: u64, block: &[u8], newest: u64) -> Result<(), StoreError> {
+        let key = number.to_be_bytes();
+        let before = self.db.get_pinned(key).map_err(|error| read_error(TABLE, &key, error))?;
+        let before = before.map_or(0, |old| length(&old));
+        let used = self.bytes().saturating_sub(before);
+        let more = length(block);
+        if used + more > MAX_SPOOL_BYTES {
+            return Err(StoreError::SpoolFull { used, limit: MAX_SPOOL_BYTES });
+        }
+        let mut batch = WriteBatch::default();
+        batch.put(key, block);
+        batch.put_cf(self.newest_table()?, [], newest.to_be_bytes());
+        self.write(batch)?;
+        self.first.fetch_min(number, Ordering::SeqCst);
+        self.bytes.fetch_add(more, Ordering::SeqCst);
+        self.bytes.fetch_sub(before, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Version of the newest access record that was ever spooled here; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not decode.
+    pub fn newest(&self) -> Result<u64, StoreError> {
+        let row = self.db.get_pinned_cf(self.newest_table()?, []);
+        match row.map_err(|error| read_error(NEWEST, &[], error))? {
+            Some(row) => rows::decode_number(&row).ok_or_else(|| damaged(NEWEST, &[])),
+            None => Ok(0),
+        }
+    }
+
+    /// The blocks in order of number.
+    ///
+    /// # Errors
+    /// Each item may be damaged.
+    pub fn blocks(&self) -> impl Iterator<Item = Result<(u64, Vec<u8>), StoreError>> + '_ {
+        let first = self.first.load(Ordering::SeqCst).to_be_bytes();
+        self.db.iterator(IteratorMode::From(&first, Direction::Forward)).map(|row| {
+            let (key, block) = row.map_err(|error| read_error(TABLE, &[], error))?;
+            let number = rows::decode_number(&key).ok_or_else(|| damaged(TABLE, &key))?;
+            Ok((number, block.into_vec()))
+        })
+    }
+
+    /// Removes the blocks up to and with `number`: they are applied.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn remove(&self, upto: u64) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        let mut bytes = 0;
+        // One by one: the spool is short, and range tombstones would slow its next reader.
+        for block in self.blocks() {
+            let (number, block) = block?;
+            if number > upto {
+                break;
+            }
+            batch.delete(number.to_be_bytes());
+            bytes += length(&block);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.write(batch)?;
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.first.fetch_max(upto.saturating_add(1), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Bytes of the blocks in it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    fn newest_table(&self) -> Result<&ColumnFamily, StoreError> {
+        self.db.cf_handle(NEWEST).ok_or_else(|| damaged(NEWEST, &[]))
+    }
+
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.db
+            .write_opt(batch, &options::synced())
+            .map_err(|source| StoreError::Database { action: "write the spool", source })
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

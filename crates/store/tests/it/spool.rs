@@ -1,0 +1,66 @@
+//! The spool: in order, counted, and known to have been there.
+
+use crate::world::World;
+use std::fs;
+
+#[test]
+fn the_spool_keeps_order_and_counts_its_bytes() {
+    let mut world = World::new();
+    for number in [3, 1, 300, 2] {
+        world.store().spool().put(number, &[7; 100], number).unwrap();
+    }
+    world.store().spool().put(2, &[7; 50], 301).unwrap();
+    assert_eq!(world.store().spool().bytes(), 350);
+    world.reopen();
+    let spool = world.store().spool();
+    assert_eq!(spool.bytes(), 350);
+    spool.remove(2).unwrap();
+    let left: Vec<_> = spool.blocks().map(|item| item.unwrap().0).collect();
+    assert_eq!(left, [3, 300]);
+    assert_eq!(spool.bytes(), 200);
+    spool.put(1, &[7; 10], 302).unwrap();
+    let left: Vec<_> = spool.blocks().map(|item| item.unwrap().0).collect();
+    assert_eq!(left, [1, 3, 300], "one that comes below the others is found");
+    spool.remove(u64::MAX).unwrap();
+    assert_eq!(spool.bytes(), 0);
+    assert_eq!(spool.newest().unwrap(), 302, "it stays known");
+}
+
+#[test]
+fn what_answers_relied_on_stays_known_when_the_spool_is_gone() {
+    let mut world = World::new();
+    world.store().spool().put(1, &[7; 100], 5).unwrap();
+    world.store().rely_on_spool().unwrap();
+    world.store().spool().put(2, &[7; 100], 9).unwrap();
+    assert_eq!(world.store().spooled_upto().unwrap(), 9);
+    world.close();
+    fs::remove_dir_all(world.dir.path().join("spool")).unwrap();
+    world.reopen();
+    assert_eq!(world.store().spool().bytes(), 0);
+    assert_eq!(world.store().spooled_upto().unwrap(), 5, "nothing left on the word of the others");
+}
+
+#[test]
+fn a_damaged_spool_is_set_aside_alone() {
+    let mut world = World::new();
+    world.patient_with_file();
+    for number in 1..40 {
+        world.store().spool().put(number, &[7; 1_000], number).unwrap();
+    }
+    let size = world.store().state(crate::world::RECORDS).unwrap().size;
+    world.close();
+    let spool = world.dir.path().join("spool");
+    let logs = crate::world::files(&spool).into_iter();
+    let log = logs.filter(|file| file.extension().is_some_and(|found| found == "log"));
+    let log = log.max_by_key(|log| fs::metadata(log).unwrap().len()).unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    world.reopen();
+    let [set_aside] = world.store().set_aside() else { panic!("one is set aside") };
+    assert_eq!(set_aside.name, "spool");
+    assert!(set_aside.kept.as_ref().unwrap().join("CURRENT").exists(), "it is kept");
+    assert_eq!(world.store().state(crate::world::RECORDS).unwrap().size, size, "records are not");
+    assert_eq!(world.store().spool().bytes(), 0);
+}
