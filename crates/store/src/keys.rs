@@ -85,6 +85,8 @@ pub(crate) enum MetaTag {
     LastCheckpoint = 4,
     /// Version of the newest record of this node's access chain that was ever spooled, u64.
     SpoolNewest = 5,
+    /// `ledger::Override` that this node was given and that is not yet filed.
+    Override = 6,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.

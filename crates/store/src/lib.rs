@@ -21,7 +21,7 @@
 //! | `apply`, `fold`, `message` | writing: verdicts, views, messages without their records |
 //! | `reader`, `history`, `views`, `access`, `proofs` | reading |
 //! | `rebuild` | views anew, of one subject or of all |
-//! | `aside` | spool, foreign messages, stream identity, last checkpoint |
+//! | `aside` | spool, foreign messages, stream identity, last checkpoint, override |
 
 mod access;
 mod apply;
