@@ -1,19 +1,16 @@
 //! What disks do: one flipped bit in a node's files or the broker's, and a spool that is gone.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
-use std::sync::Arc;
 
 use api::v1;
-use ledger::LedgerId;
-use store::{LedgerPin, Store};
 use testkit::client::{Client, purpose, request_id};
-use testkit::cluster::{Cluster, Node, program};
+use testkit::cluster::{Cluster, Node};
 use tonic::Code;
 use tonic_types::StatusExt as _;
-use vault::{KeyEncryptionKey, Vault};
 
-use crate::tools::{PATIENCE, Pen, RECORDS, alarm, holds, messages, records_are, some_notes};
+use crate::tools::{
+    PATIENCE, RECORDS, alarm, database, holds, messages, records_are, refuses, some_notes,
+};
 
 /// The files of a node's database with this ending.
 fn files(node: &Node, ending: &str) -> Vec<PathBuf> {
@@ -26,17 +23,6 @@ fn flip(file: &Path, at: usize) {
     let mut bytes = std::fs::read(file).expect("readable");
     bytes[at] ^= 1;
     std::fs::write(file, bytes).expect("written");
-}
-
-/// Runs a node that is expected to refuse, and returns what it said.
-async fn refuses(node: &Node) -> String {
-    let mut command = tokio::process::Command::new(program("caseledgerd").expect("built"));
-    command.arg("run").arg("--config").arg(node.state.join("config.toml")).kill_on_drop(true);
-    let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends");
-    let Output { status, stderr, .. } = ended.expect("it runs");
-    let said = String::from_utf8(stderr).expect("text");
-    assert_eq!(status.code(), Some(1), "it refuses: {said}");
-    said
 }
 
 #[tokio::test]
@@ -171,14 +157,7 @@ async fn a_flipped_bit_in_the_stream_is_mended_from_the_nodes_blocks() {
 
 /// Empties the spool of a node that does not run, as somebody with access to its disk could.
 fn drop_spool(node: &Node) -> u64 {
-    let pen = Pen::of(&node.state);
-    let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("the key");
-    let vault = Arc::new(Vault::open(&node.data(), kek).expect("the key database"));
-    let pins = [
-        LedgerPin { ledger: LedgerId::RECORDS, genesis: pen.genesis },
-        LedgerPin { ledger: LedgerId::ACCESS, genesis: pen.access },
-    ];
-    let store = Store::open(&node.data(), &pins, vault).expect("the database");
+    let store = database(node);
     let bytes = store.spool_bytes();
     store.spool_remove(u64::MAX).expect("removed");
     bytes
