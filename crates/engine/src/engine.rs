@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::Signer;
 use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
-use ledger::{Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey};
+use ledger::{Control, Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey, SubjectId};
 use store::{SetAside, Store};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -21,6 +21,7 @@ use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
 use crate::peers::{HealClaim, Peer, SignedHead};
+use crate::quorum::RETIRED;
 use crate::seal::Sealer;
 use crate::supervisor::{OTHER_KEY, Supervisor};
 use crate::trail::Trail;
@@ -98,6 +99,7 @@ pub struct Parts {
     pub(crate) locks: Locks,
     pub(crate) alarms: Arc<Alarms>,
     grants: Arc<Grants>,
+    retired: watch::Sender<bool>,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -113,6 +115,7 @@ struct Shared {
     alarms: Arc<Alarms>,
     clock: Clock,
     keys: watch::Receiver<bool>,
+    retired: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -125,6 +128,9 @@ impl Shared {
         if admitted.is_some_and(|member| member.block_key != ours) {
             let message = OTHER_KEY.to_owned();
             return Err(Failure::Refused { reason: "BLOCK_KEY_UNLIKE", message });
+        }
+        if admitted.is_some_and(|member| member.retired) {
+            return Err(Failure::Refused { reason: "NODE_RETIRED", message: RETIRED.to_owned() });
         }
         let press = Arc::new(Press {
             line: Arc::clone(&line),
@@ -144,7 +150,7 @@ impl Shared {
         });
         let supervisor = Supervisor {
             node: self.node,
-            block_key: self.block_key.verifying_key().to_bytes(),
+            block_key: self.block_key.clone(),
             ledger: side.ledger,
             genesis: side.genesis,
             journal: self.journal.clone(),
@@ -156,6 +162,7 @@ impl Shared {
             alarms: Arc::clone(&self.alarms),
             clock: self.clock.clone(),
             keys: self.keys.clone(),
+            retired: self.retired.clone(),
         };
         tasks.push(AbortOnDropHandle::new(tokio::spawn(supervisor.run())));
         let writer = Writer::start(Arc::clone(&press));
@@ -190,6 +197,7 @@ impl Engine {
             journal: setup.journal,
             clock: setup.clock,
             keys,
+            retired: watch::Sender::new(false),
         };
         let set_aside = shared.store.set_aside().iter().chain(&setup.keys_set_aside);
         set_aside.for_each(|set_aside| tell_set_aside(set_aside, &shared.alarms));
@@ -223,6 +231,7 @@ impl Engine {
             locks: Locks::new(),
             alarms: shared.alarms,
             grants: shared.grants,
+            retired: shared.retired,
             _tasks: tasks,
         })))
     }
@@ -319,11 +328,37 @@ impl Engine {
         self.grants.grant(claim)
     }
 
-    /// An unretired member of `records`, by whose block key a peer's calls are checked.
+    /// A member of `records`, retired or not, by whose block key a peer's calls are checked.
     #[must_use]
     pub fn member(&self, node: NodeId) -> Option<Member> {
         let line = &self.records.line;
-        line.state().ok()?.state().authority.active(node).cloned()
+        line.state().ok()?.state().authority.members.get(&node).cloned()
+    }
+
+    /// The control record's body by which a node was retired from `records`; none if it was not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn retirement(&self, node: NodeId) -> Result<Option<Vec<u8>>, Failure> {
+        let line = &self.records.line;
+        let reader = line.store.reader();
+        // Newest first: membership changes a few times in a ledger's life.
+        let chain = reader.chain(line.ledger, SubjectId::ZERO, 1..=u64::MAX)?;
+        for position in chain.into_iter().rev() {
+            let Some(record) = reader.record(line.ledger, position)? else { continue };
+            if let Ok(Control::NodeRetired { node: retired, .. }) = Control::decode(&record.body)
+                && retired == node
+            {
+                return Ok(Some(record.body));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Resolves when this node turns out to be retired; then it has to end.
+    pub async fn retired(&self) {
+        // The sender lives as long as this engine does.
+        let _ = self.retired.subscribe().wait_for(|retired| *retired).await;
     }
 
     /// Signs with this node's block key: its calls to peers.

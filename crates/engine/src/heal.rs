@@ -8,7 +8,7 @@ use futures::future::join_all;
 use journal::StreamFacts;
 use ledger::Hash;
 
-use crate::peers::{HealClaim, Peer, SignedHead};
+use crate::peers::{HealClaim, Peer, PeerFailure, SignedHead};
 use crate::supervisor::{Bar, Supervisor};
 
 /// A peer that does not answer within this time is not reachable.
@@ -25,34 +25,38 @@ pub(crate) struct Furthest<'a> {
     pub(crate) lowest: bool,
 }
 
-fn wait(why: impl std::fmt::Display) -> Bar {
+pub(crate) fn wait(why: impl std::fmt::Display) -> Bar {
     Bar::Wait(why.to_string())
 }
 
-fn stop(why: impl std::fmt::Display) -> Bar {
+pub(crate) fn stop(why: impl std::fmt::Display) -> Bar {
     Bar::Stop(why.to_string())
 }
 
 impl Supervisor {
-    /// Asks all peers for their signed heads and compares histories. A majority of the members, this
-    /// node included, has to be reachable.
+    /// Asks the peers that count for their signed heads and compares histories. A majority of the
+    /// members, this node included, has to be reachable.
     pub(crate) async fn hear_peers(&self) -> Result<Furthest<'_>, Bar> {
         let state = self.line.state().map_err(stop)?;
         let (line, asked_at) = (self.ledger, state.sequence);
-        let ask = self.peers.iter().map(|peer| async move {
+        let quorum = self.quorum()?;
+        let ask = quorum.peers.iter().map(|peer| async move {
             let head = tokio::time::timeout(PEER_PATIENCE, (peer.head)(line, asked_at));
             match head.await {
-                Ok(Ok(head)) => self.check_head(peer, &head).then_some((peer, head)),
+                Ok(Ok(head)) => Ok(self.check_head(peer, &head).then_some((*peer, head))),
+                Ok(Err(PeerFailure::Retired(record))) if self.proves_retirement(&record) => {
+                    Err(self.is_retired())
+                }
                 Ok(Err(error)) => {
                     tracing::info!(peer = %peer.address, %error, "a peer does not answer");
-                    None
+                    Ok(None)
                 }
-                Err(_) => None,
+                Err(_) => Ok(None),
             }
         });
-        let heads: Vec<(&Peer, SignedHead)> = join_all(ask).await.into_iter().flatten().collect();
-        let members = state.state().authority.active_count().max(1);
-        let majority = members / 2 + 1;
+        let answers: Vec<_> = join_all(ask).await.into_iter().collect::<Result<_, Bar>>()?;
+        let heads: Vec<(&Peer, SignedHead)> = answers.into_iter().flatten().collect();
+        let (members, majority) = (quorum.members, quorum.majority());
         if heads.len() + 1 < majority {
             return Err(wait(format!(
                 "{} of {members} nodes can be reached and {majority} are needed before this node \
@@ -175,10 +179,12 @@ impl Supervisor {
         for (at, message) in fetched {
             self.line.feed(at, message).await;
         }
-        self.applied(furthest.sequence).await
+        self.applied(furthest.sequence).await?;
+        self.still_member()
     }
 
-    async fn applied(&self, sequence: u64) -> Result<(), Bar> {
+    /// Waits until what was fed up to here is applied.
+    pub(crate) async fn applied(&self, sequence: u64) -> Result<(), Bar> {
         let mut progress = self.line.follow_progress();
         let mut trouble = self.line.follow_trouble();
         tokio::select! {
@@ -317,13 +323,12 @@ impl Remedy<'_> {
         if !node.grants.grant(&claim) {
             return Err(wait("another node was granted to rebuild the stream"));
         }
-        let ask = node.peers.iter().map(|peer| async move {
+        let quorum = node.quorum()?;
+        let ask = quorum.peers.iter().map(|peer| async move {
             matches!(tokio::time::timeout(PEER_PATIENCE, (peer.grant)(claim)).await, Ok(Ok(true)))
         });
         let granted = 1 + join_all(ask).await.into_iter().filter(|granted| *granted).count();
-        let state = node.line.state().map_err(stop)?;
-        let members = state.state().authority.active_count().max(1);
-        if granted < members / 2 + 1 {
+        if granted < quorum.majority() {
             return Err(wait("a majority has to grant the rebuilding of the stream"));
         }
         Ok(())

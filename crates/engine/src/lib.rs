@@ -15,7 +15,7 @@
 //! | `line` | one ledger on this node: applied in order, waiters told |
 //! | `writer` | contributions gathered into blocks, four publishes in flight |
 //! | `trail` | access records durable before an answer leaves; the spool |
-//! | `supervisor`, `heal`, `grants` | one history with the stream and the peers |
+//! | `supervisor`, `heal`, `quorum`, `grants` | one history with the stream and the peers |
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
 //! | `queries`, `watch`, `showing` | pass, read, render, record, answer |
 //! | `keys` | keys made ahead, keys of other nodes taken in |
@@ -37,6 +37,7 @@ mod line;
 mod locks;
 mod peers;
 mod queries;
+mod quorum;
 mod registry;
 mod seal;
 mod showing;

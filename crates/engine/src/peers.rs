@@ -12,8 +12,14 @@ pub type PeerCall<T> = Pin<Box<dyn Future<Output = Result<T, PeerFailure>> + Sen
 
 /// A peer did not answer, or answered what cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("peer: {0}")]
-pub struct PeerFailure(pub String);
+pub enum PeerFailure {
+    /// It did not, or what cannot be used.
+    #[error("peer: {0}")]
+    Failed(String),
+    /// It says that this node was retired, and shows the control record, which proves it.
+    #[error("peer: it says that this node was retired")]
+    Retired(Vec<u8>),
+}
 
 /// What a node says it has applied, signed with its block key (`ledger::sign_head`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

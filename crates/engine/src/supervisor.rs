@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use journal::{ConnectionState, Journal, LedgerStream, StreamFacts};
-use ledger::{Hash, LedgerId, LedgerKind, NodeId};
+use ledger::{Hash, LedgerId, LedgerKind, NodeId, SigningKey};
 use store::Store;
 use tokio::sync::watch;
 
@@ -43,8 +43,8 @@ pub(crate) enum Bar {
 /// One ledger's supervisor.
 pub(crate) struct Supervisor {
     pub(crate) node: NodeId,
-    /// The public half of the key it signs with.
-    pub(crate) block_key: [u8; 32],
+    /// The key it signs with.
+    pub(crate) block_key: SigningKey,
     pub(crate) ledger: LedgerId,
     pub(crate) genesis: Hash,
     pub(crate) journal: Journal,
@@ -57,6 +57,8 @@ pub(crate) struct Supervisor {
     pub(crate) clock: Clock,
     /// Whether this node has the keys it needs to seal.
     pub(crate) keys: watch::Receiver<bool>,
+    /// Set when this node turns out to be retired.
+    pub(crate) retired: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -134,9 +136,11 @@ impl Supervisor {
         }
         let state = self.line.state().map_err(|error| Bar::Stop(error.to_string()))?;
         let admitted = state.state().authority.members.get(&self.node);
-        if admitted.is_some_and(|member| member.block_key != self.block_key) {
+        let ours = self.block_key.verifying_key().to_bytes();
+        if admitted.is_some_and(|member| member.block_key != ours) {
             return Err(Bar::Stop(OTHER_KEY.to_owned()));
         }
+        self.still_member()?;
         if !*self.keys.borrow() {
             return Err(Bar::Wait("the keys have not reached this node yet".to_owned()));
         }
@@ -146,6 +150,7 @@ impl Supervisor {
         let before = self.clock.now();
         let facts = remedy.restore().await?;
         self.in_time(before, &facts).map_err(Bar::Wait)?;
+        self.file_override().await?;
         Ok(facts)
     }
 
@@ -210,6 +215,7 @@ impl Supervisor {
 
     /// Whether the stream is the one that was agreed on, and still holds what was applied.
     async fn same(&self, agreed: &StreamFacts) -> Result<(), String> {
+        self.still_member().map_err(|_| "this node was retired".to_owned())?;
         let applied = self.line.progress().sequence;
         let before = self.clock.now();
         let facts = self.stream.inspect().await.map_err(|error| error.to_string())?;

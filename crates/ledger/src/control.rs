@@ -160,15 +160,7 @@ impl Control {
     /// One bad signature spoils the rest, so that a record cannot carry unexamined bytes.
     #[must_use]
     pub fn is_signed_by(&self, genesis: &Hash, administrators: &[[u8; 32]], threshold: u8) -> bool {
-        let message = self.signing_bytes(genesis);
-        let mut seen = [false; 256];
-        let good = self.signatures().iter().all(|by| {
-            let place = usize::from(by.administrator);
-            let first = seen.get_mut(place).is_some_and(|seen| !core::mem::replace(seen, true));
-            first
-                && administrators.get(place).is_some_and(|key| verify(key, &message, &by.signature))
-        });
-        good && threshold > 0 && self.signatures().len() >= usize::from(threshold)
+        signed_by(&self.signing_bytes(genesis), self.signatures(), administrators, threshold)
     }
 
     /// Files this body under `header`, whose sealing fields, leaf type, suite, subject, envelope
@@ -198,6 +190,23 @@ impl Control {
             | Self::KeyDestroyed { signatures, .. } => Some(signatures),
         }
     }
+}
+
+/// Whether at least `threshold` different administrators signed this message, and all signatures are
+/// good.
+pub(crate) fn signed_by(
+    message: &[u8],
+    signatures: &[AdminSignature],
+    administrators: &[[u8; 32]],
+    threshold: u8,
+) -> bool {
+    let mut seen = [false; 256];
+    let good = signatures.iter().all(|by| {
+        let place = usize::from(by.administrator);
+        let first = seen.get_mut(place).is_some_and(|seen| !core::mem::replace(seen, true));
+        first && administrators.get(place).is_some_and(|key| verify(key, message, &by.signature))
+    });
+    good && threshold > 0 && signatures.len() >= usize::from(threshold)
 }
 
 /// The first part of an origin: it stands in a line of its own in checkpoints and as a key name,

@@ -2,10 +2,10 @@
 //!
 //! This is what an outside auditor compiles to check a hospital's record without trusting any
 //! server. Everything here is a plain function of bytes: record headers ([`header`]), control
-//! records ([`control`]), signed blocks ([`block`]), the stream hash ([`stream`]), the verdict on
+//! records ([`control`], filed as in [`filing`]), signed blocks ([`block`]), the stream hash ([`stream`]), the verdict on
 //! a block ([`rules`]), the RFC 6962 tree with C2SP tiles and proofs ([`tree`], [`proof`]), signed
-//! notes and checkpoints ([`note`], [`checkpoint`]) and the block that founds a ledger
-//! ([`founding`]).
+//! notes and checkpoints ([`note`], [`checkpoint`]), the block that founds a ledger ([`founding`]) and
+//! the administrators' leave to go on without a majority ([`quorum`]).
 //!
 //! Deliberately not here: any input or output, any clock, any source of randomness, any knowledge
 //! of what a body says (bodies are sealed by `vault` and understood by `schema`), and any storage
@@ -18,11 +18,13 @@
 pub mod block;
 pub mod checkpoint;
 pub mod control;
+pub mod filing;
 pub mod founding;
 pub mod header;
 pub mod id;
 pub mod note;
 pub mod proof;
+pub mod quorum;
 pub mod rules;
 pub mod stream;
 #[cfg(test)]
@@ -32,11 +34,13 @@ mod wire;
 
 pub use block::{Base, Block, BlockError, Content, Contribution, Frame, Item, SealedRecord};
 pub use control::{AdminSignature, Control, Genesis};
+pub use filing::Filing;
 pub use header::{Header, HeaderError, LeafType, leaf_hash};
 pub use id::{
     ActorId, ContributionId, Hash, IdError, KeyId, LedgerId, LedgerKind, NodeId, RecordId,
     SubjectId,
 };
+pub use quorum::Override;
 pub use rules::{
     Applied, AppliedRecord, ApplyError, Authority, BlockVerdict, ChainHead, ItemVerdict, Lookup,
     Member, Memory, Overlay, Refusal, Settled, State, VoidReason,

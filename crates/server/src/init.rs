@@ -3,6 +3,10 @@
 //! Only this makes a genesis, and only where there is nothing: on an empty directory, without
 //! streams. What exists is never taken over. The configuration is written last, so a directory
 //! that has one was founded whole.
+//!
+//! A founding that broke off goes on when it is run again: keys that are there are kept, the genesis
+//! is made from them and from the time and id marked at its beginning, so it is the same again, and a
+//! stream belongs to it that is empty or holds that genesis and no more. Nothing is ever deleted.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,12 +16,12 @@ use ::ledger::founding::{Founded, Founding, FoundingError, found};
 use ::ledger::{Hash, LedgerId, NodeId, SigningKey};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use journal::Journal;
+use journal::{Journal, LedgerStream};
 use vault::{BatchOrigin, KeyEncryptionKey, Vault};
 
 use crate::run::KEK_VERSION;
-use crate::state_dir::{Entries, StateDir, StateError};
-use crate::{clock, keys, names};
+use crate::state_dir::{Begun, Entries, StateDir, StateError};
+use crate::{keys, names};
 
 /// Issuer of the tokens that the first node trusts.
 pub const ISSUER: &str = "caseledger-quickstart";
@@ -88,55 +92,80 @@ pub enum InitError {
         /// Stream or bucket.
         what: String,
     },
+    /// A key bucket that these keys do not open.
+    #[error("the broker has a key bucket that is not of this founding; nothing in it was changed")]
+    OtherBucket(#[source] vault::VaultError),
     /// A stream could not be looked at.
     #[error("the broker's streams cannot be looked at")]
     Inspect(#[from] journal::InspectError),
     /// A stream or bucket could not be made.
-    #[error("a stream cannot be created; {LEFT}")]
+    #[error("a stream cannot be created; {AGAIN}")]
     Create(#[from] journal::CreateError),
     /// The first keys could not be stored.
-    #[error("the first keys cannot be stored; {LEFT}")]
+    #[error("the first keys cannot be stored; {AGAIN}")]
     Bucket(#[from] journal::BucketFailure),
     /// The genesis could not be published.
-    #[error("the genesis cannot be published; {LEFT}")]
+    #[error("the genesis cannot be published; {AGAIN}")]
     Publish(#[from] journal::ExpectingFailure),
     /// The name or keys cannot found a ledger.
     #[error("the ledgers cannot be founded")]
     Founding(#[from] FoundingError),
+    /// An issuer's key that an earlier attempt left could not be replaced.
+    #[error("{}: cannot be removed", file.display())]
+    File {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The key database.
     #[error("the database of keys cannot be made")]
     Vault(#[from] vault::VaultError),
 }
 
 /// What to do about a founding that broke off.
-const LEFT: &str = "the founding broke off and holds nothing yet: remove the state directory and \
-                    the CASELEDGER streams before the next attempt";
+const AGAIN: &str = "the founding broke off: run the same command again, and it goes on from here";
 
-/// Founds both ledgers.
+/// Founds both ledgers, or goes on with a founding that broke off.
 ///
 /// # Errors
-/// Something exists already, or the broker does not play along.
+/// Something else exists already, or the broker does not play along.
 pub async fn init(init: &Init) -> Result<Initialised, InitError> {
     if !::ledger::control::is_valid_name(&init.name) {
         return Err(InitError::Founding(FoundingError::Unsound));
     }
-    let state = StateDir::check_new(&init.state)?;
+    let command = init.command();
+    let (state, begun) = StateDir::look(&init.state, &command)?;
     let journal = Journal::connect(&init.nats, None).await?;
     let away = |source| InitError::Away { url: init.nats.clone(), source };
     journal.connected(CONNECT).await.map_err(away)?;
     journal.check_servers(&init.monitor).await?;
-    nothing_exists(&journal, init.replicas).await?;
-
+    let begun = match begun {
+        Some(begun) => begun,
+        None => {
+            nothing_exists(&journal, init.replicas).await?;
+            state.begin(&command)?
+        }
+    };
     state.make()?;
-    let made = Keys::make(&state)?;
-    for ledger in names::LEDGERS {
-        names::stream(&journal, ledger, init.replicas).create().await?;
+    let keys = Keys::keep_or_make(&state)?;
+    let records = genesis(init, LedgerId::RECORDS, &begun, &keys)?;
+    let access = genesis(init, LedgerId::ACCESS, &begun, &keys)?;
+    // A node with a configuration may have filed more since.
+    if !state.config().exists() {
+        let streams = [
+            (names::stream(&journal, LedgerId::RECORDS, init.replicas), &records),
+            (names::stream(&journal, LedgerId::ACCESS, init.replicas), &access),
+        ];
+        make_streams(&streams).await?;
+        first_keys(&journal, init.replicas, &state).await?;
+        for (stream, founded) in &streams {
+            publish(stream, founded).await?;
+        }
     }
-    first_keys(&journal, init.replicas, &state).await?;
-    let node = NodeId(keys::random()?);
-    let records = found_ledger(&journal, init, LedgerId::RECORDS, node, &made).await?;
-    let access = found_ledger(&journal, init, LedgerId::ACCESS, node, &made).await?;
-    let config = state.write_config(&Entries {
+    let (node, records, access) = (begun.node.0, records.genesis, access.genesis);
+    let config = state.finish(&Entries {
         node,
         name: "first",
         listen: init.listen,
@@ -146,31 +175,78 @@ pub async fn init(init: &Init) -> Result<Initialised, InitError> {
         records,
         access,
         issuer: ISSUER,
+        peers: &[],
     })?;
     Ok(Initialised { config, node, records, access })
+}
+
+impl Init {
+    /// The command line without the directory: a founding that broke off goes on with the same.
+    fn command(&self) -> String {
+        let Self { nats, monitor, listen, name, replicas, .. } = self;
+        let monitor: String = monitor.iter().map(|url| format!(" --monitor {url}")).collect();
+        format!("init --nats {nats}{monitor} --listen {listen} --name {name} --replicas {replicas}")
+    }
 }
 
 async fn nothing_exists(journal: &Journal, replicas: u8) -> Result<(), InitError> {
     for ledger in names::LEDGERS {
         let stream = names::stream(journal, ledger, replicas);
-        if exists(stream.inspect().await)? {
-            return Err(InitError::Exists { what: format!("stream {}", stream.name()) });
+        if facts(stream.name(), stream.inspect().await)?.is_some() {
+            return Err(exists(stream.name()));
         }
     }
-    if exists(names::bucket(journal, replicas).inspect().await)? {
-        return Err(InitError::Exists { what: "a key bucket".to_owned() });
+    let bucket = names::bucket(journal, replicas);
+    match facts("a key bucket", bucket.inspect().await)? {
+        None => Ok(()),
+        Some(_) => Err(exists("a key bucket")),
+    }
+}
+
+fn exists(what: &str) -> InitError {
+    InitError::Exists { what: what.to_owned() }
+}
+
+/// A stream that is set up otherwise exists all the same, and is not ours.
+fn facts(
+    what: &str,
+    inspected: Result<Option<journal::StreamFacts>, journal::InspectError>,
+) -> Result<Option<journal::StreamFacts>, InitError> {
+    match inspected {
+        Ok(facts) => Ok(facts),
+        Err(journal::InspectError::Weaker(_)) => Err(exists(what)),
+        Err(error @ journal::InspectError::Unavailable(_)) => Err(error.into()),
+    }
+}
+
+/// Makes the streams that are missing, once those that are there have turned out to be ours.
+async fn make_streams(streams: &[(LedgerStream, &Founded)]) -> Result<(), InitError> {
+    let mut missing = Vec::new();
+    for (stream, founded) in streams {
+        match facts(stream.name(), stream.inspect().await)? {
+            None => missing.push(stream),
+            Some(facts) if facts.last == 0 => {}
+            Some(facts) if facts.last == 1 && holds(stream, founded).await? => {}
+            Some(_) => return Err(exists(stream.name())),
+        }
+    }
+    for stream in missing {
+        stream.create().await?;
     }
     Ok(())
 }
 
-/// A stream that is set up otherwise exists all the same.
-fn exists(
-    inspected: Result<Option<journal::StreamFacts>, journal::InspectError>,
-) -> Result<bool, InitError> {
-    match inspected {
-        Ok(facts) => Ok(facts.is_some()),
-        Err(journal::InspectError::Weaker(_)) => Ok(true),
-        Err(error @ journal::InspectError::Unavailable(_)) => Err(error.into()),
+async fn holds(stream: &LedgerStream, founded: &Founded) -> Result<bool, InitError> {
+    let first = stream.read(1).await.map_err(journal::InspectError::from)?;
+    Ok(first.is_some_and(|first| first == founded.block))
+}
+
+/// Publishes the genesis onto the empty stream; one that an earlier attempt published is as good.
+async fn publish(stream: &LedgerStream, founded: &Founded) -> Result<(), InitError> {
+    match stream.publish_expecting(0, founded.block.clone().into()).await {
+        Ok(_) => Ok(()),
+        Err(_) if holds(stream, founded).await? => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -182,17 +258,26 @@ struct Keys {
 }
 
 impl Keys {
-    fn make(state: &StateDir) -> Result<Self, InitError> {
-        KeyEncryptionKey::create_file(&state.key("kek"), KEK_VERSION)?;
-        let signing = |name| {
-            keys::create_secret(&state.key(name)).map(|secret| SigningKey::from_bytes(&secret))
-        };
+    /// Those that an earlier attempt made, and new ones where it made none.
+    fn keep_or_make(state: &StateDir) -> Result<Self, InitError> {
+        let secret = |name| keys::keep_or_create_secret(&state.key(name));
+        secret("kek")?;
+        let signing = |name| secret(name).map(|secret| SigningKey::from_bytes(&secret));
         let made = Self {
             administrator: signing("admin.key")?,
             block: signing("block.key")?,
             checkpoint: signing("checkpoint.key")?,
         };
-        issuer_key(&state.key("issuer.pem"), &state.key("issuer.pub.pem"))?;
+        let (private, public) = (state.key("issuer.pem"), state.key("issuer.pub.pem"));
+        if !public.exists() {
+            // Half a pair has signed nothing yet.
+            match std::fs::remove_file(&private) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(InitError::File { file: private, source: error });
+                }
+                _ => issuer_key(&private, &public)?,
+            }
+        }
         Ok(made)
     }
 }
@@ -209,39 +294,46 @@ fn issuer_key(private: &Path, public: &Path) -> Result<(), InitError> {
 /// The system's keys and the first patients', in the bucket first and then in this node's vault.
 async fn first_keys(journal: &Journal, replicas: u8, state: &StateDir) -> Result<(), InitError> {
     let bucket = names::bucket(journal, replicas);
-    bucket.create_bucket().await?;
     let kek = KeyEncryptionKey::from_file(&state.key("kek"), KEK_VERSION)?;
     let vault = Vault::open(&state.data(), kek)?;
-    let system = vault.mint_system()?;
-    bucket.create(engine::SYSTEM_ENTRY, system.clone().into()).await?;
-    vault.add_system(&system)?;
-    let batch = vault.mint_batch()?;
-    let name = format!("batch.{}", hex::encode(keys::random::<16>()?));
-    bucket.create(&name, batch.clone().into()).await?;
-    vault.add_batch(&name, &batch, BatchOrigin::ThisNode)?;
+    if facts("a key bucket", bucket.inspect().await)?.is_none() {
+        bucket.create_bucket().await?;
+    }
+    match bucket.get(engine::SYSTEM_ENTRY).await.map_err(journal::InspectError::from)? {
+        Some(entry) => vault.add_system(&entry.bytes).map_err(InitError::OtherBucket)?,
+        None => {
+            let system = vault.mint_system()?;
+            bucket.create(engine::SYSTEM_ENTRY, system.clone().into()).await?;
+            vault.add_system(&system)?;
+        }
+    }
+    // An earlier attempt's batch that is in the bucket alone does no harm: it is nobody's.
+    if vault.unused() == 0 {
+        let batch = vault.mint_batch()?;
+        let name = format!("batch.{}", hex::encode(keys::random::<16>()?));
+        bucket.create(&name, batch.clone().into()).await?;
+        vault.add_batch(&name, &batch, BatchOrigin::ThisNode)?;
+    }
     Ok(())
 }
 
-async fn found_ledger(
-    journal: &Journal,
+/// Block 1 of a ledger; the same whenever it is asked for again.
+fn genesis(
     init: &Init,
     ledger: LedgerId,
-    node: NodeId,
+    begun: &Begun,
     keys: &Keys,
-) -> Result<Hash, InitError> {
+) -> Result<Founded, InitError> {
     let administrators = [keys.administrator.verifying_key().to_bytes()];
-    let Founded { genesis, block } = found(&Founding {
+    Ok(found(&Founding {
         ledger,
         name: &init.name,
-        created_at: clock::micros(),
+        created_at: begun.at,
         administrators: &administrators,
         threshold: 1,
         signers: &[(0, &keys.administrator)],
-        node,
+        node: begun.node.0,
         block_key: &keys.block,
         checkpoint_key: keys.checkpoint.verifying_key().to_bytes(),
-    })?;
-    let stream = names::stream(journal, ledger, init.replicas);
-    stream.publish_expecting(0, block.into()).await?;
-    Ok(genesis)
+    })?)
 }

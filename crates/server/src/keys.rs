@@ -48,7 +48,8 @@ pub fn random<const N: usize>() -> Result<[u8; N], KeyFileError> {
     Ok(bytes)
 }
 
-/// Writes a file that must not exist, synced, with these permissions.
+/// Writes a file that must not exist, synced, with these permissions. Whoever is killed meanwhile
+/// leaves the whole file or none.
 ///
 /// # Errors
 /// It exists, or cannot be written.
@@ -60,9 +61,26 @@ pub fn create(file: &Path, content: &[u8], mode: u32) -> Result<(), KeyFileError
             KeyFileError::File { file: file.to_owned(), source }
         }
     };
-    let mut opened: File =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(file).map_err(failed)?;
-    opened.write_all(content).and_then(|()| opened.sync_all()).map_err(failed)
+    let part = file.with_added_extension("part");
+    let mut opened: File = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&part)
+        .map_err(failed)?;
+    opened.write_all(content).and_then(|()| opened.sync_all()).map_err(failed)?;
+    // A link, unlike a renaming, never replaces what is there.
+    let linked = std::fs::hard_link(&part, file);
+    std::fs::remove_file(&part).map_err(failed)?;
+    linked.map_err(failed)?;
+    sync_parent(file).map_err(failed)
+}
+
+/// Syncs the directory that names this file.
+pub(crate) fn sync_parent(file: &Path) -> std::io::Result<()> {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all())
 }
 
 /// Makes a new 32-byte secret and writes it as 64 hex digits, mode 0600.
@@ -73,6 +91,17 @@ pub fn create_secret(file: &Path) -> Result<[u8; 32], KeyFileError> {
     let secret: [u8; 32] = random()?;
     create(file, format!("{}\n", hex::encode(secret)).as_bytes(), PRIVATE)?;
     Ok(secret)
+}
+
+/// The secret of an earlier attempt, or else a new one.
+///
+/// # Errors
+/// As `create_secret` and `read_secret`.
+pub fn keep_or_create_secret(file: &Path) -> Result<[u8; 32], KeyFileError> {
+    match create_secret(file) {
+        Err(KeyFileError::Exists(_)) => read_secret(file),
+        made => made,
+    }
 }
 
 /// Writes a private text, mode 0600.
@@ -138,6 +167,8 @@ mod tests {
         let secret = create_secret(&file).unwrap();
         assert_eq!(read_secret(&file).unwrap(), secret);
         assert!(matches!(create_secret(&file), Err(KeyFileError::Exists(_))));
+        assert_eq!(keep_or_create_secret(&file).unwrap(), secret);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left over");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read_secret(&file), Err(KeyFileError::Exposed(_))));
     }

@@ -2,8 +2,8 @@
 //!
 //! A call passes the gate (limits, credentials, a net for panics), is converted into the domain's
 //! words, answered by the engine, and converted back; what goes wrong becomes a status in one
-//! table. Besides, this crate wires a node together, founds ledgers (`init`), admits nodes
-//! (`admit`), and gives the engine its transport to peers.
+//! table. Besides, this crate wires a node together, founds ledgers (`init`), admits and retires
+//! nodes (`admit`, `retire`), and gives the engine its transport to peers.
 //!
 //! Deliberately not here: any rule about who may see or file what (`engine`, `domain`), any format
 //! (`ledger`, `schema`), any access to the databases but opening them. Handlers never build a
@@ -20,7 +20,7 @@
 //! | `status`, `undecodable` | the one table from failures to statuses |
 //! | `peers` | signed calls to other nodes |
 //! | `run`, `health`, `config`, `telemetry` | a node at work |
-//! | `init`, `admit`, `keys`, `state_dir`, `names` | founding and admission |
+//! | `init`, `admit`, `retire`, `sponsor`, `keys`, `state_dir`, `names` | founding and membership |
 
 pub mod admit;
 pub mod auth;
@@ -37,8 +37,10 @@ pub mod names;
 mod pages;
 mod peers;
 pub mod refusals;
+pub mod retire;
 mod run;
 mod service;
+pub mod sponsor;
 mod state_dir;
 pub mod status;
 mod stream;

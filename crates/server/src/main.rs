@@ -6,15 +6,18 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use ledger::NodeId;
 use server::admit::{Admit, admit};
 use server::config::Config;
 use server::init::{Init, init};
+use server::retire::{Retire, Retired, retire};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
-A first node is founded with `init`, more nodes join with `admit`, each runs with `run`.
+A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs
+with `run`.
 Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard error), 2 wrong use.";
 
 #[derive(Debug, Parser)]
@@ -26,7 +29,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Found new ledgers: keys, streams, genesis blocks, configuration. Refuses if any exists.
+    /// Found new ledgers: keys, streams, genesis blocks, configuration. Refuses if any exists; one that
+    /// broke off is run again with the same arguments, and goes on.
     #[command(after_help = "Example:
   caseledgerd init --state /var/lib/caseledger --nats nats://127.0.0.1:4222 \\
     --monitor http://127.0.0.1:8222 --listen 127.0.0.1:7001 --name ledger.hospital.example")]
@@ -50,7 +54,8 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = copies)]
         replicas: u8,
     },
-    /// Admit one more node to existing ledgers, and make its state directory.
+    /// Admit one more node to existing ledgers, and make its state directory. One that broke off is run
+    /// again with the same arguments, and goes on.
     #[command(after_help = "Example:
   caseledgerd admit --state /var/lib/caseledger-2 --from /var/lib/caseledger \\
     --listen 127.0.0.1:7002 --name second
@@ -68,6 +73,30 @@ Restart the existing node afterwards, so that it knows its new peer.")]
         /// A name for people.
         #[arg(long, value_name = "NAME", default_value = "another")]
         name: String,
+    },
+    /// Retire nodes for good: their blocks are refused, they are no longer counted, they never come back.
+    #[command(after_help = "Examples:
+  caseledgerd retire --from /var/lib/caseledger --node 5b0c…e1
+  caseledgerd retire --from /var/lib/caseledger --node 5b0c…e1 --without-majority
+
+Stop a node that still runs before it is retired: what waits in its spool of access records is
+refused afterwards. The others' [[peers]] entries of it are ignored and can be taken out.
+
+With --without-majority, for when a majority of the nodes is lost for good and the rest wait for
+it (GetNodeStatus: read only, \"2 are needed\"): stop the node of --from, run this, start it. It
+then no longer counts the nodes named here, and files their retirement before anything else. Where
+several nodes remain, do it on each. The nodes named here MUST NOT run, and must never be started
+again as they are: two halves that each go on alone make two histories, and one of them is lost.")]
+    Retire {
+        /// State directory of a node that stays, with the administrator's key.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Id of the node to be retired, 32 hex digits; may be given several times.
+        #[arg(long = "node", value_name = "ID", required = true)]
+        nodes: Vec<NodeId>,
+        /// The majority is lost for good: leave an override with the node of --from, which is stopped.
+        #[arg(long)]
+        without_majority: bool,
     },
     /// Run a node until SIGTERM or SIGINT.
     #[command(after_help = "Example:
@@ -127,10 +156,34 @@ fn obey(arguments: Arguments) -> anyhow::Result<()> {
                 say(&format!("admitted node {}", made.node));
                 say(&format!("run it: caseledgerd run --config {}", made.config.display()));
             }
+            Command::Retire { from, nodes, without_majority } => {
+                let made = retire(&Retire { from, nodes, without_majority }).await?;
+                retired(&made, without_majority);
+            }
             Command::Run { config } => run(config).await?,
         }
         Ok(())
     })
+}
+
+fn retired(made: &Retired, without_majority: bool) {
+    let Retired { remaining, majority } = made;
+    if without_majority {
+        say("an override is left with the node: once started, it files the retirement first");
+        say(
+            "make sure that the retired nodes never start again as they are: they would go on with a",
+        );
+        say("history of their own, and what they acknowledge would be lost");
+    } else {
+        say("retired in both ledgers");
+        say(
+            "a node that waits for a majority lost for good does not hear of it: stop it, and run this",
+        );
+        say("again on its directory with --without-majority");
+    }
+    say(&format!(
+        "{remaining} node(s) remain; a node serves when it reaches {majority}, itself included"
+    ));
 }
 
 async fn run(file: PathBuf) -> anyhow::Result<()> {

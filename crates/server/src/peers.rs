@@ -14,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::clock;
 use crate::config;
 use crate::convert::ledger::ledger_out;
-use crate::status::MAX_MESSAGE;
+use crate::status::{self, MAX_MESSAGE};
 
 /// How far a proof's time may be off, in microseconds: one minute, as the proto says.
 pub(crate) const MAX_AGE_MICROS: u64 = 60_000_000;
@@ -162,7 +162,9 @@ impl Caller {
         let told = self.client.clone().get_signed_head(request).await.map_err(failed)?.into_inner();
         let node: NodeId = told.node.parse().map_err(|_| odd("a node id"))?;
         if node != asked {
-            return Err(PeerFailure(format!("node {node} answers at the address of {asked}")));
+            return Err(PeerFailure::Failed(format!(
+                "node {node} answers at the address of {asked}"
+            )));
         }
         Ok(SignedHead {
             node,
@@ -221,12 +223,15 @@ fn hash(bytes: &[u8]) -> Result<Hash, PeerFailure> {
 }
 
 fn odd(wanted: &str) -> PeerFailure {
-    PeerFailure(format!("the answer does not hold {wanted}"))
+    PeerFailure::Failed(format!("the answer does not hold {wanted}"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn failed(status: tonic::Status) -> PeerFailure {
-    PeerFailure(format!("{:?}: {}", status.code(), status.message()))
+    match status::retirement_in(&status) {
+        Some(record) => PeerFailure::Retired(record),
+        None => PeerFailure::Failed(format!("{:?}: {}", status.code(), status.message())),
+    }
 }
 
 #[cfg(test)]

@@ -111,6 +111,11 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
+    /// The administrators retired it.
+    #[error(
+        "this node was retired by the administrators and has ended; its log says what to do with it"
+    )]
+    Retired,
     /// Serving failed.
     #[error("serving ended with an error")]
     Serve(#[source] tonic::transport::Error),
@@ -159,6 +164,7 @@ pub async fn run(
     let ended = tokio::select! {
         ended = served_until(served, shutdown, &stopping, &reporter) => ended,
         weaker = broker_turns_out_weaker(checked, &journal, &config) => Err(weaker),
+        () = engine.retired() => Err(RunError::Retired),
     };
     drop(follows);
     drop(engine);
@@ -168,11 +174,11 @@ pub async fn run(
 }
 
 /// What is on disk.
-struct Opened {
+pub(crate) struct Opened {
     block_key: SigningKey,
     vault: Arc<Vault>,
     keys_set_aside: Option<SetAside>,
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
 }
 
 fn authenticator(config: &Config) -> Result<Authenticator, RunError> {
@@ -190,7 +196,7 @@ fn authenticator(config: &Config) -> Result<Authenticator, RunError> {
 }
 
 /// Opens the databases, off the runtime: a long WAL takes seconds.
-async fn open(config: &Config) -> Result<Opened, RunError> {
+pub(crate) async fn open(config: &Config) -> Result<Opened, RunError> {
     let config = config.clone();
     tokio::task::spawn_blocking(move || {
         let node = &config.node;

@@ -1,4 +1,7 @@
 //! A node's state directory: `config.toml`, `keys/`, `data/`.
+//!
+//! While it is being made it also holds `unfinished.toml`, written first and removed last, which says
+//! what is being made. A command that broke off is run again, and goes on where it was.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,6 +10,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use ledger::{Hash, NodeId};
+use serde::Deserialize;
+
+use crate::config::Hex;
+use crate::{clock, keys};
+
+const UNFINISHED: &str = "unfinished.toml";
 
 /// Why a directory cannot be a node's.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +23,23 @@ pub enum StateError {
     /// There is something in it.
     #[error("{} is not empty; choose a new directory, nothing was changed", .0.display())]
     NotEmpty(PathBuf),
+    /// Something else was begun in it.
+    #[error(
+        "{}: `caseledgerd {begun}` broke off here; run exactly that again and it goes on, or choose a \
+         new directory", directory.display()
+    )]
+    OtherBegun {
+        /// The directory.
+        directory: PathBuf,
+        /// The command.
+        begun: String,
+    },
+    /// What was begun in it cannot be read.
+    #[error("{}: is not what a command that broke off leaves; choose a new directory", .0.display())]
+    BadMark(PathBuf),
+    /// A key file, or the mark of what was begun.
+    #[error("a file cannot be made")]
+    Key(#[from] keys::KeyFileError),
     /// It could not be read or written.
     #[error("{}: cannot be read or written", file.display())]
     File {
@@ -40,33 +66,83 @@ pub(crate) struct Entries<'a> {
     pub(crate) records: Hash,
     pub(crate) access: Hash,
     pub(crate) issuer: &'a str,
+    /// The other nodes and their addresses.
+    pub(crate) peers: &'a [(NodeId, String)],
+}
+
+/// What is being made in a directory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Begun {
+    /// The command, without `caseledgerd` and `--state`.
+    command: String,
+    /// The node's id.
+    pub(crate) node: Hex<NodeId>,
+    /// When it was begun, µs since 1970 UTC.
+    pub(crate) at: u64,
 }
 
 impl StateDir {
-    /// A directory that does not exist yet, or is empty.
-    pub(crate) fn check_new(directory: &Path) -> Result<Self, StateError> {
-        match fs::read_dir(directory) {
-            Ok(mut entries) => match entries.next() {
-                None => Ok(Self(directory.to_owned())),
-                Some(_) => Err(StateError::NotEmpty(directory.to_owned())),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Self(directory.to_owned()))
+    /// A directory that does not exist yet or is empty, or in which this very command broke off: then
+    /// what it had begun.
+    pub(crate) fn look(
+        directory: &Path,
+        command: &str,
+    ) -> Result<(Self, Option<Begun>), StateError> {
+        let state = Self(directory.to_owned());
+        let mark = state.mark();
+        match fs::read_to_string(&mark) {
+            Ok(text) => {
+                let begun: Begun = toml::from_str(&text).map_err(|_| StateError::BadMark(mark))?;
+                if begun.command == command {
+                    return Ok((state, Some(begun)));
+                }
+                let directory = directory.to_owned();
+                return Err(StateError::OtherBegun { directory, begun: begun.command });
             }
-            Err(source) => Err(StateError::File { file: directory.to_owned(), source }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StateError::File { file: mark, source }),
         }
+        let failed = |source| StateError::File { file: directory.to_owned(), source };
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((state, None)),
+            Err(source) => return Err(failed(source)),
+        };
+        for entry in entries {
+            // Whoever was killed while writing the mark left that.
+            if entry.map_err(failed)?.path() != mark.with_added_extension("part") {
+                return Err(StateError::NotEmpty(directory.to_owned()));
+            }
+        }
+        Ok((state, None))
     }
 
-    /// Makes it, for its owner only.
+    /// Makes the directory, for its owner only, and marks what is being made.
+    pub(crate) fn begin(&self, command: &str) -> Result<Begun, StateError> {
+        self.make_directory(&self.0)?;
+        let (node, at) = (NodeId(keys::random()?), clock::micros());
+        let text = format!("command = {}\nnode = \"{node}\"\nat = {at}\n", quoted(command));
+        keys::create_private(&self.mark(), &text)?;
+        Ok(Begun { command: command.to_owned(), node: Hex(node), at })
+    }
+
+    /// Makes the directories of keys and databases where they are missing.
     pub(crate) fn make(&self) -> Result<(), StateError> {
-        for directory in [self.0.clone(), self.0.join("keys"), self.data()] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&directory)
-                .map_err(|source| StateError::File { file: directory, source })?;
-        }
-        Ok(())
+        self.make_directory(&self.0.join("keys"))?;
+        self.make_directory(&self.data())
+    }
+
+    fn make_directory(&self, directory: &Path) -> Result<(), StateError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|source| StateError::File { file: directory.to_owned(), source })
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.0.join(UNFINISHED)
     }
 
     /// A key file.
@@ -84,11 +160,16 @@ impl StateDir {
         self.0.join("config.toml")
     }
 
-    /// Writes the configuration of a fresh node.
-    pub(crate) fn write_config(&self, entries: &Entries<'_>) -> Result<PathBuf, StateError> {
+    /// Writes the configuration of a fresh node, unless an earlier attempt did, and takes the mark
+    /// away: it is made.
+    pub(crate) fn finish(&self, entries: &Entries<'_>) -> Result<PathBuf, StateError> {
         let file = self.config();
-        fs::write(&file, text(entries))
-            .map_err(|source| StateError::File { file: file.clone(), source })?;
+        match keys::create(&file, text(entries).as_bytes(), 0o644) {
+            Ok(()) | Err(keys::KeyFileError::Exists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mark = self.mark();
+        fs::remove_file(&mark).map_err(|source| StateError::File { file: mark, source })?;
         Ok(file)
     }
 }
@@ -96,12 +177,16 @@ impl StateDir {
 /// One more node in a configuration.
 pub(crate) fn append_peer(file: &Path, node: NodeId, address: &str) -> Result<(), StateError> {
     use std::io::Write as _;
-    let peer = format!("\n[[peers]]\nnode = \"{node}\"\naddress = {}\n", quoted(address));
+    let peer = peer(node, address);
     fs::OpenOptions::new()
         .append(true)
         .open(file)
         .and_then(|mut opened| opened.write_all(peer.as_bytes()).and_then(|()| opened.sync_all()))
         .map_err(|source| StateError::File { file: file.to_owned(), source })
+}
+
+fn peer(node: NodeId, address: &str) -> String {
+    format!("\n[[peers]]\nnode = \"{node}\"\naddress = {}\n", quoted(address))
 }
 
 fn text(entries: &Entries<'_>) -> String {
@@ -153,6 +238,9 @@ filter = "info"
         access = entries.access,
         issuer = quoted(entries.issuer),
     );
+    for (node, address) in entries.peers {
+        text.push_str(&peer(*node, address));
+    }
     text
 }
 
@@ -180,41 +268,67 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn entries() -> Entries<'static> {
+    const COMMAND: &str = "init --name \"a\"";
+
+    fn entries<'a>(monitor: &'a [String], peers: &'a [(NodeId, String)]) -> Entries<'a> {
         Entries {
             node: NodeId([1; 16]),
             name: "a \"first\"\\\n",
             listen: ([127, 0, 0, 1], 7001).into(),
             nats: "nats://127.0.0.1:4222",
-            monitor: &[],
+            monitor,
             replicas: 1,
             records: Hash([2; 32]),
             access: Hash([3; 32]),
             issuer: "issuer",
+            peers,
         }
     }
 
     #[test]
     fn a_written_configuration_loads_also_with_a_peer_more() {
         let directory = tempfile::tempdir().unwrap();
-        let state = StateDir::check_new(&directory.path().join("new")).unwrap();
-        state.make().unwrap();
+        let (state, _) = StateDir::look(&directory.path().join("new"), COMMAND).unwrap();
+        state.begin(COMMAND).unwrap();
         let monitor = ["http://127.0.0.1:8222".to_owned()];
-        let file = state.write_config(&Entries { monitor: &monitor, ..entries() }).unwrap();
+        let peers = [(NodeId([8; 16]), "http://127.0.0.1:7003".to_owned())];
+        let file = state.finish(&entries(&monitor, &peers)).unwrap();
         append_peer(&file, NodeId([9; 16]), "http://127.0.0.1:7002").unwrap();
         let config = Config::load(&file).unwrap();
         assert_eq!(config.node.name, "a \"first\"\\\n");
         assert_eq!(config.ledgers.access.0, Hash([3; 32]));
-        assert_eq!(config.peers[0].node.0, NodeId([9; 16]));
+        assert_eq!(config.peers[0].node.0, NodeId([8; 16]));
+        assert_eq!(config.peers[1].node.0, NodeId([9; 16]));
         assert_eq!(config.node.kek, state.key("kek"));
     }
 
     #[test]
-    fn a_directory_with_anything_in_it_is_refused() {
+    fn a_directory_with_anything_else_in_it_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(StateDir::check_new(directory.path()).is_ok());
+        assert!(StateDir::look(directory.path(), COMMAND).is_ok());
         fs::write(directory.path().join("x"), "").unwrap();
-        let error = StateDir::check_new(directory.path()).unwrap_err();
+        let error = StateDir::look(directory.path(), COMMAND).unwrap_err();
         assert!(matches!(error, StateError::NotEmpty(_)));
+    }
+
+    #[test]
+    fn what_broke_off_is_gone_on_with_by_the_same_command_alone_until_it_is_finished() {
+        let directory = tempfile::tempdir().unwrap();
+        let look = |command| StateDir::look(directory.path(), command);
+        let (state, begun) = look(COMMAND).unwrap();
+        assert!(begun.is_none());
+        // killed while the mark was written
+        fs::write(directory.path().join("unfinished.toml.part"), "comm").unwrap();
+        assert!(look(COMMAND).unwrap().1.is_none());
+        let begun = state.begin(COMMAND).unwrap();
+        let found = look(COMMAND).unwrap().1.expect("it is known what was begun");
+        assert_eq!((found.node, found.at), (begun.node, begun.at));
+        let error = look("init --name b").unwrap_err();
+        assert!(matches!(&error, StateError::OtherBegun { begun, .. } if begun == COMMAND));
+        // killed after the configuration was written: it is not written again
+        fs::write(state.config(), "mine").unwrap();
+        let file = state.finish(&entries(&[], &[])).unwrap();
+        assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+        assert!(matches!(look(COMMAND).unwrap_err(), StateError::NotEmpty(_)));
     }
 }

@@ -51,6 +51,9 @@ const MAX_TEXT: usize = 240;
 /// When to try again after the broker was away: its reconnect takes about as long.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 
+const NODE_RETIRED: &str = "NODE_RETIRED";
+const RECORD: &str = "record";
+
 /// The status for a failure of the call with this id.
 #[must_use]
 pub fn status(failure: &Failure, call: &str) -> Status {
@@ -136,6 +139,20 @@ pub fn token_ended() -> Status {
 #[must_use]
 pub fn stopping() -> Status {
     unavailable("NOT_ANSWERED", "this node is stopping; resume on another node or later")
+}
+
+/// A retired node is told so, with the control record that says it.
+#[must_use]
+pub fn retired(record: &[u8]) -> Status {
+    let info = [(RECORD, hex::encode(record))];
+    build(Code::PermissionDenied, "this node was retired", details(NODE_RETIRED, info))
+}
+
+/// The control record in a [`retired`] status; none in any other.
+#[must_use]
+pub fn retirement_in(status: &Status) -> Option<Vec<u8>> {
+    let info = status.get_details_error_info().filter(|info| info.reason == NODE_RETIRED)?;
+    hex::decode(info.metadata.get(RECORD)?).ok()
 }
 
 fn invalid(violations: &[Violation]) -> Status {

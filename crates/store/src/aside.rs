@@ -1,10 +1,10 @@
-//! What lies beside the ledgers: messages of another history, the last checkpoint.
+//! What lies beside the ledgers: messages of another history, the last checkpoint, an override.
 
 use crate::error::{StoreError, damaged};
 use crate::keys::{self, MetaTag};
 use crate::rows;
 use crate::{Store, options};
-use ledger::{Hash, LedgerId};
+use ledger::{Hash, LedgerId, Override};
 use rocksdb::WriteBatch;
 use std::ops::ControlFlow;
 
@@ -66,6 +66,33 @@ impl Store {
     pub fn last_checkpoint(&self, ledger: LedgerId) -> Result<Option<String>, StoreError> {
         let key = keys::meta(ledger, MetaTag::LastCheckpoint);
         self.reader().row(keys::META, &key, |row| String::from_utf8(row.to_vec()).ok())
+    }
+
+    /// Keeps the administrators' override for this node, in place of any before.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn set_override(&self, ledger: LedgerId, kept: &Override) -> Result<(), StoreError> {
+        self.put_meta(ledger, MetaTag::Override, &kept.encode())
+    }
+
+    /// The override that this node keeps and has not filed yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not decode.
+    pub fn kept_override(&self, ledger: LedgerId) -> Result<Option<Override>, StoreError> {
+        let key = keys::meta(ledger, MetaTag::Override);
+        self.reader().row(keys::META, &key, Override::decode)
+    }
+
+    /// Forgets the override: what it was for is filed and applied.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn remove_override(&self, ledger: LedgerId) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.table(keys::META)?, keys::meta(ledger, MetaTag::Override));
+        self.write_aside(batch)
     }
 
     fn put_meta(&self, ledger: LedgerId, tag: MetaTag, value: &[u8]) -> Result<(), StoreError> {

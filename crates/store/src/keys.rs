@@ -78,6 +78,8 @@ pub(crate) enum MetaTag {
     ViewVersion = 2,
     /// The last checkpoint that left this node, with its signatures.
     LastCheckpoint = 3,
+    /// `ledger::Override` that this node was given and that is not yet filed.
+    Override = 4,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.

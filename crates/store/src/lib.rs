@@ -21,7 +21,7 @@
 //! | `apply`, `fold`, `message` | writing: verdicts, views, messages without their records |
 //! | `reader`, `history`, `views`, `access`, `proofs` | reading |
 //! | `rebuild` | views anew, of one subject or of all |
-//! | `aside` | foreign messages, last checkpoint |
+//! | `aside` | foreign messages, last checkpoint, override |
 //! | `spool` | access blocks that wait for the broker, in a database of their own |
 //! | `damage` | what is done about a database that cannot be trusted |
 

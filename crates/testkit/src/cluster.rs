@@ -97,6 +97,13 @@ impl Cluster {
         Ok(index)
     }
 
+    /// One more node that is still to be founded or admitted, and its place.
+    pub fn add(&mut self) -> usize {
+        let index = self.nodes.len();
+        self.nodes.push(Node::new(self.root.path().join(format!("node{index}"))));
+        index
+    }
+
     /// The node at this place.
     ///
     /// # Panics
@@ -156,8 +163,7 @@ fn make(
     nats: &NatsServer,
     first: Option<&Node>,
 ) -> anyhow::Result<Node> {
-    let state = root.join(format!("node{index}"));
-    let listen = SocketAddr::from((loopback(), PORT));
+    let node = Node::new(root.join(format!("node{index}")));
     let mut command = Command::new(program("caseledgerd")?);
     match first {
         None => {
@@ -167,9 +173,9 @@ fn make(
             command.arg("admit").arg("--from").arg(&first.state);
         }
     }
-    command.arg("--state").arg(&state).arg("--listen").arg(listen.to_string());
+    command.arg("--state").arg(&node.state).arg("--listen").arg(node.listen.to_string());
     run(&mut command)?;
-    Ok(Node { state, listen, child: None })
+    Ok(node)
 }
 
 /// One `caseledgerd`.
@@ -183,6 +189,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// In this state directory, at a loopback address of its own.
+    fn new(state: PathBuf) -> Self {
+        Self { state, listen: SocketAddr::from((loopback(), PORT)), child: None }
+    }
+
     /// Starts the process. Its log goes to `node.log` in its state directory.
     ///
     /// # Errors
@@ -257,8 +268,16 @@ impl Node {
     /// # Errors
     /// When it does not run or does not end.
     pub async fn stop(&mut self) -> anyhow::Result<Option<i32>> {
+        self.signal("TERM")?;
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself and returns its exit code.
+    ///
+    /// # Errors
+    /// When it does not run or does not end.
+    pub async fn ended(&mut self) -> anyhow::Result<Option<i32>> {
         let mut child = self.child.take().context("the node does not run")?;
-        run(Command::new("kill").arg("-TERM").arg(child.id().to_string()))?;
         eventually(PATIENCE, "the node ends", async || {
             let status = child.try_wait()?.context("it still runs")?;
             Ok(status.code())

@@ -8,8 +8,7 @@ use crate::batch::{KeyPurpose, WrappedKey};
 use crate::data_key::DataKey;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ledger::{KeyId, SubjectId};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -52,28 +51,6 @@ impl KeyEncryptionKey {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         hex::decode_to_slice(text.trim_ascii(), bytes.as_mut_slice())
             .map_err(|_| VaultError::KeyFileContent { path: path.to_path_buf() })?;
-        Self::from_bytes(version, &bytes)
-    }
-
-    /// Makes a new key and its file, mode 0600. Never replaces a file that exists: its key may be
-    /// the only one that opens a hospital's records.
-    ///
-    /// # Errors
-    /// When the file exists or cannot be written and synced.
-    pub fn create_file(path: &Path, version: u32) -> Result<Self, VaultError> {
-        let fail = |source| VaultError::KeyFile { path: path.to_path_buf(), source };
-        let mut bytes = Zeroizing::new([0_u8; 32]);
-        fill_random(bytes.as_mut_slice())?;
-        let text = Zeroizing::new(hex::encode(bytes.as_slice()));
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(fail)?;
-        file.write_all(text.as_bytes()).map_err(fail)?;
-        file.write_all(b"\n").map_err(fail)?;
-        file.sync_all().map_err(fail)?;
         Self::from_bytes(version, &bytes)
     }
 

@@ -74,7 +74,12 @@ async fn who_is_no_member_is_refused_whatever_format_they_claim() {
     let before = records(&cluster).await;
     let member = Pen::of(&cluster.node(0).state);
     let own_key = SigningKey::from_bytes(&[7; 32]);
-    let pen = |node, key: &SigningKey, genesis| Pen { node, key: key.clone(), genesis };
+    let pen = |node, key: &SigningKey, genesis| Pen {
+        node,
+        key: key.clone(),
+        genesis,
+        access: member.access,
+    };
     let stranger = pen(NodeId([7; 16]), &own_key, member.genesis);
     let forger = pen(member.node, &own_key, member.genesis);
     let elsewhere = pen(member.node, &member.key, Hash::of(b"another world"));

@@ -1,14 +1,18 @@
 //! What tests of damage share: the broker's side of a ledger, a member's pen, and alarms.
 
 use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1;
 use ed25519_dalek::Signer as _;
 use ledger::{Hash, LedgerId, NodeId, SigningKey};
+use store::{LedgerPin, Store};
 use testkit::client::{Client, request_id};
-use testkit::cluster::Cluster;
+use testkit::cluster::{Cluster, Node, program};
 use testkit::wait::eventually;
+use vault::{KeyEncryptionKey, Vault};
 
 /// The stream of the ledger of changes.
 pub(crate) const RECORDS: &str = "CASELEDGER_RECORDS";
@@ -94,12 +98,37 @@ pub(crate) async fn records_are(
     reached.await.expect("the condition")
 }
 
+/// Runs a node that is expected to refuse, and returns what it said.
+pub(crate) async fn refuses(node: &Node) -> String {
+    let mut command = tokio::process::Command::new(program("caseledgerd").expect("built"));
+    command.arg("run").arg("--config").arg(node.state.join("config.toml")).kill_on_drop(true);
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends");
+    let Output { status, stderr, .. } = ended.expect("it runs");
+    let said = String::from_utf8(stderr).expect("text");
+    assert_eq!(status.code(), Some(1), "it refuses: {said}");
+    said
+}
+
+/// The database of a node that does not run.
+pub(crate) fn database(node: &Node) -> Store {
+    let pen = Pen::of(&node.state);
+    let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("the key");
+    let vault = Arc::new(Vault::open(&node.data(), kek).expect("the key database"));
+    let pins = [
+        LedgerPin { ledger: LedgerId::RECORDS, genesis: pen.genesis },
+        LedgerPin { ledger: LedgerId::ACCESS, genesis: pen.access },
+    ];
+    Store::open(&node.data(), &pins, vault).expect("the database")
+}
+
 /// Somebody who signs as a node: with its key, or with one of their own.
 pub(crate) struct Pen {
     pub(crate) node: NodeId,
     pub(crate) key: SigningKey,
     /// Genesis of `records`.
     pub(crate) genesis: Hash,
+    /// Genesis of `access`.
+    pub(crate) access: Hash,
 }
 
 impl Pen {
@@ -116,6 +145,7 @@ impl Pen {
             node: value("id").parse().expect("a node's id"),
             key: SigningKey::from_bytes(&secret.0),
             genesis: value("records").parse().expect("a hash"),
+            access: value("access").parse().expect("a hash"),
         }
     }
 

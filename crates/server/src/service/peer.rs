@@ -2,18 +2,18 @@
 //!
 //! A proof is a signature by the caller's block key over label ‖ genesis hash of `records` ‖ method
 //! ‖ the request with an empty signature, and the time it was made. It is checked against the
-//! ledger's own membership, not against configuration: whoever the administrators admitted may ask.
+//! ledger's own membership, not against configuration: whoever the administrators admitted may ask. A
+//! retired node is shown the record by which it was retired, and nothing else.
 //! Within a proof's minute it could be replayed; every call only reads, or repeats a grant that was
 //! the caller's already.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 
 use api::v1 as proto;
 use api::v1::peer_service_server::PeerService;
 use engine::{Failure, HealClaim};
 use futures::Stream;
-use ledger::{LedgerId, NodeId};
+use ledger::{LedgerId, Member, NodeId};
 use tonic::{Request, Response, Status};
 
 use super::Services;
@@ -82,20 +82,25 @@ impl Services {
     fn proven<T: Proven>(&self, request: Request<T>) -> Result<T, Status> {
         let address = request.extensions().get::<Origin>().and_then(|origin| origin.address);
         let message = request.into_inner();
-        if self.is_proven(&message) { Ok(message) } else { Err(self.refuse(address)) }
+        let (node, member) = self.caller(&message).ok_or_else(|| self.refuse_peer(address))?;
+        if !member.retired {
+            return Ok(message);
+        }
+        match self.engine().retirement(node) {
+            Ok(Some(record)) => Err(status::retired(&record)),
+            Ok(None) => Err(self.refuse_peer(address)),
+            Err(failure) => Err(status::status(&failure, "")),
+        }
     }
 
-    fn refuse(&self, address: Option<IpAddr>) -> Status {
-        self.refuse_peer(address)
-    }
-
-    fn is_proven<T: Proven>(&self, message: &T) -> bool {
-        let Some(proof) = message.proof() else { return false };
-        let Ok(node) = proof.node.parse::<NodeId>() else { return false };
-        let Some(member) = self.engine().member(node) else { return false };
+    /// Who proved to have sent this message, retired or not.
+    fn caller<T: Proven>(&self, message: &T) -> Option<(NodeId, Member)> {
+        let proof = message.proof()?;
+        let node = proof.node.parse().ok()?;
+        let member = self.engine().member(node)?;
         let fresh = clock::micros().abs_diff(proof.signed_at_micros) <= MAX_AGE_MICROS;
         let signed = proof_message(&self.shared.genesis, message);
-        fresh && verify(&member.block_key, &signed, &proof.signature)
+        (fresh && verify(&member.block_key, &signed, &proof.signature)).then_some((node, member))
     }
 }
 

@@ -1,0 +1,100 @@
+//! A way to the broker that is cut at a chosen request, so that a program can be killed at each of its
+//! steps: the broker has carried the request out, and the program has not heard of it.
+
+use std::sync::Arc;
+
+use testkit::cluster::Cluster;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::sync::watch;
+
+use crate::tools::PATIENCE;
+
+/// What a client's requests to the broker begin with, in NATS' text protocol.
+const REQUESTS: [&[u8]; 3] = [b"PUB $JS.API.", b"PUB $KV.", b"PUB caseledger."];
+
+/// Listens on loopback and passes everything on until it is cut.
+pub(crate) struct Relay {
+    pub(crate) url: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// How many more requests go through; none: all.
+    left: watch::Sender<Option<usize>>,
+    /// Whether the broker has answered the last of them.
+    cut: watch::Sender<bool>,
+}
+
+impl Relay {
+    pub(crate) async fn to(cluster: &Cluster) -> Self {
+        let broker = cluster.nats.url().trim_start_matches("nats://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("nats://{}", listener.local_addr().expect("an address"));
+        let shared =
+            Arc::new(Shared { left: watch::Sender::new(None), cut: watch::Sender::new(false) });
+        let all = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&broker).await.expect("the broker");
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
+                tokio::spawn(ask(Arc::clone(&all), from_client, to_server));
+                tokio::spawn(answer(Arc::clone(&all), from_server, to_client));
+            }
+        });
+        Self { url, shared }
+    }
+
+    /// Runs a program and kills it when the broker has answered its `requests`-th request. Returns
+    /// whether it was; else it ended well before.
+    pub(crate) async fn killed_at(&self, requests: usize, command: &mut Command) -> bool {
+        self.shared.cut.send_replace(false);
+        self.shared.left.send_replace(Some(requests));
+        let mut child = command.kill_on_drop(true).spawn().expect("started");
+        let mut cut = self.shared.cut.subscribe();
+        let killed = tokio::select! {
+            _ = cut.wait_for(|cut| *cut) => {
+                child.kill().await.expect("killed");
+                true
+            }
+            ended = tokio::time::timeout(PATIENCE, child.wait()) => {
+                let status = ended.expect("it ends").expect("it ran");
+                assert!(status.success(), "it ended with {status}");
+                false
+            }
+        };
+        self.shared.left.send_replace(None);
+        killed
+    }
+}
+
+async fn ask(shared: Arc<Shared>, mut client: OwnedReadHalf, mut server: OwnedWriteHalf) {
+    let mut chunk = vec![0; 1024 * 1024];
+    while let Ok(length @ 1..) = client.read(&mut chunk).await {
+        let sent = &chunk[..length];
+        let begins = |at: usize| REQUESTS.iter().any(|begin| sent[at..].starts_with(begin));
+        let requests = (0..length).filter(|at| begins(*at)).count();
+        shared.left.send_modify(|left| {
+            *left = left.map(|left| left.saturating_sub(requests));
+        });
+        if server.write_all(sent).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(shared: Arc<Shared>, mut server: OwnedReadHalf, mut client: OwnedWriteHalf) {
+    let mut chunk = vec![0; 1024 * 1024];
+    while let Ok(length @ 1..) = server.read(&mut chunk).await {
+        if *shared.left.borrow() == Some(0) {
+            shared.cut.send_replace(true);
+            return;
+        }
+        if client.write_all(&chunk[..length]).await.is_err() {
+            return;
+        }
+    }
+}
