@@ -360,6 +360,7 @@ pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
         | R::EntryRetracted
         | R::KindChanged
         | R::StatusStepNotAllowed
+        | R::AugmentationReplaces
         | R::NothingChanged => {
             Failure::Refused { reason: rejection.code(), message: rejection.to_string() }
         }
