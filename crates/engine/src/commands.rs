@@ -175,7 +175,8 @@ impl Engine {
             // The request itself may be under way: it holds its id until its outcome is known.
             let names: [&[u8]; 1] = [&id.0];
             let held = tokio::time::timeout(ctx.patience, self.locks.hold(&names));
-            let _held = held.await.map_err(|_| Failure::OutcomeUnknown)?;
+            let held = self.stopping.run_until_cancelled(held).await;
+            let _held = held.and_then(Result::ok).ok_or(Failure::OutcomeUnknown)?;
             self.abandon(id, ctx.patience).await?;
         }
         match line.store.reader().settled(line.ledger, &id)? {

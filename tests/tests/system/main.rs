@@ -18,6 +18,7 @@ mod hostile;
 mod import;
 mod nodes;
 mod rest;
+mod stop;
 mod stream;
 mod tools;
 mod watch;
