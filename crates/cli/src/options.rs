@@ -248,7 +248,11 @@ pub(crate) struct AuditList {
     /// other filters leave is looked through.
     #[arg(long, value_name = "HEX", value_parser = receipt)]
     pub(crate) receipt: Option<String>,
-    /// At most so many.
+    /// Every access in a line of its own, as --json has them; else a query and the patients that it
+    /// showed are one line.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// At most so many lines; with --json, accesses.
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
 }

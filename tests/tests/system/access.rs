@@ -67,6 +67,23 @@ async fn breaking_the_glass_needs_a_reason_and_leaves_it_on_record() {
 }
 
 #[tokio::test]
+async fn a_query_and_the_patients_it_showed_are_one_contribution() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    registrar.read_file(&patient, None).await.expect("read");
+    accesses(&officer, "").await;
+    let trail = accesses(&officer, "").await;
+    let [shown, query, reading] = trail.as_slice() else { panic!("three: {trail:?}") };
+    assert_eq!(query.kind(), v1::AccessKind::Query);
+    assert_eq!((&shown.patient_id, shown.position), (&patient, query.position + 1));
+    assert_eq!(shown.contribution_id, query.contribution_id);
+    assert_eq!(reading.contribution_id.len(), 32);
+    assert_ne!(reading.contribution_id, query.contribution_id);
+}
+
+#[tokio::test]
 async fn a_list_goes_on_in_pages_of_another_size() {
     let cluster = Cluster::start(1).await.expect("a node");
     let officer = cluster.client(0, "compliance-officer").unwrap();

@@ -49,6 +49,7 @@ pub fn access_out(from: &AccessItem) -> proto::Access {
         node: header.node.to_string(),
         hash: from.hash.0.to_vec(),
         unreadable: from.record.is_none(),
+        contribution_id: header.contribution_id.0.to_vec(),
         ..proto::Access::default()
     };
     match &from.record {
