@@ -41,7 +41,9 @@ pub(crate) async fn list(
         }
     };
     let mut client = AuditServiceClient::new(channel);
+    let each = wanted.all || global.json;
     let mut request = request(wanted, patient_id, purpose);
+    request.page_size = page_size(wanted, each, 0);
     let (mut accesses, mut receipts) = (Vec::new(), Vec::new());
     let more = loop {
         let page = client
@@ -52,11 +54,15 @@ pub(crate) async fn list(
         accesses.extend(page.accesses.into_iter().filter(|access| is_meant(access, wanted)));
         receipts.push(page.receipt);
         request.page_token = page.next_page_token;
-        request.page_size = page_size(wanted, accesses.len());
+        request.page_size = page_size(wanted, each, accesses.len());
         let more = !request.page_token.is_empty();
-        if !more || accesses.len() >= wanted.limit {
-            let beyond = accesses.len() > wanted.limit;
-            accesses.truncate(wanted.limit);
+        let lines = lines(&accesses, each);
+        // A line of several accesses is whole only when the next has begun.
+        let enough = lines.len() > wanted.limit || (each && lines.len() == wanted.limit);
+        if !more || enough {
+            let beyond = lines.len() > wanted.limit;
+            let kept = lines.iter().take(wanted.limit).map(|line| line.len()).sum();
+            accesses.truncate(kept);
             break more || beyond;
         }
     };
@@ -73,11 +79,20 @@ fn is_meant(access: &v1::Access, wanted: &AuditList) -> bool {
     wanted.receipt.as_ref().is_none_or(begins)
 }
 
-/// How many to ask for when so many are here: no more than are missing, but whole pages when a
-/// receipt is looked for.
-fn page_size(wanted: &AuditList, have: usize) -> u32 {
+/// What stands in one line each: an access, or a query with the patients that it showed, which are
+/// one contribution and follow each other, the query last.
+fn lines(accesses: &[v1::Access], each: bool) -> Vec<&[v1::Access]> {
+    let together = |one: &v1::Access, next: &v1::Access| {
+        !each && !one.contribution_id.is_empty() && one.contribution_id == next.contribution_id
+    };
+    accesses.chunk_by(together).collect()
+}
+
+/// How many to ask for when so many are here: no more than are missing, but whole pages when it is
+/// not known how many make a line, or a receipt is looked for.
+fn page_size(wanted: &AuditList, each: bool, have: usize) -> u32 {
     let missing = wanted.limit.saturating_sub(have);
-    let size = if wanted.receipt.is_some() { PAGE } else { missing.clamp(1, PAGE) };
+    let size = if each && wanted.receipt.is_none() { missing.clamp(1, PAGE) } else { PAGE };
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
@@ -94,7 +109,7 @@ fn request(
         end_time: wanted.to.map(|moment| moment.0),
         purpose_of_use: wanted.with_purpose.clone().unwrap_or_default(),
         outcome: wanted.outcome.map(outcome).unwrap_or_default().to_owned(),
-        page_size: page_size(wanted, 0),
+        page_size: 0,
         page_token: String::new(),
     }
 }
@@ -135,8 +150,13 @@ const COLUMNS: [&str; 9] = [
     "receipt",
 ];
 
-/// A cell for each of [`COLUMNS`].
-fn cells(access: &v1::Access) -> [String; 9] {
+/// A cell for each of [`COLUMNS`]. The line is told by its oldest access, the query.
+fn cells(access: &v1::Access, shown: &[v1::Access]) -> [String; 9] {
+    let patient = match shown {
+        [] => access.patient_id.clone(),
+        [only] => only.patient_id.clone(),
+        many => format!("… and {} patients", many.len()),
+    };
     let who = if access.person.is_empty() { &access.service } else { &access.person };
     [
         time::short(access.recorded_at.as_ref()),
@@ -145,7 +165,7 @@ fn cells(access: &v1::Access) -> [String; 9] {
         operation(access),
         access.purpose_of_use.clone(),
         access.outcome.clone(),
-        access.patient_id.clone(),
+        patient,
         access.network.clone(),
         hex::encode(access.hash.get(..8).unwrap_or_default()),
     ]
@@ -175,8 +195,10 @@ fn as_text(
     let shown = |column: &str| !left_out.contains(&column);
     let heading = COLUMNS.into_iter().filter(|column| shown(column)).map(str::to_owned);
     let mut table = Table::with_columns(heading.collect());
-    for access in accesses {
-        let cells = COLUMNS.into_iter().zip(cells(access));
+    let lines = lines(accesses, wanted.all);
+    for line in &lines {
+        let Some((access, patients)) = line.split_last() else { continue };
+        let cells = COLUMNS.into_iter().zip(cells(access, patients));
         let cells: Vec<_> =
             cells.filter(|(column, _)| shown(column)).map(|(_, cell)| cell).collect();
         table.cells(&cells);
@@ -184,10 +206,13 @@ fn as_text(
             table.note(&format!("reason: {}", access.reason));
         }
     }
-    let count = match accesses.len() {
+    let mut count = match accesses.len() {
         1 => "1 access".to_owned(),
         many => format!("{many} accesses"),
     };
+    if lines.len() < accesses.len() {
+        count.push_str(&format!(" in {} lines (--all has a line for each)", lines.len()));
+    }
     let rest =
         if more { "; there are more, older ones: raise --limit or narrow the filter" } else { "" };
     let mut text = format!("{}\n{count}{rest}\n", table.lines(""));
@@ -253,7 +278,40 @@ mod tests {
     #[test]
     fn a_limit_need_not_fill_its_last_page() {
         let wanted = typed(&["--limit", "201"]);
-        assert_eq!((page_size(&wanted, 0), page_size(&wanted, 200)), (200, 1));
+        assert_eq!((page_size(&wanted, true, 0), page_size(&wanted, true, 200)), (200, 1));
+        assert_eq!(page_size(&wanted, false, 200), 200, "a line may take many accesses");
+    }
+
+    #[test]
+    fn a_query_and_the_patients_it_showed_are_one_line() {
+        let part = |contribution: u8, patient: &str, operation: &str, receipt: u8| v1::Access {
+            contribution_id: vec![contribution; 32],
+            patient_id: patient.to_owned(),
+            operation: format!("Service/{operation}"),
+            hash: vec![receipt; 32],
+            ..looked()
+        };
+        // newest first, so that the query comes after what it showed
+        let accesses = [
+            part(3, "p1", "ListAccesses", 1),
+            part(3, "p2", "ListAccesses", 2),
+            part(3, "", "ListAccesses", 3),
+            part(2, "p1", "FindPatient", 4),
+            part(2, "", "FindPatient", 5),
+            part(1, "p1", "GetPatientFile", 6),
+            part(0, "p1", "GetPatientFile", 7),
+        ];
+        let text = as_text(&accesses, false, &[], &typed(&[]));
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("TREAT")).collect();
+        assert_eq!(told.len(), 4, "{text}");
+        assert!(told[0].contains("… and 2 patients") && told[0].contains("0303"), "{text}");
+        assert!(told[1].contains("FindPatient") && told[1].contains("p1"), "{text}");
+        assert!(told[1].contains("0505"), "the receipt is that of the query: {text}");
+        assert!(told[2].contains("p1") && told[3].contains("p1"), "{text}");
+        assert!(text.contains("7 accesses in 4 lines (--all has a line for each)"), "{text}");
+        let text = as_text(&accesses, false, &[], &typed(&["--all"]));
+        assert_eq!(text.lines().filter(|line| line.contains("TREAT")).count(), 7, "{text}");
+        assert_eq!(as_json(&accesses, false, &[])["accesses"].as_array().unwrap().len(), 7);
     }
 
     #[test]
@@ -261,6 +319,6 @@ mod tests {
         let wanted = typed(&["--receipt", "0101"]);
         assert!(is_meant(&looked(), &wanted));
         assert!(!is_meant(&looked(), &typed(&["--receipt", "02"])));
-        assert_eq!(page_size(&wanted, 0), 200);
+        assert_eq!(page_size(&wanted, true, 0), 200);
     }
 }

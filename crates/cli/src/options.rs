@@ -63,7 +63,7 @@ pub(crate) struct Global {
     /// hospital IT. With several roles there is no default.
     #[arg(long, global = true, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) purpose: Option<String>,
-    /// Why, in your own words; recorded.
+    /// Why, in your own words; recorded. Required with the purpose BTG.
     #[arg(long, global = true, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Print JSON: field names of the .proto files, hashes in hex; errors, too, on standard error.
@@ -248,7 +248,11 @@ pub(crate) struct AuditList {
     /// other filters leave is looked through.
     #[arg(long, value_name = "HEX", value_parser = receipt)]
     pub(crate) receipt: Option<String>,
-    /// At most so many.
+    /// Every access in a line of its own, as --json has them; else a query and the patients that it
+    /// showed are one line.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// At most so many lines; with --json, accesses.
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
 }
@@ -374,7 +378,7 @@ mod tests {
             "caseledger file show x --as-of soon",
             "caseledger audit list --outcome foo",
             "caseledger audit list --receipt xyz",
-            "caseledger audit list --with-purpose nosiness",
+            "caseledger audit list --with-purpose 9",
         ] {
             let error = Options::try_parse_from(wrong.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong}");

@@ -11,7 +11,8 @@ pub enum Amendment {
     Correction,
     /// What was filed was right and has changed since.
     Amendment,
-    /// Something is added to what was filed.
+    /// Something is added to what was filed: empty fields are filled, lists get more items, and
+    /// nothing that is there changes.
     Augmentation,
 }
 

@@ -1,13 +1,14 @@
 //! Judging a command.
 
+use crate::augmentation::Adds;
 use crate::command::{Amendment, Command};
-use crate::entry::Entry;
+use crate::entry::{Entry, Override};
 use crate::event::Event;
 use crate::file::{EntryState, PatientFile};
-use crate::finding::{Finding, code};
+use crate::finding::{Finding, Severity, code};
 use crate::id::EntryId;
 use crate::identity::Identity;
-use crate::limits::MAX_REASON;
+use crate::limits::{MAX_ITEMS, MAX_REASON};
 use crate::mask;
 use crate::rejection::Rejection;
 use crate::report::{Path, Report, refuses};
@@ -62,6 +63,9 @@ fn amend_identity(
         return Err(Rejection::NothingChanged);
     }
     accept(identity.validate())?;
+    if how == Amendment::Augmentation && !identity.adds_to(before) {
+        return Err(Rejection::AugmentationReplaces);
+    }
     Ok(Event::IdentityAmended { identity, changed, how, reason: reason.to_owned() })
 }
 
@@ -81,7 +85,7 @@ fn add_entry(file: &PatientFile, id: EntryId, entry: &Entry) -> Result<Event, Re
     if id == EntryId::ZERO {
         return Err(Rejection::Invalid(fault("id", code::REQUIRED, "the entry needs an id")));
     }
-    let findings = accept(entry.validate())?;
+    let findings = accept(judge(entry, &[]))?;
     Ok(Event::EntryAdded { id, entry: Entry { findings, ..entry.clone() } })
 }
 
@@ -103,9 +107,12 @@ fn amend_entry(
     if changed.is_empty() {
         return Err(Rejection::NothingChanged);
     }
-    entry.findings = accept(entry.validate())?;
+    entry.findings = accept(judge(&entry, &before.overrides))?;
     if how != Amendment::Correction && leaves_final_status(before, &entry) {
         return Err(Rejection::StatusStepNotAllowed);
+    }
+    if how == Amendment::Augmentation && !entry.adds_to(before) {
+        return Err(Rejection::AugmentationReplaces);
     }
     Ok(Event::EntryAmended { id: state.id, entry, changed, how, reason: reason.to_owned() })
 }
@@ -117,6 +124,31 @@ fn standing(file: &PatientFile, id: EntryId) -> Result<&EntryState, Rejection> {
     }
     let state = file.entries.get(&id).ok_or(Rejection::NoSuchEntry)?;
     if state.retracted.is_some() { Err(Rejection::EntryRetracted) } else { Ok(state) }
+}
+
+/// What the checks say of an entry, and of the overrides that it has beside those `filed` before.
+///
+/// An override answers a remark, so one that names none is a mistake. One that was filed before may
+/// stay without its remark: what a mask does not name is not taken away.
+fn judge(entry: &Entry, filed: &[Override]) -> Vec<Finding> {
+    let mut findings = entry.validate();
+    let mut report = Report::default();
+    let overrides = Path::Root("overrides");
+    // More than so many are refused by their number alone.
+    for (index, given) in entry.overrides.iter().enumerate().take(MAX_ITEMS) {
+        let answers = |finding: &Finding| {
+            finding.severity == Severity::Remark && finding.code == given.finding_code
+        };
+        let blank = given.finding_code.trim().is_empty();
+        if !blank && !filed.contains(given) && !findings.iter().any(answers) {
+            let at = Path::Item(&overrides, index);
+            let text = "the checks do not remark this of the entry: name the code of a remark, or \
+                        leave the override out";
+            report.violation(&at.field("finding_code"), code::NO_SUCH_FINDING, text);
+        }
+    }
+    findings.extend(report.finish("overrides"));
+    findings
 }
 
 fn leaves_final_status(before: &Entry, after: &Entry) -> bool {

@@ -69,6 +69,8 @@ pub mod code {
     pub const VERIFIER_IS_RECORDER: &str = "verifier-is-recorder";
     /// A language code has not the form of BCP 47.
     pub const LANGUAGE_CODE: &str = "language-code";
+    /// An override names no remark of its entry.
+    pub const NO_SUCH_FINDING: &str = "no-such-finding";
     /// There are more remarks than are filed.
     pub const MORE_REMARKS: &str = "more-remarks";
 }

@@ -18,13 +18,15 @@ pub use note::Note;
 pub use observation::{Component, Observation, ObservationValue, ReferenceRange};
 pub use procedure::Procedure;
 
+use crate::augmentation::Adds;
 use crate::entry::Entry;
 use crate::limits::MAX_SUMMARY_CHARS;
 use crate::report::{Path, Report};
 use crate::value::{Effective, Period, Quantity};
 
-/// What a kind of entry brings: its statuses, their order, its checks, its summary line.
-pub(crate) trait Rules {
+/// What a kind of entry brings: its statuses, their order, its checks, its summary line; and, by
+/// [`adds!`](crate::augmentation), the list of its fields.
+pub(crate) trait Rules: Adds {
     /// The statuses that the kind may have.
     const STATUSES: &'static [&'static str];
     /// The statuses that nothing but a correction leaves.
@@ -107,6 +109,15 @@ macro_rules! registry {
             /// Statuses that nothing but a correction leaves.
             pub(crate) fn final_statuses(&self) -> &'static [&'static str] {
                 match self { $(Self::$kind(_) => <$kind as Rules>::FINAL,)+ }
+            }
+        }
+
+        impl Adds for Detail {
+            fn adds_to(&self, before: &Self) -> bool {
+                match (self, before) {
+                    $((Self::$kind(now), Self::$kind(before)) => now.adds_to(before),)+
+                    _ => false,
+                }
             }
         }
     };

@@ -15,6 +15,7 @@
 //!
 //! Adding a kind of entry: one file in `kind/` and one line in the registry in `kind.rs`.
 
+mod augmentation;
 pub mod check;
 mod command;
 mod decide;

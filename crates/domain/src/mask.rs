@@ -3,7 +3,7 @@
 use crate::finding::{Finding, code};
 use crate::report::{Path, Report};
 
-/// Writes the field list of a type and what a mask does with it. Every field must be listed, as
+/// Writes the field list of a type, what a mask does with it and when it only adds. Every field must be listed, as
 /// maskable or as fixed: the destructuring fails to compile otherwise.
 macro_rules! masked {
     ($type:ident { $($field:ident),+ $(,)? } fixed { $($fixed:ident),* }) => {
@@ -29,6 +29,14 @@ macro_rules! masked {
                     names.push(stringify!($field).to_owned());
                 })+
                 names
+            }
+        }
+
+        impl $crate::augmentation::Adds for $type {
+            /// Fixed fields do not count.
+            fn adds_to(&self, before: &Self) -> bool {
+                let Self { $($field,)+ $($fixed: _,)* } = self;
+                true $(&& $crate::augmentation::Adds::adds_to($field, &before.$field))+
             }
         }
     };

@@ -21,6 +21,8 @@ pub enum Rejection {
     KindChanged,
     /// The kind's life cycle has no step between the two statuses, unless it is a correction.
     StatusStepNotAllowed,
+    /// An augmentation adds, and this one would change something that is there or take it away.
+    AugmentationReplaces,
     /// The file says just that already.
     NothingChanged,
     /// Amending and retracting need a reason.
@@ -39,6 +41,7 @@ impl Rejection {
             Self::EntryRetracted => "ENTRY_RETRACTED",
             Self::KindChanged => "KIND_CHANGED",
             Self::StatusStepNotAllowed => "STATUS_STEP_NOT_ALLOWED",
+            Self::AugmentationReplaces => "AUGMENTATION_REPLACES",
             Self::NothingChanged => "NOTHING_CHANGED",
             Self::ReasonMissing => "REASON_MISSING",
         }
@@ -59,6 +62,10 @@ impl fmt::Display for Rejection {
             Self::StatusStepNotAllowed => {
                 "this status cannot follow the present one: if the present one is wrong, file a \
                  correction"
+            }
+            Self::AugmentationReplaces => {
+                "an augmentation fills what is empty and adds to lists: to change or remove what is \
+                 there, file an amendment or a correction"
             }
             Self::NothingChanged => "the file says just that already",
             Self::ReasonMissing => "a reason is needed to amend or retract",

@@ -80,6 +80,26 @@ fn check_mask(before: &PatientFile, after: &PatientFile, command: &Command) {
     assert_eq!(later.labels, expected("labels").labels);
 }
 
+/// What an augmentation must have left as it was.
+#[cfg(test)]
+fn check_augmentation(before: &PatientFile, after: &PatientFile, command: &Command) {
+    let Command::AmendEntry { id, how: Amendment::Augmentation, .. } = command else { return };
+    let (earlier, later) = (&before.entries[id].entry, &after.entries[id].entry);
+    let kept =
+        |earlier: &Option<String>, later: &Option<String>| earlier.is_none() || earlier == later;
+    assert!(kept(&earlier.status, &later.status));
+    assert!(kept(&earlier.unit, &later.unit));
+    assert!(kept(&earlier.note, &later.note));
+    assert!(kept(&earlier.code.text, &later.code.text));
+    assert!(earlier.encounter.is_none() || earlier.encounter == later.encounter);
+    assert!(earlier.source.is_none() || earlier.source == later.source);
+    assert!(earlier.overrides.iter().all(|item| later.overrides.contains(item)));
+    let codes = |entry: &Entry| -> Vec<String> {
+        entry.labels.iter().chain(&entry.code.coding).map(|coding| coding.code.clone()).collect()
+    };
+    assert!(codes(earlier).iter().all(|code| codes(later).contains(code)));
+}
+
 /// A generator whose commands are all refused would prove nothing.
 #[test]
 fn enough_of_the_generated_commands_are_accepted() {
@@ -124,6 +144,7 @@ proptest! {
                 history.push(event);
             }
             check_mask(&before, &file, command);
+            check_augmentation(&before, &file, command);
             // Once accepted, the same again never changes anything.
             prop_assert!(decide(&file, command).is_err());
         }
@@ -132,6 +153,28 @@ proptest! {
             evolve(&mut again, event, stamp(version));
         }
         prop_assert_eq!(again, file, "the history says it all");
+    }
+
+    #[test]
+    fn an_augmentation_adds_and_never_takes_away(entry in generate::entry(), bits in any::<u16>()) {
+        let more = Entry { overrides: Vec::new(), ..entry };
+        let less = generate::less(more.clone(), bits);
+        let augmented = |from: &Entry, to: &Entry| {
+            let (mut file, _) = opened();
+            let id = EntryId([1; 16]);
+            for event in decide(&file, &Command::AddEntry { id, entry: from.clone() })? {
+                evolve(&mut file, &event, stamp(2));
+            }
+            let mask = Entry::FIELDS.iter().map(|field| (*field).to_owned()).collect();
+            let (how, reason) = (Amendment::Augmentation, "asked".to_owned());
+            decide(&file, &Command::AmendEntry { id, entry: to.clone(), mask, how, reason })
+        };
+        let valid = |entry: &Entry| {
+            entry.validate().iter().all(|finding| finding.severity == Severity::Remark)
+        };
+        prop_assume!(valid(&more) && valid(&less) && more != less);
+        prop_assert!(augmented(&less, &more).is_ok());
+        prop_assert_eq!(augmented(&more, &less), Err(Rejection::AugmentationReplaces));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use domain::{EntryId, EntryState, Event, Finding, Identity, PatientId, Stamp};
 use ledger::{Hash, Header, LedgerId, NodeId};
 use schema::AccessRecord;
 
+use crate::Failure;
+
 /// A receipt for what was shown: the hash (RFC 6962 leaf) of the access record of the showing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt(pub Hash);
@@ -36,8 +38,28 @@ pub struct Filed {
     pub existed: bool,
     /// Remarks the code checks made.
     pub remarks: Vec<Finding>,
+    /// There are remarks, and they are not told because that could not be put on the trail. The
+    /// file has them.
+    pub remarks_withheld: bool,
     /// Present when the reply shows something of the file (remarks, an existing patient).
     pub receipt: Option<Receipt>,
+}
+
+impl Filed {
+    /// Once it is known whether the telling of the remarks is on the trail: without a record they
+    /// do not leave (invariant 7), but that the change is on file, its caller must know (invariant
+    /// 4), and an acknowledgement shows nothing of the file.
+    pub(crate) fn told(mut self, recorded: Result<Receipt, Failure>) -> Self {
+        match recorded {
+            Ok(receipt) => self.receipt = Some(receipt),
+            Err(failure) => {
+                tracing::error!(?failure, "remarks on what was filed are withheld");
+                self.remarks.clear();
+                self.remarks_withheld = true;
+            }
+        }
+        self
+    }
 }
 
 /// What became of a request whose outcome was unknown.
@@ -244,4 +266,43 @@ pub struct Alarm {
     pub at: u64,
     /// How often.
     pub count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filed() -> Filed {
+        let remark = Finding {
+            code: "ucum-unit".to_owned(),
+            severity: domain::Severity::Remark,
+            field: "detail.value.code".to_owned(),
+            text: String::new(),
+        };
+        Filed {
+            patient: PatientId([1; 16]),
+            version: 2,
+            position: 7,
+            entries: vec![EntryId([2; 16])],
+            first: true,
+            existed: false,
+            remarks: vec![remark],
+            remarks_withheld: false,
+            receipt: None,
+        }
+    }
+
+    #[test]
+    fn invariant_4_what_is_filed_is_acknowledged_when_its_remarks_cannot_be_told() {
+        let told = filed().told(Ok(Receipt(Hash([9; 32]))));
+        assert_eq!((told.remarks.len(), told.remarks_withheld), (1, false));
+        assert_eq!(told.receipt, Some(Receipt(Hash([9; 32]))));
+        let full =
+            Failure::Exhausted { retry_after: std::time::Duration::ZERO, limit: "the spool" };
+        let withheld = filed().told(Err(full));
+        assert_eq!((withheld.version, withheld.position), (2, 7), "it is on file");
+        assert_eq!(withheld.entries, filed().entries);
+        assert!(withheld.remarks.is_empty() && withheld.receipt.is_none(), "nothing is shown");
+        assert!(withheld.remarks_withheld, "and it is said that there is more");
+    }
 }

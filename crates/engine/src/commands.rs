@@ -4,7 +4,7 @@ use domain::{Command, EntryId, Event, Identity, PatientFile, PatientId, Severity
 use ledger::{ContributionId, Hash, Header, Settled, SubjectId};
 use vault::PatientKeyIds;
 
-use crate::answers::{Filed, Receipt, Settlement};
+use crate::answers::{Filed, Settlement};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
@@ -51,8 +51,7 @@ impl Engine {
             } => {
                 let mut filed = filed(patient, 1, first_position, count);
                 filed.remarks = remarks(&decide_only(&remarks_of)?);
-                self.tell_remarks(ctx, &mut filed).await?;
-                Ok(filed)
+                Ok(self.tell_remarks(ctx, filed).await)
             }
             Filing::Repeated { first_position, count } => {
                 self.repeated(first_position, count, Vec::new())
@@ -133,8 +132,7 @@ impl Engine {
                 let mut filed = filed(patient, version, first_position, count);
                 filed.entries = entries;
                 filed.remarks = answer;
-                self.tell_remarks(ctx, &mut filed).await?;
-                Ok(filed)
+                Ok(self.tell_remarks(ctx, filed).await)
             }
             Ok(Filing::Repeated { first_position, count }) => {
                 self.repeated(first_position, count, entries)
@@ -177,7 +175,8 @@ impl Engine {
             // The request itself may be under way: it holds its id until its outcome is known.
             let names: [&[u8]; 1] = [&id.0];
             let held = tokio::time::timeout(ctx.patience, self.locks.hold(&names));
-            let _held = held.await.map_err(|_| Failure::OutcomeUnknown)?;
+            let held = self.stopping.run_until_cancelled(held).await;
+            let _held = held.and_then(Result::ok).ok_or(Failure::OutcomeUnknown)?;
             self.abandon(id, ctx.patience).await?;
         }
         match line.store.reader().settled(line.ledger, &id)? {
@@ -287,10 +286,10 @@ impl Engine {
         Ok(filed)
     }
 
-    /// Remarks speak of what is on file: they are recorded before they leave.
-    async fn tell_remarks(&self, ctx: &Context, filed: &mut Filed) -> Result<(), Failure> {
+    /// Remarks speak of what is on file: they are recorded before they leave, or stay.
+    async fn tell_remarks(&self, ctx: &Context, filed: Filed) -> Filed {
         if filed.remarks.is_empty() {
-            return Ok(());
+            return filed;
         }
         let mut digest = Vec::new();
         for remark in &filed.remarks {
@@ -301,9 +300,8 @@ impl Engine {
         }
         let count = u32::try_from(filed.remarks.len()).unwrap_or(u32::MAX);
         let saw = Saw { version: filed.version, position: filed.position, count, digest };
-        let receipt: Receipt = self.showed(ctx, filed.patient, &saw).await?;
-        filed.receipt = Some(receipt);
-        Ok(())
+        let recorded = self.showed(ctx, filed.patient, &saw).await;
+        filed.told(recorded)
     }
 }
 
@@ -360,6 +358,7 @@ pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
         | R::EntryRetracted
         | R::KindChanged
         | R::StatusStepNotAllowed
+        | R::AugmentationReplaces
         | R::NothingChanged => {
             Failure::Refused { reason: rejection.code(), message: rejection.to_string() }
         }
@@ -387,6 +386,7 @@ fn filed(patient: PatientId, version: u64, first_position: u64, count: u16) -> F
         first: true,
         existed: false,
         remarks: Vec::new(),
+        remarks_withheld: false,
         receipt: None,
     }
 }

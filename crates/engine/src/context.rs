@@ -98,7 +98,8 @@ impl FromStr for Role {
 pub struct Purpose(&'static str);
 
 impl Purpose {
-    /// Codes of HL7 v3 `PurposeOfUse` that a caller may give.
+    /// Codes of HL7 v3 `PurposeOfUse` that a caller may give. The only list of them in the code; the
+    /// comment of the interface's `Purpose` shows the same to clients.
     pub const CODES: [&'static str; 33] = [
         "TREAT",
         "CAREMGT",
@@ -142,6 +143,12 @@ impl Purpose {
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
         Self::CODES.into_iter().find(|known| *known == code).map(Self)
+    }
+
+    /// Whether the caller must say in their own words why: whoever breaks the glass.
+    #[must_use]
+    pub fn needs_reason(&self) -> bool {
+        self.0 == "BTG"
     }
 
     /// The code.

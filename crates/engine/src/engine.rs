@@ -8,6 +8,7 @@ use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
 use ledger::{Control, Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey, SubjectId};
 use store::{SetAside, Store};
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
 
@@ -62,6 +63,9 @@ pub struct Setup {
     pub peers: Vec<Peer>,
     /// The clock.
     pub clock: Clock,
+    /// Cancelled when the node is to stop: nothing more is filed, and whoever waits is told what is
+    /// known, so that the engine can be dropped a second later.
+    pub stopping: CancellationToken,
 }
 
 impl std::fmt::Debug for Setup {
@@ -98,6 +102,7 @@ pub struct Parts {
     pub(crate) keys_low: Arc<Notify>,
     pub(crate) locks: Locks,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) stopping: CancellationToken,
     grants: Arc<Grants>,
     retired: watch::Sender<bool>,
     _tasks: Vec<AbortOnDropHandle<()>>,
@@ -230,6 +235,7 @@ impl Engine {
             keys_low,
             locks: Locks::new(),
             alarms: shared.alarms,
+            stopping: setup.stopping,
             grants: shared.grants,
             retired: shared.retired,
             _tasks: tasks,

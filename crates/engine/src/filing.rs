@@ -16,6 +16,10 @@ use crate::writer::Sent;
 /// Longest a caller waits for an outcome, whatever it asked for.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// How long a block that has left may still be heard of once the node stops. A broker that answers
+/// does so in milliseconds; whoever waits longer hears that the outcome is unknown.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// What a decision comes to.
 pub(crate) enum Decided<A> {
     /// These records are to be filed.
@@ -103,13 +107,20 @@ impl Engine {
         let deadline = Instant::now() + request.patience;
         let mut names: Vec<&[u8]> = request.chains.iter().map(|chain| chain.0.as_slice()).collect();
         names.push(&request.id.0);
-        let _held =
-            tokio::time::timeout_at(deadline, self.locks.hold(&names)).await.map_err(|_| {
-                Failure::NotFiled { why: "other changes of the same file are under way".to_owned() }
-            })?;
+        let _held = tokio::select! {
+            held = tokio::time::timeout_at(deadline, self.locks.hold(&names)) => {
+                held.map_err(|_| Failure::NotFiled {
+                    why: "other changes of the same file are under way".to_owned(),
+                })?
+            }
+            () = self.stopping.cancelled() => return Err(stops()),
+        };
         loop {
             if let Some((first_position, count)) = self.settled_before(&request)? {
                 return Ok(Filing::Repeated { first_position, count });
+            }
+            if self.stopping.is_cancelled() {
+                return Err(stops());
             }
             self.records.line.writable().map_err(|why| Failure::NotFiled { why })?;
             // Before the decision reads anything: what is accepted on these heads was decided on
@@ -200,18 +211,40 @@ impl Engine {
         let item = ledger::Item::Contribution(sealed.contribution);
         check_size(item.encoded_len())?;
         let told = line.expect(request.id);
-        let sent = self.records.writer.file(item, sealed.newest).await;
-        let outcome = tokio::time::timeout_at(deadline, outcome(sent, told)).await;
-        if outcome.is_err() {
-            line.forget(&request.id);
-        }
-        match outcome {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(why)) => {
-                line.forget(&request.id);
+        let filed = async {
+            let sent = self.records.writer.file(item, sealed.newest).await;
+            outcome(sent, told).await
+        };
+        self.heard(request.id, deadline, filed).await
+    }
+
+    /// What becomes of a block that leaves, as long as there is time to hear of it.
+    async fn heard(
+        &self,
+        id: ContributionId,
+        deadline: Instant,
+        outcome: impl Future<Output = Result<Outcome, String>>,
+    ) -> Result<Outcome, Failure> {
+        let last_word = async {
+            self.stopping.cancelled().await;
+            // An endless wait that is cut off: the timer is what is waited for.
+            let _ = tokio::time::timeout(LAST_WORD, std::future::pending::<()>()).await;
+        };
+        let heard = tokio::select! {
+            biased;
+            heard = tokio::time::timeout_at(deadline, outcome) => heard.ok(),
+            () = last_word => None,
+        };
+        match heard {
+            Some(Ok(outcome)) => Ok(outcome),
+            Some(Err(why)) => {
+                self.records.line.forget(&id);
                 Err(Failure::NotFiled { why })
             }
-            Err(_) => Err(Failure::OutcomeUnknown),
+            None => {
+                self.records.line.forget(&id);
+                Err(Failure::OutcomeUnknown)
+            }
         }
     }
 
@@ -222,21 +255,20 @@ impl Engine {
         patience: Duration,
     ) -> Result<(), Failure> {
         let line = &self.records.line;
+        if self.stopping.is_cancelled() {
+            return Err(stops());
+        }
         line.writable().map_err(|why| Failure::NotFiled { why })?;
         let told = line.expect(id);
-        let sent = self.records.writer.abandon(id).await;
-        match tokio::time::timeout(patience.min(LONGEST), outcome(sent, told)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(why)) => {
-                line.forget(&id);
-                Err(Failure::NotFiled { why })
-            }
-            Err(_) => {
-                line.forget(&id);
-                Err(Failure::OutcomeUnknown)
-            }
-        }
+        let filed = async { outcome(self.records.writer.abandon(id).await, told).await };
+        let deadline = Instant::now() + patience.min(LONGEST);
+        self.heard(id, deadline, filed).await.map(|_| ())
     }
+}
+
+/// What a caller hears whose change has not left a node that is to stop.
+fn stops() -> Failure {
+    Failure::NotFiled { why: "this node is stopping".to_owned() }
 }
 
 /// Both must be known: that the broker's quorum has the block, and what apply said of it

@@ -7,7 +7,7 @@ use domain::PatientFile;
 use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
 use ledger::SubjectId;
 
-use crate::answers::Filed;
+use crate::answers::{Filed, Receipt};
 use crate::commands::{MAX_CHANGES, rejected, violations};
 use crate::context::Context;
 use crate::engine::Engine;
@@ -29,6 +29,9 @@ pub enum ImportOutcome {
         position: u64,
         /// What the code checks remarked.
         remarks: Vec<Finding>,
+        /// More is not told because that could not be put on the trail: remarks, or that it was on
+        /// file with other content.
+        withheld: bool,
     },
     /// It was on file and says something else now.
     Amended {
@@ -38,6 +41,8 @@ pub enum ImportOutcome {
         position: u64,
         /// What the code checks remarked.
         remarks: Vec<Finding>,
+        /// Remarks are not told because that could not be put on the trail.
+        withheld: bool,
     },
     /// The file says just that already.
     Unchanged {
@@ -49,6 +54,9 @@ pub enum ImportOutcome {
         /// Why, field by field.
         violations: Vec<Violation>,
     },
+    /// Nothing was filed now, and why may not be told because that could not be put on the trail:
+    /// sent again, the item is looked at anew.
+    Untold,
 }
 
 impl ImportOutcome {
@@ -67,13 +75,23 @@ impl ImportOutcome {
 
     fn at(self, filed_at: u64) -> Self {
         match self {
-            Self::Filed { entry, remarks, .. } => {
-                Self::Filed { entry, position: filed_at, remarks }
+            Self::Filed { entry, remarks, withheld, .. } => {
+                Self::Filed { entry, position: filed_at, remarks, withheld }
             }
-            Self::Amended { entry, remarks, .. } => {
-                Self::Amended { entry, position: filed_at, remarks }
+            Self::Amended { entry, remarks, withheld, .. } => {
+                Self::Amended { entry, position: filed_at, remarks, withheld }
             }
-            Self::Unchanged { .. } | Self::Refused { .. } => self,
+            Self::Unchanged { .. } | Self::Refused { .. } | Self::Untold => self,
+        }
+    }
+
+    /// What is left to say of it when nothing of the file may be shown: that it is on file now.
+    fn withheld(self) -> Self {
+        match self {
+            Self::Filed { entry, position, .. } | Self::Amended { entry, position, .. } => {
+                Self::Filed { entry, position, remarks: Vec::new(), withheld: true }
+            }
+            Self::Unchanged { .. } | Self::Refused { .. } | Self::Untold => Self::Untold,
         }
     }
 }
@@ -98,9 +116,9 @@ impl Engine {
         let filed = self.register(ctx, &request_id, identity.clone()).await?;
         let patient = filed.patient;
         if !filed.existed {
-            let Filed { position, remarks, first, .. } = filed;
+            let Filed { position, remarks, remarks_withheld: withheld, first, .. } = filed;
             let outcome = if first {
-                ImportOutcome::Filed { entry: None, position, remarks }
+                ImportOutcome::Filed { entry: None, position, remarks, withheld }
             } else {
                 ImportOutcome::Unchanged { entry: None }
             };
@@ -116,8 +134,9 @@ impl Engine {
         };
         match self.contribute(ctx, &request_id, patient, None, vec![command]).await {
             Ok(filed) => {
-                let Filed { position, remarks, .. } = filed;
-                Ok((Some(patient), ImportOutcome::Amended { entry: None, position, remarks }))
+                let Filed { position, remarks, remarks_withheld: withheld, .. } = filed;
+                let outcome = ImportOutcome::Amended { entry: None, position, remarks, withheld };
+                Ok((Some(patient), outcome))
             }
             Err(Failure::Refused { reason, .. }) if reason == Rejection::NothingChanged.code() => {
                 Ok((Some(patient), ImportOutcome::Unchanged { entry: None }))
@@ -188,8 +207,8 @@ impl Engine {
             }
         };
         let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.at(position)).collect();
-        self.tell_outcomes(ctx, patient, &outcomes).await?;
-        Ok(outcomes)
+        let recorded = self.tell_outcomes(ctx, patient, &outcomes).await;
+        told(outcomes, recorded)
     }
 
     /// The patient that a number belongs to, for items that name their patient so. Recorded as a
@@ -216,7 +235,7 @@ impl Engine {
         ctx: &Context,
         patient: PatientId,
         outcomes: &[ImportOutcome],
-    ) -> Result<(), Failure> {
+    ) -> Result<Receipt, Failure> {
         let mut digest = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             digest.push(match outcome {
@@ -224,11 +243,12 @@ impl Engine {
                 ImportOutcome::Amended { .. } => b'a',
                 ImportOutcome::Unchanged { .. } => b'u',
                 ImportOutcome::Refused { .. } => b'r',
+                ImportOutcome::Untold => b'-',
             });
         }
         let count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
         let saw = Saw { position: self.records.line.progress().size, count, digest, version: 0 };
-        self.ended(ctx, Some(patient), Ended::Shown, &saw).await.map(|_| ())
+        self.ended(ctx, Some(patient), Ended::Shown, &saw).await
     }
 
     /// An item's request id is a hash of its source, content and the version it is decided on: the
@@ -238,6 +258,23 @@ impl Engine {
         bytes.extend_from_slice(&version.to_be_bytes());
         Ok(format!("import-{}", self.vault.digest("import", &bytes)?))
     }
+}
+
+/// Once it is known whether the telling is on the trail: without a record nothing of the file is
+/// shown, but what is on file is acknowledged. When nothing was filed, the failure says it all.
+fn told(
+    outcomes: Vec<ImportOutcome>,
+    recorded: Result<Receipt, Failure>,
+) -> Result<Vec<ImportOutcome>, Failure> {
+    let Err(failure) = recorded else { return Ok(outcomes) };
+    let on_file = |outcome: &ImportOutcome| {
+        matches!(outcome, ImportOutcome::Filed { .. } | ImportOutcome::Amended { .. })
+    };
+    if !outcomes.iter().any(on_file) {
+        return Err(failure);
+    }
+    tracing::error!(?failure, "what else there is to say of an import is withheld");
+    Ok(outcomes.into_iter().map(ImportOutcome::withheld).collect())
 }
 
 /// A source that takes a final status back corrects itself: only a correction may do that.
@@ -294,9 +331,9 @@ fn decide_each(
         }
         let (entry, position) = (Some(*id), 0);
         outcomes.push(if known {
-            ImportOutcome::Amended { entry, position, remarks }
+            ImportOutcome::Amended { entry, position, remarks, withheld: false }
         } else {
-            ImportOutcome::Filed { entry, position, remarks }
+            ImportOutcome::Filed { entry, position, remarks, withheld: false }
         });
     }
     (events, outcomes)
@@ -338,6 +375,29 @@ mod tests {
                 ImportOutcome::Filed { .. }
             ]
         ));
+    }
+
+    #[test]
+    fn invariant_4_items_on_file_are_acknowledged_when_the_trail_takes_nothing() {
+        let (_, outcomes) = decide_each(
+            file(),
+            &[note("a", "one"), note("a", "two"), note("a", "two"), note("b", "")],
+        );
+        let failed = || Err(Failure::Unavailable { why: "the trail".to_owned() });
+        let withheld = told(outcomes.clone(), failed()).expect("two are on file");
+        assert!(matches!(
+            withheld.as_slice(),
+            [
+                ImportOutcome::Filed { withheld: true, .. },
+                // That another version was there would show something of the file.
+                ImportOutcome::Filed { withheld: true, .. },
+                ImportOutcome::Untold,
+                ImportOutcome::Untold,
+            ]
+        ));
+        assert!(told(outcomes[2..].to_vec(), failed()).is_err(), "nothing was filed");
+        let all = told(outcomes, Ok(Receipt(ledger::Hash::ZERO))).expect("on the trail");
+        assert!(matches!(all.as_slice(), [_, ImportOutcome::Amended { withheld: false, .. }, ..]));
     }
 
     #[test]

@@ -278,9 +278,10 @@ impl Engine {
         let Some(at_least) = at_least else { return Ok(()) };
         let mut progress = self.records.line.follow_progress();
         let reached = progress.wait_for(|now| now.size >= at_least);
-        match tokio::time::timeout(patience, reached).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Failure::Unavailable {
+        let reached = tokio::time::timeout(patience, reached);
+        match self.stopping.run_until_cancelled(reached).await {
+            Some(Ok(Ok(_))) => Ok(()),
+            Some(Ok(Err(_)) | Err(_)) | None => Err(Failure::Unavailable {
                 why: format!(
                     "this node has not applied {at_least} records yet; ask again or another node"
                 ),

@@ -13,6 +13,7 @@ use ledger::{ActorId, ContributionId, Hash, KeyId, LedgerId, SubjectId};
 use schema::AccessRecord;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::random;
 use crate::seal::{Chain, Draft, Sealer};
@@ -53,12 +54,14 @@ struct Forwarded {
     stalled: bool,
 }
 
-/// The way into the access ledger.
-#[derive(Clone, Debug)]
+/// The way into the access ledger. Dropped with the engine: the first half ends with the queue, the
+/// second at once, for what is not forwarded is in the spool and is sent after the next start.
+#[derive(Debug)]
 pub(crate) struct Trail {
     queue: mpsc::Sender<Job>,
     forwarded: watch::Receiver<Forwarded>,
     store: Arc<Store>,
+    _forwarding: AbortOnDropHandle<()>,
 }
 
 impl Trail {
@@ -94,8 +97,8 @@ impl Trail {
         };
         tokio::spawn(sealing.run(jobs));
         let forwarding = Forwarding { press, store: Arc::clone(&store), forwarded };
-        tokio::spawn(forwarding.run(blocks));
-        Ok(Self { queue, forwarded: seen, store })
+        let forwarding = AbortOnDropHandle::new(tokio::spawn(forwarding.run(blocks)));
+        Ok(Self { queue, forwarded: seen, store, _forwarding: forwarding })
     }
 
     /// Records what is about to be shown, or was denied, and returns once it is durable.

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use journal::{LedgerStream, PublishFailure};
 use ledger::block::{BLOCK_OVERHEAD, MAX_BLOCK, MAX_BLOCK_RECORDS};
 use ledger::{Base, Block, Content, ContributionId, Hash, Item, NodeId, SigningKey};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::alarms::Alarms;
 use crate::clock::Clock;
@@ -42,10 +44,12 @@ struct Job {
     sent: oneshot::Sender<Sent>,
 }
 
-/// The way into a ledger.
-#[derive(Clone, Debug)]
+/// The way into a ledger. Dropped with the engine, when nobody waits any more: what is in flight then
+/// is let go, and the broker may store it or not.
+#[derive(Debug)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Job>,
+    _gathering: AbortOnDropHandle<()>,
 }
 
 /// What a writer signs and publishes with.
@@ -106,8 +110,8 @@ impl Writer {
     /// Starts the gathering task.
     pub(crate) fn start(press: Arc<Press>) -> Self {
         let (queue, jobs) = mpsc::channel(WAITING);
-        tokio::spawn(gather(press, jobs));
-        Self { queue }
+        let gathering = AbortOnDropHandle::new(tokio::spawn(gather(press, jobs)));
+        Self { queue, _gathering: gathering }
     }
 
     /// Hands a contribution over.
@@ -139,10 +143,13 @@ impl Writer {
 }
 
 async fn gather(press: Arc<Press>, mut jobs: mpsc::Receiver<Job>) {
-    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut in_flight = JoinSet::new();
     let mut left_over: Option<Job> = None;
     loop {
-        let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { return };
+        while in_flight.try_join_next().is_some() {}
+        if in_flight.len() >= IN_FLIGHT {
+            in_flight.join_next().await;
+        }
         let first = match left_over.take() {
             Some(job) => job,
             None => match jobs.recv().await {
@@ -162,10 +169,7 @@ async fn gather(press: Arc<Press>, mut jobs: mpsc::Receiver<Job>) {
             block.push(job);
         }
         let press = Arc::clone(&press);
-        tokio::spawn(async move {
-            send(&press, block).await;
-            drop(permit);
-        });
+        in_flight.spawn(async move { send(&press, block).await });
     }
 }
 

@@ -8,15 +8,6 @@ use std::path::{Path, PathBuf};
 
 use fhir::{Found, Importer, Outcome, Phase, read};
 
-/// The folder with data for trials: `CASELEDGER_SHARED`, or `shared` beside the repository.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("CASELEDGER_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    folder.join("data").is_dir().then_some(folder)
-}
-
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -89,8 +80,8 @@ fn counts<const N: usize>(rows: [(&str, usize); N]) -> BTreeMap<String, usize> {
 
 #[test]
 fn synthea_is_mapped_whole() {
-    let Some(shared) = shared() else { return };
-    let count = import(&files(&shared.join("data/synthea")));
+    let Some(folder) = testkit::shared::folder("data/synthea") else { return };
+    let count = import(&files(&folder));
     eprintln!("{:#?}", count.not_carried);
     assert_eq!(count.refused, BTreeMap::new());
     assert_eq!(
@@ -110,8 +101,8 @@ fn synthea_is_mapped_whole() {
 
 #[test]
 fn the_hospital_is_mapped_whole() {
-    let Some(shared) = shared() else { return };
-    let count = import(&files(&shared.join("data/hospital")));
+    let Some(folder) = testkit::shared::folder("data/hospital") else { return };
+    let count = import(&files(&folder));
     eprintln!("{:#?}", count.not_carried);
     assert_eq!(count.refused, BTreeMap::new());
     assert_eq!(

@@ -25,6 +25,11 @@ pub(crate) const MAX_REASON: usize = 4 * 1024;
 /// most 256 KiB, and asks for an id and some filters.
 pub(crate) const MAX_QUERY: usize = 16 * 1024;
 
+/// What is said of a code that is none. All of them would not fit into a status.
+pub(crate) const UNKNOWN_PURPOSE: &str = "must be a code of HL7 v3 PurposeOfUse that is known \
+    here, such as TREAT, CAREMGT, HPAYMT, HOPERAT or HCOMPL; the interface lists them all at \
+    Purpose.purpose_of_use";
+
 /// Where a call without caller came from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
@@ -121,10 +126,12 @@ impl Call {
             report.fault(&reason_at, "too-long", limit);
         }
         let Some(purpose) = Purpose::parse(&given.purpose_of_use) else {
-            let known = Purpose::CODES.join(", ");
-            report.fault(&code_at, "purpose", format!("must be one of {known}"));
+            report.fault(&code_at, "purpose", UNKNOWN_PURPOSE);
             return None;
         };
+        if purpose.needs_reason() && given.reason.trim().is_empty() {
+            report.fault(&reason_at, "required", "must be set: say why you break the glass");
+        }
         Some(Context {
             caller: self.verified.caller.clone(),
             purpose,
@@ -185,5 +192,32 @@ fn reads(operation: Operation) -> bool {
         | Operation::ListAccesses
         | Operation::GetHead
         | Operation::GetNodeStatus => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The comment of `Purpose.purpose_of_use`, as clients get it by reflection.
+    fn documented() -> String {
+        let set = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET).unwrap();
+        let file =
+            set.file.iter().find(|file| file.name() == "caseledger/v1/values.proto").unwrap();
+        let at = file.message_type.iter().position(|message| message.name() == "Purpose").unwrap();
+        let path = [4, i32::try_from(at).unwrap(), 2, 0];
+        let locations = &file.source_code_info.as_ref().unwrap().location;
+        let field = locations.iter().find(|location| location.path == path).unwrap();
+        field.leading_comments().to_owned()
+    }
+
+    #[test]
+    fn the_interface_lists_the_purposes_that_are_known() {
+        let comment = documented();
+        let (_, list) = comment.split_once("one of:").unwrap();
+        let (list, _) = list.split_once('.').unwrap();
+        let listed: Vec<&str> = list.split(',').map(str::trim).collect();
+        assert_eq!(listed, Purpose::CODES);
+        assert!(UNKNOWN_PURPOSE.len() <= 240, "a status cuts longer texts");
     }
 }

@@ -51,8 +51,13 @@ const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-/// How long calls may take to end when the node stops; then they are cut off.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long calls may take to end when the node stops; then they are cut off. The engine answers
+/// whoever waits within a second; the rest is for clients to take their answers.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How long the database may still be in use after the calls have ended: what is left are tasks that
+/// end at their next step.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How often a broker's settings are asked for that could not be had at the start.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -145,9 +150,8 @@ pub async fn run(
     let journal = connect(&config).await?;
     let checked = check_broker(&journal, &config).await?;
     let store = Arc::downgrade(&opened.store);
-    let engine = start(&config, opened, journal.clone())?;
-
     let stopping = CancellationToken::new();
+    let engine = start(&config, opened, journal.clone(), stopping.clone())?;
     let services =
         Services::new(engine.clone(), gate.clone(), config.ledgers.records.0, stopping.clone());
     let (reporter, health_service) = tonic_health::server::health_reporter();
@@ -166,6 +170,8 @@ pub async fn run(
         weaker = broker_turns_out_weaker(checked, &journal, &config) => Err(weaker),
         () = engine.retired() => Err(RunError::Retired),
     };
+    // Also a node that ends by itself tells whoever waits.
+    stopping.cancel();
     drop(follows);
     drop(engine);
     closed(&store).await;
@@ -276,7 +282,12 @@ async fn broker_turns_out_weaker(checked: bool, journal: &Journal, config: &Conf
     }
 }
 
-fn start(config: &Config, opened: Opened, journal: Journal) -> Result<Engine, RunError> {
+fn start(
+    config: &Config,
+    opened: Opened,
+    journal: Journal,
+    stopping: CancellationToken,
+) -> Result<Engine, RunError> {
     let side = |ledger, genesis| Side {
         ledger,
         genesis,
@@ -298,6 +309,7 @@ fn start(config: &Config, opened: Opened, journal: Journal) -> Result<Engine, Ru
         journal,
         peers,
         clock: Clock::system(),
+        stopping,
     };
     Engine::start(setup).map_err(|failure| RunError::Engine(format!("{failure:?}")))
 }
@@ -384,7 +396,7 @@ async fn closed(store: &std::sync::Weak<Store>) {
             look.tick().await;
         }
     };
-    if tokio::time::timeout(GRACE, free).await.is_err() {
+    if tokio::time::timeout(CLOSING, free).await.is_err() {
         tracing::warn!("the database is still in use");
     }
 }

@@ -58,6 +58,30 @@ async fn token_or_stop(left: Duration, stopping: CancellationToken) -> Status {
     }
 }
 
+/// How long a stream's last messages may wait for a caller who does not read, once the node stops.
+const UNREAD: Duration = Duration::from_secs(1);
+
+/// Hands a message to the caller, and waits while they read slowly; not when the node stops.
+///
+/// # Errors
+/// The caller went away, or reads nothing and the node stops.
+pub(crate) async fn hand_over<T>(
+    out: &mpsc::Sender<Result<T, Status>>,
+    message: Result<T, Status>,
+    stopping: &CancellationToken,
+) -> Result<(), Status> {
+    let too_late = async {
+        stopping.cancelled().await;
+        after(UNREAD).await;
+    };
+    tokio::select! {
+        biased;
+        // The caller is gone: nothing more is started.
+        sent = out.send(message) => sent.map_err(|_| Status::cancelled("the caller went away")),
+        () = too_late => Err(status::stopping()),
+    }
+}
+
 /// Resolves after that long, however long it is.
 async fn after(left: Duration) {
     // An endless wait that is cut off: the timer is what is waited for.
@@ -86,4 +110,22 @@ where
         }
     });
     ReceiverStream::new(receive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_reads_nothing_does_not_hold_up_a_node_that_stops() {
+        let stopping = CancellationToken::new();
+        let (out, mut unread) = mpsc::channel(1);
+        hand_over(&out, Ok(1), &stopping).await.expect("there is room");
+        stopping.cancel();
+        let given_up = hand_over(&out, Ok(2), &stopping).await.expect_err("nobody reads");
+        assert_eq!(given_up.code(), tonic::Code::Unavailable);
+        assert!(matches!(unread.recv().await, Some(Ok(1))));
+        hand_over(&out, Ok(3), &stopping).await.expect("who reads gets what there is");
+        assert!(matches!(unread.recv().await, Some(Ok(3))));
+    }
 }

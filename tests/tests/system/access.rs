@@ -46,6 +46,44 @@ async fn invariant_7_no_answer_without_its_access_record() {
 }
 
 #[tokio::test]
+async fn breaking_the_glass_needs_a_reason_and_leaves_it_on_record() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let (nurse, officer) =
+        (cluster.client(0, "nurse").unwrap(), cluster.client(0, "compliance-officer").unwrap());
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let because = |reason: &str| v1::GetPatientFileRequest {
+        patient_id: patient.clone(),
+        purpose: Some(v1::Purpose { purpose_of_use: "BTG".to_owned(), reason: reason.to_owned() }),
+        ..v1::GetPatientFileRequest::default()
+    };
+    let refused = nurse.file().get_patient_file(because("")).await.expect_err("no reason");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let shown = nurse.file().get_patient_file(because("found unconscious")).await.expect("shown");
+    let trail = accesses(&officer, &patient).await;
+    let [access] = trail.as_slice() else { panic!("nothing but the reading: {trail:?}") };
+    assert_eq!(access.hash, shown.into_inner().receipt);
+    assert_eq!((&*access.purpose_of_use, &*access.reason), ("BTG", "found unconscious"));
+}
+
+#[tokio::test]
+async fn a_query_and_the_patients_it_showed_are_one_contribution() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    registrar.read_file(&patient, None).await.expect("read");
+    accesses(&officer, "").await;
+    let trail = accesses(&officer, "").await;
+    let [shown, query, reading] = trail.as_slice() else { panic!("three: {trail:?}") };
+    assert_eq!(query.kind(), v1::AccessKind::Query);
+    assert_eq!((&shown.patient_id, shown.position), (&patient, query.position + 1));
+    assert_eq!(shown.contribution_id, query.contribution_id);
+    assert_eq!(reading.contribution_id.len(), 32);
+    assert_ne!(reading.contribution_id, query.contribution_id);
+}
+
+#[tokio::test]
 async fn a_list_goes_on_in_pages_of_another_size() {
     let cluster = Cluster::start(1).await.expect("a node");
     let officer = cluster.client(0, "compliance-officer").unwrap();

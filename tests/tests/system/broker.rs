@@ -7,11 +7,8 @@ use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 use tonic::Code;
-use tonic_types::StatusExt;
 
-fn reason(status: &tonic::Status) -> String {
-    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
-}
+use crate::tools::reason;
 
 async fn trail_of(officer: &Client, patient: &str) -> Vec<v1::Access> {
     let request = v1::ListAccessesRequest {

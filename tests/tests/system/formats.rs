@@ -6,9 +6,8 @@ use ledger::{Base, Block, Content, ContributionId, Hash, Item, LedgerId, NodeId,
 use testkit::client::{Client, request_id};
 use testkit::cluster::Cluster;
 use tonic::Code;
-use tonic_types::StatusExt as _;
 
-use crate::tools::{Pen, alarm, messages, publish, records_are, some_notes};
+use crate::tools::{Pen, alarm, messages, publish, reason, records_are, some_notes, with_notes};
 
 async fn records(cluster: &Cluster) -> v1::Head {
     cluster.agreed().await.expect("agreed").swap_remove(0)
@@ -33,9 +32,7 @@ fn micros(head: &v1::Head) -> u64 {
 
 #[tokio::test]
 async fn a_block_published_again_changes_nothing_however_late() {
-    let cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let (cluster, manager, patient) = with_notes(2, 0).await;
     let id = request_id();
     let first = manager.file_note(&patient, "once", &id, None).await.expect("filed");
     let block = messages(&cluster).await.pop().expect("a block");
@@ -67,10 +64,8 @@ async fn a_block_published_again_changes_nothing_however_late() {
 
 #[tokio::test]
 async fn who_is_no_member_is_refused_whatever_format_they_claim() {
-    let cluster = Cluster::start(1).await.expect("a node");
-    let manager = cluster.client(0, "case-manager").unwrap();
+    let (cluster, manager, patient) = with_notes(1, 0).await;
     let operator = cluster.client(0, "hospital-it").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     let before = records(&cluster).await;
     let member = Pen::of(&cluster.node(0).state);
     let own_key = SigningKey::from_bytes(&[7; 32]);
@@ -102,10 +97,8 @@ async fn who_is_no_member_is_refused_whatever_format_they_claim() {
 
 #[tokio::test]
 async fn a_members_block_beyond_the_limit_is_refused() {
-    let cluster = Cluster::start(1).await.expect("a node");
-    let manager = cluster.client(0, "case-manager").unwrap();
+    let (cluster, manager, patient) = with_notes(1, 0).await;
     let operator = cluster.client(0, "hospital-it").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     let before = records(&cluster).await;
     let pen = Pen::of(&cluster.node(0).state);
     let too_large = pen.frame(1, &vec![0; ledger::block::MAX_BLOCK]);
@@ -123,11 +116,8 @@ async fn a_members_block_beyond_the_limit_is_refused() {
 
 #[tokio::test]
 async fn invariant_5_a_block_on_another_history_is_refused() {
-    let cluster = Cluster::start(1).await.expect("a node");
-    let manager = cluster.client(0, "case-manager").unwrap();
+    let (cluster, manager, patient) = with_notes(1, 3).await;
     let operator = cluster.client(0, "hospital-it").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 3).await;
     let before = records(&cluster).await;
     let pen = Pen::of(&cluster.node(0).state);
     let (base, at) = (base_of(&before), micros(&before));
@@ -148,8 +138,7 @@ async fn invariant_5_a_block_on_another_history_is_refused() {
     let id = request_id();
     publish(&cluster, abandonment(&pen, base, micros(&after), &id)).await;
     let refused = manager.file_note(&patient, "abandoned", &id, None).await.expect_err("abandoned");
-    let reason = refused.get_details_error_info().expect("error info").reason;
-    assert_eq!(reason, "REQUEST_ABANDONED");
+    assert_eq!(reason(&refused), "REQUEST_ABANDONED");
     cluster.node(0).serving().await.expect("service goes on");
 }
 
@@ -165,16 +154,12 @@ async fn stands_still(cluster: &Cluster, index: usize, patient: &str) {
     assert_eq!(file.entries.len(), 3);
     let refused = manager.file_note(patient, "not now", &request_id(), None).await;
     let refused = refused.expect_err("no writes");
-    let reason = refused.get_details_error_info().map(|info| info.reason);
-    assert_eq!((refused.code(), reason.as_deref()), (Code::Unavailable, Some("NOT_FILED")));
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "NOT_FILED"));
 }
 
 #[tokio::test]
 async fn invariant_1_apply_stops_before_a_format_it_does_not_know() {
-    let mut cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 3).await;
+    let (mut cluster, _, patient) = with_notes(2, 3).await;
     let before = records(&cluster).await;
     let newer = Pen::of(&cluster.node(1).state).frame(2, b"what a later version has to say");
     publish(&cluster, newer).await;

@@ -172,6 +172,11 @@ async fn a_malformed_contribution_is_refused_with_its_field() {
         let request = v1::ContributeRequest { purpose, ..valid() };
         caller.refuses(request, "purpose.purpose_of_use").await;
     }
+    for reason in ["", " \n"] {
+        let purpose = purpose("BTG").map(|btg| v1::Purpose { reason: reason.to_owned(), ..btg });
+        let request = v1::ContributeRequest { purpose, ..valid() };
+        caller.refuses(request, "purpose.reason").await;
+    }
     let nobody = "0123456789abcdef0123456789abcdef".to_owned();
     let request = v1::ContributeRequest { patient_id: nobody, ..valid() };
     let unknown = caller.client.file().contribute(request).await.expect_err("nobody");

@@ -153,12 +153,7 @@ async fn the_samples_are_on_file_after_one_import_and_the_same_after_two() {
 /// A corpus that is too large for the repository, where there is one.
 #[tokio::test]
 async fn a_corpus_is_on_file_after_one_import_and_the_same_after_two() {
-    let shared = std::env::var_os("CASELEDGER_SHARED")
-        .map_or_else(|| repository().join("../shared"), PathBuf::from);
-    let corpus = shared.join("data/synthea");
-    if !corpus.is_dir() {
-        return;
-    }
+    let Some(corpus) = testkit::shared::folder("data/synthea") else { return };
     let cluster = Cluster::start(1).await.expect("a node");
     let report = twice(&cluster, &corpus).await;
     assert_eq!(number(&report["types"]["Patient"], "filed"), 48, "all patients");

@@ -20,6 +20,7 @@ mod membership;
 mod nodes;
 mod relay;
 mod rest;
+mod stop;
 mod stream;
 mod tools;
 mod watch;

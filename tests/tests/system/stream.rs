@@ -4,40 +4,23 @@ use api::v1;
 use testkit::client::{Client, request_id};
 use testkit::cluster::Cluster;
 use tonic::Code;
-use tonic_types::StatusExt as _;
 
 use crate::tools::{
-    PATIENCE, RECORDS, holds, jetstream, messages, publish, records_are, some_notes,
+    PATIENCE, RECORDS, SUBJECT, holds, jetstream, messages, publish, reason, records_are,
+    some_notes, with_notes,
 };
 
 async fn delete_stream(cluster: &Cluster) {
-    let client = async_nats::connect(cluster.nats.url()).await.expect("connected");
-    async_nats::jetstream::new(client).delete_stream(RECORDS).await.expect("deleted");
+    jetstream(cluster).await.delete_stream(RECORDS).await.expect("deleted");
 }
 
 #[tokio::test]
 async fn invariant_6_a_deleted_stream_is_restored_while_nodes_run() {
-    let cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 10).await;
+    let (cluster, _, patient) = with_notes(2, 10).await;
     let before = cluster.agreed().await.expect("agreed");
     let held = messages(&cluster).await;
     delete_stream(&cluster).await;
-    testkit::wait::eventually(
-        std::time::Duration::from_secs(60),
-        "the stream is back",
-        async || {
-            let client = async_nats::connect(cluster.nats.url()).await?;
-            let mut stream = async_nats::jetstream::new(client).get_stream(RECORDS).await?;
-            let last = stream.info().await?.state.last_sequence;
-            anyhow::ensure!(last == held.len() as u64, "{last} of {}", held.len());
-            Ok(())
-        },
-    )
-    .await
-    .expect("restored");
-    assert_eq!(messages(&cluster).await, held, "bit for bit, with the same sequences");
+    holds(&cluster, &held).await;
     for node in &cluster.nodes {
         node.serving().await.expect("serving again");
     }
@@ -49,10 +32,7 @@ async fn invariant_6_a_deleted_stream_is_restored_while_nodes_run() {
 
 #[tokio::test]
 async fn invariant_5_a_changed_past_is_damage_and_is_mended() {
-    let mut cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 10).await;
+    let (mut cluster, manager, patient) = with_notes(2, 10).await;
     let before = cluster.agreed().await.expect("agreed");
     let held = messages(&cluster).await;
     for index in 0..2 {
@@ -60,23 +40,14 @@ async fn invariant_5_a_changed_past_is_damage_and_is_mended() {
     }
     // Somebody with access to the broker makes the stream anew and writes on: sequences are reused.
     delete_stream(&cluster).await;
-    let client = async_nats::connect(cluster.nats.url()).await.expect("connected");
-    let context = async_nats::jetstream::new(client);
-    context
-        .create_stream(async_nats::jetstream::stream::Config {
-            name: RECORDS.to_owned(),
-            subjects: vec!["caseledger.records".to_owned()],
-            ..Default::default()
-        })
-        .await
-        .expect("created");
+    let anew = async_nats::jetstream::stream::Config {
+        name: RECORDS.to_owned(),
+        subjects: vec![SUBJECT.to_owned()],
+        ..Default::default()
+    };
+    jetstream(&cluster).await.create_stream(anew).await.expect("created");
     for _ in 0..held.len() + 5 {
-        context
-            .publish("caseledger.records", "foreign".into())
-            .await
-            .unwrap()
-            .await
-            .expect("stored");
+        publish(&cluster, b"foreign".to_vec()).await;
     }
     for index in 0..2 {
         cluster.node_mut(index).spawn().expect("started");
@@ -88,17 +59,12 @@ async fn invariant_5_a_changed_past_is_damage_and_is_mended() {
     some_notes(&manager, &patient, 1).await;
     let after = cluster.agreed().await.expect("agreed");
     assert_eq!(after[0].size, before[0].size + 1);
-    let alarms = cluster.client(0, "hospital-it").unwrap().status().await.unwrap().alarms;
-    let alarms = [alarms, cluster.client(1, "hospital-it").unwrap().status().await.unwrap().alarms];
-    let kept = alarms.iter().flatten().any(|alarm| alarm.code == "FOREIGN_MESSAGES_KEPT");
-    assert!(kept, "the foreign messages are kept aside, and an alarm says so: {alarms:?}");
+    assert!(raised_somewhere(&cluster, "FOREIGN_MESSAGES_KEPT").await, "an operator is told");
 }
 
 #[tokio::test]
 async fn a_block_of_a_stranger_changes_nothing_and_alarms() {
-    let cluster = Cluster::start(1).await.expect("a node");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let (cluster, manager, patient) = with_notes(1, 0).await;
     let before = cluster.agreed().await.expect("agreed");
     let blocks = messages(&cluster).await;
     let last = blocks.last().expect("a block").clone();
@@ -107,10 +73,8 @@ async fn a_block_of_a_stranger_changes_nothing_and_alarms() {
     let mut unsigned = last.clone();
     let at = unsigned.len() - 1;
     unsigned[at] ^= 1;
-    let client = async_nats::connect(cluster.nats.url()).await.expect("connected");
-    let context = async_nats::jetstream::new(client);
     for message in [last, truncated, unsigned, b"junk".to_vec(), vec![0; 513 * 1024]] {
-        context.publish("caseledger.records", message.into()).await.unwrap().await.expect("stored");
+        publish(&cluster, message).await;
     }
     some_notes(&manager, &patient, 1).await;
     let after = cluster.agreed().await.expect("agreed");
@@ -190,10 +154,7 @@ async fn raised_somewhere(cluster: &Cluster, code: &str) -> bool {
 
 #[tokio::test]
 async fn invariant_5_a_cut_stream_written_on_is_noticed_under_running_nodes() {
-    let mut cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 10).await;
+    let (mut cluster, _, patient) = with_notes(2, 10).await;
     let before = cluster.agreed().await.expect("agreed");
     let held = messages(&cluster).await;
     // The nodes stand still meanwhile: to them it is one lost connection, mended at once, and a
@@ -212,10 +173,7 @@ async fn invariant_5_a_cut_stream_written_on_is_noticed_under_running_nodes() {
 
 #[tokio::test]
 async fn invariant_5_a_cut_stream_written_on_before_a_start_is_mended() {
-    let mut cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 10).await;
+    let (mut cluster, manager, patient) = with_notes(2, 10).await;
     let before = cluster.agreed().await.expect("agreed");
     let held = messages(&cluster).await;
     for node in &mut cluster.nodes {
@@ -235,10 +193,7 @@ async fn invariant_5_a_cut_stream_written_on_before_a_start_is_mended() {
 
 #[tokio::test]
 async fn invariant_6_a_cut_end_is_restored_by_two_nodes_at_once() {
-    let mut cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 30).await;
+    let (mut cluster, manager, patient) = with_notes(2, 30).await;
     let before = cluster.agreed().await.expect("agreed");
     let held = messages(&cluster).await;
     cluster.nodes.iter().for_each(|node| node.pause().expect("paused"));
@@ -256,11 +211,8 @@ async fn invariant_6_a_cut_end_is_restored_by_two_nodes_at_once() {
 
 #[tokio::test]
 async fn invariant_6_writes_wait_for_a_majority_and_who_had_applied_less_comes_along() {
-    let mut cluster = Cluster::start(2).await.expect("two nodes");
-    let manager = cluster.client(0, "case-manager").unwrap();
+    let (mut cluster, manager, patient) = with_notes(2, 4).await;
     let operator = cluster.client(0, "hospital-it").unwrap();
-    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
-    some_notes(&manager, &patient, 4).await;
     cluster.agreed().await.expect("agreed");
     cluster.node_mut(1).kill().expect("killed");
     some_notes(&manager, &patient, 6).await;
@@ -277,8 +229,7 @@ async fn invariant_6_writes_wait_for_a_majority_and_who_had_applied_less_comes_a
     told.await.expect("a clear reason");
     let refused = manager.file_note(&patient, "not now", &request_id(), None).await;
     let refused = refused.expect_err("no writes");
-    let reason = refused.get_details_error_info().map(|info| info.reason);
-    assert_eq!((refused.code(), reason.as_deref()), (Code::Unavailable, Some("NOT_FILED")));
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "NOT_FILED"));
     let file = manager.read_file(&patient, None).await.expect("reads go on").file.unwrap();
     assert_eq!(file.entries.len(), 10, "and show what was filed");
 

@@ -12,6 +12,7 @@ use store::{LedgerPin, Store};
 use testkit::client::{Client, request_id};
 use testkit::cluster::{Cluster, Node, program};
 use testkit::wait::eventually;
+use tonic_types::StatusExt as _;
 use vault::{KeyEncryptionKey, Vault};
 
 /// The stream of the ledger of changes.
@@ -20,6 +21,20 @@ pub(crate) const RECORDS: &str = "CASELEDGER_RECORDS";
 pub(crate) const SUBJECT: &str = "caseledger.records";
 /// Longest anything here may take, on a machine that also compiles.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So many nodes that serve, a case manager at the first, and a patient with so many notes.
+pub(crate) async fn with_notes(nodes: usize, notes: usize) -> (Cluster, Client, String) {
+    let cluster = Cluster::start(nodes).await.expect("nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, notes).await;
+    (cluster, manager, patient)
+}
+
+/// The stable reason of an error; empty if it has none.
+pub(crate) fn reason(status: &tonic::Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
 
 /// Files so many notes and returns the last one's position.
 pub(crate) async fn some_notes(client: &Client, patient: &str, count: usize) -> u64 {

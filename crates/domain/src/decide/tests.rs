@@ -289,6 +289,97 @@ fn a_final_status_is_left_only_by_correction() {
 }
 
 #[test]
+fn an_augmentation_adds_and_changes_nothing() {
+    let label =
+        |code: &str| Coding { system: "s".to_owned(), code: code.to_owned(), ..Coding::default() };
+    let filed = Entry { labels: vec![label("R"), label("V")], ..condition() };
+    let given = given([register(), add(filed.clone())]);
+    let tried = |change: &dyn Fn(&mut Entry)| {
+        let mut entry = filed.clone();
+        change(&mut entry);
+        given
+            .when(&amend_as(Amendment::Augmentation, entry, Entry::FIELDS))
+            .map(|events| events.len())
+    };
+    // Empty fields are filled, at any depth, and lists get more items.
+    assert_eq!(tried(&|entry| entry.note = Some("since childhood".to_owned())), Ok(1));
+    assert_eq!(tried(&|entry| entry.code.coding = vec![label("38341003")]), Ok(1));
+    assert_eq!(tried(&|entry| entry.labels.insert(1, label("N"))), Ok(1));
+    assert_eq!(tried(&|entry| entry.labels[0].display = Some("restricted".to_owned())), Ok(1));
+    let severity = Some(text("severe"));
+    let detail = Detail::Condition(Condition { severity, ..Condition::default() });
+    assert_eq!(tried(&|entry| entry.detail = detail.clone()), Ok(1));
+    // What is there is neither replaced nor taken away, nor is its order.
+    let refused = Err(Rejection::AugmentationReplaces);
+    assert_eq!(tried(&|entry| entry.status = Some("resolved".to_owned())), refused);
+    assert_eq!(tried(&|entry| entry.code = text("Hypotension")), refused);
+    assert_eq!(tried(&|entry| entry.status = None), refused);
+    assert_eq!(tried(&|entry| drop(entry.labels.pop())), refused);
+    assert_eq!(tried(&|entry| entry.labels.swap(0, 1)), refused);
+    assert_eq!(tried(&|entry| entry.labels[0].code = "N".to_owned()), refused);
+    let added_and_removed = |entry: &mut Entry| {
+        entry.note = Some("since childhood".to_owned());
+        entry.labels.clear();
+    };
+    assert_eq!(tried(&added_and_removed), refused);
+    let replaced = Entry { labels: Vec::new(), ..condition() };
+    assert!(given.when(&amend(replaced, &["labels"])).is_ok(), "an amendment may");
+    assert_eq!(Rejection::AugmentationReplaces.code(), "AUGMENTATION_REPLACES");
+}
+
+#[test]
+fn an_augmentation_keeps_a_measured_amount_and_who_the_patient_is() {
+    let given = given([register(), add(observation("mm[Hg]"))]);
+    let mut measured = observation("mm[Hg]");
+    let Detail::Observation(fields) = &mut measured.detail else { unreachable!() };
+    fields.method = Some(text("auscultation"));
+    let augment = |entry: &Entry| amend_as(Amendment::Augmentation, entry.clone(), &["detail"]);
+    assert!(given.when(&augment(&measured)).is_ok());
+    let Detail::Observation(fields) = &mut measured.detail else { unreachable!() };
+    let Some(ObservationValue::Quantity(amount)) = &mut fields.value else { unreachable!() };
+    amount.comparator = Some("<".to_owned());
+    assert_eq!(given.refuses(&augment(&measured)), Rejection::AugmentationReplaces);
+    let renamed = |given_names: &[&str], family: &str| {
+        let names = vec![HumanName {
+            family: Some(family.to_owned()),
+            given: given_names.iter().map(|name| (*name).to_owned()).collect(),
+            ..HumanName::default()
+        }];
+        Command::AmendIdentity {
+            identity: Identity { names, ..Identity::default() },
+            mask: vec!["names".to_owned()],
+            how: Amendment::Augmentation,
+            reason: "asked".to_owned(),
+        }
+    };
+    assert!(given.when(&renamed(&["Ada"], "Lovelace")).is_ok());
+    assert_eq!(given.refuses(&renamed(&["Ada"], "King")), Rejection::AugmentationReplaces);
+}
+
+#[test]
+fn an_override_answers_a_remark_of_its_entry() {
+    let answer = |code: &str| Override { finding_code: code.to_owned(), reason: "r".to_owned() };
+    let overridden = |entry: Entry, code: &str| Entry { overrides: vec![answer(code)], ..entry };
+    let answered = overridden(observation("IU/L"), "ucum-unit");
+    assert_eq!(remarks(answered.clone()), [pair("detail.value.code", "ucum-unit")]);
+    let nothing = pair("overrides[0].finding_code", "no-such-finding");
+    assert_eq!(violation(overridden(observation("mm[Hg]"), "ucum-unit")), nothing);
+    assert_eq!(violation(overridden(observation("IU/L"), "snomed-code")), nothing);
+    // A violation refuses whatever is said of it.
+    let faulty = Entry { status: Some("aktiv".to_owned()), ..condition() };
+    let stubborn = overridden(faulty, "value-not-allowed");
+    let found = violations(given([register()]).refuses(&add(stubborn)));
+    assert_eq!(found, [pair("status", "value-not-allowed"), nothing.clone()]);
+    // Whoever mends the fault need not name the override, nor may it come back for nothing.
+    let given = given([register(), add(answered)]);
+    let events = given.when(&amend(observation("mm[Hg]"), &["detail"])).unwrap();
+    assert_eq!(events[0].remarks(), []);
+    let again = overridden(observation("mm[Hg]"), "loinc-code");
+    let found = violations(given.refuses(&amend(again, &["detail", "overrides"])));
+    assert_eq!(found, [nothing]);
+}
+
+#[test]
 fn invariant_9_nothing_is_overwritten() {
     let mut given = given([register(), add(condition())]);
     let filed = given.history[1].clone();

@@ -1,6 +1,7 @@
 //! An allergy or intolerance (FHIR R4 `AllergyIntolerance`).
 
 use super::{Rules, line};
+use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::limits::{MAX_ITEMS, MAX_LONG_TEXT};
 use crate::report::{Path, Report};
@@ -44,6 +45,16 @@ const TYPES: &[&str] = &["allergy", "intolerance"];
 const CATEGORIES: &[&str] = &["food", "medication", "environment", "biologic"];
 const CRITICALITY: &[&str] = &["low", "high", "unable-to-assess"];
 const SEVERITY: &[&str] = &["mild", "moderate", "severe"];
+
+adds!(AllergyIntolerance {
+    verification_status,
+    r#type,
+    category,
+    criticality,
+    last_occurrence,
+    reaction,
+});
+adds!(Reaction { substance, manifestation, severity, onset, description });
 
 impl Rules for AllergyIntolerance {
     const STATUSES: &'static [&'static str] = &["active", "inactive", "resolved"];

@@ -1,6 +1,7 @@
 //! A problem, diagnosis or finding (FHIR R4 `Condition`).
 
 use super::{Rules, line, when};
+use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::finding::code;
 use crate::report::{Path, Report};
@@ -27,6 +28,8 @@ const VERIFICATION: &[&str] =
 
 /// Statuses of a condition that is over.
 const OVER: &[&str] = &["inactive", "remission", "resolved"];
+
+adds!(Condition { verification_status, category, severity, body_site, abatement });
 
 impl Rules for Condition {
     const STATUSES: &'static [&'static str] =

@@ -1,6 +1,7 @@
 //! A visit or stay (FHIR R4 `Encounter`).
 
 use super::{Rules, line, when};
+use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::report::{Path, Report};
@@ -28,6 +29,18 @@ pub struct Encounter {
     /// How long it lasted, less leave.
     pub length: Option<Quantity>,
 }
+
+adds!(Encounter {
+    class,
+    priority,
+    participant,
+    reason,
+    reason_reference,
+    service_provider,
+    location,
+    discharge_disposition,
+    length,
+});
 
 impl Rules for Encounter {
     const STATUSES: &'static [&'static str] = &[

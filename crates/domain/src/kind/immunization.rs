@@ -1,6 +1,7 @@
 //! A vaccination, given or not (FHIR R4 `Immunization`).
 
 use super::{Rules, line, when};
+use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::finding::code;
 use crate::limits::MAX_SHORT_TEXT;
@@ -30,6 +31,18 @@ pub struct Immunization {
     /// Which dose of the series (FHIR `protocolApplied.doseNumber[x]`).
     pub protocol_dose: Option<String>,
 }
+
+adds!(Immunization {
+    lot_number,
+    expiration_date,
+    site,
+    route,
+    dose_quantity,
+    performer,
+    primary_source,
+    status_reason,
+    protocol_dose,
+});
 
 impl Rules for Immunization {
     const STATUSES: &'static [&'static str] = &["completed", "not-done"];

@@ -1,6 +1,7 @@
 //! An order or prescription of a medication (FHIR R4 `MedicationRequest`).
 
 use super::{Rules, amount, line};
+use crate::augmentation::adds;
 use crate::check;
 use crate::entry::Entry;
 use crate::finding::code;
@@ -56,6 +57,16 @@ const INTENTS: &[&str] = &[
     "option",
 ];
 const PRIORITIES: &[&str] = &["routine", "urgent", "asap", "stat"];
+
+adds!(MedicationRequest {
+    intent,
+    priority,
+    reason,
+    reason_reference,
+    dosage_instruction,
+    dispense_quantity,
+});
+adds!(Dosage { text, timing_text, as_needed, route, dose, patient_instruction });
 
 impl Rules for MedicationRequest {
     const STATUSES: &'static [&'static str] =

@@ -1,6 +1,7 @@
 //! A text in the file (FHIR R4 `DocumentReference`).
 
 use super::{Rules, line, when};
+use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::limits::{MAX_NOTE_TEXT, MAX_SHORT_TEXT};
 use crate::report::{Path, Report};
@@ -16,6 +17,8 @@ pub struct Note {
     /// The text; at most [`crate::limits::MAX_NOTE_TEXT`] bytes.
     pub text: String,
 }
+
+adds!(Note { title, author, text });
 
 impl Rules for Note {
     const STATUSES: &'static [&'static str] = &["current", "superseded"];

@@ -1,6 +1,7 @@
 //! A measurement or simple statement (FHIR R4 `Observation`).
 
 use super::{Rules, amount, line, when};
+use crate::augmentation::{Adds, adds};
 use crate::entry::Entry;
 use crate::finding::code;
 use crate::limits::{MAX_ITEMS, MAX_LONG_TEXT};
@@ -69,6 +70,29 @@ pub struct Component {
     pub value: Option<ObservationValue>,
     /// Why there is no result; only without `value`.
     pub data_absent_reason: Option<CodeableConcept>,
+}
+
+adds!(Observation {
+    category,
+    value,
+    data_absent_reason,
+    interpretation,
+    body_site,
+    method,
+    reference_range,
+    component,
+    issued,
+});
+adds!(ReferenceRange { low, high, text });
+adds!(Component { code, value, data_absent_reason });
+
+impl Adds for ObservationValue {
+    fn adds_to(&self, before: &Self) -> bool {
+        if let (Self::CodeableConcept(now), Self::CodeableConcept(before)) = (self, before) {
+            return now.adds_to(before);
+        }
+        self == before
+    }
 }
 
 impl Rules for Observation {

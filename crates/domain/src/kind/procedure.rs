@@ -1,6 +1,7 @@
 //! Something done to or for the patient (FHIR R4 `Procedure`).
 
 use super::{Rules, line, when};
+use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::report::{Path, Report};
@@ -22,6 +23,8 @@ pub struct Procedure {
     /// How it ended.
     pub outcome: Option<CodeableConcept>,
 }
+
+adds!(Procedure { category, body_site, performer, reason, reason_reference, outcome });
 
 impl Rules for Procedure {
     const STATUSES: &'static [&'static str] =

@@ -209,9 +209,24 @@ pub(crate) fn entry_id() -> BoxedStrategy<EntryId> {
     (1u8..5).prop_map(|byte| EntryId([byte; 16])).boxed()
 }
 
-fn overrides() -> BoxedStrategy<Vec<Override>> {
-    let item = (good_text(), good_text());
-    vec(item.prop_map(|(finding_code, reason)| Override { finding_code, reason }), 0..2).boxed()
+/// Why the author stands by what the checks remark; once in a while of nothing.
+fn overrides() -> BoxedStrategy<Option<Override>> {
+    let code = prop_oneof![8 => Just(String::new()), 1 => good_text()];
+    of((code, good_text()).prop_map(|(finding_code, reason)| Override { finding_code, reason }))
+        .boxed()
+}
+
+/// An override without a code is made one of the first remark, if there is one.
+fn answering(mut entry: Entry, answer: Option<Override>) -> Entry {
+    let Some(mut answer) = answer else { return entry };
+    let remarks = entry.validate().into_iter().filter(|found| found.severity == Severity::Remark);
+    let codes: Vec<String> = remarks.map(|found| found.code).collect();
+    if answer.finding_code.is_empty() {
+        let Some(code) = codes.first() else { return entry };
+        answer.finding_code.clone_from(code);
+    }
+    entry.overrides.push(answer);
+    entry
 }
 
 /// A status of the kind, or with `which` 2 one that few kinds have.
@@ -235,24 +250,49 @@ pub(crate) fn entry() -> BoxedStrategy<Entry> {
     let who = (of(actor()), of(actor()), of(actor()));
     let rest = (vec(coding(), 0..2), of(source()), of(text()), overrides());
     (what, when, who, rest)
-        .prop_map(|(what, when, who, rest)| Entry {
-            status: what.0.map(|which| status(&what.2, which)),
-            code: what.1,
-            effective: when.0,
-            recorded_date: when.1,
-            recorder: who.0,
-            asserter: who.1,
-            verifier: who.2,
-            encounter: when.2,
-            unit: when.3,
-            labels: rest.0,
-            source: rest.1,
-            note: rest.2,
-            detail: what.2,
-            findings: Vec::new(),
-            overrides: rest.3,
+        .prop_map(|(what, when, who, rest)| {
+            let entry = Entry {
+                status: what.0.map(|which| status(&what.2, which)),
+                code: what.1,
+                effective: when.0,
+                recorded_date: when.1,
+                recorder: who.0,
+                asserter: who.1,
+                verifier: who.2,
+                encounter: when.2,
+                unit: when.3,
+                labels: rest.0,
+                source: rest.1,
+                note: rest.2,
+                detail: what.2,
+                findings: Vec::new(),
+                overrides: Vec::new(),
+            };
+            answering(entry, rest.3)
         })
         .boxed()
+}
+
+/// The entry without some of what it says: bit by bit a field or the last of a list.
+pub(crate) fn less(mut entry: Entry, bits: u16) -> Entry {
+    let fields: [fn(&mut Entry); 10] = [
+        |entry| entry.recorded_date = None,
+        |entry| entry.recorder = None,
+        |entry| entry.asserter = None,
+        |entry| entry.verifier = None,
+        |entry| entry.encounter = None,
+        |entry| entry.unit = None,
+        |entry| entry.source = None,
+        |entry| entry.note = None,
+        |entry| drop(entry.labels.pop()),
+        |entry| drop(entry.code.coding.pop()),
+    ];
+    for (bit, leave_out) in fields.into_iter().enumerate() {
+        if bits >> bit & 1 == 1 {
+            leave_out(&mut entry);
+        }
+    }
+    entry
 }
 
 fn how() -> BoxedStrategy<Amendment> {

@@ -99,14 +99,7 @@ proptest! {
 /// consistency proofs, good and bad.
 #[test]
 fn the_public_vectors_agree() {
-    let shared = std::env::var_os("CASELEDGER_SHARED").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    let root = shared.join("vectors/merkle");
-    if !root.is_dir() {
-        return;
-    }
+    let Some(root) = testkit::shared::folder("vectors/merkle") else { return };
     let inclusion = vectors(&root.join("inclusion"));
     let consistency = vectors(&root.join("consistency"));
     assert_eq!((inclusion.len(), consistency.len()), (98, 98));

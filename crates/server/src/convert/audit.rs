@@ -16,8 +16,7 @@ pub fn filter_in(from: &proto::ListAccessesRequest, report: &mut Report) -> Acce
     let end = from.end_time.and_then(|time| time_in(time, &at.field("end_time"), report));
     let purpose = text(from.purpose_of_use.clone());
     if purpose.as_deref().is_some_and(|code| engine::Purpose::parse(code).is_none()) {
-        let known = engine::Purpose::CODES.join(", ");
-        report.fault(&at.field("purpose_of_use"), "purpose", format!("must be one of {known}"));
+        report.fault(&at.field("purpose_of_use"), "purpose", crate::call::UNKNOWN_PURPOSE);
     }
     if let (Some(start), Some(end)) = (start, end)
         && start >= end
@@ -50,6 +49,7 @@ pub fn access_out(from: &AccessItem) -> proto::Access {
         node: header.node.to_string(),
         hash: from.hash.0.to_vec(),
         unreadable: from.record.is_none(),
+        contribution_id: header.contribution_id.0.to_vec(),
         ..proto::Access::default()
     };
     match &from.record {

@@ -170,15 +170,21 @@ pub fn outcome_out(from: &ImportOutcome, root: Root) -> (proto::ImportResult, u6
     let id = |entry: &Option<EntryId>| entry.map(|id| id.to_string()).unwrap_or_default();
     let result = proto::ImportResult::default();
     match from {
-        ImportOutcome::Filed { entry, position, remarks } => {
-            let status = proto::ImportStatus::Filed.into();
-            let remarks = remarked(remarks);
-            (proto::ImportResult { status, remarks, entry_id: id(entry), ..result }, *position)
-        }
-        ImportOutcome::Amended { entry, position, remarks } => {
-            let status = proto::ImportStatus::Amended.into();
-            let remarks = remarked(remarks);
-            (proto::ImportResult { status, remarks, entry_id: id(entry), ..result }, *position)
+        ImportOutcome::Filed { entry, position, remarks, withheld }
+        | ImportOutcome::Amended { entry, position, remarks, withheld } => {
+            let status = if matches!(from, ImportOutcome::Amended { .. }) {
+                proto::ImportStatus::Amended
+            } else {
+                proto::ImportStatus::Filed
+            };
+            let result = proto::ImportResult {
+                status: status.into(),
+                remarks: remarked(remarks),
+                remarks_withheld: *withheld,
+                entry_id: id(entry),
+                ..result
+            };
+            (result, *position)
         }
         ImportOutcome::Unchanged { entry } => {
             let status = proto::ImportStatus::Unchanged.into();
@@ -190,6 +196,18 @@ pub fn outcome_out(from: &ImportOutcome, root: Root) -> (proto::ImportResult, u6
                 ..violation.clone()
             });
             (invalid_out(placed.collect()), 0)
+        }
+        ImportOutcome::Untold => {
+            let result = proto::ImportResult {
+                status: proto::ImportStatus::Refused.into(),
+                reason: "NOT_ANSWERED".to_owned(),
+                message: "the audit trail cannot be written, so nothing is shown of this item; \
+                          import it again later"
+                    .to_owned(),
+                retryable: true,
+                ..result
+            };
+            (result, 0)
         }
     }
 }

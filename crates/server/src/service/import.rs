@@ -61,7 +61,8 @@ impl ImportService for Services {
             let drained = import.drain().await;
             if let Err(status) = ended.and(drained) {
                 // A caller that went away needs no status.
-                let _ = import.out.send(Err(status)).await;
+                let stopping = import.services.stopping();
+                let _ = stream::hand_over(&import.out, Err(status), &stopping).await;
             }
             drop(held);
         });
@@ -229,8 +230,7 @@ impl Import {
         let position = position.max(self.services.engine().position());
         let response = proto::ImportResponse { results, position, receipt: Vec::new() };
         debug_assert!(response.encoded_len() < crate::status::MAX_MESSAGE);
-        // The caller is gone: nothing more is started.
-        self.out.send(Ok(response)).await.map_err(|_| Status::cancelled("the caller went away"))
+        stream::hand_over(&self.out, Ok(response), &self.services.stopping()).await
     }
 
     /// Waits for what is at work.

@@ -130,6 +130,7 @@ impl Services {
             receipt: filed.receipt.map(receipt).unwrap_or_default(),
             existed: filed.existed,
             repeated_request: !filed.first,
+            remarks_withheld: filed.remarks_withheld,
             findings: findings(&filed, |path| identity_at("identity", path)),
         })
     }
@@ -159,6 +160,7 @@ impl Services {
             receipt: filed.receipt.map(receipt).unwrap_or_default(),
             entry_ids: filed.entries.iter().map(ToString::to_string).collect(),
             repeated_request: !filed.first,
+            remarks_withheld: filed.remarks_withheld,
             findings: findings(&filed, |path| places.path(path)),
         })
     }
