@@ -269,35 +269,32 @@ impl Engine {
         })
     }
 
-    /// This node's signed head for a peer whose own applied sequence is `asked_at`.
+    /// This node's signed head for a peer whose own applied sequence is `asked_at`: how far it was,
+    /// also while its database has not come back to there. It promised that much.
     ///
     /// # Errors
-    /// [`Failure::NotFound`] for a ledger that this node has not; [`Failure::Unavailable`] while its
-    /// database has not come back to where this node was, for it has forgotten what it promised.
+    /// [`Failure::NotFound`] for a ledger that this node has not.
     pub fn peer_head(&self, ledger: LedgerId, asked_at: u64) -> Result<SignedHead, Failure> {
         let side = self.side_of(ledger)?;
         let store = &side.line.store;
-        if let Some(floor) = store.floor(ledger)? {
-            let why = format!("this node is not back at message {} yet", floor.sequence);
-            return Err(Failure::Unavailable { why });
-        }
         let state = side.line.state()?;
+        let floor = store.floor(ledger)?;
+        let (sequence, stream_hash) = floor.map_or((state.sequence, state.stream_hash), |floor| {
+            (floor.sequence, floor.stream_hash)
+        });
         let at_asked = if asked_at <= state.sequence {
             store.reader().stream_hash_at(ledger, asked_at)?
         } else {
             None
         };
-        let signature = ledger::sign_head(
-            &self.block_key,
-            &side.sealer.genesis,
-            state.sequence,
-            &state.stream_hash,
-        );
+        let signature =
+            ledger::sign_head(&self.block_key, &side.sealer.genesis, sequence, &stream_hash);
         Ok(SignedHead {
             node: self.node,
-            sequence: state.sequence,
-            stream_hash: state.stream_hash,
+            sequence,
+            stream_hash,
             at_asked,
+            behind: floor.is_some(),
             signature,
         })
     }
@@ -338,7 +335,7 @@ impl Engine {
     #[must_use]
     pub fn member(&self, node: NodeId) -> Option<Member> {
         let line = &self.records.line;
-        line.state().ok()?.state().authority.members.get(&node).cloned()
+        line.store.authority(line.ledger).ok()?.members.get(&node).cloned()
     }
 
     /// The control record's body by which a node was retired from `records`; none if it was not.

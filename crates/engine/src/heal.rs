@@ -71,23 +71,33 @@ impl Supervisor {
             peer: None,
             lowest: true,
         };
-        for (peer, head) in heads {
+        for (peer, head) in heads.iter().filter(|(_, head)| !head.behind) {
             furthest.lowest &= self.node < peer.node;
             if head.sequence > furthest.sequence {
                 furthest = Furthest {
                     sequence: head.sequence,
                     stream_hash: head.stream_hash,
-                    peer: Some(peer),
+                    peer: Some(*peer),
                     ..furthest
                 };
             }
+        }
+        let lost = heads.iter().find(|(_, head)| head.sequence > furthest.sequence);
+        if let Some((peer, head)) = lost
+            && self.store.floor(self.ledger).map_err(stop)?.is_none()
+        {
+            return Err(wait(format!(
+                "{} was at message {} and lost its database: a node that has the rest must be \
+                 reachable",
+                peer.address, head.sequence
+            )));
         }
         Ok(furthest)
     }
 
     fn check_head(&self, peer: &Peer, head: &SignedHead) -> bool {
-        let Ok(state) = self.line.state() else { return false };
-        let known = state.state().authority.active(peer.node);
+        let Ok(authority) = self.store.authority(self.ledger) else { return false };
+        let known = authority.active(peer.node);
         let genuine = head.node == peer.node
             && known.is_some_and(|member| {
                 let (key, hash) = (&member.block_key, &head.stream_hash);
@@ -113,8 +123,11 @@ impl Supervisor {
         let mut agreeing = 1;
         let mut differing = Vec::new();
         for (peer, head) in heads {
-            let (here, there) = if head.sequence >= ours.sequence {
+            let (here, there) = if head.sequence >= ours.sequence && !head.behind {
                 (Some(ours.stream_hash), head.at_asked)
+            } else if head.sequence > ours.sequence {
+                // It cannot be compared with what it has lost.
+                continue;
             } else {
                 let here =
                     self.store.reader().stream_hash_at(self.ledger, head.sequence).map_err(stop)?;

@@ -33,6 +33,8 @@ pub struct SignedHead {
     /// The asked node's stream hash at the asker's sequence, if it has applied as much: two nodes
     /// with one history agree on it.
     pub at_asked: Option<Hash>,
+    /// Its database is lost and it has yet to come back to this head: it can restore nothing.
+    pub behind: bool,
     /// Over `sequence` and `stream_hash`.
     pub signature: [u8; 64],
 }

@@ -1,4 +1,4 @@
-//! Who counts when a majority is needed: the members at the applied sequence, less those that the
+//! Who counts when a majority is needed: the members as this node knew them last, less those that the
 //! administrators' override names, and never a retired one.
 
 use futures::StreamExt;
@@ -33,7 +33,7 @@ impl Supervisor {
     /// Who counts, as of what this node has applied.
     pub(crate) fn quorum(&self) -> Result<Quorum<'_>, Bar> {
         let state = self.line.state().map_err(stop)?;
-        let members = &state.state().authority.members;
+        let members = self.store.authority(self.ledger).map_err(stop)?.members;
         let overridden = self.override_in_force(&state)?;
         let lost = |node: NodeId| overridden.iter().flat_map(Override::nodes).any(|n| n == node);
         let counts = |node| members.get(&node).is_none_or(|member| !member.retired) && !lost(node);
@@ -140,8 +140,7 @@ impl Supervisor {
 
     /// Whether what a peer showed is this node's retirement, signed by the administrators.
     pub(crate) fn proves_retirement(&self, record: &[u8]) -> bool {
-        let Ok(state) = self.line.state() else { return false };
-        let authority = &state.state().authority;
+        let Ok(authority) = self.store.authority(self.ledger) else { return false };
         Control::decode(record).is_ok_and(|control| {
             matches!(&control, Control::NodeRetired { node, .. } if *node == self.node)
                 && control.is_signed_by(

@@ -174,6 +174,7 @@ impl Caller {
                 [] => None,
                 bytes => Some(hash(bytes)?),
             },
+            behind: told.behind,
             signature: told.signature.try_into().map_err(|_| odd("a signature"))?,
         })
     }

@@ -52,7 +52,7 @@ impl Store {
                 break;
             }
             // A database made anew comes back to just where this node was, or not at all.
-            let other = place.floor.is_some_and(|floor| {
+            let other = place.floor.as_ref().is_some_and(|floor| {
                 floor.sequence == *sequence
                     && state.sequence + 1 == *sequence
                     && stream_hash(&state.stream_hash, *sequence, message) != floor.stream_hash

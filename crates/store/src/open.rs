@@ -134,7 +134,7 @@ fn check_ledger(store: &Store, pin: &LedgerPin, path: &Path) -> Result<(), OpenE
         check_tail(&reader, &state).map_err(damage)?;
         store.publish(state).map_err(damage)?;
     }
-    match store.ledger(ledger).map_err(damage)?.floor {
+    match &store.ledger(ledger).map_err(damage)?.floor {
         Some(floor) => check_position(store, &reader, ledger, floor, path),
         None => Ok(()),
     }
@@ -237,7 +237,7 @@ fn check_position(
     store: &Store,
     reader: &Reader<'_>,
     ledger: LedgerId,
-    kept: Floor,
+    kept: &Floor,
     path: &Path,
 ) -> Result<(), OpenError> {
     let damage = |source| damaged_at(path, source);

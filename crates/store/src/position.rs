@@ -15,7 +15,7 @@
 
 use crate::store::Snapshot;
 use crate::{OpenError, StoreError};
-use ledger::{Hash, LedgerId};
+use ledger::{Authority, Hash, LedgerId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -34,10 +34,13 @@ struct Written {
     stream_hash: String,
     size: u64,
     root: String,
+    /// Who belonged to the ledger, in hexadecimal of its stored form: without its database a node
+    /// must still know whom to hear.
+    authority: String,
 }
 
 /// How far this node was in a ledger, as it told others. Its database must come back to just this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Floor {
     /// Stream sequence applied.
     pub sequence: u64,
@@ -45,6 +48,7 @@ pub struct Floor {
     pub stream_hash: Hash,
     pub(crate) size: u64,
     pub(crate) root: Hash,
+    pub(crate) authority: Authority,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,17 +96,21 @@ impl PositionFile {
     /// How far a ledger was; an error when what stands there is not a position.
     pub(crate) fn kept(&self, ledger: LedgerId) -> Result<Option<Floor>, OpenError> {
         let Some(kept) = self.ledgers.get(&ledger.to_string()) else { return Ok(None) };
-        let hash = |text: &str| {
-            text.parse::<Hash>().map_err(|_| OpenError::Position {
-                path: self.dir.join(FILE),
-                source: std::io::Error::other("it holds something else than a hash"),
-            })
+        let bad = |why| OpenError::Position {
+            path: self.dir.join(FILE),
+            source: std::io::Error::other(why),
         };
+        let hash = |text: &str| {
+            text.parse::<Hash>().map_err(|_| bad("it holds something else than a hash"))
+        };
+        let authority = hex::decode(&kept.authority).ok();
+        let authority = authority.and_then(|bytes| postcard::from_bytes(&bytes).ok());
         Ok(Some(Floor {
             sequence: kept.sequence,
             stream_hash: hash(&kept.stream_hash)?,
             size: kept.size,
             root: hash(&kept.root)?,
+            authority: authority.ok_or_else(|| bad("it does not tell the ledger's members"))?,
         }))
     }
 
@@ -138,6 +146,7 @@ impl PositionFile {
             stream_hash: state.stream_hash.to_string(),
             size: state.size(),
             root: snapshot.root().to_string(),
+            authority: hex::encode(postcard::to_stdvec(&state.authority).unwrap_or_default()),
         };
         let before = self.ledgers.insert(state.ledger.to_string(), written.clone());
         self.stale |= before.as_ref() != Some(&written);

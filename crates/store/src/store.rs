@@ -5,7 +5,7 @@ use crate::position::{Floor, PositionFile};
 use crate::reader::Reader;
 use crate::spool::Spool;
 use crate::{OpenError, StoreError};
-use ledger::{Hash, LedgerId, LedgerKind, State};
+use ledger::{Authority, Hash, LedgerId, LedgerKind, State};
 use rocksdb::{ColumnFamily, DB};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,9 +133,20 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger is not configured.
-    pub fn floor(&self, ledger: LedgerId) -> Result<Option<Floor>, StoreError> {
+    pub fn floor(&self, ledger: LedgerId) -> Result<Option<&Floor>, StoreError> {
         let sequence = self.state(ledger)?.sequence;
-        Ok(self.ledger(ledger)?.floor.filter(|floor| floor.sequence > sequence))
+        Ok(self.ledger(ledger)?.floor.as_ref().filter(|floor| floor.sequence > sequence))
+    }
+
+    /// Who belongs to a ledger, as this node knew last: as applied, or as of its floor.
+    ///
+    /// # Errors
+    /// When the ledger is not configured.
+    pub fn authority(&self, ledger: LedgerId) -> Result<Authority, StoreError> {
+        Ok(match self.floor(ledger)? {
+            Some(floor) => floor.authority.clone(),
+            None => self.state(ledger)?.state().authority.clone(),
+        })
     }
 
     /// Access blocks that wait for the broker.

@@ -39,6 +39,7 @@ impl PeerService for Services {
             sequence: head.sequence,
             stream_hash: head.stream_hash.0.to_vec(),
             at_own_sequence: head.at_asked.map(|hash| hash.0.to_vec()).unwrap_or_default(),
+            behind: head.behind,
             signature: head.signature.to_vec(),
         }))
     }
