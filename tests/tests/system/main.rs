@@ -16,6 +16,7 @@ mod damage;
 mod formats;
 mod hostile;
 mod import;
+mod keys;
 mod nodes;
 mod rest;
 mod stream;
