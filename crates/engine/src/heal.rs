@@ -8,6 +8,8 @@ use futures::future::join_all;
 use journal::StreamFacts;
 use ledger::Hash;
 
+use crate::answers::Condition;
+use crate::line::is_behind;
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::supervisor::{Bar, Supervisor};
 
@@ -148,6 +150,11 @@ impl Supervisor {
     pub(crate) async fn catch_up(&self, furthest: &Furthest<'_>) -> Result<(), Bar> {
         let Some(peer) = furthest.peer else { return Ok(()) };
         let state = self.line.state().map_err(stop)?;
+        if is_behind(state.sequence, furthest.sequence) {
+            self.line.learn_end(furthest.sequence).map_err(stop)?;
+            let what_for = format!("{} has what this node lacks", peer.address);
+            self.line.set_condition(Condition::ReadOnly(what_for));
+        }
         let (mut sequence, mut hash) = (state.sequence, state.stream_hash);
         let mut fetched: Vec<(u64, Bytes)> = Vec::new();
         while sequence < furthest.sequence {

@@ -85,6 +85,9 @@ pub(crate) enum MetaTag {
     LastCheckpoint = 4,
     /// Version of the newest record of this node's access chain that was ever spooled, u64.
     SpoolNewest = 5,
+    /// Last sequence of the stream when this node last heard of an end far beyond what it had
+    /// applied, u64.
+    KnownEnd = 6,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.

@@ -2,18 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::Arc;
 
 use api::v1;
-use ledger::LedgerId;
-use store::{LedgerPin, Store};
 use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::{Cluster, Node, program};
 use tonic::Code;
 use tonic_types::StatusExt as _;
-use vault::{KeyEncryptionKey, Vault};
 
-use crate::tools::{PATIENCE, Pen, RECORDS, alarm, holds, messages, records_are, some_notes};
+use crate::tools::{
+    PATIENCE, RECORDS, alarm, copy, databases, holds, messages, records_are, some_notes,
+};
 
 /// The files of a node's database with this ending.
 fn files(node: &Node, ending: &str) -> Vec<PathBuf> {
@@ -171,14 +169,7 @@ async fn a_flipped_bit_in_the_stream_is_mended_from_the_nodes_blocks() {
 
 /// Empties the spool of a node that does not run, as somebody with access to its disk could.
 fn drop_spool(node: &Node) -> u64 {
-    let pen = Pen::of(&node.state);
-    let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("the key");
-    let vault = Arc::new(Vault::open(&node.data(), kek).expect("the key database"));
-    let pins = [
-        LedgerPin { ledger: LedgerId::RECORDS, genesis: pen.genesis },
-        LedgerPin { ledger: LedgerId::ACCESS, genesis: pen.access },
-    ];
-    let store = Store::open(&node.data(), &pins, vault).expect("the database");
+    let (store, _) = databases(node);
     let bytes = store.spool_bytes();
     store.spool_remove(u64::MAX).expect("removed");
     bytes
@@ -208,11 +199,6 @@ async fn invariant_10_a_dropped_spool_is_noticed() {
     let before = cluster.agreed().await.expect("a head")[1].size;
     manager.read_file(&patient, None).await.expect("read");
     assert_eq!(cluster.agreed().await.expect("a head")[1].size, before + 1);
-}
-
-fn copy(from: &Path, to: &Path) {
-    let mut command = std::process::Command::new("cp");
-    testkit::cluster::run(command.arg("-a").arg(from).arg(to)).expect("copied");
 }
 
 #[tokio::test]

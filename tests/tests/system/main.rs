@@ -11,6 +11,7 @@
 
 mod access;
 mod broker;
+mod catching_up;
 mod crash;
 mod damage;
 mod formats;

@@ -1,14 +1,17 @@
 //! What tests of damage share: the broker's side of a ledger, a member's pen, and alarms.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1;
 use ed25519_dalek::Signer as _;
 use ledger::{Hash, LedgerId, NodeId, SigningKey};
+use store::{LedgerPin, Store};
 use testkit::client::{Client, request_id};
-use testkit::cluster::Cluster;
+use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
+use vault::{KeyEncryptionKey, Vault};
 
 /// The stream of the ledger of changes.
 pub(crate) const RECORDS: &str = "CASELEDGER_RECORDS";
@@ -49,6 +52,18 @@ pub(crate) async fn publish(cluster: &Cluster, message: Vec<u8>) -> u64 {
     let context = jetstream(cluster).await;
     let acknowledged = context.publish(SUBJECT, message.into()).await;
     acknowledged.expect("sent").await.expect("stored").sequence
+}
+
+/// Publishes so many messages of 400 bytes to the ledger of changes that change nothing.
+pub(crate) async fn lengthen(cluster: &Cluster, count: usize) {
+    let context = jetstream(cluster).await;
+    let mut stored = Vec::new();
+    for _ in 0..count {
+        stored.push(context.publish(SUBJECT, vec![0; 400].into()).await.expect("sent"));
+    }
+    for one in stored {
+        one.await.expect("stored");
+    }
 }
 
 /// Waits until the stream holds exactly these messages, from sequence 1.
@@ -92,6 +107,25 @@ pub(crate) async fn records_are(
         found.cloned().ok_or_else(|| anyhow::anyhow!("{ledgers:?}"))
     });
     reached.await.expect("the condition")
+}
+
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let mut command = std::process::Command::new("cp");
+    testkit::cluster::run(command.arg("-a").arg(from).arg(to)).expect("copied");
+}
+
+/// The databases of a node that does not run.
+pub(crate) fn databases(node: &Node) -> (Store, Arc<Vault>) {
+    let pen = Pen::of(&node.state);
+    let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("the key");
+    let vault = Arc::new(Vault::open(&node.data(), kek).expect("the key database"));
+    let pins = [
+        LedgerPin { ledger: LedgerId::RECORDS, genesis: pen.genesis },
+        LedgerPin { ledger: LedgerId::ACCESS, genesis: pen.access },
+    ];
+    let store = Store::open(&node.data(), &pins, Arc::clone(&vault)).expect("the database");
+    (store, vault)
 }
 
 /// Somebody who signs as a node: with its key, or with one of their own.
