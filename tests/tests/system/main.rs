@@ -20,6 +20,7 @@ mod import;
 mod keys;
 mod nodes;
 mod rest;
+mod spool;
 mod stream;
 mod tools;
 mod watch;
