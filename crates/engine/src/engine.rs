@@ -182,7 +182,7 @@ impl Engine {
             node: setup.node,
             block_key: setup.block_key,
             alarms: Arc::new(Alarms::new(setup.clock.clone())),
-            grants: Arc::default(),
+            grants: Arc::new(Grants::new(Clock::monotonic())),
             peers: Arc::new(setup.peers),
             store: setup.store,
             vault: setup.vault,

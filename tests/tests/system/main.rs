@@ -19,6 +19,7 @@ mod hostile;
 mod import;
 mod keys;
 mod nodes;
+mod rebuilding;
 mod rest;
 mod spool;
 mod stream;
