@@ -119,7 +119,7 @@ fn is_transport(status: &Status) -> bool {
         }
         source = error.source();
     }
-    // the server explains every UNAVAILABLE of its own (NOT_FILED, OUTCOME_UNKNOWN, NOT_ANSWERED)
+    // the server explains every UNAVAILABLE of its own (NOT_FILED, OUTCOME_UNKNOWN, NOT_ANSWERED, CATCHING_UP)
     status.code() == Code::Unavailable && status.get_error_details().error_info().is_none()
 }
 

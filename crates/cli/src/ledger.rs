@@ -172,6 +172,7 @@ fn condition(status: &v1::LedgerStatus) -> String {
     let condition = match status.condition() {
         v1::LedgerCondition::Serving => "serving",
         v1::LedgerCondition::ReadOnly => "READ ONLY",
+        v1::LedgerCondition::CatchingUp => "CATCHING UP",
         v1::LedgerCondition::Stopped => "STOPPED",
         v1::LedgerCondition::Unspecified => "unknown",
     };

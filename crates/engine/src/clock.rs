@@ -25,7 +25,13 @@ impl Clock {
         })
     }
 
-    /// µs since 1970 UTC.
+    /// A clock that nobody sets: µs since this call, also across a change of the system's time.
+    pub(crate) fn monotonic() -> Self {
+        let start = std::time::Instant::now();
+        Self::new(move || u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// µs since 1970 UTC; of a monotonic clock, since it was made.
     #[must_use]
     pub fn now(&self) -> u64 {
         (self.0)()

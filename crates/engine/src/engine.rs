@@ -185,7 +185,8 @@ impl Deref for Engine {
 
 impl Engine {
     /// Starts a node's engine: it agrees with its peers and the stream, catches up, then serves.
-    /// Reads of what is applied are answered from the start.
+    /// Reads are answered from the moment when it knows that it is near the stream's end, or that
+    /// nobody can tell it where that is.
     ///
     /// # Errors
     /// When threads cannot be started or the spool cannot be read.
@@ -195,7 +196,7 @@ impl Engine {
             node: setup.node,
             block_key: setup.block_key,
             alarms: Arc::new(Alarms::new(setup.clock.clone())),
-            grants: Arc::default(),
+            grants: Arc::new(Grants::new(Clock::monotonic())),
             peers: Arc::new(setup.peers),
             store: setup.store,
             vault: setup.vault,

@@ -55,6 +55,12 @@ pub enum Failure {
         /// What is unavailable.
         why: String,
     },
+    /// This node has not come near the stream's end: what it does not find may be on file.
+    #[error("{why}")]
+    CatchingUp {
+        /// How far it is.
+        why: String,
+    },
     /// Too much is in flight.
     #[error("{limit} is reached; try again")]
     Exhausted {

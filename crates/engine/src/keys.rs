@@ -1,10 +1,15 @@
 //! Keeps this node's vault in step with the bucket of wrapped keys, and keys made ahead.
+//!
+//! What the bucket shows is taken into the vault, and what the vault has and the bucket no longer
+//! shows is put back: a deletion there destroys nothing, only the ledger's record does. Entries are
+//! only ever created, and every vault gives the same bytes, so any number of nodes may do so at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use journal::KeyBucket;
+use journal::{BucketFailure, CreateError, KeyBucket, KeyChange};
 use ledger::SubjectId;
 use store::Store;
 use tokio::sync::{Notify, watch};
@@ -25,6 +30,32 @@ const UNFOLDED: usize = 100_000;
 /// How often the reserve is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What the bucket showed since it is watched.
+struct Listing {
+    names: BTreeSet<String>,
+    /// Since the last look.
+    news: bool,
+    /// Nothing was missing, or what was is back.
+    whole: bool,
+}
+
+impl Listing {
+    /// Nothing yet; that there is no news means something only after a whole moment.
+    fn new() -> Self {
+        Self { names: BTreeSet::new(), news: true, whole: false }
+    }
+
+    fn note(&mut self, change: &KeyChange) {
+        self.news = true;
+        if change.bytes.is_some() {
+            self.names.insert(change.name.clone());
+        } else {
+            self.names.remove(&change.name);
+            self.whole = false;
+        }
+    }
+}
+
 /// The task that keeps keys coming.
 pub(crate) struct Upkeep {
     pub(crate) bucket: KeyBucket,
@@ -42,31 +73,106 @@ impl Upkeep {
     pub(crate) async fn run(self) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.tell_ready();
         loop {
             let mut changes = self.bucket.watch(1);
+            let mut shown = Listing::new();
             loop {
                 tokio::select! {
                     change = changes.next() => match change {
                         Some(Ok(change)) => {
-                            self.alarms.clear("KEY_BUCKET_UNREADABLE", None);
-                            // A deletion here is no destruction: only the ledger's record is.
+                            shown.note(&change);
                             if let Some(bytes) = change.bytes {
                                 self.take_in(&change.name, &bytes);
                             }
                         }
                         Some(Err(error)) => {
-                            let text = format!("the bucket of wrapped keys cannot be read: {error}");
-                            self.alarms.raise("KEY_BUCKET_UNREADABLE", None, text);
+                            self.unreadable(&error.to_string());
                             break;
                         }
                         None => break,
                     },
-                    _ = look.tick() => self.provide().await,
+                    _ = look.tick() => {
+                        self.provide().await;
+                        self.keep_whole(&mut shown).await;
+                    }
                     () = self.low.notified() => self.provide().await,
                 }
             }
+            if let Err(why) = self.make_anew().await {
+                self.unreadable(&why);
+            }
             look.tick().await;
         }
+    }
+
+    fn unreadable(&self, why: &str) {
+        let text = format!("the bucket of wrapped keys cannot be read or restored: {why}");
+        self.alarms.raise("KEY_BUCKET_UNREADABLE", None, text);
+    }
+
+    /// Looks, once the bucket has shown nothing new for a moment, whether it shows everything.
+    async fn keep_whole(&self, shown: &mut Listing) {
+        let news = std::mem::take(&mut shown.news);
+        if news || shown.whole {
+            return;
+        }
+        match self.put_back(&shown.names).await {
+            Ok(missing) => {
+                shown.whole = true;
+                self.alarms.clear("KEY_BUCKET_UNREADABLE", None);
+                if missing > 0 {
+                    let text = format!(
+                        "{missing} {} missing in the bucket of wrapped keys and put back from this \
+                         node's keys; find out who deletes there",
+                        if missing == 1 { "entry was" } else { "entries were" }
+                    );
+                    self.alarms.raise("KEYS_PUT_BACK", None, text);
+                }
+            }
+            Err(why) => self.unreadable(&why),
+        }
+    }
+
+    /// Makes the bucket where there is none, if this node can fill it.
+    async fn make_anew(&self) -> Result<(), String> {
+        if self.bucket.inspect().await.map_err(|error| error.to_string())?.is_some() {
+            return Ok(());
+        }
+        if self.vault.system_entry().map_err(|error| error.to_string())?.is_none() {
+            return Err("there is none, and this node has no keys to fill it with".to_owned());
+        }
+        match self.bucket.create_bucket().await {
+            // Another node was quicker.
+            Ok(()) | Err(CreateError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Creates the entries that this vault has and the bucket has not, and says how many.
+    async fn put_back(&self, shown: &BTreeSet<String>) -> Result<usize, String> {
+        self.make_anew().await?;
+        let mut missing = 0;
+        let mut names = vec![SYSTEM_ENTRY.to_owned()];
+        names.extend(self.vault.batches().map_err(|error| error.to_string())?);
+        for name in names.iter().filter(|name| !shown.contains(*name)) {
+            // What was not shown yet may be there all the same.
+            if self.bucket.get(name).await.map_err(|error| error.to_string())?.is_some() {
+                continue;
+            }
+            let entry = match name.as_str() {
+                SYSTEM_ENTRY => self.vault.system_entry(),
+                name => self.vault.batch(name),
+            };
+            let Some(entry) = entry.map_err(|error| error.to_string())? else { continue };
+            match self.bucket.create(name, entry.into()).await {
+                Ok(_) => missing += 1,
+                // Another node's copy, in which another key may be destroyed.
+                Err(BucketFailure::Exists { .. }) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(missing)
     }
 
     fn take_in(&self, name: &str, bytes: &[u8]) {
@@ -109,9 +215,7 @@ impl Upkeep {
         if !matches!(self.vault.system(), Ok(Some(_))) {
             return;
         }
-        if self.vault.unused() > 0 {
-            self.ready.send_replace(true);
-        }
+        self.tell_ready();
         while self.vault.unused() < LOW_WATER {
             match self.mint().await {
                 Ok(()) => self.alarms.clear("KEYS_LOW", None),
@@ -122,7 +226,12 @@ impl Upkeep {
                 }
             }
         }
-        if self.vault.unused() > 0 {
+        self.tell_ready();
+    }
+
+    /// Whether this node can seal does not depend on the broker.
+    fn tell_ready(&self) {
+        if matches!(self.vault.system(), Ok(Some(_))) && self.vault.unused() > 0 {
             self.ready.send_replace(true);
         }
     }

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `line` | one ledger on this node: applied in order, waiters told |
 //! | `writer` | contributions gathered into blocks, four publishes in flight |
-//! | `trail` | access records durable before an answer leaves; the spool |
+//! | `trail`, `forward` | access records durable before an answer leaves; the spool and its way out |
 //! | `supervisor`, `heal`, `quorum`, `grants` | one history with the stream and the peers |
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
 //! | `queries`, `watch`, `showing` | pass, read, render, record, answer |
@@ -29,6 +29,7 @@ mod context;
 mod engine;
 mod failure;
 mod filing;
+mod forward;
 mod grants;
 mod heal;
 mod import;

@@ -19,6 +19,14 @@ use crate::answers::Condition;
 const QUEUE: usize = 4_096;
 /// What one synced batch holds at most (design, section 4).
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// A node this near to the stream's end serves: under load none is ever exactly at it.
+const NEAR: u64 = 1_024;
+
+/// Whether a node that applied so much is too far from a stream's last message to serve. Without
+/// the genesis it knows nothing, not even who the members are.
+pub(crate) const fn is_behind(applied: u64, last: u64) -> bool {
+    applied == 0 || applied.saturating_add(NEAR) < last
+}
 
 /// What became of a contribution that somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +53,32 @@ pub(crate) enum Trouble {
     Stop(String),
 }
 
+fn how_far(applied: u64, last: u64) -> String {
+    match last {
+        0 => format!("{applied} messages are applied, and the stream holds more"),
+        _ => format!("{applied} of {last} messages are applied"),
+    }
+}
+
+/// How what is applied stands to the stream's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Just started: peers and broker have not been asked yet.
+    Unheard,
+    /// The stream goes on to `last`, further than near.
+    Behind { last: u64 },
+    /// Near the end that it last heard of. It may have grown since: a node that cannot reach the
+    /// broker answers from what it has (invariant 10).
+    Near,
+}
+
+/// [`Reach`], and the end kept in the database.
+#[derive(Debug)]
+struct End {
+    reach: Reach,
+    kept: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) ledger: LedgerId,
@@ -54,6 +88,7 @@ pub(crate) struct Line {
     progress: watch::Sender<Progress>,
     trouble: watch::Sender<Option<Trouble>>,
     pub(crate) condition: watch::Sender<Condition>,
+    end: Mutex<End>,
     alarms: Arc<Alarms>,
 }
 
@@ -65,6 +100,13 @@ impl Line {
         alarms: Arc<Alarms>,
     ) -> Result<Arc<Self>, Failure> {
         let state = store.state(ledger)?;
+        let floor = store.floor(ledger)?.map_or(0, |floor| floor.sequence);
+        let kept = store.known_end(ledger)?.unwrap_or(0).max(floor);
+        let (reach, told) = if is_behind(state.sequence, kept) {
+            (Reach::Behind { last: kept }, format!("{}: starting", how_far(state.sequence, kept)))
+        } else {
+            (Reach::Unheard, "starting".to_owned())
+        };
         let (queue, work) = mpsc::channel(QUEUE);
         let line = Arc::new(Self {
             ledger,
@@ -73,7 +115,8 @@ impl Line {
             waiters: Mutex::default(),
             progress: watch::Sender::new(Progress { sequence: state.sequence, size: state.size }),
             trouble: watch::Sender::new(None),
-            condition: watch::Sender::new(Condition::ReadOnly("starting".to_owned())),
+            condition: watch::Sender::new(Condition::CatchingUp(told)),
+            end: Mutex::new(End { reach, kept }),
             alarms,
         });
         let weak = Arc::downgrade(&line);
@@ -126,16 +169,75 @@ impl Line {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
+    /// Takes down where the stream that was agreed on ends, or how far a peer is. An end far away is
+    /// kept: a node that stops on the way there still knows of it after a start without a broker.
+    pub(crate) fn learn_end(&self, last: u64) -> Result<(), StoreError> {
+        let applied = self.progress().sequence;
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = is_behind(applied, last);
+        if last != end.kept && (behind || is_behind(applied, end.kept)) {
+            self.store.set_known_end(self.ledger, last)?;
+            end.kept = last;
+        }
+        end.reach = if behind { Reach::Behind { last } } else { Reach::Near };
+        Ok(())
+    }
+
+    /// Whether reads may be answered: not while the stream is known to go on far beyond what is
+    /// applied, for what is missing here would be answered as if there were no such thing.
+    pub(crate) fn near_end(&self) -> Result<(), Failure> {
+        let how_far = match self.reach() {
+            Reach::Near => return Ok(()),
+            Reach::Unheard => "it has just started and is asking how far the others are".to_owned(),
+            Reach::Behind { last } => how_far(self.progress().sequence, last),
+        };
+        let why = format!(
+            "this node is catching up with {}: {how_far}; ask another node, or this one later",
+            self.ledger
+        );
+        Err(Failure::CatchingUp { why })
+    }
+
+    /// How far the stream's end is. A database that has not come back to where this node was is
+    /// behind, however near.
+    fn reach(&self) -> Reach {
+        let reach = self.end.lock().unwrap_or_else(PoisonError::into_inner).reach;
+        match (self.store.floor(self.ledger), reach) {
+            (Ok(None), reach) => reach,
+            (Ok(Some(floor)), Reach::Behind { last }) => {
+                Reach::Behind { last: last.max(floor.sequence) }
+            }
+            (Ok(Some(floor)), Reach::Unheard | Reach::Near) => {
+                Reach::Behind { last: floor.sequence }
+            }
+            (Err(_), _) => Reach::Behind { last: 0 },
+        }
+    }
+
     /// Whether this node may publish to the ledger, and if not, why.
     pub(crate) fn writable(&self) -> Result<(), String> {
         match &*self.condition.borrow() {
             Condition::Serving => Ok(()),
-            Condition::ReadOnly(why) | Condition::Stopped(why) => Err(why.clone()),
+            Condition::ReadOnly(why) | Condition::CatchingUp(why) | Condition::Stopped(why) => {
+                Err(why.clone())
+            }
         }
     }
 
-    /// Sets the condition; a stop is final until the node is started anew.
-    pub(crate) fn set_condition(&self, condition: Condition) {
+    /// Sets the condition; a stop is final until the node is started anew. Whoever only reads and is
+    /// known to be far from the end is catching up. A node that was told no end by now goes by what
+    /// it has.
+    pub(crate) fn set_condition(&self, mut condition: Condition) {
+        {
+            let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+            if end.reach == Reach::Unheard {
+                end.reach = Reach::Near;
+            }
+        }
+        if let (Condition::ReadOnly(why), Reach::Behind { last }) = (&condition, self.reach()) {
+            let how_far = how_far(self.progress().sequence, last);
+            condition = Condition::CatchingUp(format!("{how_far}: {why}"));
+        }
         self.condition.send_if_modified(|now| {
             if matches!(now, Condition::Stopped(_)) || *now == condition {
                 return false;
@@ -144,6 +246,9 @@ impl Line {
                 Condition::Serving => tracing::info!(ledger = %self.ledger, "serving"),
                 Condition::ReadOnly(why) => {
                     tracing::warn!(ledger = %self.ledger, "read only: {why}")
+                }
+                Condition::CatchingUp(why) => {
+                    tracing::warn!(ledger = %self.ledger, "catching up: {why}")
                 }
                 Condition::Stopped(why) => tracing::error!(ledger = %self.ledger, "stopped: {why}"),
             }

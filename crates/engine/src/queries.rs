@@ -37,6 +37,7 @@ impl Engine {
         render: impl FnOnce(&FileAnswer) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, Some(query.patient)).await?;
+        self.records.line.near_end()?;
         self.reached(query.at_least, ctx.patience).await?;
         let answer = match self.load_file(&pass, query) {
             Ok(answer) => answer,
@@ -126,6 +127,7 @@ impl Engine {
         render: impl FnOnce(&HistoryAnswer) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, Some(patient)).await?;
+        self.records.line.near_end()?;
         let answer = match self.load_history(&pass, patient, from_version, page(limit)) {
             Ok(answer) => answer,
             Err(failure) => return Err(self.refused(ctx, patient, failure).await),
@@ -177,8 +179,13 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         // A denial is filed under the patient who was asked for; the caller hears the same either way.
         let store = self.shelf.never_to_be_shown();
-        let asked_for = store.reader().find_identifier(issuer, value)?;
+        let near_end = self.records.line.near_end();
+        let asked_for = match near_end {
+            Ok(()) => store.reader().find_identifier(issuer, value)?,
+            Err(_) => None,
+        };
         let pass = self.admit(ctx, asked_for).await?;
+        near_end?;
         let position = self.records.line.progress().size;
         match self.shelf.open(&pass).reader().find_identifier(issuer, value)? {
             None => {
@@ -208,6 +215,7 @@ impl Engine {
         render: impl FnOnce(&AccessAnswer) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, filter.patient).await?;
+        self.access.line.near_end()?;
         let answer = self.load_accesses(&pass, filter, before, page(limit))?;
         let (rendered, digest) = render(&answer);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);

@@ -9,7 +9,7 @@ use ledger::{
     NodeId, SealedRecord, SubjectId,
 };
 use store::Store;
-use vault::Vault;
+use vault::{Opened, Vault};
 
 use crate::Failure;
 use crate::clock::{Clock, record_id};
@@ -95,7 +95,7 @@ impl Sealer {
                 None => head(chain)?,
             };
             let recorded_at = self.clock.now().max(not_before).max(before.recorded_at);
-            let mut header = Header {
+            let header = Header {
                 format: ledger::header::HEADER_FORMAT,
                 leaf: LeafType::Record,
                 suite: ledger::header::SUITE_SEALED,
@@ -116,19 +116,61 @@ impl Sealer {
                 body_length: 0,
                 body_hash: Hash::ZERO,
             };
-            let key = self.vault.data_key(draft.key)?.ok_or_else(|| Failure::NotFiled {
-                why: "the file's key is not on this node".to_owned(),
-            })?;
-            let body = self.vault.seal_body(&self.genesis, &mut header, &draft.plain, &key)?;
-            let record = SealedRecord { header: header.encode(), body };
-            let hash = ledger::leaf_hash(&record.header);
+            let (record, after) = self.record(header, &draft.plain)?;
             if index == 0 {
-                sealed.first = hash;
+                sealed.first = after.hash;
             }
             sealed.newest = sealed.newest.max(recorded_at);
-            sealed.heads.insert(chain, Chain { version: header.version, hash, recorded_at });
+            sealed.heads.insert(chain, after);
             sealed.contribution.records.push(record);
         }
         Ok(sealed)
+    }
+
+    /// Seals the records of a contribution of this node once more, onto `before` of the one chain
+    /// that all of them are in (as in `access`): under the same contribution id, at the same times
+    /// unless the chain has gone on since, under new record ids. Where the chain then stands comes
+    /// with it.
+    ///
+    /// # Errors
+    /// [`Failure::Damaged`] when a record cannot be read or opened, or its key is not here.
+    pub(crate) fn seal_again(
+        &self,
+        contribution: &Contribution<&[u8]>,
+        mut before: Chain,
+    ) -> Result<(Contribution, Chain), Failure> {
+        let damaged = |what: &str| Failure::Damaged { what: format!("a spooled record: {what}") };
+        let mut records = Vec::with_capacity(contribution.records.len());
+        for record in &contribution.records {
+            let old = Header::decode(record.header).map_err(|_| damaged("its header"))?;
+            let opened = self.vault.open_body(&self.genesis, &old, record.body)?;
+            let Opened::Plain(plain) = opened else { return Err(damaged("its key is not here")) };
+            let recorded_at = old.recorded_at.max(before.recorded_at);
+            let anew = Header {
+                record_id: record_id(recorded_at)?,
+                version: before.version + 1,
+                previous: before.hash,
+                recorded_at,
+                ..old
+            };
+            let (record, after) = self.record(anew, &plain)?;
+            records.push(record);
+            before = after;
+        }
+        let Contribution { id, request_digest, reads, .. } = contribution;
+        let (id, request_digest, reads) = (*id, *request_digest, reads.clone());
+        Ok((Contribution { id, request_digest, reads, records }, before))
+    }
+
+    /// Seals the body that belongs to a header, and tells where that leaves the chain.
+    fn record(&self, mut header: Header, plain: &[u8]) -> Result<(SealedRecord, Chain), Failure> {
+        let key = self.vault.data_key(header.data_key)?.ok_or_else(|| Failure::NotFiled {
+            why: "the file's key is not on this node".to_owned(),
+        })?;
+        let body = self.vault.seal_body(&self.genesis, &mut header, plain, &key)?;
+        let record = SealedRecord { header: header.encode(), body };
+        let hash = ledger::leaf_hash(&record.header);
+        let Header { version, recorded_at, .. } = header;
+        Ok((record, Chain { version, hash, recorded_at }))
     }
 }

@@ -15,14 +15,11 @@ use crate::answers::Condition;
 use crate::clock::Clock;
 use crate::grants::Grants;
 use crate::heal::Remedy;
-use crate::line::{Line, Trouble};
+use crate::line::{Line, Trouble, is_behind};
 use crate::peers::Peer;
 
 /// How often a stream's identity and its block at the applied sequence are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A node this near to the stream's end serves: under load none is ever exactly at it.
-const NEAR: u64 = 1_024;
 
 /// How far this node's clock may be from the broker's, in ns (design, section 3, Time).
 const CLOCK_OFF: i128 = 1_000_000_000;
@@ -73,6 +70,7 @@ impl Supervisor {
         // Where the stream ended when this node first looked: what it held of this node's own chain
         // is applied before anything is sealed on it.
         let mut end = u64::MAX;
+        self.moment_at_a_start().await;
         loop {
             // From here on, a connection that is lost and mended at once is not missed either.
             let mut losses = self.journal.losses();
@@ -81,13 +79,16 @@ impl Supervisor {
                 Ok(facts) => {
                     self.line.clear_trouble();
                     end = end.min(facts.last);
-                    let behind = self.behind(end, facts.last);
-                    if behind.is_none() {
-                        self.over();
-                    }
+                    let meanwhile = match self.behind(end, facts.last) {
+                        None => {
+                            self.over();
+                            Condition::Serving
+                        }
+                        Some(why) => Condition::ReadOnly(why),
+                    };
                     // Behind, it learns who the members are on the way, and hears them before it
                     // serves.
-                    self.follow(&facts, losses, behind).await;
+                    self.follow(&facts, losses, meanwhile).await;
                     if matches!(&*self.line.condition.borrow(), Condition::Stopped(_)) {
                         return;
                     }
@@ -110,15 +111,24 @@ impl Supervisor {
     fn behind(&self, end: u64, last: u64) -> Option<String> {
         let applied = self.line.progress().sequence;
         match self.store.floor(self.ledger) {
-            Ok(None) if applied > 0 && applied >= end && applied + NEAR >= last => None,
+            Ok(None) if applied >= end && !is_behind(applied, last) => None,
             Ok(Some(floor)) if floor.sequence > last => Some(format!(
                 "this node was at message {} and the stream ends at {last}: a node that has the \
                  rest must be reachable",
                 floor.sequence
             )),
-            Ok(_) => Some(format!("catching up: {applied} of {last} messages")),
+            Ok(_) => Some("it follows the stream".to_owned()),
             Err(error) => Some(error.to_string()),
         }
+    }
+
+    /// The connection takes a moment at a start, as do the keys: before they are there, or known not to
+    /// come, nobody can be asked, and reads would be answered from the past.
+    async fn moment_at_a_start(&self) {
+        let (mut connection, mut keys) = (self.journal.state(), self.keys.clone());
+        let connected = connection.wait_for(|state| *state == ConnectionState::Connected);
+        let _ = tokio::time::timeout(LOOK_EVERY, connected).await;
+        let _ = tokio::time::timeout(LOOK_EVERY, keys.wait_for(|here| *here)).await;
     }
 
     /// What these alarms named is mended.
@@ -149,6 +159,7 @@ impl Supervisor {
         let remedy = Remedy { supervisor: self, lowest: furthest.lowest };
         let before = self.clock.now();
         let facts = remedy.restore().await?;
+        self.line.learn_end(facts.last).map_err(|error| Bar::Stop(error.to_string()))?;
         self.in_time(before, &facts).map_err(Bar::Wait)?;
         self.file_override().await?;
         Ok(facts)
@@ -157,13 +168,13 @@ impl Supervisor {
     /// Follows the stream until something is not as it should be. A connection that was lost is
     /// enough: what the stream gives afterwards may be another history that goes on without a gap.
     ///
-    /// With a reason to wait it follows without serving, for a moment only: then it is asked again
-    /// whether it may.
+    /// A node that only reads meanwhile follows for a moment: then it is asked again whether it may
+    /// serve.
     async fn follow(
         &self,
         facts: &StreamFacts,
         mut losses: watch::Receiver<u64>,
-        waits: Option<String>,
+        meanwhile: Condition,
     ) {
         let mut progress = self.line.follow_progress();
         let moment = async {
@@ -171,8 +182,8 @@ impl Supervisor {
             let _ = tokio::time::timeout(LOOK_EVERY, there).await;
         };
         let mut moment = std::pin::pin!(moment);
-        let listens = waits.is_some();
-        self.line.set_condition(waits.map_or(Condition::Serving, Condition::ReadOnly));
+        let listens = meanwhile != Condition::Serving;
+        self.line.set_condition(meanwhile);
         let from = self.line.progress().sequence + 1;
         let mut messages = std::pin::pin!(self.stream.follow(from));
         let mut trouble = self.line.follow_trouble();

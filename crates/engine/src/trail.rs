@@ -2,26 +2,27 @@
 //! (invariant 7), also while the broker is down (invariant 10).
 //!
 //! Access records wait, are sealed together into a block of this node's chain, synced to the spool,
-//! and published one block after the other. Whoever waits is released when the block is applied, or,
-//! when that takes longer than 200 ms, by the spool alone: reads survive the broker.
+//! and published one block after the other (`forward`). Whoever waits is released when the block is
+//! applied, or, when that takes longer than 200 ms, by the spool alone: reads survive the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ledger::{ActorId, ContributionId, Hash, KeyId, LedgerId, SubjectId};
+use ledger::{ActorId, ContributionId, Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::random;
+use crate::forward::Forwarding;
 use crate::seal::{Chain, Draft, Sealer};
-use crate::writer::{BLOCK_ROOM, Press, Sent};
+use crate::writer::{BLOCK_ROOM, Press};
 use crate::{Condition, Failure, Receipt};
 
 /// How long a reader waits for the broker before the spool alone has to do (design, invariant 10).
-const BROKER_PATIENCE: Duration = Duration::from_millis(200);
+pub(crate) const BROKER_PATIENCE: Duration = Duration::from_millis(200);
 /// Showings that may wait to be sealed.
 const WAITING: usize = 4_096;
 
@@ -47,11 +48,11 @@ struct Spooled {
 
 /// What the sending half has done.
 #[derive(Clone, Copy, Debug)]
-struct Forwarded {
+pub(crate) struct Forwarded {
     /// Blocks up to this number are applied.
-    upto: u64,
+    pub(crate) upto: u64,
     /// The broker does not take them now: nobody need wait for it.
-    stalled: bool,
+    pub(crate) stalled: bool,
 }
 
 /// The way into the access ledger. Dropped with the engine: the first half ends with the queue, the
@@ -86,7 +87,7 @@ impl Trail {
         }
         let sealing = Sealing {
             press: Arc::clone(&press),
-            sealer,
+            sealer: Arc::clone(&sealer),
             store: Arc::clone(&store),
             head,
             synced: head,
@@ -96,7 +97,8 @@ impl Trail {
             forwarded: seen.clone(),
         };
         tokio::spawn(sealing.run(jobs));
-        let forwarding = Forwarding { press, store: Arc::clone(&store), forwarded };
+        let forwarding =
+            Forwarding { press, sealer, store: Arc::clone(&store), forwarded, anew: 0, aside: 0 };
         let forwarding = AbortOnDropHandle::new(tokio::spawn(forwarding.run(blocks)));
         Ok(Self { queue, forwarded: seen, store, _forwarding: forwarding })
     }
@@ -240,11 +242,14 @@ impl Sealing {
     }
 
     /// A node whose database was made anew, or put back to an older copy, learns its own chain from
-    /// the stream: what it seals from then on links there, for apply takes nothing else.
+    /// the stream: what it seals from then on links there, for apply takes nothing else. And
+    /// once nothing is under way, the chain is what is applied, however the blocks before were sealed
+    /// in the end.
     fn catch_up(&mut self) {
+        let drained = self.forwarded.borrow().upto + 1 == self.next;
         let node = SubjectId(self.press.node.0);
         match Chain::of(&self.store, self.press.line.ledger, node) {
-            Ok(applied) if applied.version > self.head.version => {
+            Ok(applied) if drained || applied.version > self.head.version => {
                 self.head = applied;
                 self.synced = applied;
             }
@@ -371,123 +376,4 @@ fn not_spooled(failure: &Failure) -> Failure {
         return Failure::Exhausted { retry_after: *retry_after, limit };
     }
     Failure::Unavailable { why: "the audit trail cannot be written; nothing was shown".to_owned() }
-}
-
-/// The second half: publish in order, one block at a time, until it is applied.
-struct Forwarding {
-    press: Arc<Press>,
-    store: Arc<Store>,
-    forwarded: watch::Sender<Forwarded>,
-}
-
-impl Forwarding {
-    async fn run(self, mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>) {
-        while let Some((number, block)) = blocks.recv().await {
-            self.forward(number, &block).await;
-            let store = Arc::clone(&self.store);
-            let removed = tokio::task::spawn_blocking(move || store.spool().remove(number)).await;
-            if !matches!(removed, Ok(Ok(()))) {
-                // It comes again after a restart, and is void as a duplicate then.
-                tracing::warn!(number, "a forwarded access block stays in the spool");
-            }
-            self.forwarded.send_modify(|now| now.upto = number);
-        }
-    }
-
-    /// Publishes until the block's contributions are settled. Publishing it twice does no harm.
-    async fn forward(&self, number: u64, block: &Bytes) {
-        let ids = contributions(block);
-        loop {
-            self.serving().await;
-            let mut progress = self.press.line.follow_progress();
-            let before = progress.borrow_and_update().sequence;
-            let sent = {
-                let publish = self.press.publish(block.clone());
-                tokio::pin!(publish);
-                match tokio::time::timeout(BROKER_PATIENCE, &mut publish).await {
-                    Ok(sent) => sent,
-                    Err(_) => {
-                        self.stall(true);
-                        publish.await
-                    }
-                }
-            };
-            if matches!(sent, Sent::Yes) && self.applied(&ids, &mut progress).await {
-                self.stall(false);
-                return;
-            }
-            self.stall(true);
-            if self.all_settled(&ids) {
-                return;
-            }
-            tracing::warn!(number, before, ?sent, "an access block is not applied yet");
-            self.something_changes(&mut progress).await;
-        }
-    }
-
-    fn stall(&self, stalled: bool) {
-        self.forwarded.send_if_modified(|now| {
-            let changed = now.stalled != stalled;
-            now.stalled = stalled;
-            changed
-        });
-    }
-
-    /// Waits until this node may publish.
-    async fn serving(&self) {
-        let mut condition = self.press.line.condition.subscribe();
-        if *condition.borrow() != Condition::Serving {
-            self.stall(true);
-        }
-        // The sender lives in the line, which this half holds.
-        let _ = condition.wait_for(|now| *now == Condition::Serving).await;
-        self.stall(false);
-    }
-
-    /// The broker has the block: it is applied when its contributions are settled.
-    async fn applied(
-        &self,
-        ids: &[ContributionId],
-        progress: &mut watch::Receiver<crate::line::Progress>,
-    ) -> bool {
-        let mut condition = self.press.line.condition.subscribe();
-        loop {
-            if self.all_settled(ids) {
-                return true;
-            }
-            tokio::select! {
-                seen = tokio::time::timeout(BROKER_PATIENCE, progress.changed()) => match seen {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return false,
-                    Err(_) => self.stall(true),
-                },
-                _ = condition.wait_for(|now| *now != Condition::Serving) => return false,
-            }
-        }
-    }
-
-    /// A block that is not applied is sent again after the ledger moved or its condition changed.
-    async fn something_changes(&self, progress: &mut watch::Receiver<crate::line::Progress>) {
-        /// Long enough not to flood a broker that answers nothing, short enough to be quick when
-        /// it does again.
-        const PAUSE: Duration = Duration::from_millis(500);
-        let _ = tokio::time::timeout(PAUSE, progress.changed()).await;
-    }
-
-    fn all_settled(&self, ids: &[ContributionId]) -> bool {
-        let ledger: LedgerId = self.press.line.ledger;
-        ids.iter().all(|id| matches!(self.store.reader().settled(ledger, id), Ok(Some(_))))
-    }
-}
-
-fn contributions(block: &[u8]) -> Vec<ContributionId> {
-    let content = ledger::Frame::parse(block).ok().and_then(|frame| frame.content().ok());
-    let items = content.map(|content| content.items).unwrap_or_default();
-    items
-        .into_iter()
-        .filter_map(|item| match item {
-            ledger::Item::Contribution(contribution) => Some(contribution.id),
-            ledger::Item::Abandonment(_) | ledger::Item::Checkpoint(_) => None,
-        })
-        .collect()
 }

@@ -33,6 +33,7 @@ impl Engine {
         render: impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send + Sync + 'static,
     ) -> Result<impl Stream<Item = Result<WatchItem<T>, Failure>> + Send + 'static, Failure> {
         let pass = self.admit(&ctx, Some(patient)).await?;
+        self.records.line.near_end()?;
         if let Err(failure) = self.load_history(&pass, patient, 1, 1) {
             return Err(self.refused(&ctx, patient, failure).await);
         }

@@ -105,7 +105,7 @@ impl KeyBucket {
         KeyBucket { journal, config, prefix }
     }
 
-    /// Makes the bucket, which must not exist. For `init` only.
+    /// Makes the bucket, which must not exist. For `init`, and for a node that has what was in it.
     pub async fn create_bucket(&self) -> Result<(), CreateError> {
         create(&self.journal, &self.config).await
     }

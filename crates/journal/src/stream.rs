@@ -150,6 +150,12 @@ impl LedgerStream {
         &self.spec.name
     }
 
+    /// How many servers hold it.
+    #[must_use]
+    pub fn replicas(&self) -> usize {
+        self.spec.replicas
+    }
+
     pub(crate) fn subject(&self) -> &str {
         &self.spec.subject
     }

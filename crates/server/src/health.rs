@@ -4,8 +4,8 @@
 //! |---|---|
 //! | (overall) | the broker is connected and every ledger takes writes |
 //! | `ImportService` | `records` takes writes |
-//! | `PatientFileService` | `records` is applied: reads survive the broker |
-//! | `AuditService` | `access` is applied |
+//! | `PatientFileService` | `records` is applied to near the stream's end, as far as that is known: reads survive the broker |
+//! | `AuditService` | `access` likewise |
 //! | `LedgerService`, `PeerService` | always: they are asked when something is wrong |
 
 use std::time::Duration;
@@ -58,7 +58,13 @@ fn serving(status: &Status) -> [bool; SERVICES.len()] {
         let ledger = status.ledgers.iter().find(|ledger| ledger.head.ledger.kind == kind);
         ledger.map(|ledger| &ledger.condition)
     };
-    let applied = |kind| !matches!(condition(kind), None | Some(Condition::Stopped(_)));
+    let applied = |kind| {
+        let reads = |condition: &Condition| match condition {
+            Condition::Serving | Condition::ReadOnly(_) => true,
+            Condition::CatchingUp(_) | Condition::Stopped(_) => false,
+        };
+        condition(kind).is_some_and(reads)
+    };
     let writes = |kind| condition(kind) == Some(&Condition::Serving);
     let all = status.broker_connected && writes(LedgerKind::Records) && writes(LedgerKind::Access);
     [
@@ -103,13 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn reads_stay_serving_without_the_broker_and_not_when_apply_stopped() {
-        use Condition::{ReadOnly, Serving, Stopped};
+    fn reads_stay_serving_without_the_broker_and_not_when_apply_stopped_or_is_behind() {
+        use Condition::{CatchingUp, ReadOnly, Serving, Stopped};
         let well = serving(&status(Serving, Serving, true));
         assert_eq!(well, [true; 6]);
         let away = serving(&status(ReadOnly("x".into()), ReadOnly("x".into()), false));
         assert_eq!(away, [false, false, true, true, true, true]);
         let stopped = serving(&status(Stopped("x".into()), Serving, true));
         assert_eq!(stopped, [false, false, false, true, true, true]);
+        let behind = serving(&status(CatchingUp("x".into()), Serving, true));
+        assert_eq!(behind, [false, false, false, true, true, true]);
+        let trail_behind = serving(&status(Serving, CatchingUp("x".into()), true));
+        assert_eq!(trail_behind, [false, true, true, false, true, true]);
     }
 }

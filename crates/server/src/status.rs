@@ -10,6 +10,7 @@
 //! | not permitted | `PERMISSION_DENIED` | `ErrorInfo` with `break_glass` |
 //! | no or bad credentials | `UNAUTHENTICATED` | `ErrorInfo` |
 //! | broker or quorum away | `UNAVAILABLE` | `ErrorInfo` `NOT_FILED`, `OUTCOME_UNKNOWN` or `NOT_ANSWERED`, `RetryInfo` |
+//! | this node is far from the stream's end | `UNAVAILABLE` | `ErrorInfo` `CATCHING_UP`, `RetryInfo` |
 //! | too much in flight | `RESOURCE_EXHAUSTED` | `RetryInfo`, `ErrorInfo` with `limit` |
 //! | damage | `DATA_LOSS` | `ErrorInfo` with `damaged` |
 //! | anything else | `INTERNAL`, fixed text | `RequestInfo` with the call's id |
@@ -76,6 +77,7 @@ pub fn status(failure: &Failure, call: &str) -> Status {
         Failure::NotFiled { .. } => unavailable("NOT_FILED", message),
         Failure::OutcomeUnknown => unavailable("OUTCOME_UNKNOWN", message),
         Failure::Unavailable { .. } => unavailable("NOT_ANSWERED", message),
+        Failure::CatchingUp { .. } => unavailable("CATCHING_UP", message),
         Failure::Exhausted { retry_after, limit } => exhausted(limit, *retry_after),
         Failure::Damaged { what } => {
             tracing::error!(call, what, "damaged data");

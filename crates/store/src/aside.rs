@@ -51,6 +51,24 @@ impl Store {
         Ok(found)
     }
 
+    /// Remembers that the stream goes on to `last`, far beyond what is applied: after a start
+    /// without a broker, too, it is known that what is here is not nearly all.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn set_known_end(&self, ledger: LedgerId, last: u64) -> Result<(), StoreError> {
+        self.put_meta(ledger, MetaTag::KnownEnd, &last.to_be_bytes())
+    }
+
+    /// The end that was remembered last; `None` if none ever was.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not decode.
+    pub fn known_end(&self, ledger: LedgerId) -> Result<Option<u64>, StoreError> {
+        self.ledger(ledger)?;
+        self.reader().row(keys::META, &keys::meta(ledger, MetaTag::KnownEnd), rows::decode_number)
+    }
+
     /// Remembers the last checkpoint that left this node, so that no other of its size ever does.
     ///
     /// # Errors

@@ -80,6 +80,9 @@ pub(crate) enum MetaTag {
     LastCheckpoint = 3,
     /// `ledger::Override` that this node was given and that is not yet filed.
     Override = 4,
+    /// Last sequence of the stream when this node last heard of an end far beyond what it had
+    /// applied, u64.
+    KnownEnd = 5,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.

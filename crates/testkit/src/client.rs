@@ -15,6 +15,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// A bearer token.
 #[derive(Clone, Debug)]
@@ -146,6 +149,17 @@ impl Client {
     /// The node's refusal.
     pub async fn status(&self) -> anyhow::Result<v1::GetNodeStatusResponse> {
         Ok(self.ledger().get_node_status(v1::GetNodeStatusRequest {}).await?.into_inner())
+    }
+
+    /// What gRPC health says of a service of `caseledger.v1`: whether it is serving.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub async fn is_serving(&self, service: &str) -> anyhow::Result<bool> {
+        let service = format!("caseledger.v1.{service}");
+        let mut client = HealthClient::new(self.channel.clone());
+        let answer = client.check(HealthCheckRequest { service }).await?.into_inner();
+        Ok(answer.status() == ServingStatus::Serving)
     }
 
     /// Registers a patient with this hospital number and family name.

@@ -62,6 +62,16 @@ impl WrappedKey {
         self.ciphertext.is_empty()
     }
 
+    /// A key of which only the id is left.
+    pub(crate) fn destroyed(
+        id: KeyId,
+        subject: SubjectId,
+        purpose: KeyPurpose,
+        kek_version: u32,
+    ) -> Self {
+        Self { id, subject, purpose, kek_version, nonce: [0; 12], ciphertext: Vec::new() }
+    }
+
     fn erase(&mut self) {
         self.nonce = [0; 12];
         self.ciphertext = Vec::new();

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `keys` | key id (16) | postcard of [`KeyRow`] |
 //! | `subjects` | subject (16) | file key id (16) ‖ audit key id (16) |
-//! | `batches` | entry name, UTF-8 | SHA-256 of the entry (32) ‖ 1 when made by this node, else 0 |
+//! | `batches` | entry name, UTF-8 | SHA-256 of the entry (32) ‖ 1 when made by this node, else 0 ‖ its subjects (16 each) in order |
 //! | `unused` | subject (16) | file key id ‖ audit key id, of this node's batches, not yet taken |
 //! | `meta` | `system` | postcard of `SystemKeys` |
 
@@ -125,6 +125,16 @@ impl Database {
             rows.push((subject, ids));
         }
         Ok(rows)
+    }
+
+    /// Every key of a table, in order.
+    pub(crate) fn keys_in(&self, table: &'static str) -> Result<Vec<Vec<u8>>, VaultError> {
+        let rows = self.db.iterator_cf(self.table(table)?, rocksdb::IteratorMode::Start);
+        rows.map(|row| {
+            row.map(|(key, _)| key.into_vec())
+                .map_err(|source| VaultError::Database { action: "list rows", source })
+        })
+        .collect()
     }
 
     /// Makes an overwritten row leave the disk: RocksDB keeps old versions in its log and tables

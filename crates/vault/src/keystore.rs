@@ -1,7 +1,7 @@
 //! The vault itself.
 
 use crate::VaultError;
-use crate::batch::{KEYS_PER_BATCH, KeyBatch, SystemKeys, WrappedKey};
+use crate::batch::{KEYS_PER_BATCH, KeyBatch, KeyPurpose, PatientKeys, SystemKeys, WrappedKey};
 use crate::cache::{GENERATION, KeyCache};
 use crate::data_key::DataKey;
 use crate::database::{BATCHES, Database, KEYS, KeyRow, META, SUBJECTS, UNUSED, damaged};
@@ -18,6 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 const RESERVE: usize = 64;
 
 const SYSTEM_ROW: &[u8] = b"system";
+
+/// Where a row of `batches` says whether this node made the batch; before it the hash, after it the
+/// subjects.
+const MADE_HERE: usize = 32;
 
 /// Who made a batch of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,12 +148,13 @@ impl Vault {
         let mut reserve = lock(&self.reserve)?;
         let mut row = crate::body_hash(bytes).0.to_vec();
         let known = self.database.get(BATCHES, name.as_bytes())?;
-        let was_ours = known.as_ref().is_some_and(|known| known.last() == Some(&1));
+        let was_ours = known.as_ref().is_some_and(|known| known.get(MADE_HERE) == Some(&1));
         row.push(u8::from(ours || was_ours));
+        let batch = KeyBatch::decode(name, bytes)?;
+        batch.entries.iter().for_each(|entry| row.extend_from_slice(&entry.subject.0));
         if known.as_ref() == Some(&row) {
             return Ok(Vec::new());
         }
-        let batch = KeyBatch::decode(name, bytes)?;
         let mut write = WriteBatch::default();
         let mut new = Vec::new();
         let mut unused = 0;
@@ -225,6 +230,64 @@ impl Vault {
     /// When the database cannot be read.
     pub fn has_batch(&self, name: &str) -> Result<bool, VaultError> {
         Ok(self.database.get(BATCHES, name.as_bytes())?.is_some())
+    }
+
+    /// Names of all batches that were added: with [`Vault::batch`], what a lost bucket held.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn batches(&self) -> Result<Vec<String>, VaultError> {
+        let names = self.database.keys_in(BATCHES)?;
+        names
+            .into_iter()
+            .map(|name| String::from_utf8(name).map_err(|e| damaged(BATCHES, e.as_bytes())))
+            .collect()
+    }
+
+    /// A batch as the bucket holds it, put together again from its keys: the bytes that were added,
+    /// but of a key that was destroyed since only the id is left. `None` when no batch of that name
+    /// was added.
+    ///
+    /// # Errors
+    /// When a row is damaged.
+    pub fn batch(&self, name: &str) -> Result<Option<Vec<u8>>, VaultError> {
+        let Some(row) = self.database.get(BATCHES, name.as_bytes())? else { return Ok(None) };
+        let (subjects, rest) = row.get(MADE_HERE + 1..).unwrap_or_default().as_chunks::<16>();
+        if !rest.is_empty() {
+            return Err(damaged(BATCHES, name.as_bytes()));
+        }
+        let entry = |subject: &[u8; 16]| {
+            let subject = SubjectId(*subject);
+            let ids = self.keys_of(subject)?.ok_or_else(|| damaged(SUBJECTS, &subject.0))?;
+            let file = self.wrapped(ids.file, subject, KeyPurpose::File)?;
+            let audit = self.wrapped(ids.audit, subject, KeyPurpose::Audit)?;
+            Ok(PatientKeys { subject, file, audit })
+        };
+        let entries = subjects.iter().map(entry).collect::<Result<_, VaultError>>()?;
+        KeyBatch { entries }.encode().map(Some)
+    }
+
+    fn wrapped(
+        &self,
+        id: KeyId,
+        subject: SubjectId,
+        purpose: KeyPurpose,
+    ) -> Result<WrappedKey, VaultError> {
+        match self.database.key_row(&id.0)? {
+            Some(KeyRow::Wrapped(key)) => Ok(key),
+            // A key that had been destroyed when its batch came has no row.
+            Some(KeyRow::Destroyed) | None => {
+                Ok(WrappedKey::destroyed(id, subject, purpose, self.kek.version()))
+            }
+        }
+    }
+
+    /// The entry `system` as the bucket holds it; `None` before it arrived.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn system_entry(&self) -> Result<Option<Vec<u8>>, VaultError> {
+        self.database.get(META, SYSTEM_ROW)
     }
 
     /// Ids of the system's keys; `None` before they arrived.

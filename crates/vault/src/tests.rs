@@ -81,6 +81,33 @@ fn a_body_opens_to_what_was_sealed_and_its_length_is_a_class() {
 }
 
 #[test]
+fn a_vault_gives_back_every_entry_bit_for_bit_and_no_destroyed_key() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (vault, first) = filled(here.path());
+    let second = vault.mint_batch().unwrap();
+    vault.add_batch("two", &second, BatchOrigin::Bucket).unwrap();
+    assert_eq!(vault.batches().unwrap(), ["one", "two"]);
+    assert_eq!(vault.batch("one").unwrap(), Some(first.clone()));
+    assert_eq!(vault.batch("two").unwrap(), Some(second));
+    assert_eq!(vault.batch("three").unwrap(), None);
+
+    let keys = vault.take_patient().unwrap().unwrap();
+    vault.destroy(keys.file).unwrap();
+    let given = vault.batch("one").unwrap().unwrap();
+    let mut erased = KeyBatch::decode("one", &first).unwrap();
+    assert!(erased.erase(keys.file));
+    assert_eq!(given, erased.encode().unwrap(), "all but the destroyed key");
+
+    // Another node takes the entries, and gives the same.
+    let other = open(there.path());
+    other.add_system(&vault.system_entry().unwrap().unwrap()).unwrap();
+    other.add_batch("one", &given, BatchOrigin::Bucket).unwrap();
+    assert_eq!(other.system_entry().unwrap(), vault.system_entry().unwrap());
+    assert_eq!(other.batch("one").unwrap(), Some(given));
+    assert!(matches!(other.key_state(keys.file).unwrap(), KeyState::Missing));
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused_and_the_limit_named() {
     let dir = tempfile::tempdir().unwrap();
     let (vault, _) = filled(dir.path());

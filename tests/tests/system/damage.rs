@@ -9,7 +9,9 @@ use testkit::wait::eventually;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::tools::{PATIENCE, RECORDS, alarm, holds, jetstream, messages, records_are, some_notes};
+use crate::tools::{
+    PATIENCE, RECORDS, alarm, copy, holds, jetstream, messages, records_are, some_notes,
+};
 
 /// The files of a node's database with this ending.
 fn files(node: &Node, database: &str, ending: &str) -> Vec<PathBuf> {
@@ -250,7 +252,7 @@ async fn invariant_10_what_is_spooled_outlives_the_database() {
     cluster.node_mut(0).spawn().expect("started");
     let refused = eventually(PATIENCE, "it refuses to answer", async || {
         match manager.read_file(&patient, None).await {
-            Err(status) if status.message().contains("caught up") => Ok(()),
+            Err(status) if status.message().contains("catching up") => Ok(()),
             other => anyhow::bail!("{other:?}"),
         }
     });
@@ -267,11 +269,6 @@ async fn invariant_10_what_is_spooled_outlives_the_database() {
     assert!(alarms.iter().all(|alarm| alarm.code != "SPOOL_DROPPED"), "{alarms:?}");
     manager.read_file(&patient, None).await.expect("read");
     assert_eq!(cluster.agreed().await.expect("a head")[1].size, before + 4);
-}
-
-fn copy(from: &Path, to: &Path) {
-    let mut command = std::process::Command::new("cp");
-    testkit::cluster::run(command.arg("-a").arg(from).arg(to)).expect("copied");
 }
 
 #[tokio::test]

@@ -11,15 +11,19 @@
 
 mod access;
 mod broker;
+mod catching_up;
 mod crash;
 mod damage;
 mod formats;
 mod hostile;
 mod import;
+mod keys;
 mod membership;
 mod nodes;
+mod rebuilding;
 mod relay;
 mod rest;
+mod spool;
 mod stop;
 mod stream;
 mod tools;

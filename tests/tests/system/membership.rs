@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::relay::Relay;
 use crate::tools::{
-    PATIENCE, Pen, database, jetstream, messages, records_are, refuses, some_notes,
+    PATIENCE, Pen, databases, jetstream, messages, records_are, refuses, some_notes,
 };
 
 fn id(node: &Node) -> NodeId {
@@ -34,7 +34,7 @@ async fn retire(from: &Node, nodes: &[NodeId], more: &[&str]) -> Result<String, 
 /// How many members each ledger counts, by the database of a node that does not run; no override is
 /// left in it.
 fn members(node: &Node) -> [usize; 2] {
-    let store = database(node);
+    let (store, _) = databases(node);
     [LedgerId::RECORDS, LedgerId::ACCESS].map(|ledger| {
         assert_eq!(store.kept_override(ledger).expect("readable"), None);
         store.state(ledger).expect("a state").state().authority.active_count()
@@ -161,7 +161,7 @@ fn override_at(cluster: &Cluster, ledger: LedgerId, hash: Option<Hash>) -> Overr
     let node = cluster.node(0);
     let secret = std::fs::read_to_string(node.state.join("keys/admin.key")).expect("the key");
     let key = SigningKey::from_bytes(&secret.trim().parse::<Hash>().expect("32 bytes").0);
-    let snapshot = database(node).state(ledger).expect("a state");
+    let snapshot = databases(node).0.state(ledger).expect("a state");
     let genesis = snapshot.state().genesis;
     let mut retirement = Control::NodeRetired { node: id(cluster.node(1)), signatures: Vec::new() };
     retirement.sign(&genesis, 0, &key);
@@ -185,7 +185,7 @@ async fn an_override_of_another_history_is_ignored_with_an_alarm() {
     let mut forged = override_at(&cluster, LedgerId::ACCESS, None);
     forged.signatures[0].signature[9] ^= 1;
     {
-        let store = database(cluster.node(0));
+        let (store, _) = databases(cluster.node(0));
         store.set_override(LedgerId::RECORDS, &elsewhere).expect("kept");
         store.set_override(LedgerId::ACCESS, &forged).expect("kept");
     }

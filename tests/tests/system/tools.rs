@@ -70,6 +70,18 @@ pub(crate) async fn publish(cluster: &Cluster, message: Vec<u8>) -> u64 {
     acknowledged.expect("sent").await.expect("stored").sequence
 }
 
+/// Publishes so many messages of 400 bytes to the ledger of changes that change nothing.
+pub(crate) async fn lengthen(cluster: &Cluster, count: usize) {
+    let context = jetstream(cluster).await;
+    let mut stored = Vec::new();
+    for _ in 0..count {
+        stored.push(context.publish(SUBJECT, vec![0; 400].into()).await.expect("sent"));
+    }
+    for one in stored {
+        one.await.expect("stored");
+    }
+}
+
 /// Waits until the stream holds exactly these messages, from sequence 1.
 pub(crate) async fn holds(cluster: &Cluster, wanted: &[Vec<u8>]) {
     let context = jetstream(cluster).await;
@@ -113,6 +125,12 @@ pub(crate) async fn records_are(
     reached.await.expect("the condition")
 }
 
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let mut command = std::process::Command::new("cp");
+    testkit::cluster::run(command.arg("-a").arg(from).arg(to)).expect("copied");
+}
+
 /// Runs a node that is expected to refuse, and returns what it said.
 pub(crate) async fn refuses(node: &Node) -> String {
     let mut command = tokio::process::Command::new(program("caseledgerd").expect("built"));
@@ -124,8 +142,8 @@ pub(crate) async fn refuses(node: &Node) -> String {
     said
 }
 
-/// The database of a node that does not run.
-pub(crate) fn database(node: &Node) -> Store {
+/// The databases of a node that does not run.
+pub(crate) fn databases(node: &Node) -> (Store, Arc<Vault>) {
     let pen = Pen::of(&node.state);
     let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("the key");
     let vault = Arc::new(Vault::open(&node.data(), kek).expect("the key database"));
@@ -133,7 +151,8 @@ pub(crate) fn database(node: &Node) -> Store {
         LedgerPin { ledger: LedgerId::RECORDS, genesis: pen.genesis },
         LedgerPin { ledger: LedgerId::ACCESS, genesis: pen.access },
     ];
-    Store::open(&node.data(), &pins, vault).expect("the database")
+    let store = Store::open(&node.data(), &pins, Arc::clone(&vault)).expect("the database");
+    (store, vault)
 }
 
 /// Somebody who signs as a node: with its key, or with one of their own.

@@ -1,5 +1,6 @@
 //! Three servers: what a single one never shows.
 
+use futures::StreamExt;
 use journal::{ExpectingFailure, FollowError, Journal, LedgerStream};
 use testkit::nats::{NatsServer, cluster};
 use testkit::wait::eventually;
@@ -54,6 +55,21 @@ async fn the_stream_goes_on_when_its_leader_is_killed() {
     servers[index].restart().await.unwrap();
     publish(&stream, 3).await;
     expect(&mut follower, 3).await;
+}
+
+#[tokio::test]
+async fn publishes_in_flight_each_onto_its_predecessor_keep_their_order() {
+    const MESSAGES: u64 = 300;
+    let (_servers, _journal, stream) = three().await;
+    publish(&stream, 1).await;
+    let one = |sequence| stream.publish_expecting(sequence - 1, text(sequence));
+    let stored: Vec<_> = futures::stream::iter(2..=MESSAGES).map(one).buffered(64).collect().await;
+    // None is refused for what is still in process before it.
+    assert_eq!(stored, (2..=MESSAGES).map(Ok).collect::<Vec<_>>());
+    let mut follower = stream.follow(1);
+    for sequence in 1..=MESSAGES {
+        expect(&mut follower, sequence).await;
+    }
 }
 
 #[tokio::test]

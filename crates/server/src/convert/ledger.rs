@@ -84,6 +84,7 @@ fn ledger_status_out(from: &LedgerStatus) -> proto::LedgerStatus {
     let (condition, reason) = match &from.condition {
         Condition::Serving => (proto::LedgerCondition::Serving, ""),
         Condition::ReadOnly(why) => (proto::LedgerCondition::ReadOnly, why.as_str()),
+        Condition::CatchingUp(why) => (proto::LedgerCondition::CatchingUp, why.as_str()),
         Condition::Stopped(why) => (proto::LedgerCondition::Stopped, why.as_str()),
     };
     proto::LedgerStatus {

@@ -18,6 +18,7 @@ fn all() -> Vec<(Failure, Code, &'static str)> {
             | Failure::NotFiled { .. }
             | Failure::OutcomeUnknown
             | Failure::Unavailable { .. }
+            | Failure::CatchingUp { .. }
             | Failure::Exhausted { .. }
             | Failure::Damaged { .. }
             | Failure::Internal { .. } => {}
@@ -38,6 +39,7 @@ fn all() -> Vec<(Failure, Code, &'static str)> {
         (Failure::NotFiled { why: "broker".into() }, Code::Unavailable, "NOT_FILED"),
         (Failure::OutcomeUnknown, Code::Unavailable, "OUTCOME_UNKNOWN"),
         (Failure::Unavailable { why: "behind".into() }, Code::Unavailable, "NOT_ANSWERED"),
+        (Failure::CatchingUp { why: "1 of 9".into() }, Code::Unavailable, "CATCHING_UP"),
         (
             Failure::Exhausted { retry_after: Duration::from_secs(2), limit: "the limit of x" },
             Code::ResourceExhausted,

@@ -1,0 +1,346 @@
+//! The sending half of the audit trail: spooled blocks are published in order, one at a time, each
+//! until all of it is on file.
+//!
+//! Apply may refuse a block for good: the node was put back to an older copy and its chain goes on
+//! elsewhere, a part of the spool is gone, or the block stands on another history. What is in it is
+//! then sealed anew onto the chain as it is now: the same contributions under their ids, of which
+//! apply accepts each once however many copies arrive, at the same times, under other record ids and
+//! hashes. The spool keeps the block as first sealed until then, and the stream keeps it void, so a
+//! receipt given for it can still be looked up. What cannot be opened any more is kept aside and
+//! alarmed: it must not hold up what is behind it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use ledger::block::MAX_BLOCK_RECORDS;
+use ledger::{Contribution, ContributionId, Frame, Item, LedgerId, Refusal, SubjectId, VoidReason};
+use store::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::line::Outcome;
+use crate::seal::{Chain, Sealer};
+use crate::trail::{BROKER_PATIENCE, Forwarded};
+use crate::writer::{BLOCK_ROOM, Press, Sent};
+use crate::{Condition, Failure};
+
+/// Pause before a block of which nothing is known is sent again, unless the ledger moves earlier:
+/// long enough not to flood a broker that answers nothing, short enough to be quick when it does.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Under which sequence a block is kept aside that the stream does not have as a part of the ledger.
+const NO_SEQUENCE: u64 = 0;
+
+/// What became of a block that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// All of it is on file.
+    Settled,
+    /// The same bytes will never be accepted.
+    Refused,
+    /// Nor will its contributions, sealed anew: they themselves are not as they must be.
+    Unsound,
+    /// Not known, or not a matter of the block: it is sent again.
+    Open,
+}
+
+/// The sending half.
+pub(crate) struct Forwarding {
+    pub(crate) press: Arc<Press>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) forwarded: watch::Sender<Forwarded>,
+    /// Access records sealed anew since the start, for the alarm.
+    pub(crate) anew: usize,
+    /// Access records kept aside since the start, for the alarm.
+    pub(crate) aside: usize,
+}
+
+impl Forwarding {
+    pub(crate) async fn run(mut self, mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>) {
+        while let Some((number, block)) = blocks.recv().await {
+            self.forward(number, &block).await;
+            let store = Arc::clone(&self.store);
+            let removed = tokio::task::spawn_blocking(move || store.spool().remove(number)).await;
+            if !matches!(removed, Ok(Ok(()))) {
+                // It comes again after a restart, and is found settled then.
+                tracing::warn!(number, "a forwarded access block stays in the spool");
+            }
+            self.forwarded.send_modify(|now| now.upto = number);
+        }
+    }
+
+    /// Sends a block of the spool, and what apply refuses of it sealed anew, until every contribution
+    /// in it is settled or kept aside.
+    async fn forward(&mut self, number: u64, spooled: &Bytes) {
+        let Some(contributions) = contributions(spooled) else {
+            return self.keep_aside(spooled, 0, "it cannot be read").await;
+        };
+        let mut given_up = BTreeSet::new();
+        let (mut block, mut sealed_anew) = (spooled.clone(), 0);
+        loop {
+            let verdict = self.send(&block).await;
+            if verdict == Verdict::Open {
+                tracing::warn!(number, "an access block is not applied yet");
+                self.something_changes().await;
+                continue;
+            }
+            if verdict == Verdict::Settled && sealed_anew > 0 {
+                self.tell_anew(sealed_anew);
+            }
+            let mut hopeless = verdict == Verdict::Unsound && sealed_anew > 0;
+            (block, sealed_anew) = loop {
+                let left = self.unsettled(&contributions, &given_up);
+                let Some(first) = left.first() else { return self.stall(false) };
+                let anew = if hopeless { Ok(None) } else { self.seal_anew(&left) };
+                match anew {
+                    Ok(Some(anew)) => break anew,
+                    Ok(None) => {
+                        hopeless = false;
+                        given_up.insert(first.id);
+                        let why = "neither as it was sealed nor anew";
+                        self.keep_aside(spooled, first.records.len(), why).await;
+                    }
+                    Err(failure) => {
+                        tracing::error!(number, ?failure, "an access block cannot be sealed anew");
+                        self.something_changes().await;
+                    }
+                }
+            };
+        }
+    }
+
+    fn unsettled<'a>(
+        &self,
+        contributions: &[Contribution<&'a [u8]>],
+        given_up: &BTreeSet<ContributionId>,
+    ) -> Vec<Contribution<&'a [u8]>> {
+        contributions
+            .iter()
+            .filter(|one| !given_up.contains(&one.id) && !self.is_settled(&one.id))
+            .cloned()
+            .collect()
+    }
+
+    /// A block of the first of these that can be opened and fit into one, on this node's chain as it
+    /// is now, and how many records it has; none when not even the first can be opened.
+    fn seal_anew(
+        &self,
+        contributions: &[Contribution<&[u8]>],
+    ) -> Result<Option<(Bytes, usize)>, Failure> {
+        let chain = SubjectId(self.press.node.0);
+        let mut head = Chain::of(&self.store, self.press.line.ledger, chain)?;
+        let mut items = Vec::new();
+        let (mut bytes, mut records) = (0, 0);
+        for contribution in contributions {
+            let (anew, next) = match self.sealer.seal_again(contribution, head) {
+                Ok(sealed) => sealed,
+                Err(Failure::Damaged { what }) => {
+                    tracing::error!(what, "an access record cannot be opened");
+                    break;
+                }
+                Err(failure) => return Err(failure),
+            };
+            let item = Item::Contribution(anew);
+            let more = item.encoded_len();
+            let fits = bytes + more <= BLOCK_ROOM
+                && records + contribution.records.len() <= MAX_BLOCK_RECORDS;
+            if !fits && !items.is_empty() {
+                break;
+            }
+            items.push(item);
+            (bytes, records, head) = (bytes + more, records + contribution.records.len(), next);
+        }
+        if items.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((self.press.block(items, head.recorded_at)?, records)))
+    }
+
+    fn tell_anew(&mut self, records: usize) {
+        self.anew += records;
+        self.press.alarms.raise(
+            "ACCESS_RECORDS_SEALED_ANEW",
+            Some(self.press.line.ledger),
+            format!(
+                "{} access record(s) that waited in the spool no longer fitted onto this node's \
+                 chain and were sealed anew; a receipt given for one of them names the record as \
+                 first sealed, which the stream keeps as void. Find out what put this node back or \
+                 writes in its name",
+                self.anew
+            ),
+        );
+    }
+
+    /// Keeps a block for people to look at and says how many of its records the trail lacks. Until it
+    /// is kept, nothing behind it goes on.
+    async fn keep_aside(&mut self, block: &Bytes, lacking: usize, why: &str) {
+        self.aside += lacking;
+        let ledger = self.press.line.ledger;
+        while let Err(error) = self.store.keep_foreign(ledger, NO_SEQUENCE, block) {
+            tracing::error!(error = &error as &dyn std::error::Error, "a block cannot be kept");
+            self.something_changes().await;
+        }
+        self.press.alarms.raise(
+            "ACCESS_RECORDS_KEPT_ASIDE",
+            Some(ledger),
+            format!(
+                "{} access record(s) of this node, or a block of them, could not be filed: {why}. \
+                 They are kept aside in its database as they were sealed, and the trail lacks them",
+                self.aside
+            ),
+        );
+    }
+
+    /// Publishes a block unless all of it is settled, and waits for apply's word on it. Publishing it
+    /// twice does no harm.
+    async fn send(&self, block: &Bytes) -> Verdict {
+        let ids: Vec<ContributionId> =
+            contributions(block).unwrap_or_default().iter().map(|one| one.id).collect();
+        if self.all_settled(&ids) {
+            return Verdict::Settled;
+        }
+        self.serving().await;
+        let line = &self.press.line;
+        let told = join_all(ids.iter().map(|id| line.expect(*id)));
+        let sent = {
+            let publish = self.press.publish(block.clone());
+            tokio::pin!(publish);
+            match tokio::time::timeout(BROKER_PATIENCE, &mut publish).await {
+                Ok(sent) => sent,
+                Err(_) => {
+                    self.stall(true);
+                    publish.await
+                }
+            }
+        };
+        let told = match sent {
+            Sent::Yes => self.told(told).await,
+            Sent::Unknown => tokio::time::timeout(PAUSE, self.told(told)).await.ok().flatten(),
+            Sent::No(_) => None,
+        };
+        ids.iter().for_each(|id| line.forget(id));
+        let verdict = if self.all_settled(&ids) {
+            Verdict::Settled
+        } else {
+            told.map_or(Verdict::Open, |outcomes| judge(&outcomes))
+        };
+        if verdict != Verdict::Settled {
+            self.stall(true);
+        }
+        verdict
+    }
+
+    /// What apply said of each contribution; none when this node may no longer publish.
+    async fn told(
+        &self,
+        told: impl Future<Output = Vec<Result<Outcome, oneshot::error::RecvError>>>,
+    ) -> Option<Vec<Outcome>> {
+        let mut condition = self.press.line.condition.subscribe();
+        tokio::pin!(told);
+        loop {
+            tokio::select! {
+                biased;
+                told = tokio::time::timeout(BROKER_PATIENCE, &mut told) => match told {
+                    // One that is missing was forgotten: nobody knows.
+                    Ok(outcomes) => return outcomes.into_iter().collect::<Result<_, _>>().ok(),
+                    Err(_) => self.stall(true),
+                },
+                _ = condition.wait_for(|now| *now != Condition::Serving) => return None,
+            }
+        }
+    }
+
+    fn stall(&self, stalled: bool) {
+        self.forwarded.send_if_modified(|now| {
+            let changed = now.stalled != stalled;
+            now.stalled = stalled;
+            changed
+        });
+    }
+
+    /// Waits until this node may publish.
+    async fn serving(&self) {
+        let mut condition = self.press.line.condition.subscribe();
+        if *condition.borrow() != Condition::Serving {
+            self.stall(true);
+        }
+        // The sender lives in the line, which this half holds.
+        let _ = condition.wait_for(|now| *now == Condition::Serving).await;
+        self.stall(false);
+    }
+
+    /// A block that is not applied is sent again after the ledger moved, or after a pause.
+    async fn something_changes(&self) {
+        let mut progress = self.press.line.follow_progress();
+        progress.mark_unchanged();
+        let _ = tokio::time::timeout(PAUSE, progress.changed()).await;
+    }
+
+    fn all_settled(&self, ids: &[ContributionId]) -> bool {
+        ids.iter().all(|id| self.is_settled(id))
+    }
+
+    fn is_settled(&self, id: &ContributionId) -> bool {
+        let ledger: LedgerId = self.press.line.ledger;
+        matches!(self.store.reader().settled(ledger, id), Ok(Some(_)))
+    }
+}
+
+/// What is to be done about contributions of which not all are settled.
+fn judge(outcomes: &[Outcome]) -> Verdict {
+    let one = |outcome: &Outcome| match outcome {
+        Outcome::Void(VoidReason::Malformed)
+        | Outcome::Refused(
+            Refusal::Junk | Refusal::WrongLedger | Refusal::TooLarge | Refusal::BadContent,
+        ) => Verdict::Unsound,
+        // Whoever is no member, or signs with another key, files nothing: others have to act first.
+        Outcome::Refused(Refusal::NotAMember | Refusal::BadSignature | Refusal::RetiredNode) => {
+            Verdict::Open
+        }
+        Outcome::Void(_) | Outcome::Refused(Refusal::BadBase(_)) => Verdict::Refused,
+        Outcome::Accepted { .. } | Outcome::Abandoned => Verdict::Settled,
+    };
+    let said: Vec<Verdict> = outcomes.iter().map(one).collect();
+    [Verdict::Open, Verdict::Unsound, Verdict::Refused]
+        .into_iter()
+        .find(|verdict| said.contains(verdict))
+        // Apply said that all are settled, and the store does not show it: it cannot be read.
+        .unwrap_or(Verdict::Open)
+}
+
+/// The contributions of a block; none when it is not one that this program can read.
+fn contributions(block: &[u8]) -> Option<Vec<Contribution<&[u8]>>> {
+    let content = Frame::parse(block).ok()?.content().ok()?;
+    let items = content.items.into_iter().filter_map(|item| match item {
+        Item::Contribution(contribution) => Some(contribution),
+        Item::Abandonment(_) | Item::Checkpoint(_) => None,
+    });
+    Some(items.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::{Base, Hash};
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_wrong_with_the_link_or_the_base_is_sealed_anew() {
+        let accepted = Outcome::Accepted { first_position: 1, count: 1 };
+        let base = Base { sequence: 7, stream_hash: Hash::ZERO };
+        for outcome in [
+            Outcome::Void(VoidReason::Stale),
+            Outcome::Void(VoidReason::TimeBackwards),
+            Outcome::Refused(Refusal::BadBase(base)),
+        ] {
+            assert_eq!(judge(&[accepted, outcome]), Verdict::Refused, "{outcome:?}");
+        }
+        let malformed = Outcome::Void(VoidReason::Malformed);
+        assert_eq!(judge(&[malformed, Outcome::Void(VoidReason::Stale)]), Verdict::Unsound);
+        let retired = Outcome::Refused(Refusal::RetiredNode);
+        assert_eq!(judge(&[retired]), Verdict::Open, "the spool keeps it");
+    }
+}

@@ -1,0 +1,160 @@
+//! The bucket of wrapped keys is deleted, or an entry of it: the nodes put back what they have.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream;
+use testkit::client::{Client, request_id};
+use testkit::cluster::Cluster;
+use testkit::wait::eventually;
+
+use crate::tools::{self, PATIENCE, alarm};
+
+const BUCKET: &str = "CASELEDGER_KEYS";
+const STREAM: &str = "KV_CASELEDGER_KEYS";
+
+/// What the bucket holds, by name.
+async fn entries(context: &jetstream::Context) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut stream = context.get_stream(STREAM).await?;
+    let last = stream.info().await?.state.last_sequence;
+    let mut found = BTreeMap::new();
+    for sequence in 1..=last {
+        // One that was replaced is gone.
+        let Ok(message) = stream.get_raw_message(sequence).await else { continue };
+        if message.headers.get("KV-Operation").is_none() {
+            let name = message.subject.rsplit(&format!("{BUCKET}.")).next().map(ToOwned::to_owned);
+            found.insert(name.unwrap_or_default(), message.payload.to_vec());
+        }
+    }
+    Ok(found)
+}
+
+/// Waits until the bucket holds all of this again, bit for bit, and no node has an alarm about it.
+async fn whole(cluster: &Cluster, before: &BTreeMap<String, Vec<u8>>) {
+    let context = tools::jetstream(cluster).await;
+    let back = eventually(PATIENCE, "every entry is back", async || {
+        let now = entries(&context).await?;
+        let missing: Vec<_> =
+            before.iter().filter(|(name, bytes)| now.get(*name) != Some(*bytes)).collect();
+        anyhow::ensure!(missing.is_empty(), "{} of {} are not", missing.len(), before.len());
+        Ok(())
+    });
+    back.await.expect("put back");
+    for index in 0..cluster.nodes.len() {
+        let operator = cluster.client(index, "hospital-it").unwrap();
+        let over = eventually(PATIENCE, "the alarm is over", async || {
+            let alarms = operator.status().await?.alarms;
+            let raised = alarms.iter().any(|alarm| alarm.code == "KEY_BUCKET_UNREADABLE");
+            anyhow::ensure!(!raised, "{alarms:?}");
+            Ok(())
+        });
+        over.await.expect("cleared");
+    }
+}
+
+/// A patient registered on the one client is read and written on the other.
+async fn a_new_patient(number: &str, here: &Client, there: &Client) -> String {
+    let registered = here.register(number, "Ames").await.expect("registered");
+    let (patient, position) = (registered.patient_id, Some(registered.position));
+    let file = there.read_file(&patient, position).await.expect("read").file.expect("a file");
+    assert_eq!(file.identity.expect("an identity").names[0].family, "Ames");
+    there.file_note(&patient, "seen", &request_id(), None).await.expect("and written");
+    patient
+}
+
+#[tokio::test]
+async fn a_bucket_of_keys_deleted_under_running_nodes_is_put_back_by_them() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let clients = [0, 1].map(|index| cluster.client(index, "case-manager").unwrap());
+    let mut patients = vec![
+        a_new_patient("MRN-1", &clients[0], &clients[1]).await,
+        a_new_patient("MRN-2", &clients[1], &clients[0]).await,
+    ];
+    let context = tools::jetstream(&cluster).await;
+    let before = entries(&context).await.expect("the bucket");
+    assert!(before.len() > 2 && before.contains_key("system"), "{:?}", before.keys());
+    let config = context.get_stream(STREAM).await.unwrap().cached_info().config.clone();
+    context.delete_stream(STREAM).await.expect("deleted");
+
+    whole(&cluster, &before).await;
+    let anew = context.get_stream(STREAM).await.unwrap().cached_info().config.clone();
+    // All but the mark of who made it.
+    let metadata = config.metadata.clone();
+    assert_eq!(jetstream::stream::Config { metadata, ..anew }, config, "set up as before");
+    patients.push(a_new_patient("MRN-3", &clients[0], &clients[1]).await);
+    patients.push(a_new_patient("MRN-4", &clients[1], &clients[0]).await);
+
+    let third = cluster.admit().expect("admitted");
+    for index in 0..2 {
+        cluster.node_mut(index).stop().await.expect("stopped");
+    }
+    for index in 0..=third {
+        cluster.node_mut(index).spawn().expect("started");
+    }
+    cluster.node(third).serving().await.expect("it has the system's keys");
+    cluster.agreed().await.expect("agreed");
+    let there = cluster.client(third, "case-manager").unwrap();
+    for patient in &patients {
+        let read = eventually(PATIENCE, "the file opens", async || {
+            let file = there.read_file(patient, None).await?.file.unwrap_or_default();
+            anyhow::ensure!(file.entries.len() == 1, "{file:?}");
+            Ok(())
+        });
+        read.await.expect("it has the patients' keys");
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_missing_in_the_bucket_of_keys_is_told_as_put_back() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    cluster.node_mut(0).stop().await.expect("stopped");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let context = tools::jetstream(&cluster).await;
+    let before = entries(&context).await.expect("the bucket");
+    let bucket = context.get_key_value(BUCKET).await.expect("the bucket");
+    bucket.delete("system").await.expect("deleted");
+    whole(&cluster, &before).await;
+    let raised = alarm(&operator, "KEYS_PUT_BACK").await;
+    assert!(raised.text.starts_with("1 entry") && raised.count == 1, "{raised:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_of_keys_deleted_before_a_start_is_put_back() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let clients = [0, 1].map(|index| cluster.client(index, "case-manager").unwrap());
+    a_new_patient("MRN-1", &clients[0], &clients[1]).await;
+    for index in 0..2 {
+        cluster.node_mut(index).stop().await.expect("stopped");
+    }
+    let context = tools::jetstream(&cluster).await;
+    let before = entries(&context).await.expect("the bucket");
+    context.delete_stream(STREAM).await.expect("deleted");
+    for index in 0..2 {
+        cluster.node_mut(index).spawn().expect("started");
+    }
+    whole(&cluster, &before).await;
+    for node in &cluster.nodes {
+        node.serving().await.expect("serving");
+    }
+    a_new_patient("MRN-2", &clients[0], &clients[1]).await;
+    a_new_patient("MRN-3", &clients[1], &clients[0]).await;
+}
+
+#[tokio::test]
+async fn entries_deleted_from_the_bucket_of_keys_are_put_back_bit_for_bit() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    a_new_patient("MRN-1", &manager, &manager).await;
+    let context = tools::jetstream(&cluster).await;
+    let before = entries(&context).await.expect("the bucket");
+    let bucket = context.get_key_value(BUCKET).await.expect("the bucket");
+    for name in before.keys() {
+        bucket.delete(name).await.expect("deleted");
+    }
+    whole(&cluster, &before).await;
+    let raised = alarm(&operator, "KEYS_PUT_BACK").await;
+    assert!(raised.text.contains("put back"), "{raised:?}");
+    a_new_patient("MRN-2", &manager, &manager).await;
+}

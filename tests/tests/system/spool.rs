@@ -1,0 +1,153 @@
+//! Access blocks in the spool that the ledger refuses for good: what is in them is sealed anew, and
+//! what is behind them goes on.
+
+use api::v1;
+use ledger::{Block, Content, Frame, Hash, Item, LedgerId, SubjectId};
+use store::Store;
+use testkit::client::{Client, purpose};
+use testkit::cluster::{Cluster, Node};
+use testkit::wait::eventually;
+
+use crate::tools::{PATIENCE, Pen, alarm, copy, databases};
+
+/// How often somebody read this patient's file, by the trail.
+async fn readings(cluster: &Cluster, patient: &str) -> anyhow::Result<usize> {
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        patient_id: patient.to_owned(),
+        page_size: 200,
+        ..v1::ListAccessesRequest::default()
+    };
+    let officer = cluster.client(0, "compliance-officer")?;
+    let accesses = officer.audit().list_accesses(request).await?.into_inner().accesses;
+    let read = |access: &&v1::Access| access.operation == "PatientFileService/GetPatientFile";
+    Ok(accesses.iter().filter(read).count())
+}
+
+/// Waits until the spool is empty and the trail has so many readings of each patient.
+async fn arrived(cluster: &Cluster, wanted: &[(&str, usize)]) {
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let all = eventually(PATIENCE, "what waited is on the trail", async || {
+        let waiting = operator.status().await?.spool_bytes;
+        anyhow::ensure!(waiting == 0, "{waiting} bytes wait in the spool");
+        for (patient, count) in wanted {
+            let found = readings(cluster, patient).await?;
+            anyhow::ensure!(found == *count, "{found} of {count} readings of {patient}");
+        }
+        Ok(())
+    });
+    all.await.expect("nothing is lost and nothing twice");
+}
+
+async fn read(client: &Client, patient: &str, times: usize) {
+    for _ in 0..times {
+        client.read_file(patient, None).await.expect("reads go on");
+    }
+}
+
+/// Stops the broker and starts node 0, which reads only.
+async fn alone(cluster: &mut Cluster) {
+    cluster.nats.kill().expect("killed");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
+}
+
+#[tokio::test]
+async fn what_a_node_put_back_to_an_older_copy_spooled_is_sealed_anew_and_filed() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    read(&manager, &patient, 1).await;
+    cluster.agreed().await.expect("a head");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    let (data, older) = (cluster.node(0).data(), cluster.node(0).state.join("older"));
+    copy(&data, &older);
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    read(&manager, &patient, 3).await;
+    arrived(&cluster, &[(&patient, 4)]).await;
+    cluster.node_mut(0).stop().await.expect("stopped");
+    std::fs::rename(&data, cluster.node(0).state.join("newer")).expect("set aside");
+    copy(&older, &data);
+
+    // It does not know that its chain went on.
+    alone(&mut cluster).await;
+    read(&manager, &patient, 5).await;
+    cluster.nats.restart().await.expect("back");
+    cluster.node(0).serving().await.expect("serving");
+    arrived(&cluster, &[(&patient, 9)]).await;
+    let raised = alarm(&operator, "ACCESS_RECORDS_SEALED_ANEW").await;
+    assert!(raised.text.starts_with("5 access record(s)"), "{raised:?}");
+    // From then on it seals on its own chain at once.
+    read(&manager, &patient, 3).await;
+    arrived(&cluster, &[(&patient, 12)]).await;
+    let raised = alarm(&operator, "ACCESS_RECORDS_SEALED_ANEW").await;
+    assert!(raised.text.starts_with("5 access record(s)"), "{raised:?}");
+}
+
+/// Signs the first spooled block again as if this node had stood on another history.
+fn on_another_history(node: &Node, store: &Store) {
+    let pen = Pen::of(&node.state);
+    let (number, block) = store.spool().blocks().next().expect("a block").unwrap();
+    let mut content = Frame::parse(&block).expect("a frame").content().expect("its content");
+    content.base.stream_hash = Hash::of(b"another past");
+    let content: Content<&[u8]> = content;
+    assert!(matches!(content.items.as_slice(), [Item::Contribution(_)]), "one reading");
+    let block = Block::seal(LedgerId::ACCESS, pen.node, &content, &pen.key, &pen.access);
+    let newest = store.spool().newest().expect("readable");
+    store.spool().put(number, &block.expect("sealed"), newest).expect("spooled");
+}
+
+#[tokio::test]
+async fn a_spooled_block_on_another_history_does_not_hold_up_the_trail() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.agreed().await.expect("a head");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    alone(&mut cluster).await;
+    read(&manager, &patient, 4).await;
+    cluster.node_mut(0).stop().await.expect("stopped");
+    on_another_history(cluster.node(0), &databases(cluster.node(0)).0);
+
+    cluster.nats.restart().await.expect("back");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    arrived(&cluster, &[(&patient, 4)]).await;
+    let raised = alarm(&operator, "ACCESS_RECORDS_SEALED_ANEW").await;
+    assert!(raised.text.starts_with("4 access record(s)"), "{raised:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_sealed_anew_is_kept_aside_and_what_is_behind_it_goes_on() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let lost = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let other = manager.register("MRN-2", "Bell").await.unwrap().patient_id;
+    cluster.agreed().await.expect("a head");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    alone(&mut cluster).await;
+    read(&manager, &lost, 1).await;
+    read(&manager, &other, 3).await;
+    cluster.node_mut(0).stop().await.expect("stopped");
+    {
+        let (store, vault) = databases(cluster.node(0));
+        on_another_history(cluster.node(0), &store);
+        let subject: SubjectId = lost.parse().expect("an id");
+        let keys = vault.keys_of(subject).expect("readable").expect("its keys");
+        vault.destroy(keys.audit).expect("destroyed");
+    }
+
+    cluster.nats.restart().await.expect("back");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    arrived(&cluster, &[(&other, 3), (&lost, 0)]).await;
+    let raised = alarm(&operator, "ACCESS_RECORDS_KEPT_ASIDE").await;
+    assert!(raised.text.starts_with("1 access record(s)"), "{raised:?}");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    let (store, _) = databases(cluster.node(0));
+    assert_eq!(store.foreign(LedgerId::ACCESS).expect("readable").len(), 1, "it is kept");
+}
