@@ -75,7 +75,7 @@ async fn a_damaged_database_without_a_stream_is_made_anew_from_the_other_node() 
     let operator = cluster.client(1, "hospital-it").unwrap();
     let waits = eventually(PATIENCE, "it waits for the other", async || {
         let ledgers = operator.status().await?.ledgers;
-        let waits = ledgers.iter().any(|ledger| ledger.reason.contains("another node"));
+        let waits = ledgers.iter().any(|ledger| ledger.reason.contains("2 are needed"));
         anyhow::ensure!(waits, "{ledgers:?}");
         Ok(())
     });
