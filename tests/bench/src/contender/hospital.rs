@@ -1,0 +1,112 @@
+//! Caseledger as a hospital runs it on one machine: a nats-server that syncs every message, one
+//! `caseledgerd`, clients over gRPC.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use store::{LedgerPin, Store};
+use testkit::client::Client;
+use testkit::cluster::Cluster;
+use vault::{KeyEncryptionKey, Vault};
+
+use crate::usage::{Meter, Process};
+
+/// Who calls: files, imports and reads.
+const CALLER: &str = "case-manager";
+/// Version of the key-encryption key that `caseledgerd init` makes.
+const KEK_VERSION: u32 = 1;
+
+/// What an acknowledgement means.
+pub(crate) const DURABILITY: &str = "acknowledged when nats-server has synced the block \
+    (sync_interval: always) and the node has synced the same in RocksDB; reads when their access \
+    record is as durable";
+
+/// A broker and a node.
+#[derive(Debug)]
+pub(crate) struct Hospital {
+    cluster: Cluster,
+}
+
+impl Hospital {
+    /// Founds new ledgers and starts a node.
+    ///
+    /// # Errors
+    /// When a program is missing or does not come up.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        Ok(Self { cluster: Cluster::start(1).await? })
+    }
+
+    /// The broker's address.
+    pub(crate) fn broker(&self) -> &str {
+        self.cluster.nats.url()
+    }
+
+    /// A client with a connection of its own.
+    ///
+    /// # Errors
+    /// When its token cannot be signed.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        self.cluster.client(0, CALLER)
+    }
+
+    /// So many of what `make` makes of a client.
+    ///
+    /// # Errors
+    /// As [`Hospital::client`].
+    pub(crate) fn callers<C>(
+        &self,
+        count: usize,
+        mut make: impl FnMut(Client) -> C,
+    ) -> anyhow::Result<Vec<C>> {
+        (0..count).map(|_| Ok(make(self.client()?))).collect()
+    }
+
+    /// How many records and blocks the ledger of changes has.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub(crate) async fn records(&self) -> anyhow::Result<(u64, u64)> {
+        let heads = self.client()?.heads().await?;
+        let records = heads.first().context("no head of records")?;
+        Ok((records.size, records.sequence))
+    }
+
+    /// Node, broker and callers.
+    ///
+    /// # Errors
+    /// When one of them does not run.
+    pub(crate) fn meter(&self) -> anyhow::Result<Meter> {
+        let process = |name, pid: Option<u32>| -> anyhow::Result<Process> {
+            let pid = pid.with_context(|| format!("{name} does not run"))?;
+            Ok(Process { name, pid, with_children: false })
+        };
+        Ok(Meter(vec![
+            process("caseledgerd", self.cluster.node(0).pid())?,
+            process("nats-server", self.cluster.nats.pid())?,
+            Meter::callers(),
+        ]))
+    }
+
+    /// Stops the node and opens its database in this process, as the node itself would.
+    ///
+    /// # Errors
+    /// When it does not stop or the database does not open.
+    pub(crate) async fn into_store(mut self) -> anyhow::Result<(Store, Self)> {
+        self.cluster.node_mut(0).stop().await?;
+        let node = self.cluster.node(0);
+        let configuration = std::fs::read_to_string(node.state.join("config.toml"))?;
+        let genesis = |key: &str| {
+            let line = configuration.lines().find_map(|line| line.strip_prefix(key));
+            let line = line.with_context(|| format!("config.toml has no {key}"))?;
+            Ok::<ledger::Hash, anyhow::Error>(line.trim_matches([' ', '=', '"']).parse()?)
+        };
+        let pins = [
+            LedgerPin { ledger: ledger::LedgerId::RECORDS, genesis: genesis("records")? },
+            LedgerPin { ledger: ledger::LedgerId::ACCESS, genesis: genesis("access")? },
+        ];
+        let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), KEK_VERSION)?;
+        let vault = Arc::new(Vault::open(&node.data(), kek)?);
+        let store = Store::open(&node.data(), &pins, vault)?;
+        Ok((store, self))
+    }
+}

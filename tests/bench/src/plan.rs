@@ -1,0 +1,78 @@
+//! How much is measured, and for how long.
+
+use std::time::Duration;
+
+use crate::load::Window;
+use crate::options::Options;
+
+/// Sizes of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// How often everything is measured.
+    pub(crate) runs: usize,
+    /// Of every loop.
+    pub(crate) window: Window,
+    /// Patients that commands are about.
+    pub(crate) command_patients: usize,
+    /// Patients of an import, with [`Plan::IMPORT_ENTRIES`] entries each.
+    pub(crate) import_patients: u64,
+    /// Files of each size that reads are about; of the largest an eighth.
+    pub(crate) files: usize,
+    /// Calls a second in an open loop.
+    pub(crate) rates: &'static [u32],
+    /// How long the disk is synced, to know how fast it does.
+    pub(crate) syncing: Duration,
+}
+
+impl Plan {
+    /// Numbers of clients that commands are made by.
+    pub(crate) const CLIENTS: [usize; 4] = [1, 16, 64, 256];
+    /// Numbers of clients that reads are made by.
+    pub(crate) const READERS: [usize; 3] = [1, 64, 256];
+    /// Entries of each imported patient.
+    pub(crate) const IMPORT_ENTRIES: usize = 49;
+    /// At most so many calls at once in an open loop.
+    pub(crate) const OPEN_CLIENTS: usize = 256;
+    /// Reads or commands a second beside an import.
+    pub(crate) const BESIDE_IMPORT: u32 = 200;
+
+    /// As asked for.
+    pub(crate) fn of(options: &Options) -> Self {
+        let plan = if options.quick {
+            Self {
+                runs: 1,
+                window: Window {
+                    warm_up: Duration::from_millis(300),
+                    measured: Duration::from_millis(1_000),
+                },
+                command_patients: 1_024,
+                import_patients: 100,
+                files: 32,
+                rates: &[500],
+                syncing: Duration::from_millis(500),
+            }
+        } else {
+            Self {
+                runs: 5,
+                window: Window {
+                    warm_up: Duration::from_secs(1),
+                    measured: Duration::from_secs(5),
+                },
+                command_patients: 4_096,
+                import_patients: 1_000,
+                files: 256,
+                rates: &[500, 2_000, 4_000],
+                syncing: Duration::from_secs(3),
+            }
+        };
+        Self { runs: options.runs.unwrap_or(plan.runs), ..plan }
+    }
+
+    /// In words.
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "{} run(s), each loop {:?} after {:?} of warming up; a connection a client everywhere",
+            self.runs, self.window.measured, self.window.warm_up
+        )
+    }
+}

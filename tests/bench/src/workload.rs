@@ -1,0 +1,41 @@
+//! What is measured: one file a workload. Each measures Caseledger and whatever it is compared with,
+//! and adds rows to the report.
+
+pub(crate) mod commands;
+pub(crate) mod growth;
+pub(crate) mod history;
+pub(crate) mod import;
+pub(crate) mod mixed;
+pub(crate) mod open;
+pub(crate) mod reads;
+pub(crate) mod rebuild;
+
+/// Groups of rows.
+pub(crate) const COMMANDS: &str = "durable commands, one small entry each, closed loop";
+pub(crate) const OPEN: &str =
+    "durable commands and audited reads at a fixed rate, from when they were due";
+pub(crate) const IMPORT: &str = "bulk, durable";
+pub(crate) const READS: &str = "audited reads of a file, closed loop";
+pub(crate) const HISTORY: &str = "audited reads of the past, closed loop";
+pub(crate) const MIXED: &str = "at a fixed rate, alone and while an import runs at full speed";
+pub(crate) const REBUILD: &str = "views made anew from records";
+pub(crate) const GROWTH: &str = "as the ledger grows";
+
+/// Rows that aims are about.
+pub(crate) const CONTRIBUTE: &str = "Caseledger Contribute";
+pub(crate) const MESSAGE_DB: &str = "message-db, one category";
+pub(crate) const MESSAGE_DB_CATEGORIES: &str = "message-db, a category a client";
+pub(crate) const UMADB: &str = "UmaDB, conditional append";
+pub(crate) const BARE_COMMAND: &str = "bare JetStream, the block of one command";
+pub(crate) const STREAMED: &str = "Caseledger Import";
+pub(crate) const BARE_BLOCKS: &str = "bare JetStream, the import's blocks";
+pub(crate) const UMADB_BATCHES: &str = "UmaDB, conditional appends of 100";
+pub(crate) const FIFTY: &str = "GetPatientFile, 50 entries";
+pub(crate) const VIEWS: &str = "in this process, the node stopped";
+pub(crate) const ALONE: &str = "alone";
+pub(crate) const IMPORTING: &str = "importing";
+
+/// "1 client", "64 clients".
+pub(crate) fn clients(count: usize) -> String {
+    if count == 1 { "1 client".to_owned() } else { format!("{count} clients") }
+}

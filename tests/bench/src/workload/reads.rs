@@ -1,0 +1,141 @@
+//! Audited reads: each is on record before it is answered.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use api::v1;
+use api::v1::get_patient_file_request::AsOf;
+use api::v1::patient_file_service_client::PatientFileServiceClient;
+use testkit::client::{Authorised, Client, purpose};
+
+use super::{FIFTY, READS, clients};
+use crate::contender::hospital::Hospital;
+use crate::load::{Caller, closed};
+use crate::plan::Plan;
+use crate::rng::Rng;
+use crate::session::{Session, say};
+
+/// Entries of a small, a usual and a large file.
+const SMALL: usize = 3;
+const USUAL: usize = 50;
+pub(crate) const LARGE: usize = 1_200;
+/// What a page may hold at most.
+const LARGEST_PAGE: u32 = 200;
+/// What a page holds if nothing is said.
+const USUAL_PAGE: u32 = 50;
+
+/// Files of three sizes.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) small: Arc<Vec<String>>,
+    pub(crate) usual: Arc<Vec<String>>,
+    pub(crate) large: Arc<Vec<String>>,
+}
+
+impl Files {
+    /// Brings them on file.
+    ///
+    /// # Errors
+    /// When one is not taken.
+    pub(crate) async fn filed(session: &mut Session, hospital: &Hospital) -> anyhow::Result<Self> {
+        say("  files to read");
+        let count = session.plan.files;
+        Ok(Self {
+            small: session.patients(hospital, count, SMALL).await?,
+            usual: session.patients(hospital, count, USUAL).await?,
+            large: session.patients(hospital, (count / 8).max(1), LARGE).await?,
+        })
+    }
+}
+
+/// Reads a file, as it is or was, all pages of it or the first.
+pub(crate) struct Read {
+    pub(crate) service: PatientFileServiceClient<Authorised>,
+    pub(crate) patients: Arc<Vec<String>>,
+    pub(crate) page_size: u32,
+    pub(crate) all_pages: bool,
+    pub(crate) as_of: Option<AsOf>,
+    /// Entries that an answer must hold: a fast empty answer is none.
+    pub(crate) entries: usize,
+    pub(crate) rng: Rng,
+}
+
+impl Read {
+    /// The first page of any of these files as they are now.
+    pub(crate) fn first_page(client: &Client, patients: &Arc<Vec<String>>, entries: usize) -> Self {
+        Self {
+            service: client.file(),
+            patients: Arc::clone(patients),
+            page_size: USUAL_PAGE,
+            all_pages: false,
+            as_of: None,
+            entries,
+            rng: Rng::fresh(),
+        }
+    }
+
+    /// The first page of any of the usual files.
+    pub(crate) fn usual(client: &Client, files: &Files) -> Self {
+        Self::first_page(client, &files.usual, USUAL)
+    }
+}
+
+impl Caller for Read {
+    async fn call(&mut self) -> anyhow::Result<u64> {
+        let patient = self.rng.pick(&self.patients).context("no file")?;
+        let mut request = v1::GetPatientFileRequest {
+            patient_id: patient.clone(),
+            purpose: purpose("CAREMGT"),
+            page_size: self.page_size,
+            as_of: self.as_of,
+            ..v1::GetPatientFileRequest::default()
+        };
+        let mut entries = 0;
+        loop {
+            let answer = self.service.get_patient_file(request.clone()).await?.into_inner();
+            ensure!(!answer.receipt.is_empty(), "an answer without a receipt");
+            entries += answer.file.context("no file in the answer")?.entries.len();
+            request.page_token = answer.next_page_token;
+            if !self.all_pages || request.page_token.is_empty() {
+                break;
+            }
+        }
+        ensure!(entries >= self.entries, "{entries} entries, {} expected", self.entries);
+        Ok(1)
+    }
+}
+
+/// Files of three sizes, by several numbers of clients.
+///
+/// # Errors
+/// When a part does not run any more.
+pub(crate) async fn caseledger(
+    session: &mut Session,
+    hospital: &Hospital,
+    files: &Files,
+) -> anyhow::Result<()> {
+    let page = usize::try_from(USUAL_PAGE)?;
+    let cases = [
+        ("GetPatientFile, 3 entries", &files.small, SMALL, false),
+        (FIFTY, &files.usual, USUAL, false),
+        ("GetPatientFile, 1,200 entries, a page of 50", &files.large, page, false),
+        ("GetPatientFile, 1,200 entries, all 6 pages", &files.large, LARGE, true),
+    ];
+    let meter = hospital.meter()?;
+    for (what, patients, entries, all_pages) in cases {
+        for count in Plan::READERS {
+            if all_pages && count > 64 {
+                continue;
+            }
+            say(&format!("  {what}, {}", clients(count)));
+            let callers = hospital.callers(count, |client| Read {
+                page_size: if all_pages { LARGEST_PAGE } else { USUAL_PAGE },
+                all_pages,
+                ..Read::first_page(&client, patients, entries)
+            })?;
+            let measured = closed(callers, session.plan.window, &meter).await?;
+            session.report.add(READS, "reads", what, &clients(count), measured);
+        }
+    }
+    Ok(())
+}
