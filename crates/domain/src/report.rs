@@ -84,7 +84,7 @@ impl Report {
     fn text(&mut self, at: &Path<'_>, text: &str, limit: usize, breaks: bool) {
         self.bytes += BYTES_A_VALUE + text.len();
         if text.trim().is_empty() {
-            self.required(at, "fill it or leave it out");
+            self.required(at, "must not be empty");
         }
         if text.len() > limit {
             let text = format!("at most {limit} bytes are filed here");

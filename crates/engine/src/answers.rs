@@ -17,7 +17,8 @@ pub struct Shown<T> {
     pub answer: T,
     /// The receipt the caller can keep.
     pub receipt: Receipt,
-    /// The position in `records` that the answer reflects: the count of records applied.
+    /// What the answer reflects: the count of records applied, of `access` in an answer about the
+    /// audit trail, else of `records`.
     pub position: u64,
 }
 

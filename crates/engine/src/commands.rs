@@ -277,7 +277,7 @@ impl Engine {
         let version =
             store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
         let position = self.records.line.progress().size;
-        let saw = Saw { version, position, count: 1, digest: patient.0.to_vec() };
+        let saw = Saw { version, position, count: 1, digest: patient.0.to_vec(), ..Saw::default() };
         let receipt = self.showed(ctx, patient, &saw).await?;
         let mut filed = filed(patient, version, position, 0);
         filed.position = position;
@@ -299,7 +299,13 @@ impl Engine {
             digest.push(0);
         }
         let count = u32::try_from(filed.remarks.len()).unwrap_or(u32::MAX);
-        let saw = Saw { version: filed.version, position: filed.position, count, digest };
+        let saw = Saw {
+            version: filed.version,
+            position: filed.position,
+            count,
+            digest,
+            ..Saw::default()
+        };
         let recorded = self.showed(ctx, filed.patient, &saw).await;
         filed.told(recorded)
     }

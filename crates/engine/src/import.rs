@@ -247,7 +247,8 @@ impl Engine {
             });
         }
         let count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
-        let saw = Saw { position: self.records.line.progress().size, count, digest, version: 0 };
+        let position = self.records.line.progress().size;
+        let saw = Saw { position, count, digest, ..Saw::default() };
         self.ended(ctx, Some(patient), Ended::Shown, &saw).await
     }
 

@@ -45,7 +45,13 @@ impl Engine {
         };
         let (rendered, digest) = render(&answer);
         let count = u32::try_from(answer.entries.len()).unwrap_or(u32::MAX);
-        let saw = Saw { version: answer.version, position: answer.position, count, digest };
+        let saw = Saw {
+            version: answer.version,
+            position: answer.position,
+            count,
+            digest,
+            ..Saw::default()
+        };
         let receipt = self.showed(ctx, query.patient, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position: answer.position })
     }
@@ -134,8 +140,9 @@ impl Engine {
         };
         let (rendered, digest) = render(&answer);
         let version = answer.items.last().map_or(0, |item| item.header.version);
+        let first_version = answer.items.first().map_or(0, |item| item.header.version);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        let saw = Saw { version, position: answer.position, count, digest };
+        let saw = Saw { first_version, version, position: answer.position, count, digest };
         let receipt = self.showed(ctx, patient, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position: answer.position })
     }
@@ -195,7 +202,7 @@ impl Engine {
             }
             Some(patient) => {
                 let (rendered, digest) = render(patient);
-                let saw = Saw { version: 0, position, count: 1, digest };
+                let saw = Saw { version: 0, position, count: 1, digest, ..Saw::default() };
                 let receipt = self.searched(ctx, &[patient], &saw).await?;
                 Ok(Shown { answer: rendered, receipt, position })
             }
@@ -216,11 +223,12 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, filter.patient).await?;
         self.access.line.near_end()?;
+        // Of `access`: this is what the answer reflects.
+        let position = self.access.line.progress().size;
         let answer = self.load_accesses(&pass, filter, before, page(limit))?;
         let (rendered, digest) = render(&answer);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        let position = self.records.line.progress().size;
-        let saw = Saw { version: 0, position, count, digest };
+        let saw = Saw { position, count, digest, ..Saw::default() };
         let mut shown: Vec<PatientId> =
             answer.items.iter().filter_map(|item| item.patient).collect();
         shown.sort_unstable();

@@ -11,23 +11,25 @@ use crate::engine::Engine;
 use crate::filing::{draft, first_half};
 use crate::seal::Draft;
 
-/// HL7 v2 table 0203 code of a medical record number.
+/// HL7 v2 table 0203, the types of identifiers, as FHIR names it.
+const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
+/// Its code of a medical record number.
 const MEDICAL_RECORD: &str = "MR";
 
-/// The identifiers that name one patient: the medical record numbers (v2-0203 `MR`); without any,
-/// the first identifier. Other numbers (insurance, passport) are shared or mistyped too often to
-/// decide who somebody is.
+/// The hospital numbers: identifiers of which no code of v2-0203 says that they are something else
+/// than a medical record number; without any, the first identifier. Each belongs to one patient, who
+/// is found by it. Other numbers (a family's insurance, a passport) are shared or mistyped too often
+/// to decide who somebody is.
 pub(crate) fn numbers(identity: &Identity) -> Vec<Identifier> {
-    let medical = |identifier: &&Identifier| {
-        identifier
-            .kind
-            .as_ref()
-            .is_some_and(|kind| kind.coding.iter().any(|coding| coding.code == MEDICAL_RECORD))
+    let hospital = |identifier: &&Identifier| {
+        let codings = identifier.kind.iter().flat_map(|kind| &kind.coding);
+        let mut types = codings.filter(|coding| coding.system == IDENTIFIER_TYPES).peekable();
+        types.peek().is_none() || types.any(|coding| coding.code == MEDICAL_RECORD)
     };
     let known =
         |identifier: &&Identifier| !identifier.system.is_empty() && !identifier.value.is_empty();
     let mut numbers: Vec<Identifier> =
-        identity.identifiers.iter().filter(known).filter(medical).cloned().collect();
+        identity.identifiers.iter().filter(known).filter(hospital).cloned().collect();
     if numbers.is_empty() {
         numbers.extend(identity.identifiers.iter().find(known).cloned());
     }
@@ -106,7 +108,11 @@ mod tests {
 
     fn identifier(system: &str, value: &str, kind: Option<&str>) -> Identifier {
         let kind = kind.map(|code| CodeableConcept {
-            coding: vec![Coding { code: code.to_owned(), ..Coding::default() }],
+            coding: vec![Coding {
+                system: IDENTIFIER_TYPES.to_owned(),
+                code: code.to_owned(),
+                ..Coding::default()
+            }],
             text: None,
         });
         Identifier {
@@ -130,10 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn without_a_medical_record_number_the_first_identifier_counts() {
+    fn a_number_of_no_known_type_is_a_hospital_number_too() {
         let one = identifier("urn:a", "1", None);
+        let shared = identifier("urn:insurance", "F1", Some("MB"));
         let other = identifier("urn:b", "2", None);
-        assert_eq!(values(vec![one, other]), ["1"]);
+        assert_eq!(values(vec![one, shared, other]), ["1", "2"]);
+    }
+
+    #[test]
+    fn without_a_hospital_number_the_first_identifier_counts() {
+        let one = identifier("urn:passport", "P1", Some("PPN"));
+        let other = identifier("urn:insurance", "F1", Some("MB"));
+        assert_eq!(values(vec![one, other]), ["P1"]);
         assert!(values(Vec::new()).is_empty());
     }
 }

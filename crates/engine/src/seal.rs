@@ -85,6 +85,8 @@ impl Sealer {
             first: Hash::ZERO,
             newest: 0,
         };
+        // One contribution, one time: "as of" then shows all of it or nothing.
+        let now = self.clock.now().max(not_before);
         for (index, draft) in (0..count).zip(drafts) {
             let chain = match self.ledger.kind {
                 LedgerKind::Records => draft.subject,
@@ -94,7 +96,7 @@ impl Sealer {
                 Some(before) => *before,
                 None => head(chain)?,
             };
-            let recorded_at = self.clock.now().max(not_before).max(before.recorded_at);
+            let recorded_at = now.max(before.recorded_at);
             let header = Header {
                 format: ledger::header::HEADER_FORMAT,
                 leaf: LeafType::Record,

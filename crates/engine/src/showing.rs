@@ -22,6 +22,8 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// What somebody sees.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saw {
+    /// First version shown, where several are; 0: the next field is the only one.
+    pub(crate) first_version: u64,
     /// Version of the file shown (0: no file).
     pub(crate) version: u64,
     /// Records applied.
@@ -188,7 +190,7 @@ impl Engine {
             outcome,
             request: self.kept(&ctx.request)?,
             position: saw.position,
-            first_version: saw.version,
+            first_version: if saw.first_version == 0 { saw.version } else { saw.first_version },
             version: saw.version,
             policy_version: ROLE_TABLE.to_owned(),
             deciding: vec![deciding],

@@ -73,8 +73,13 @@ impl Engine {
                 }
                 for item in &page.items {
                     let (answer, digest) = render(item);
-                    let saw =
-                        Saw { version: item.header.version, position: size, count: 1, digest };
+                    let saw = Saw {
+                        version: item.header.version,
+                        position: size,
+                        count: 1,
+                        digest,
+                        ..Saw::default()
+                    };
                     let receipt = self.showed(ctx, patient, &saw).await?;
                     let shown = Shown { answer, receipt, position: item.position + 1 };
                     if send.send(Ok(WatchItem::Change(shown))).await.is_err() {

@@ -48,18 +48,24 @@ pub(crate) fn identifiers(fields: &mut Fields<'_>) -> Result<Vec<v1::Identifier>
     Ok(kept)
 }
 
-/// The number to find the patient by: the first medical record number still in use, else the first
-/// medical record number, else the first number. The server looks by the same rule.
+/// The number to find the patient by, one of the hospital numbers that the interface defines at
+/// `Identity.identifiers`: the first medical record number still in use, else the first medical record
+/// number, else the first number of no known type, else the first.
 pub(crate) fn number(identifiers: &[v1::Identifier]) -> Option<v1::PatientNumber> {
     let medical_record = |identifier: &&v1::Identifier| {
         identifier.kind.iter().flat_map(|kind| &kind.coding).any(|coding| {
             coding.code == "MR" && (coding.system == IDENTIFIER_TYPES || coding.system.is_empty())
         })
     };
+    let typed = |identifier: &v1::Identifier| {
+        let mut codings = identifier.kind.iter().flat_map(|kind| &kind.coding);
+        codings.any(|coding| coding.system == IDENTIFIER_TYPES)
+    };
     identifiers
         .iter()
         .find(|identifier| medical_record(identifier) && identifier.r#use != "old")
         .or_else(|| identifiers.iter().find(medical_record))
+        .or_else(|| identifiers.iter().find(|identifier| !typed(identifier)))
         .or_else(|| identifiers.first())
         .map(|found| v1::PatientNumber { issuer: found.issuer.clone(), value: found.value.clone() })
 }

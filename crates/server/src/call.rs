@@ -113,7 +113,7 @@ impl Call {
             report.fault(
                 &At::TOP,
                 "too-large",
-                format!("a request that reads has at most {MAX_QUERY} bytes"),
+                format!("has more than {MAX_QUERY} bytes, the limit of one that only reads"),
             );
             return None;
         }

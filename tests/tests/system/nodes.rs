@@ -203,3 +203,44 @@ async fn one_number_never_belongs_to_two_patients() {
     assert_eq!(contribution.records.len(), 1, "the number is not assigned again");
     assert!(matches!(contribution.reads.as_slice(), [(_, 1)]), "{:?}", contribution.reads);
 }
+
+#[tokio::test]
+async fn every_hospital_number_finds_its_patient_and_numbers_of_two_are_refused() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let register = |numbers: &[&str]| {
+        let identifier = |number: &&str| v1::Identifier {
+            issuer: "https://hospital.example/mrn".to_owned(),
+            value: (*number).to_owned(),
+            ..v1::Identifier::default()
+        };
+        let name = v1::HumanName { family: "Ames".to_owned(), ..v1::HumanName::default() };
+        let request = v1::RegisterPatientRequest {
+            request_id: request_id(),
+            purpose: purpose("PATADMIN"),
+            identity: Some(v1::Identity {
+                identifiers: numbers.iter().map(identifier).collect(),
+                names: vec![name],
+                ..v1::Identity::default()
+            }),
+        };
+        let mut client = manager.file();
+        async move { client.register_patient(request).await.map(tonic::Response::into_inner) }
+    };
+    let ames = register(&["MRN-1", "MRN-2"]).await.expect("registered").patient_id;
+    let again = register(&["MRN-2", "MRN-1"]).await.expect("found");
+    assert!(again.existed && again.patient_id == ames, "whichever number comes first");
+    for number in ["MRN-1", "MRN-2"] {
+        let request = v1::FindPatientRequest {
+            issuer: "https://hospital.example/mrn".to_owned(),
+            value: number.to_owned(),
+            purpose: purpose("TREAT"),
+        };
+        let found = manager.file().find_patient(request).await.expect("found").into_inner();
+        assert_eq!(found.patient_id, ames);
+    }
+    register(&["MRN-3"]).await.expect("another patient");
+    let refused = register(&["MRN-1", "MRN-3"]).await.expect_err("numbers of two patients");
+    let info = refused.get_details_error_info().expect("error info");
+    assert_eq!(info.reason, "IDENTIFIERS_DISAGREE");
+}

@@ -92,6 +92,11 @@ pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violatio
             let at = at.field("identity");
             identity_in(*identity, &at, &mut report).map(|mut identity| {
                 identity.source = source.clone();
+                if let Some(Selector::Id(_)) = &selector {
+                    let patient = At::TOP.field("patient");
+                    let at = patient.field("patient_id");
+                    report.fault(&at, "selector", "an identity is looked up by patient.number");
+                }
                 if let Some(Selector::Number { issuer, value }) = &selector {
                     let has = |number: &domain::Identifier| {
                         number.system == *issuer && number.value == *value
@@ -108,6 +113,13 @@ pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violatio
             let at = at.field("entry");
             entry_in(*entry, &at, &mut report).map(|mut entry| {
                 entry.source = source.clone();
+                if !reasons.is_empty() && !set_reasons(&mut entry, Vec::new()) {
+                    report.fault(
+                        &reasons_at,
+                        "not-of-this-kind",
+                        "the kind has no reason_reference",
+                    );
+                }
                 let entry = Box::new(entry);
                 Item::Entry { entry, encounter, reasons }
             })
@@ -124,8 +136,8 @@ pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violatio
     }
 }
 
-/// Names the entries that are an entry's reason; kinds without that field keep none.
-pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) {
+/// Names the entries that are an entry's reason; false when its kind has no such field.
+pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) -> bool {
     match &mut entry.detail {
         Detail::Encounter(fields) => fields.reason_reference.extend(reasons),
         Detail::MedicationRequest(fields) => fields.reason_reference.extend(reasons),
@@ -134,8 +146,9 @@ pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) {
         | Detail::AllergyIntolerance(_)
         | Detail::Observation(_)
         | Detail::Immunization(_)
-        | Detail::Note(_) => {}
+        | Detail::Note(_) => return false,
     }
+    true
 }
 
 /// Where an item's own paths begin.

@@ -192,6 +192,28 @@ fn an_import_item_without_key_patient_or_content_is_refused() {
     assert_eq!(fields(&violations), ["source.value", "identity.identifiers"]);
 }
 
+#[test]
+fn an_import_item_that_says_what_its_content_cannot_take_is_refused() {
+    let key = |value: &str| proto::SourceId { system: "urn:x".into(), value: value.into() };
+    let patient = Some(proto::PatientSelector {
+        patient: Some(proto::patient_selector::Patient::PatientId("0a".repeat(16))),
+    });
+    let item = proto::ImportItem { source: Some(key("1")), patient, ..Default::default() };
+    let identity = proto::Identity { unidentified: true, ..Default::default() };
+    let content = proto::import_item::Content::Identity(Box::new(identity));
+    let by_id = proto::ImportItem { content: Some(content), ..item.clone() };
+    assert_eq!(fields(&item_in(by_id).unwrap_err()), ["patient.patient_id"]);
+    let entry = proto::Entry {
+        detail: Some(proto::entry::Detail::Condition(proto::Condition::default())),
+        ..Default::default()
+    };
+    let content = Some(proto::import_item::Content::Entry(Box::new(entry)));
+    let reasons = vec![key("2")];
+    let with_reasons = proto::ImportItem { content, reason_references: reasons, ..item };
+    let violations = item_in(with_reasons).unwrap_err();
+    assert!(fields(&violations).contains(&"reason_references"), "{violations:?}");
+}
+
 proptest! {
     /// Whatever bytes decode as a message convert without a panic, or are refused.
     #[test]
