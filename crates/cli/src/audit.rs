@@ -45,7 +45,7 @@ pub(crate) async fn list(
     let mut request = request(wanted, patient_id, purpose);
     request.page_size = page_size(wanted, each, 0);
     let (mut accesses, mut receipts) = (Vec::new(), Vec::new());
-    let more = loop {
+    let (more, waiting) = loop {
         let page = client
             .list_accesses(timed(request.clone()))
             .await
@@ -63,12 +63,12 @@ pub(crate) async fn list(
             let beyond = lines.len() > wanted.limit;
             let kept = lines.iter().take(wanted.limit).map(|line| line.len()).sum();
             accesses.truncate(kept);
-            break more || beyond;
+            break (more || beyond, page.waiting_bytes);
         }
     };
     output.show(
-        || as_json(&accesses, more, &receipts),
-        || as_text(&accesses, more, &receipts, wanted),
+        || as_json(&accesses, more, &receipts, waiting),
+        || as_text(&accesses, more, &receipts, waiting, wanted),
     )?;
     Ok(ExitCode::SUCCESS)
 }
@@ -111,7 +111,14 @@ fn request(
         outcome: wanted.outcome.map(outcome).unwrap_or_default().to_owned(),
         page_size: 0,
         page_token: String::new(),
+        receipt: wanted.receipt.as_deref().map(whole_bytes).unwrap_or_default(),
     }
+}
+
+/// The bytes that a beginning of a receipt, in hexadecimal, surely names.
+fn whole_bytes(receipt: &str) -> Vec<u8> {
+    let even = receipt.get(..receipt.len() / 2 * 2).unwrap_or_default();
+    hex::decode(even).unwrap_or_default()
 }
 
 /// As the server knows it.
@@ -132,10 +139,10 @@ fn access_json(access: &v1::Access) -> Value {
     object
 }
 
-fn as_json(accesses: &[v1::Access], more: bool, receipts: &[Vec<u8>]) -> Value {
+fn as_json(accesses: &[v1::Access], more: bool, receipts: &[Vec<u8>], waiting: u64) -> Value {
     let accesses: Vec<_> = accesses.iter().map(access_json).collect();
     let receipts: Vec<_> = receipts.iter().map(hex::encode).collect();
-    json!({"accesses": accesses, "more": more, "receipts": receipts})
+    json!({"accesses": accesses, "more": more, "receipts": receipts, "waiting_bytes": waiting})
 }
 
 const COLUMNS: [&str; 9] = [
@@ -186,6 +193,7 @@ fn as_text(
     accesses: &[v1::Access],
     more: bool,
     receipts: &[Vec<u8>],
+    waiting: u64,
     wanted: &AuditList,
 ) -> String {
     // what every row has in common needs no column
@@ -216,6 +224,12 @@ fn as_text(
     let rest =
         if more { "; there are more, older ones: raise --limit or narrow the filter" } else { "" };
     let mut text = format!("{}\n{count}{rest}\n", table.lines(""));
+    if waiting > 0 {
+        text.push_str(&format!(
+            "INCOMPLETE: {waiting} bytes of access records wait on this node for the broker and are not \
+             listed yet\n"
+        ));
+    }
     for receipt in receipts {
         text.push_str(&format!("receipt {}\n", hex::encode(receipt)));
     }
@@ -254,23 +268,30 @@ mod tests {
         let access = looked();
         let closed = v1::Access { unreadable: true, ..Default::default() };
         let all = typed(&[]);
-        let text = as_text(&[access.clone(), closed], true, &[vec![2; 32]], &all);
+        let text = as_text(&[access.clone(), closed], true, &[vec![2; 32]], 0, &all);
         assert!(text.contains("\n    reason: handover\n"), "{text}");
         assert!(text.contains("nurse  GetPatientFile      TREAT    shown"), "{text}");
         assert!(text.contains("(cannot be opened)"));
         assert!(text.contains("\n2 accesses; there are more"), "{text}");
-        let json = as_json(&[access], false, &[vec![2; 32]]);
+        let json = as_json(&[access], false, &[vec![2; 32]], 0);
         assert_eq!(json["accesses"][0]["hash"], "01".repeat(32));
         assert_eq!(json["accesses"][0]["receipt"], "01".repeat(32));
         assert_eq!(json["more"], false);
     }
 
     #[test]
+    fn what_is_asked_of_the_server_are_whole_bytes() {
+        assert_eq!(whole_bytes("fe3ee"), [0xfe, 0x3e]);
+        assert!(whole_bytes("f").is_empty());
+    }
+
+    #[test]
     fn what_every_row_has_in_common_has_no_column() {
         let of_one = typed(&["--patient", "p1", "--person", "jdoe"]);
-        let text = as_text(&[looked()], false, &[], &of_one);
+        let text = as_text(&[looked()], false, &[], 512, &of_one);
         assert!(!text.contains("jdoe") && !text.contains("p1"), "{text}");
         assert!(text.starts_with("recorded  roles  operation"), "{text}");
+        assert!(text.contains("INCOMPLETE: 512 bytes"), "what is not there yet is told: {text}");
         let filed = v1::Access { operation: "ImportService/Import".to_owned(), ..looked() };
         assert_eq!(operation(&filed), "Import (filed)");
     }
@@ -301,7 +322,7 @@ mod tests {
             part(1, "p1", "GetPatientFile", 6),
             part(0, "p1", "GetPatientFile", 7),
         ];
-        let text = as_text(&accesses, false, &[], &typed(&[]));
+        let text = as_text(&accesses, false, &[], 0, &typed(&[]));
         let told: Vec<&str> = text.lines().filter(|line| line.contains("TREAT")).collect();
         assert_eq!(told.len(), 4, "{text}");
         assert!(told[0].contains("… and 2 patients") && told[0].contains("0303"), "{text}");
@@ -309,9 +330,9 @@ mod tests {
         assert!(told[1].contains("0505"), "the receipt is that of the query: {text}");
         assert!(told[2].contains("p1") && told[3].contains("p1"), "{text}");
         assert!(text.contains("7 accesses in 4 lines (--all has a line for each)"), "{text}");
-        let text = as_text(&accesses, false, &[], &typed(&["--all"]));
+        let text = as_text(&accesses, false, &[], 0, &typed(&["--all"]));
         assert_eq!(text.lines().filter(|line| line.contains("TREAT")).count(), 7, "{text}");
-        assert_eq!(as_json(&accesses, false, &[])["accesses"].as_array().unwrap().len(), 7);
+        assert_eq!(as_json(&accesses, false, &[], 0)["accesses"].as_array().unwrap().len(), 7);
     }
 
     #[test]

@@ -158,6 +158,8 @@ pub struct AccessFilter {
     pub purpose: Option<String>,
     /// With this outcome (`schema::Outcome`'s name).
     pub outcome: Option<String>,
+    /// With a receipt that begins with these bytes; empty for any.
+    pub receipt: Vec<u8>,
 }
 
 /// A page of the audit trail, newest first.

@@ -17,6 +17,7 @@ use crate::access::Shelf;
 use crate::alarms::Alarms;
 use crate::answers::{LedgerStatus, Status};
 use crate::clock::Clock;
+use crate::filing::InDoubt;
 use crate::grants::Grants;
 use crate::keys::Upkeep;
 use crate::line::Line;
@@ -101,6 +102,7 @@ pub struct Parts {
     pub(crate) trail: Trail,
     pub(crate) keys_low: Arc<Notify>,
     pub(crate) locks: Locks,
+    pub(crate) in_doubt: InDoubt,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) stopping: CancellationToken,
     grants: Arc<Grants>,
@@ -210,6 +212,7 @@ impl Engine {
         let keys_low = Arc::new(Notify::new());
         let upkeep = Upkeep {
             bucket: setup.bucket,
+            connection: shared.journal.state(),
             vault: Arc::clone(&shared.vault),
             store: Arc::clone(&shared.store),
             alarms: Arc::clone(&shared.alarms),
@@ -235,6 +238,7 @@ impl Engine {
             trail,
             keys_low,
             locks: Locks::new(),
+            in_doubt: InDoubt::default(),
             alarms: shared.alarms,
             stopping: setup.stopping,
             grants: shared.grants,
@@ -396,6 +400,7 @@ fn tell_set_aside(SetAside { name, kept, why }: &SetAside, alarms: &Alarms) {
     let (code, anew) = match *name {
         "keys" => ("KEYS_SET_ASIDE", "its keys come again from the bucket of keys"),
         "spool" => ("SPOOL_SET_ASIDE", "SPOOL_DROPPED tells whether access records were lost"),
+        "position" => ("POSITION_LOST", "it is written anew; find out who removed it"),
         _ => ("DATABASE_SET_ASIDE", "it is made anew from the stream"),
     };
     alarms.raise(code, None, format!("{name}: {why}; {place}; {anew}"));

@@ -1,6 +1,7 @@
 //! Filing: decide, seal, hand over, wait; decide anew when apply says that the ground moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ledger::{ActorId, ContributionId, Hash, KeyId, Settled, SubjectId, VoidReason};
@@ -94,9 +95,9 @@ impl Engine {
         decide: impl FnMut(&Self) -> Result<Decided<A>, Failure> + Send + 'static,
     ) -> Result<Filing<A>, Failure> {
         let engine = self.clone();
-        tokio::spawn(async move { engine.file_to_the_end(request, decide).await })
-            .await
-            .map_err(Failure::internal)?
+        let id = request.id;
+        let filed = tokio::spawn(async move { engine.file_to_the_end(request, decide).await });
+        self.in_doubt.settle(id, filed.await.map_err(Failure::internal)?)
     }
 
     async fn file_to_the_end<A: Send>(
@@ -269,6 +270,34 @@ impl Engine {
 /// What a caller hears whose change has not left a node that is to stop.
 fn stops() -> Failure {
     Failure::NotFiled { why: "this node is stopping".to_owned() }
+}
+
+/// Most request ids in doubt that are remembered: 2 MiB. Each stands for a block without a word.
+const MOST_IN_DOUBT: usize = 65_536;
+
+/// Request ids whose outcome was told to be unknown. Until it is known, nothing that happens to a
+/// repetition makes it certain that the first was not filed.
+#[derive(Debug, Default)]
+pub(crate) struct InDoubt(Mutex<BTreeSet<ContributionId>>);
+
+impl InDoubt {
+    fn settle<T>(&self, id: ContributionId, filed: Result<T, Failure>) -> Result<T, Failure> {
+        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match filed {
+            Err(Failure::OutcomeUnknown) => {
+                if ids.len() >= MOST_IN_DOUBT {
+                    ids.pop_first();
+                }
+                ids.insert(id);
+                Err(Failure::OutcomeUnknown)
+            }
+            Err(Failure::NotFiled { .. }) if ids.contains(&id) => Err(Failure::OutcomeUnknown),
+            other => {
+                ids.remove(&id);
+                other
+            }
+        }
+    }
 }
 
 /// Both must be known: that the broker's quorum has the block, and what apply said of it

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use journal::{BucketFailure, CreateError, KeyBucket, KeyChange};
+use journal::{BucketFailure, ConnectionState, CreateError, KeyBucket, KeyChange};
 use ledger::SubjectId;
 use store::Store;
 use tokio::sync::{Notify, watch};
@@ -59,6 +59,7 @@ impl Listing {
 /// The task that keeps keys coming.
 pub(crate) struct Upkeep {
     pub(crate) bucket: KeyBucket,
+    pub(crate) connection: watch::Receiver<ConnectionState>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) store: Arc<Store>,
     pub(crate) alarms: Arc<Alarms>,
@@ -107,6 +108,10 @@ impl Upkeep {
     }
 
     fn unreadable(&self, why: &str) {
+        if *self.connection.borrow() != ConnectionState::Connected {
+            // That the broker is away is told already.
+            return;
+        }
         let text = format!("the bucket of wrapped keys cannot be read or restored: {why}");
         self.alarms.raise("KEY_BUCKET_UNREADABLE", None, text);
     }

@@ -305,6 +305,12 @@ impl Engine {
         }
     }
 
+    /// Bytes of access records that wait for the broker.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.access.line.store.spool().bytes()
+    }
+
     /// Records of `records` that this node has applied: what an answer that files nothing reflects.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -336,6 +342,9 @@ fn page(asked: usize) -> usize {
 }
 
 fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
+    if !item.hash.0.starts_with(&filter.receipt) {
+        return false;
+    }
     let Some(record) = &item.record else {
         return filter.person.is_none() && filter.purpose.is_none() && filter.outcome.is_none();
     };

@@ -197,6 +197,7 @@ impl Supervisor {
                 () = &mut moment, if listens => return,
                 _ = look.tick() => {
                     self.tell_damage();
+                    self.keep_position().await;
                     if let Err(why) = self.same(facts).await { break why; }
                 }
                 _ = trouble.changed() => match trouble.borrow_and_update().clone() {
@@ -213,6 +214,15 @@ impl Supervisor {
             }
         };
         self.line.set_condition(Condition::ReadOnly(why));
+    }
+
+    /// How far this node is stays known outside its database, also when nothing comes after.
+    async fn keep_position(&self) {
+        let store = Arc::clone(&self.store);
+        let kept = tokio::task::spawn_blocking(move || store.keep_position()).await;
+        if let Ok(Err(error)) = kept {
+            tracing::error!(error = &error as &dyn std::error::Error, "the position is not kept");
+        }
     }
 
     /// Damage that was met in the database is an alarm until the node is started anew.

@@ -77,6 +77,7 @@ impl Trail {
         let first = waiting.first().map_or(last + 1, |(number, _)| *number);
         let head = chain_head(&press, &store, &waiting)?;
         let made = store.spooled_upto()?;
+        tell_lost(&press, store.lost_accesses()?);
         let forwarded = watch::Sender::new(Forwarded { upto: first - 1, stalled: false });
         let seen = forwarded.subscribe();
         let (queue, jobs) = mpsc::channel(WAITING);
@@ -160,6 +161,20 @@ fn chain_head(press: &Press, store: &Store, waiting: &[(u64, Vec<u8>)]) -> Resul
     Ok(chain)
 }
 
+/// Lost access records stay an alarm for ever: nobody can make them again.
+fn tell_lost(press: &Press, lost: u64) {
+    if lost > 0 {
+        press.alarms.raise(
+            "SPOOL_DROPPED",
+            Some(press.line.ledger),
+            format!(
+                "{lost} access record(s) of this node were lost with its spool and are not in the \
+                 trail: the audit trail of this node has a gap that cannot be filled"
+            ),
+        );
+    }
+}
+
 /// The first half: seal and spool.
 struct Sealing {
     press: Arc<Press>,
@@ -201,16 +216,16 @@ impl Sealing {
     /// Called when all that the stream held of this chain is applied: what is missing now is lost.
     fn notice_lost(&mut self) {
         let Some(made) = self.made.take().filter(|made| *made > self.head.version) else { return };
-        self.press.alarms.raise(
-            "SPOOL_DROPPED",
-            Some(self.press.line.ledger),
-            format!(
-                "{} access record(s) of this node were spooled and are neither in the spool nor in \
-                 the ledger: the trail has a gap after version {} of this node's chain",
-                made - self.head.version,
-                self.head.version
-            ),
+        let (lost, version) = (made - self.head.version, self.head.version);
+        tracing::error!(
+            lost,
+            version,
+            "this node's chain in the trail has a gap after this version"
         );
+        if let Err(error) = self.store.note_lost_accesses(lost, version) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the loss is not noted");
+        }
+        tell_lost(&self.press, self.store.lost_accesses().unwrap_or(lost));
     }
 
     /// Takes what waits; while a block is under way at the broker, more may come.

@@ -149,11 +149,13 @@ fn obey(arguments: Arguments) -> anyhow::Result<()> {
                 say(&format!("founded; first node {}", made.node));
                 say(&format!("genesis of records {}", made.records));
                 say(&format!("genesis of access  {}", made.access));
+                say("keep copies of keys/admin.key and keys/kek elsewhere: without the first no node can be admitted or retired, without the second nothing can be read");
                 say(&format!("run it: caseledgerd run --config {}", made.config.display()));
             }
             Command::Admit { state, from, listen, name } => {
                 let made = admit(&Admit { state, from, listen, name }).await?;
                 say(&format!("admitted node {}", made.node));
+                say("restart the existing nodes, so that they know their new peer");
                 say(&format!("run it: caseledgerd run --config {}", made.config.display()));
             }
             Command::Retire { from, nodes, without_majority } => {

@@ -11,7 +11,7 @@ use api::v1::import_service_server::ImportServiceServer;
 use api::v1::ledger_service_server::LedgerServiceServer;
 use api::v1::patient_file_service_server::PatientFileServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
-use engine::{Clock, Engine, Setup, Side};
+use engine::{Clock, Engine, Failure, Setup, Side};
 use journal::{Credentials, Journal, ServerCheckError};
 use store::{LedgerPin, SetAside, Store};
 use tokio::net::TcpListener;
@@ -228,7 +228,13 @@ fn open_vault(node: &config::Node) -> Result<(Vault, Option<SetAside>), RunError
         let kek = KeyEncryptionKey::from_file(&node.kek, KEK_VERSION)?;
         Vault::open(&node.data, kek)
     };
+    let gone = store::position_file(&node.data).exists()
+        && !node.data.join("keys").join("CURRENT").exists();
     match open() {
+        Ok(vault) if gone => {
+            let why = "it is gone".to_owned();
+            Ok((vault, Some(SetAside { name: "keys", kept: None, why })))
+        }
         Err(damage) if damage.is_damage() => {
             let path = node.data.join("keys");
             let kept = store::set_aside(&path)
@@ -311,7 +317,10 @@ fn start(
         clock: Clock::system(),
         stopping,
     };
-    Engine::start(setup).map_err(|failure| RunError::Engine(format!("{failure:?}")))
+    Engine::start(setup).map_err(|failure| {
+        let told = failure.to_string();
+        RunError::Engine(if let Failure::Internal { cause } = failure { cause } else { told })
+    })
 }
 
 fn routes<H>(

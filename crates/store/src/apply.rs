@@ -81,7 +81,9 @@ impl Store {
             .write_opt(batch, &options::synced())
             .map_err(|source| StoreError::Database { action: "write applied messages", source })?;
         self.publish(state)?;
-        self.lock(&self.position)?.note(&self.state(ledger)?)?;
+        if self.lock(&self.position)?.is_due() {
+            self.write_position()?;
+        }
         Ok(all)
     }
 

@@ -18,7 +18,7 @@ const MARK: &str = "ledger.damage";
 /// A database that was set aside at open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Which: `ledger` or `spool`, the name of its directory.
+    /// Which: `ledger`, `spool` or `keys`, the name of its directory, or `position`.
     pub name: &'static str,
     /// Where it is now; none when it was gone.
     pub kept: Option<PathBuf>,

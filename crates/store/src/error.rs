@@ -108,7 +108,9 @@ pub enum OpenError {
         source: rocksdb::Error,
     },
     /// The file that tells how far this node was cannot be read.
-    #[error("{path} cannot be read; without it nobody knows how far this node was")]
+    #[error(
+        "{path} cannot be read, and nothing else tells how far this node was; put it back, or, if it is lost for good, remove it and the directory `ledger` beside it: the node begins anew from the stream"
+    )]
     Position {
         /// The file.
         path: PathBuf,

@@ -50,7 +50,7 @@ pub use apply::MAX_BATCH_BYTES;
 pub use damage::{SetAside, set_aside};
 pub use error::{OpenError, StoreError, causes};
 pub use history::{Folded, HistoryItem, HistoryPage, StoredRecord};
-pub use position::Floor;
+pub use position::{Floor, position_file};
 pub use reader::Reader;
 pub use rebuild::VIEW_VERSION;
 pub use spool::{MAX_SPOOL_BYTES, Spool};

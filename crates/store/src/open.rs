@@ -17,7 +17,7 @@ use crate::apply::decode_state;
 use crate::damage::{self, SetAside};
 use crate::error::{StoreError, damaged};
 use crate::keys::{self, MetaTag};
-use crate::position::{Floor, PositionFile};
+use crate::position::{Floor, PositionFile, position_file};
 use crate::reader::Reader;
 use crate::spool::Spool;
 use crate::store::{Ledger, LedgerPin, Store};
@@ -67,6 +67,13 @@ pub(crate) fn open(dir: &Path, pins: &[LedgerPin], vault: Arc<Vault>) -> Result<
             opened => break opened?,
         }
     };
+    let began = store.ledgers.keys().any(|id| store.state(*id).is_ok_and(|at| at.sequence > 0));
+    if began && !position_file(dir).exists() {
+        let why = "position.json is gone: nothing tells whether this node was further than its \
+                   database"
+            .to_owned();
+        set_aside.push(SetAside { name: "position", kept: None, why });
+    }
     store.set_aside = set_aside;
     Ok(store)
 }

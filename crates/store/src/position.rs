@@ -9,9 +9,9 @@
 //! So does the version of this node's newest access record that an answer has relied on while it
 //! was only in the spool: a spool that is lost after that shows.
 //!
-//! Written at most once a second, after the database, when the store is closed, and before an answer
-//! leaves on the spool's word alone: it may be a little behind, never ahead. Replaced by renaming a
-//! synced file.
+//! Written once a second while anything changes, after the database, when the store is closed, and
+//! before an answer leaves on the spool's word alone: it may be about a second behind, never ahead.
+//! Replaced by renaming a synced file.
 
 use crate::store::Snapshot;
 use crate::{OpenError, StoreError};
@@ -57,6 +57,14 @@ struct Content {
     ledgers: BTreeMap<String, Written>,
     /// Version of the newest access record that an answer relied on while only the spool had it.
     spooled: u64,
+    /// Access records of this node that were lost with its spool, ever.
+    lost: u64,
+}
+
+/// Where the file is in a node's data directory.
+#[must_use]
+pub fn position_file(dir: &Path) -> PathBuf {
+    dir.join(FILE)
 }
 
 /// The file and when it was last written.
@@ -65,6 +73,7 @@ pub(crate) struct PositionFile {
     dir: PathBuf,
     ledgers: BTreeMap<String, Written>,
     spooled: u64,
+    lost: u64,
     written: Option<Instant>,
     stale: bool,
     /// Set when the database was compared with it: a database that failed must not replace what
@@ -75,10 +84,10 @@ pub(crate) struct PositionFile {
 impl PositionFile {
     /// Reads it; a database that never was has none.
     pub(crate) fn load(dir: &Path) -> Result<Self, OpenError> {
-        let path = dir.join(FILE);
+        let path = position_file(dir);
         let fail = |source| OpenError::Position { path: path.clone(), source };
-        let (ledgers, spooled) = match std::fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (BTreeMap::new(), 0),
+        let (ledgers, spooled, lost) = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (BTreeMap::new(), 0, 0),
             Err(error) => return Err(fail(error)),
             Ok(bytes) => {
                 let content: Content = serde_json::from_slice(&bytes)
@@ -86,11 +95,11 @@ impl PositionFile {
                 if content.format != FORMAT {
                     return Err(fail(std::io::Error::other("its format is not known")));
                 }
-                (content.ledgers, content.spooled)
+                (content.ledgers, content.spooled, content.lost)
             }
         };
         let dir = dir.to_path_buf();
-        Ok(Self { dir, ledgers, spooled, written: None, stale: false, trusted: false })
+        Ok(Self { dir, ledgers, spooled, lost, written: None, stale: false, trusted: false })
     }
 
     /// How far a ledger was; an error when what stands there is not a position.
@@ -124,14 +133,9 @@ impl PositionFile {
         self.trusted = true;
     }
 
-    /// Takes note of a position, and writes when the last time is long enough ago. The root, which
-    /// is not free, is computed only then.
-    pub(crate) fn note(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        if self.written.is_some_and(|at| at.elapsed() < INTERVAL) {
-            return Ok(());
-        }
-        self.set(snapshot);
-        self.write()
+    /// Whether the last writing is long enough ago for another one under load.
+    pub(crate) fn is_due(&self) -> bool {
+        self.written.is_none_or(|at| at.elapsed() >= INTERVAL)
     }
 
     /// Sets without writing. A node that has not come back to where it was stays where it was.
@@ -167,6 +171,19 @@ impl PositionFile {
         if self.stale { self.write() } else { Ok(()) }
     }
 
+    /// Access records that were lost with a spool, ever.
+    pub(crate) const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// So many more are lost: the chain goes on from `version`, and what was promised beyond is gone.
+    pub(crate) fn note_lost(&mut self, lost: u64, version: u64) -> Result<(), StoreError> {
+        self.lost += lost;
+        self.spooled = self.spooled.min(version);
+        self.stale = true;
+        self.write()
+    }
+
     /// Writes what was set, if anything was.
     pub(crate) fn write(&mut self) -> Result<(), StoreError> {
         if !self.stale || !self.trusted {
@@ -174,8 +191,8 @@ impl PositionFile {
         }
         let path = self.dir.join(FILE);
         let fail = |source| StoreError::File { path: path.clone(), source };
-        let (ledgers, spooled) = (self.ledgers.clone(), self.spooled);
-        let content = Content { format: FORMAT, ledgers, spooled };
+        let (ledgers, spooled, lost) = (self.ledgers.clone(), self.spooled, self.lost);
+        let content = Content { format: FORMAT, ledgers, spooled, lost };
         let bytes =
             serde_json::to_vec_pretty(&content).map_err(|e| fail(std::io::Error::other(e)))?;
         let next = self.dir.join("position.json.next");

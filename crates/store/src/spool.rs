@@ -87,6 +87,13 @@ impl Spool {
         }
     }
 
+    /// The chain goes on from this version: what was spooled beyond it is lost, and known to be.
+    pub(crate) fn chain_ends_at(&self, version: u64) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.newest_table()?, [], version.to_be_bytes());
+        self.write(batch)
+    }
+
     /// The blocks in order of number.
     ///
     /// # Errors

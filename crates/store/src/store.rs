@@ -174,6 +174,31 @@ impl Store {
         position.note_spooled(self.spool.newest()?)
     }
 
+    /// Access records of this node that were lost with its spool, since it was founded.
+    ///
+    /// # Errors
+    /// Only after a panic elsewhere.
+    pub fn lost_accesses(&self) -> Result<u64, StoreError> {
+        Ok(self.lock(&self.position)?.lost())
+    }
+
+    /// Notes, for ever, that so many access records are lost: this node's chain ends at `version`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_lost_accesses(&self, lost: u64, version: u64) -> Result<(), StoreError> {
+        self.lock(&self.position)?.note_lost(lost, version)?;
+        self.spool.chain_ends_at(version)
+    }
+
+    /// Writes `position.json` if it is behind. Call it every second: under load `apply` does.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_position(&self) -> Result<(), StoreError> {
+        self.write_position()
+    }
+
     /// The ledgers of this node.
     pub fn ledger_ids(&self) -> impl Iterator<Item = LedgerId> + '_ {
         self.ledgers.keys().copied()

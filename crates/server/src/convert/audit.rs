@@ -29,6 +29,9 @@ pub fn filter_in(from: &proto::ListAccessesRequest, report: &mut Report) -> Acce
         let known = names.join(", ");
         report.fault(&at.field("outcome"), "outcome", format!("must be one of {known}"));
     }
+    if from.receipt.len() > 32 {
+        report.fault(&at.field("receipt"), "too-long", "a receipt has 32 bytes".to_owned());
+    }
     AccessFilter {
         patient,
         person: text(from.person.clone()),
@@ -36,6 +39,7 @@ pub fn filter_in(from: &proto::ListAccessesRequest, report: &mut Report) -> Acce
         to: end,
         purpose,
         outcome,
+        receipt: from.receipt.clone(),
     }
 }
 

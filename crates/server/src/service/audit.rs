@@ -57,6 +57,7 @@ impl Services {
             next_page_token: next.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),
+            waiting_bytes: self.engine().waiting_bytes(),
         })
     }
 }

@@ -59,6 +59,30 @@ fn invariant_6_a_database_that_is_gone_is_missed() {
     assert_eq!(world.store().floor(RECORDS).unwrap().unwrap().sequence, 2);
 }
 
+/// Ledgers take turns, and what comes last may be followed by nothing.
+#[test]
+fn invariant_6_where_each_ledger_is_stays_known_without_a_clean_end() {
+    let mut world = World::new();
+    let keys = world.patient_with_file();
+    world.file(keys, &[added(9, "the last before a crash")]);
+    world.store().keep_position().unwrap();
+    // what a killed process leaves: no closing, so nothing written after this
+    let kept = fs::read_to_string(world.dir.path().join("position.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept["ledgers"]["records.0.0"]["sequence"], 3);
+    assert_eq!(kept["ledgers"]["access.0.0"]["sequence"], 1);
+}
+
+#[test]
+fn a_position_that_is_gone_is_told() {
+    let mut world = World::new();
+    world.close();
+    fs::remove_file(world.dir.path().join("position.json")).unwrap();
+    world.reopen();
+    let [told] = world.store().set_aside() else { panic!("it is told") };
+    assert_eq!(told.name, "position");
+}
+
 #[test]
 fn invariant_6_a_database_of_another_branch_is_refused() {
     let mut world = World::new();

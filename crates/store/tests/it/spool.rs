@@ -41,6 +41,19 @@ fn what_answers_relied_on_stays_known_when_the_spool_is_gone() {
 }
 
 #[test]
+fn what_was_lost_stays_known_and_is_counted_once() {
+    let mut world = World::new();
+    world.store().spool().put(1, &[7; 100], 5).unwrap();
+    world.store().rely_on_spool().unwrap();
+    world.store().spool().remove(1).unwrap();
+    world.store().note_lost_accesses(3, 2).unwrap();
+    assert_eq!(world.store().spooled_upto().unwrap(), 2, "the chain goes on from here");
+    world.reopen();
+    assert_eq!(world.store().lost_accesses().unwrap(), 3);
+    assert_eq!(world.store().spooled_upto().unwrap(), 2);
+}
+
+#[test]
 fn a_damaged_spool_is_set_aside_alone() {
     let mut world = World::new();
     world.patient_with_file();
