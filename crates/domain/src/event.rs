@@ -18,7 +18,8 @@ pub enum Event {
     IdentityAmended {
         /// The whole identity afterwards.
         identity: Identity,
-        /// The fields that differ from before, in the order of [`Identity::FIELDS`].
+        /// The fields that differ from before, in the order of [`Identity::FIELDS`]; none
+        /// when the source has caught up with what was changed by hand.
         changed: Vec<String>,
         /// Why it was changed.
         how: Amendment,
@@ -38,7 +39,8 @@ pub enum Event {
         id: EntryId,
         /// The whole entry afterwards, findings included.
         entry: Entry,
-        /// The fields that differ from before, in the order of [`Entry::FIELDS`].
+        /// The fields that differ from before, in the order of [`Entry::FIELDS`]; none
+        /// when the source has caught up with what was changed by hand.
         changed: Vec<String>,
         /// Why it was changed.
         how: Amendment,

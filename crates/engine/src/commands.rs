@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft, first_half};
+use crate::import::{delivered_entry, delivered_identity};
 use crate::registry::{self, Claim};
 use crate::seal::Draft;
 use crate::showing::Saw;
@@ -33,10 +34,11 @@ impl Engine {
         &self,
         ctx: &Context,
         request_id: &str,
-        identity: Identity,
+        mut identity: Identity,
     ) -> Result<Filed, Failure> {
         let _pass = self.admit(ctx, None).await?;
         check_request_id(request_id)?;
+        identity.delivered = delivered_identity(&identity)?;
         let numbers = registry::numbers(&identity);
         let request = self.request(ctx, request_id, self.buckets(&numbers)?)?;
         let mut spare: Option<PatientKeyIds> = None;
@@ -206,6 +208,7 @@ impl Engine {
                             None => derived_entry_id(id, index),
                         };
                     }
+                    entry.delivered = delivered_entry(entry)?;
                     entries.push(*entry_id);
                 }
                 Command::AmendEntry { id, .. } | Command::RetractEntry { id, .. } => {

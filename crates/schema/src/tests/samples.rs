@@ -94,6 +94,7 @@ pub(super) fn identity() -> Identity {
         unidentified: true,
         alias: words("Enchantress"),
         source: Some(source()),
+        delivered: Some([9; 32]),
     }
 }
 
@@ -110,6 +111,7 @@ pub(super) fn entry(detail: Detail) -> Entry {
         unit: words("ICU"),
         labels: vec![coding()],
         source: Some(source()),
+        delivered: Some([9; 32]),
         note: words("seen twice"),
         detail,
         findings: vec![Finding {
