@@ -64,6 +64,16 @@ pub enum Event {
         /// Whose it is.
         patient: PatientId,
     },
+    /// An issuer's number was taken off a patient who never had it, so that its rightful owner can
+    /// be given it. Filed where it was assigned.
+    IdentifierReleased {
+        /// The issuer's namespace URI.
+        identifier_system: String,
+        /// The number.
+        identifier_value: String,
+        /// Whose it was by mistake.
+        patient: PatientId,
+    },
 }
 
 impl Event {
@@ -77,7 +87,9 @@ impl Event {
             Self::PatientRegistered { identity } | Self::IdentityAmended { identity, .. } => {
                 identity.validate()
             }
-            Self::EntryRetracted { .. } | Self::IdentifierAssigned { .. } => Vec::new(),
+            Self::EntryRetracted { .. }
+            | Self::IdentifierAssigned { .. }
+            | Self::IdentifierReleased { .. } => Vec::new(),
         }
     }
 }

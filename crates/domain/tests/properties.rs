@@ -66,7 +66,9 @@ fn check_invariants(before: &PatientFile, after: &PatientFile, event: &Event) {
         Event::EntryAdded { .. }
         | Event::EntryRetracted { .. }
         | Event::PatientRegistered { .. } => {}
-        Event::IdentifierAssigned { .. } => panic!("no command makes it"),
+        Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => {
+            panic!("no command makes it")
+        }
     }
 }
 

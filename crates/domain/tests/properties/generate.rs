@@ -359,6 +359,13 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         ),
         (entry_id(), text()).prop_map(|(id, reason)| Event::EntryRetracted { id, reason }),
         (text(), text(), any::<[u8; 16]>()).prop_map(|(system, value, patient)| {
+            Event::IdentifierReleased {
+                identifier_system: system,
+                identifier_value: value,
+                patient: PatientId(patient),
+            }
+        }),
+        (text(), text(), any::<[u8; 16]>()).prop_map(|(system, value, patient)| {
             Event::IdentifierAssigned {
                 identifier_system: system,
                 identifier_value: value,

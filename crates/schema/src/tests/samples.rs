@@ -276,6 +276,14 @@ pub(super) fn events() -> Vec<(String, Event)> {
                 patient: PatientId([5; 16]),
             },
         ),
+        (
+            "event-identifier-released",
+            Event::IdentifierReleased {
+                identifier_system: "urn:mrn".to_owned(),
+                identifier_value: "1001".to_owned(),
+                patient: PatientId([5; 16]),
+            },
+        ),
     ];
     events.extend(others.map(|(name, event)| (name.to_owned(), event)));
     events
