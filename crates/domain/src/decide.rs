@@ -27,6 +27,10 @@ pub fn decide(file: &PatientFile, command: &Command) -> Result<Vec<Event>, Rejec
         Command::AddEntry { id, entry } => add_entry(file, *id, entry)?,
         Command::AmendEntry { id, entry, mask, how, reason } => {
             check_reason(reason)?;
+            // Also when it was retracted since: the source does not say anything new.
+            if file.entries.get(id).is_some_and(|s| again(entry.delivered, s.entry.delivered)) {
+                return Err(Rejection::NothingChanged);
+            }
             amend_entry(standing(file, *id)?, entry, mask, *how, reason)?
         }
         Command::RetractEntry { id, reason } => {
@@ -56,10 +60,14 @@ fn amend_identity(
     check_reason(reason)?;
     let before = file.identity.as_ref().ok_or(Rejection::NoSuchPatient)?;
     accept(mask::check(mask, Identity::FIELDS))?;
+    if again(new.delivered, before.delivered) {
+        return Err(Rejection::NothingChanged);
+    }
     let mut identity = before.clone();
     identity.replace(mask, new);
+    identity.delivered = new.delivered.or(before.delivered);
     let changed = identity.differing(before);
-    if changed.is_empty() {
+    if changed.is_empty() && new.delivered.is_none() {
         return Err(Rejection::NothingChanged);
     }
     accept(identity.validate())?;
@@ -100,11 +108,12 @@ fn amend_entry(
     let before = &state.entry;
     let mut entry = before.clone();
     entry.replace(mask, new);
+    entry.delivered = new.delivered.or(before.delivered);
     if entry.kind() != before.kind() {
         return Err(Rejection::KindChanged);
     }
     let changed = entry.differing(before);
-    if changed.is_empty() {
+    if changed.is_empty() && new.delivered.is_none() {
         return Err(Rejection::NothingChanged);
     }
     entry.findings = accept(judge(&entry, &before.overrides))?;
@@ -115,6 +124,11 @@ fn amend_entry(
         return Err(Rejection::AugmentationReplaces);
     }
     Ok(Event::EntryAmended { id: state.id, entry, changed, how, reason: reason.to_owned() })
+}
+
+/// Whether a source delivers just what it delivered last.
+fn again(now: Option<[u8; 32]>, last: Option<[u8; 32]>) -> bool {
+    now.is_some() && now == last
 }
 
 /// The entry, if it is there and was not retracted.

@@ -18,7 +18,7 @@ pub struct Override {
 }
 
 /// One entry of a patient file. Field names are also the paths of the field mask; `detail` stands
-/// for all fields of the kind, `findings` cannot be named.
+/// for all fields of the kind, `findings` and `delivered` cannot be named.
 ///
 /// The default is a blank [`crate::Note`], to be filled.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -47,6 +47,9 @@ pub struct Entry {
     pub labels: Vec<Coding>,
     /// Where it was imported from.
     pub source: Option<SourceId>,
+    /// Digest of what the source delivered last, SHA-256. Set by who files a delivery, never by a
+    /// mask: while the source delivers the same, nothing changes, whatever was changed by hand.
+    pub delivered: Option<[u8; 32]>,
     /// A remark of the author, in plain language.
     pub note: Option<String>,
     /// The kind, with the fields that only it has.
@@ -62,7 +65,7 @@ masked! {
     Entry {
         status, code, effective, recorded_date, recorder, asserter, verifier, encounter, unit,
         labels, source, note, detail, overrides,
-    } fixed { findings }
+    } fixed { findings, delivered }
 }
 
 impl Entry {

@@ -18,7 +18,8 @@ pub enum Event {
     IdentityAmended {
         /// The whole identity afterwards.
         identity: Identity,
-        /// The fields that differ from before, in the order of [`Identity::FIELDS`].
+        /// The fields that differ from before, in the order of [`Identity::FIELDS`]; none
+        /// when the source has caught up with what was changed by hand.
         changed: Vec<String>,
         /// Why it was changed.
         how: Amendment,
@@ -38,7 +39,8 @@ pub enum Event {
         id: EntryId,
         /// The whole entry afterwards, findings included.
         entry: Entry,
-        /// The fields that differ from before, in the order of [`Entry::FIELDS`].
+        /// The fields that differ from before, in the order of [`Entry::FIELDS`]; none
+        /// when the source has caught up with what was changed by hand.
         changed: Vec<String>,
         /// Why it was changed.
         how: Amendment,
@@ -62,6 +64,16 @@ pub enum Event {
         /// Whose it is.
         patient: PatientId,
     },
+    /// An issuer's number was taken off a patient who never had it, so that its rightful owner can
+    /// be given it. Filed where it was assigned.
+    IdentifierReleased {
+        /// The issuer's namespace URI.
+        identifier_system: String,
+        /// The number.
+        identifier_value: String,
+        /// Whose it was by mistake.
+        patient: PatientId,
+    },
 }
 
 impl Event {
@@ -75,7 +87,9 @@ impl Event {
             Self::PatientRegistered { identity } | Self::IdentityAmended { identity, .. } => {
                 identity.validate()
             }
-            Self::EntryRetracted { .. } | Self::IdentifierAssigned { .. } => Vec::new(),
+            Self::EntryRetracted { .. }
+            | Self::IdentifierAssigned { .. }
+            | Self::IdentifierReleased { .. } => Vec::new(),
         }
     }
 }

@@ -68,7 +68,7 @@ pub fn evolve(file: &mut PatientFile, event: &Event, stamp: Stamp) {
             }
         }
         // Filed in a registry bucket's chain; says nothing about a file.
-        Event::IdentifierAssigned { .. } => {}
+        Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => {}
     }
 }
 
@@ -92,7 +92,8 @@ pub fn evolve_entry(state: Option<EntryState>, event: &Event, stamp: Stamp) -> O
         }),
         Event::PatientRegistered { .. }
         | Event::IdentityAmended { .. }
-        | Event::IdentifierAssigned { .. } => state,
+        | Event::IdentifierAssigned { .. }
+        | Event::IdentifierReleased { .. } => state,
     }
 }
 

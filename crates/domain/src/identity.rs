@@ -20,7 +20,8 @@ pub enum Deceased {
     No,
 }
 
-/// Who a patient file is about. Field names are also the paths of the field mask.
+/// Who a patient file is about. Field names are also the paths of the field mask;
+/// `delivered` cannot be named.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Identity {
     /// Numbers that hospitals, insurers and registries have given; the issuer comes with each.
@@ -53,6 +54,8 @@ pub struct Identity {
     pub alias: Option<String>,
     /// Where it was imported from.
     pub source: Option<SourceId>,
+    /// Digest of what the source delivered last, as [`crate::Entry::delivered`].
+    pub delivered: Option<[u8; 32]>,
 }
 
 masked! {
@@ -60,7 +63,7 @@ masked! {
         identifiers, names, preferred_name, birth_date, deceased, sex, sex_at_birth,
         gender_identity, language, interpreter_needed, addresses, telecoms, unidentified, alias,
         source,
-    } fixed {}
+    } fixed { delivered }
 }
 
 const IDENTIFIER_USES: &[&str] = &["usual", "official", "temp", "secondary", "old"];

@@ -53,15 +53,22 @@ fn check_invariants(before: &PatientFile, after: &PatientFile, event: &Event) {
         assert!(state.entry.summary().lines().count() <= 1);
     }
     match event {
-        Event::EntryAmended { changed, reason, .. }
-        | Event::IdentityAmended { changed, reason, .. } => {
-            assert!(!changed.is_empty());
+        Event::EntryAmended { id, entry, changed, reason, .. } => {
+            let last = before.entries[id].entry.delivered;
+            assert!(!changed.is_empty() || entry.delivered != last);
+            assert!(!reason.trim().is_empty());
+        }
+        Event::IdentityAmended { identity, changed, reason, .. } => {
+            let last = before.identity.as_ref().unwrap().delivered;
+            assert!(!changed.is_empty() || identity.delivered != last);
             assert!(!reason.trim().is_empty());
         }
         Event::EntryAdded { .. }
         | Event::EntryRetracted { .. }
         | Event::PatientRegistered { .. } => {}
-        Event::IdentifierAssigned { .. } => panic!("no command makes it"),
+        Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => {
+            panic!("no command makes it")
+        }
     }
 }
 
@@ -157,7 +164,7 @@ proptest! {
 
     #[test]
     fn an_augmentation_adds_and_never_takes_away(entry in generate::entry(), bits in any::<u16>()) {
-        let more = Entry { overrides: Vec::new(), ..entry };
+        let more = Entry { overrides: Vec::new(), delivered: None, ..entry };
         let less = generate::less(more.clone(), bits);
         let augmented = |from: &Entry, to: &Entry| {
             let (mut file, _) = opened();

@@ -1,6 +1,10 @@
 //! Registering patients, filing changes, settling requests.
 
-use domain::{Command, EntryId, Event, Identity, PatientFile, PatientId, Severity, SourceId};
+use std::sync::Arc;
+
+use domain::{
+    Command, EntryId, Event, Finding, Identity, PatientFile, PatientId, Severity, SourceId,
+};
 use ledger::{ContributionId, Hash, Header, Settled, SubjectId};
 use vault::PatientKeyIds;
 
@@ -9,12 +13,21 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft, first_half};
+use crate::import::{delivered_entry, delivered_identity};
 use crate::registry::{self, Claim};
-use crate::seal::Draft;
 use crate::showing::Saw;
 
 /// Commands in one contribution: `ledger`'s limit of records, with room for the registry's.
 pub const MAX_CHANGES: usize = 200;
+
+/// What is to be filed in one patient's file.
+struct Changes {
+    patient: PatientId,
+    expected_version: Option<u64>,
+    commands: Vec<Command>,
+    /// The entries that the commands name.
+    entries: Vec<EntryId>,
+}
 
 /// What a registration came to.
 #[derive(Clone, Debug)]
@@ -33,10 +46,11 @@ impl Engine {
         &self,
         ctx: &Context,
         request_id: &str,
-        identity: Identity,
+        mut identity: Identity,
     ) -> Result<Filed, Failure> {
         let _pass = self.admit(ctx, None).await?;
         check_request_id(request_id)?;
+        identity.delivered = delivered_identity(&identity)?;
         let numbers = registry::numbers(&identity);
         let request = self.request(ctx, request_id, self.buckets(&numbers)?)?;
         let mut spare: Option<PatientKeyIds> = None;
@@ -101,32 +115,22 @@ impl Engine {
         let _pass = self.admit(ctx, Some(patient)).await?;
         check_request_id(request_id)?;
         check_commands(&commands)?;
-        let subject = SubjectId(patient.0);
-        let mut chains = vec![subject];
-        for command in &commands {
-            if let Command::AmendIdentity { identity, .. } = command {
-                chains.extend(self.buckets(&registry::numbers(identity))?);
+        let id = Self::contribution_id(&ctx.caller, request_id);
+        let entries = self.name_entries(patient, &id, &mut commands)?;
+        let changes =
+            Arc::new(Changes { patient, expected_version, commands, entries: entries.clone() });
+        let filing = loop {
+            let ground = self.ground(patient, &changes.commands)?;
+            let request = self.request(ctx, request_id, ground.chains)?;
+            let changes = Arc::clone(&changes);
+            let decide = move |engine: &Self| engine.decide_changes(&changes, ground.identity);
+            match self.file(request, decide).await {
+                // Somebody else amended the identity before the chains were held: other buckets.
+                Ok(Filing::Nothing(_)) => {}
+                filing => break filing,
             }
-        }
-        let request = self.request(ctx, request_id, chains)?;
-        let entries = self.name_entries(patient, &request.id, &mut commands)?;
-        let named = entries.clone();
-        let decide = move |engine: &Self| {
-            let file = engine.load_for(patient, &named)?;
-            if let Some(expected) = expected_version
-                && expected != file.version
-            {
-                return Err(Failure::VersionConflict { current: file.version });
-            }
-            let (events, found) = decide_all(file, &commands)?;
-            let keys = engine.keys_of(patient)?;
-            let mut drafts = engine.claims_of(&events, patient)?;
-            for event in &events {
-                drafts.push(draft(subject, keys.file, event)?);
-            }
-            Ok(Decided::File { drafts, answer: found })
         };
-        match self.file(request, decide).await {
+        match filing {
             Ok(Filing::Filed { first_position, count, answer }) => {
                 let version = self.version_at(first_position + u64::from(count) - 1)?;
                 let mut filed = filed(patient, version, first_position, count);
@@ -142,23 +146,31 @@ impl Engine {
         }
     }
 
-    /// An amended identity claims its new numbers as a registration does.
-    fn claims_of(&self, events: &[Event], patient: PatientId) -> Result<Vec<Draft>, Failure> {
-        let mut drafts = Vec::new();
-        for event in events {
-            let Event::IdentityAmended { identity, .. } = event else { continue };
-            match self.claim(&registry::numbers(identity), patient)? {
-                Claim::Free(claims) => drafts.extend(claims),
-                Claim::Taken(_) => {
-                    return Err(Failure::Refused {
-                        reason: "IDENTIFIER_TAKEN",
-                        message: "one of these identifiers belongs to another patient on file"
-                            .to_owned(),
-                    });
-                }
-            }
+    /// Decides on the file as it stands. Nothing is filed when its identity is not the one that the
+    /// chains were chosen for.
+    fn decide_changes(
+        &self,
+        changes: &Changes,
+        identity: Option<u64>,
+    ) -> Result<Decided<Vec<Finding>>, Failure> {
+        let patient = changes.patient;
+        let file = self.load_for(patient, &changes.entries)?;
+        if let Some(expected) = changes.expected_version
+            && expected != file.version
+        {
+            return Err(Failure::VersionConflict { current: file.version });
         }
-        Ok(drafts)
+        if identity.is_some_and(|version| version != file.identity_stamp.version) {
+            return Ok(Decided::Nothing(Vec::new()));
+        }
+        let before = file.identity.clone().unwrap_or_default();
+        let (events, found) = decide_all(file, &changes.commands)?;
+        let keys = self.keys_of(patient)?;
+        let mut drafts = self.registry_drafts(&before, &events, patient)?;
+        for event in &events {
+            drafts.push(draft(SubjectId(patient.0), keys.file, event)?);
+        }
+        Ok(Decided::File { drafts, answer: found })
     }
 
     /// What the caller may do about a request whose outcome it does not know: unless it was filed,
@@ -206,6 +218,7 @@ impl Engine {
                             None => derived_entry_id(id, index),
                         };
                     }
+                    entry.delivered = delivered_entry(entry)?;
                     entries.push(*entry_id);
                 }
                 Command::AmendEntry { id, .. } | Command::RetractEntry { id, .. } => {
@@ -315,7 +328,7 @@ impl Engine {
 pub(crate) fn decide_all(
     mut file: PatientFile,
     commands: &[Command],
-) -> Result<(Vec<Event>, Vec<domain::Finding>), Failure> {
+) -> Result<(Vec<Event>, Vec<Finding>), Failure> {
     let mut events = Vec::new();
     let mut found = Vec::new();
     for (index, command) in commands.iter().enumerate() {
@@ -342,7 +355,7 @@ fn decide_only(command: &Command) -> Result<Vec<Event>, Failure> {
     decide(&PatientFile::default(), command)
 }
 
-fn remarks(events: &[Event]) -> Vec<domain::Finding> {
+fn remarks(events: &[Event]) -> Vec<Finding> {
     events
         .iter()
         .flat_map(Event::remarks)
@@ -371,7 +384,7 @@ pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
     }
 }
 
-pub(crate) fn violations(findings: &[domain::Finding], prefix: &str) -> Vec<Violation> {
+pub(crate) fn violations(findings: &[Finding], prefix: &str) -> Vec<Violation> {
     findings
         .iter()
         .filter(|finding| finding.severity == Severity::Violation)

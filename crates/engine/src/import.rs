@@ -1,11 +1,12 @@
 //! Import: what a source system holds is brought on file, once, however often it is sent.
 //!
-//! An item is known by its source id. What is on file already and says the same is unchanged; what
-//! says something else is amended; a bad item is refused and the others are not.
+//! An item is known by its source id. One that says what it said last is unchanged, whatever was
+//! changed by hand since; one that says something else is amended; a bad item is refused and the
+//! others are not.
 
 use domain::PatientFile;
 use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
-use ledger::SubjectId;
+use ledger::{Hash, SubjectId};
 
 use crate::answers::{Filed, Receipt};
 use crate::commands::{MAX_CHANGES, rejected, violations};
@@ -98,23 +99,24 @@ impl ImportOutcome {
 
 impl Engine {
     /// Brings a patient's identity on file: registered when none of its numbers is known, else
-    /// amended where it says something else.
+    /// amended where it says something else. With the receipt of what that showed, if anything.
     ///
     /// # Errors
     /// See [`Failure`]; a faulty identity is an outcome, not an error.
     pub async fn import_patient(
         &self,
         ctx: &Context,
-        identity: Identity,
-    ) -> Result<(Option<PatientId>, ImportOutcome), Failure> {
+        mut identity: Identity,
+    ) -> Result<(Option<PatientId>, ImportOutcome, Option<Receipt>), Failure> {
         let found = identity.validate();
         let wrong = violations(&found, "");
         if !wrong.is_empty() {
-            return Ok((None, ImportOutcome::Refused { violations: wrong }));
+            return Ok((None, ImportOutcome::Refused { violations: wrong }, None));
         }
         let request_id = self.request_id_for(&ctx.request, 0)?;
+        identity.delivered = delivered_identity(&identity)?;
         let filed = self.register(ctx, &request_id, identity.clone()).await?;
-        let patient = filed.patient;
+        let (patient, receipt) = (filed.patient, filed.receipt);
         if !filed.existed {
             let Filed { position, remarks, remarks_withheld: withheld, first, .. } = filed;
             let outcome = if first {
@@ -122,7 +124,7 @@ impl Engine {
             } else {
                 ImportOutcome::Unchanged { entry: None }
             };
-            return Ok((Some(patient), outcome));
+            return Ok((Some(patient), outcome, receipt));
         }
         let version = filed.version;
         let request_id = self.request_id_for(&ctx.request, version)?;
@@ -134,22 +136,23 @@ impl Engine {
         };
         match self.contribute(ctx, &request_id, patient, None, vec![command]).await {
             Ok(filed) => {
+                let last = filed.receipt.or(receipt);
                 let Filed { position, remarks, remarks_withheld: withheld, .. } = filed;
                 let outcome = ImportOutcome::Amended { entry: None, position, remarks, withheld };
-                Ok((Some(patient), outcome))
+                Ok((Some(patient), outcome, last))
             }
             Err(Failure::Refused { reason, .. }) if reason == Rejection::NothingChanged.code() => {
-                Ok((Some(patient), ImportOutcome::Unchanged { entry: None }))
+                Ok((Some(patient), ImportOutcome::Unchanged { entry: None }, receipt))
             }
             Err(Failure::Invalid(violations)) => {
-                Ok((Some(patient), ImportOutcome::Refused { violations }))
+                Ok((Some(patient), ImportOutcome::Refused { violations }, receipt))
             }
             Err(failure) => Err(failure),
         }
     }
 
     /// Brings entries of one patient on file in one contribution, at most [`MAX_CHANGES`], each with
-    /// its source. One outcome an entry, in order.
+    /// its source. One outcome an entry, in order, and the receipt for having been told them.
     ///
     /// # Errors
     /// See [`Failure`]; a faulty entry is an outcome, not an error.
@@ -158,13 +161,14 @@ impl Engine {
         ctx: &Context,
         patient: PatientId,
         entries: Vec<Entry>,
-    ) -> Result<Vec<ImportOutcome>, Failure> {
+    ) -> Result<(Vec<ImportOutcome>, Option<Receipt>), Failure> {
         let _pass = self.admit(ctx, Some(patient)).await?;
         if entries.len() > MAX_CHANGES {
             return Err(Failure::internal("a larger group than one contribution holds"));
         }
         let mut named = Vec::with_capacity(entries.len());
-        for entry in entries {
+        for mut entry in entries {
+            entry.delivered = delivered_entry(&entry)?;
             let source =
                 entry.source.as_ref().ok_or_else(|| Failure::internal("an item without source"))?;
             named.push((self.entry_id_for(patient, source)?, entry));
@@ -261,13 +265,30 @@ impl Engine {
     }
 }
 
+/// What an entry's source delivers, if it has one: for [`Entry::delivered`].
+pub(crate) fn delivered_entry(entry: &Entry) -> Result<Option<[u8; 32]>, Failure> {
+    let Some(_) = entry.source else { return Ok(None) };
+    let said = schema::encode_delivered_entry(entry).map_err(Failure::internal)?;
+    Ok(Some(Hash::of(&said).0))
+}
+
+/// What the source of an identity delivers, if it has one: for [`Identity::delivered`].
+pub(crate) fn delivered_identity(identity: &Identity) -> Result<Option<[u8; 32]>, Failure> {
+    let Some(_) = identity.source else { return Ok(None) };
+    let said = schema::encode_delivered_identity(identity).map_err(Failure::internal)?;
+    Ok(Some(Hash::of(&said).0))
+}
+
 /// Once it is known whether the telling is on the trail: without a record nothing of the file is
 /// shown, but what is on file is acknowledged. When nothing was filed, the failure says it all.
 fn told(
     outcomes: Vec<ImportOutcome>,
     recorded: Result<Receipt, Failure>,
-) -> Result<Vec<ImportOutcome>, Failure> {
-    let Err(failure) = recorded else { return Ok(outcomes) };
+) -> Result<(Vec<ImportOutcome>, Option<Receipt>), Failure> {
+    let failure = match recorded {
+        Ok(receipt) => return Ok((outcomes, Some(receipt))),
+        Err(failure) => failure,
+    };
     let on_file = |outcome: &ImportOutcome| {
         matches!(outcome, ImportOutcome::Filed { .. } | ImportOutcome::Amended { .. })
     };
@@ -275,7 +296,7 @@ fn told(
         return Err(failure);
     }
     tracing::error!(?failure, "what else there is to say of an import is withheld");
-    Ok(outcomes.into_iter().map(ImportOutcome::withheld).collect())
+    Ok((outcomes.into_iter().map(ImportOutcome::withheld).collect(), None))
 }
 
 /// A source that takes a final status back corrects itself: only a correction may do that.
@@ -349,12 +370,13 @@ mod tests {
     fn note(source: &str, text: &str) -> (EntryId, Entry) {
         let mut id = [7; 16];
         id.iter_mut().zip(source.bytes()).for_each(|(to, from)| *to = from);
-        let entry = Entry {
+        let mut entry = Entry {
             code: CodeableConcept { text: Some("Progress note".to_owned()), coding: Vec::new() },
             source: Some(SourceId { system: "urn:test".to_owned(), value: source.to_owned() }),
             detail: Detail::Note(Note { text: text.to_owned(), ..Note::default() }),
             ..Entry::default()
         };
+        entry.delivered = delivered_entry(&entry).expect("encodes");
         (EntryId(id), entry)
     }
 
@@ -385,7 +407,8 @@ mod tests {
             &[note("a", "one"), note("a", "two"), note("a", "two"), note("b", "")],
         );
         let failed = || Err(Failure::Unavailable { why: "the trail".to_owned() });
-        let withheld = told(outcomes.clone(), failed()).expect("two are on file");
+        let (withheld, receipt) = told(outcomes.clone(), failed()).expect("two are on file");
+        assert_eq!(receipt, None);
         assert!(matches!(
             withheld.as_slice(),
             [
@@ -397,7 +420,9 @@ mod tests {
             ]
         ));
         assert!(told(outcomes[2..].to_vec(), failed()).is_err(), "nothing was filed");
-        let all = told(outcomes, Ok(Receipt(ledger::Hash::ZERO))).expect("on the trail");
+        let receipt = Receipt(ledger::Hash::ZERO);
+        let (all, told) = told(outcomes, Ok(receipt)).expect("on the trail");
+        assert_eq!(told, Some(receipt));
         assert!(matches!(all.as_slice(), [_, ImportOutcome::Amended { withheld: false, .. }, ..]));
     }
 
@@ -414,5 +439,44 @@ mod tests {
                 ImportOutcome::Amended { .. }
             ]
         ));
+    }
+
+    /// The file after one item was imported and then changed by hand.
+    fn changed_by_hand(item: &(EntryId, Entry), by_hand: &[domain::Command]) -> PatientFile {
+        let mut file = file();
+        let (mut events, _) = decide_each(file.clone(), std::slice::from_ref(item));
+        for command in by_hand {
+            events
+                .iter()
+                .for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
+            events = domain::decide(&file, command).expect("accepted");
+        }
+        events.iter().for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
+        file
+    }
+
+    #[test]
+    fn an_item_sent_again_undoes_nothing_that_was_changed_by_hand() {
+        let item = note("a", "one");
+        let by_hand = |words: &str, mask: &str| Command::AmendEntry {
+            id: item.0,
+            entry: Entry { note: Some(words.to_owned()), source: None, ..Entry::default() },
+            mask: vec![mask.to_owned()],
+            how: Amendment::Amendment,
+            reason: "seen".to_owned(),
+        };
+        let retract = Command::RetractEntry { id: item.0, reason: "wrong patient".to_owned() };
+        let changes = [by_hand("seen", "note"), by_hand("", "source"), retract];
+        for count in 1..=changes.len() {
+            let file = changed_by_hand(&item, &changes[..count]);
+            let (events, outcomes) = decide_each(file, std::slice::from_ref(&item));
+            assert!(events.is_empty(), "{events:?}");
+            assert!(matches!(outcomes.as_slice(), [ImportOutcome::Unchanged { .. }]));
+        }
+        let other = [note("a", "two")];
+        let (_, outcomes) = decide_each(changed_by_hand(&item, &changes[..2]), &other);
+        assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]));
+        let (_, outcomes) = decide_each(changed_by_hand(&item, &changes), &other);
+        assert!(matches!(outcomes.as_slice(), [ImportOutcome::Refused { .. }]));
     }
 }

@@ -1,9 +1,10 @@
 //! The registry of hospital numbers: an issuer's numbers hash into 65,536 buckets, each a subject
 //! with a chain, so that two registrations of one number link to one chain and cannot both win.
+//! A number that a correction takes off a patient is released there; an amendment keeps it.
 
 use std::collections::BTreeSet;
 
-use domain::{Event, Identifier, Identity, PatientId};
+use domain::{Amendment, Command, Event, Identifier, Identity, PatientId};
 use ledger::SubjectId;
 
 use crate::Failure;
@@ -45,7 +46,103 @@ pub(crate) enum Claim {
     Taken(PatientId),
 }
 
+/// What a decision about a file's identity looks at.
+pub(crate) struct Ground {
+    /// The file's chain and the buckets of every number that is claimed or released.
+    pub(crate) chains: Vec<SubjectId>,
+    /// The version at which the identity was last changed, when that decides which numbers are
+    /// released; 0 when there is none.
+    pub(crate) identity: Option<u64>,
+}
+
+fn is_in(list: &[Identifier], number: &Identifier) -> bool {
+    list.iter().any(|other| other.system == number.system && other.value == number.value)
+}
+
+/// The numbers that amendments give to the patient, and those that corrections take off: a number
+/// filed by mistake goes back to whoever has it, one that the patient once had still names them.
+fn given_and_taken(before: &Identity, events: &[Event]) -> (Vec<Identifier>, Vec<Identifier>) {
+    let (mut given, mut taken): (Vec<Identifier>, Vec<Identifier>) = Default::default();
+    let mut before = before;
+    for event in events {
+        let Event::IdentityAmended { identity, how, .. } = event else { continue };
+        let now = &identity.identifiers;
+        if *how == Amendment::Correction {
+            // All, not only those that count now: others may have counted when they were claimed.
+            taken.extend(before.identifiers.iter().filter(|old| !is_in(now, old)).cloned());
+            given.retain(|number| !is_in(&taken, number));
+        }
+        taken.retain(|number| !is_in(now, number));
+        for number in numbers(identity) {
+            if !is_in(&given, &number) {
+                given.push(number);
+            }
+        }
+        before = identity;
+    }
+    (given, taken)
+}
+
 impl Engine {
+    /// What deciding about these commands looks at.
+    pub(crate) fn ground(
+        &self,
+        patient: PatientId,
+        commands: &[Command],
+    ) -> Result<Ground, Failure> {
+        let subject = SubjectId(patient.0);
+        let mut ground = Ground { chains: vec![subject], identity: None };
+        let mut there: Vec<Identifier> = Vec::new();
+        for command in commands {
+            let Command::AmendIdentity { identity, mask, how, .. } = command else { continue };
+            ground.chains.extend(self.buckets(&numbers(identity))?);
+            if *how == Amendment::Correction && ground.identity.is_none() {
+                let header = self.shelf.never_to_be_shown().reader().file_header(subject)?;
+                ground.identity = Some(header.as_ref().map_or(0, |header| header.stamp.version));
+                there.extend(header.into_iter().flat_map(|header| header.identity.identifiers));
+            }
+            if mask.iter().any(|field| field == "identifiers") {
+                let now = &identity.identifiers;
+                if *how == Amendment::Correction {
+                    let gone: Vec<Identifier> =
+                        there.iter().filter(|old| !is_in(now, old)).cloned().collect();
+                    ground.chains.extend(self.buckets(&gone)?);
+                }
+                there.extend(now.iter().cloned());
+            }
+        }
+        Ok(ground)
+    }
+
+    /// What amendments of the identity `before` do to the registry: new numbers are claimed as a
+    /// registration claims them, and mistaken ones released.
+    pub(crate) fn registry_drafts(
+        &self,
+        before: &Identity,
+        events: &[Event],
+        patient: PatientId,
+    ) -> Result<Vec<Draft>, Failure> {
+        let (given, taken) = given_and_taken(before, events);
+        let Claim::Free(mut drafts) = self.claim(&given, patient)? else {
+            return Err(Failure::Refused {
+                reason: "IDENTIFIER_TAKEN",
+                message: "one of these identifiers belongs to another patient on file".to_owned(),
+            });
+        };
+        let store = self.shelf.never_to_be_shown();
+        for number in taken {
+            if store.reader().find_identifier(&number.system, &number.value)? == Some(patient) {
+                let released = Event::IdentifierReleased {
+                    identifier_system: number.system.clone(),
+                    identifier_value: number.value.clone(),
+                    patient,
+                };
+                drafts.push(draft(self.bucket(&number)?, self.system()?.registry, &released)?);
+            }
+        }
+        Ok(drafts)
+    }
+
     /// Claims numbers for `patient`. All of one patient's numbers are that patient's alone: numbers
     /// of two patients on one identity are a mistake that somebody has to look at.
     pub(crate) fn claim(
@@ -149,5 +246,34 @@ mod tests {
         let other = identifier("urn:insurance", "F1", Some("MB"));
         assert_eq!(values(vec![one, other]), ["P1"]);
         assert!(values(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn only_a_correction_takes_a_number_off_and_only_if_it_stays_off() {
+        use Amendment::{Amendment as Amend, Correction as Correct};
+        let of = |list: &[&str]| Identity {
+            identifiers: list.iter().map(|value| identifier("urn:h", value, Some("MR"))).collect(),
+            ..Identity::default()
+        };
+        let taken = |steps: &[(Amendment, &[&str])]| {
+            let amended = |(how, list): &(Amendment, &[&str])| Event::IdentityAmended {
+                identity: of(list),
+                changed: Vec::new(),
+                how: *how,
+                reason: String::new(),
+            };
+            let events: Vec<Event> = steps.iter().map(amended).collect();
+            let (given, taken) = given_and_taken(&of(&["1", "2"]), &events);
+            let values = |list: Vec<Identifier>| -> Vec<String> {
+                list.into_iter().map(|number| number.value).collect()
+            };
+            (values(given).concat(), values(taken).concat())
+        };
+        let is = |given: &str, taken: &str| (given.to_owned(), taken.to_owned());
+        assert_eq!(taken(&[(Correct, &["1", "3"])]), is("13", "2"));
+        assert_eq!(taken(&[(Amend, &["1", "3"])]), is("13", ""));
+        assert_eq!(taken(&[(Amend, &["1"]), (Correct, &["1", "3"])]), is("13", ""));
+        assert_eq!(taken(&[(Correct, &["3"]), (Correct, &["1"])]), is("1", "23"));
+        assert_eq!(taken(&[(Correct, &[]), (Amend, &["2"])]), is("2", "1"));
     }
 }

@@ -20,7 +20,7 @@ mod v1;
 pub use access::{AccessKind, AccessRecord, Outcome};
 pub use error::{DecodeError, EncodeError};
 
-use domain::{EntryState, Event, Identity, Stamp};
+use domain::{Entry, EntryState, Event, Identity, Stamp};
 
 /// The body envelope version that is written; it stands in the record's header.
 pub const CURRENT_ENVELOPE: u16 = 1;
@@ -61,6 +61,24 @@ pub fn summary_of_entry(
         1 => v1::summary_of_entry(bytes),
         version => Err(DecodeError::UnknownVersion { version }),
     }
+}
+
+/// What a source delivers of an entry, for [`Entry::delivered`]: the entry without its findings and
+/// that digest. Always in the form of version 1: in another, every source would seem to say
+/// something new.
+///
+/// # Errors
+/// [`EncodeError`] if postcard refuses, which no value of these types makes it do.
+pub fn encode_delivered_entry(entry: &Entry) -> Result<Vec<u8>, EncodeError> {
+    v1::encode_delivered_entry(entry)
+}
+
+/// What a source delivers of who a file is about, as [`encode_delivered_entry`].
+///
+/// # Errors
+/// [`EncodeError`] if postcard refuses, which no value of these types makes it do.
+pub fn encode_delivered_identity(identity: &Identity) -> Result<Vec<u8>, EncodeError> {
+    v1::encode_delivered_identity(identity)
 }
 
 /// The stored form of an access record, in the version [`CURRENT_ENVELOPE`].

@@ -46,9 +46,24 @@ fn stored_forms_are_the_golden_bytes() {
     let row = encode_identity_row(&identity(), &stamp(9), 11).unwrap();
     golden("v1-row-identity", &row);
     assert_eq!(decode_identity_row(&row), Ok((identity(), stamp(9), 11)));
+    golden("v1-delivered-entry", &encode_delivered_entry(&state().entry).unwrap());
+    golden("v1-delivered-identity", &encode_delivered_identity(&identity()).unwrap());
     let record = encode_access(&access()).unwrap();
     golden("v1-access", &record);
     assert_eq!(decode_access(CURRENT_ENVELOPE, &record), Ok(access()));
+}
+
+#[test]
+fn what_is_delivered_is_only_what_the_source_says() {
+    let entry_bytes = |entry: &Entry| encode_delivered_entry(entry).unwrap();
+    let entry = state().entry;
+    let said = Entry { findings: Vec::new(), delivered: None, ..entry.clone() };
+    assert_eq!(entry_bytes(&entry), entry_bytes(&said));
+    assert_ne!(entry_bytes(&entry), entry_bytes(&Entry { note: None, ..said }));
+    let identity_bytes = |identity: &Identity| encode_delivered_identity(identity).unwrap();
+    let said = Identity { delivered: None, ..identity() };
+    assert_eq!(identity_bytes(&identity()), identity_bytes(&said));
+    assert_ne!(identity_bytes(&identity()), identity_bytes(&Identity { alias: None, ..said }));
 }
 
 #[test]
@@ -180,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_never_panics(which in 0usize..13, at in any::<usize>(), bit in 0u8..8) {
+    fn a_flipped_bit_never_panics(which in 0usize..14, at in any::<usize>(), bit in 0u8..8) {
         let event = &events()[which].1;
         let mut bytes = encode_event(event).unwrap();
         let at = at % bytes.len();

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use crate::error::DecodeError;
 
 pub(crate) use access::{decode_access, encode_access};
+pub(crate) use entry::encode_delivered_entry;
 pub(crate) use event::{decode_event, encode_event, summary_of_entry};
+pub(crate) use identity::encode_delivered_identity;
 pub(crate) use row::{decode_entry, decode_identity_row, encode_entry, encode_identity_row};
 
 /// Reads all of the bytes: more than the form needs is as wrong as less.

@@ -28,7 +28,8 @@ pub(crate) struct Fold<'a> {
     /// one batch is written once.
     /// Boxed: a state is half a kilobyte, and the map moves what it holds when it grows.
     entries: HashMap<[u8; 38], Box<(EntryState, Arc<DataKey>)>>,
-    terms: Vec<(SubjectId, [u8; 32])>,
+    /// Whose the numbers are that this batch assigns or releases, by their index terms.
+    holders: HashMap<[u8; 32], Option<SubjectId>>,
     /// The rows in the database are being replaced: they are not what stands before a record.
     anew: bool,
 }
@@ -40,8 +41,8 @@ impl<'a> Fold<'a> {
         ledger: LedgerId,
         genesis: Hash,
     ) -> Self {
-        let (batch, entries, terms) = (WriteBatch::default(), HashMap::new(), Vec::new());
-        Self { store, ledger, batch, reader, genesis, entries, terms, anew: false }
+        let (batch, entries, holders) = (WriteBatch::default(), HashMap::new(), HashMap::new());
+        Self { store, ledger, batch, reader, genesis, entries, holders, anew: false }
     }
 
     /// For folding subjects from their first record, whatever rows they have.
@@ -116,9 +117,18 @@ impl<'a> Fold<'a> {
         header: &Header,
         event: &Event,
     ) -> Result<bool, StoreError> {
-        if let Event::IdentifierAssigned { identifier_system, identifier_value, patient } = event {
+        if let Event::IdentifierAssigned { identifier_system, identifier_value, patient }
+        | Event::IdentifierReleased { identifier_system, identifier_value, patient } = event
+        {
             let parts = [identifier_system.as_bytes(), identifier_value.as_bytes()];
-            return self.identifier(header.data_key, &parts, SubjectId(patient.0));
+            let Some(term) = self.term(header.data_key, &parts)? else { return Ok(false) };
+            let patient = SubjectId(patient.0);
+            if matches!(event, Event::IdentifierAssigned { .. }) {
+                self.assign(term, patient)?;
+            } else if self.holder(&term)? == Some(patient) {
+                self.release(term, patient)?;
+            }
+            return Ok(true);
         }
         let Some(key) = self.store.vault.data_key(header.data_key)? else { return Ok(false) };
         // A view row is read with the subject's own file key; a record sealed under another's
@@ -150,7 +160,7 @@ impl<'a> Fold<'a> {
                     }
                 }
             }
-            Event::IdentifierAssigned { .. } => {}
+            Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => {}
         }
         Ok(true)
     }
@@ -169,26 +179,41 @@ impl<'a> Fold<'a> {
         if self.anew { Ok(None) } else { self.reader.entry_row(row_key, key) }
     }
 
-    /// Stages an identifier's row. Only what was sealed under the system's registry key counts: a
+    /// The index term of a number. Only what was sealed under the system's registry key counts: a
     /// patient's key cannot claim a number.
-    fn identifier(
-        &mut self,
-        sealed_under: KeyId,
-        parts: &[&[u8]],
-        patient: SubjectId,
-    ) -> Result<bool, StoreError> {
+    fn term(&self, sealed_under: KeyId, parts: &[&[u8]]) -> Result<Option<[u8; 32]>, StoreError> {
         let vault = &self.store.vault;
         if vault.system()?.is_none_or(|system| system.registry != sealed_under) {
-            return Ok(false);
+            return Ok(None);
         }
-        let term = vault.index_term(IDENTIFIER_TERM, parts)?;
+        Ok(Some(vault.index_term(IDENTIFIER_TERM, parts)?))
+    }
+
+    fn assign(&mut self, term: [u8; 32], patient: SubjectId) -> Result<(), StoreError> {
         let row_key = keys::identifier(self.ledger, &term);
-        let sealed = vault.system_view_key()?.seal_view(&row_key, &patient.0)?;
+        let sealed = self.store.vault.system_view_key()?.seal_view(&row_key, &patient.0)?;
         self.batch.put_cf(self.store.table(keys::IDENTIFIERS)?, row_key, sealed);
         let term_key = keys::term(self.ledger, patient, &term);
         self.batch.put_cf(self.store.table(keys::TERMS)?, term_key, []);
-        self.terms.push((patient, term));
-        Ok(true)
+        self.holders.insert(term, Some(patient));
+        Ok(())
+    }
+
+    fn release(&mut self, term: [u8; 32], patient: SubjectId) -> Result<(), StoreError> {
+        let row_key = keys::identifier(self.ledger, &term);
+        self.batch.delete_cf(self.store.table(keys::IDENTIFIERS)?, row_key);
+        let term_key = keys::term(self.ledger, patient, &term);
+        self.batch.delete_cf(self.store.table(keys::TERMS)?, term_key);
+        self.holders.insert(term, None);
+        Ok(())
+    }
+
+    /// Whose a number is before this record: as staged in this batch, or in the database.
+    fn holder(&self, term: &[u8; 32]) -> Result<Option<SubjectId>, StoreError> {
+        if let Some(holder) = self.holders.get(term) {
+            return Ok(*holder);
+        }
+        if self.anew { Ok(None) } else { self.reader.identifier_row(self.ledger, term) }
     }
 
     /// A destroyed file key takes its subject's views along. The rows are unreadable anyway; the
@@ -211,7 +236,10 @@ impl<'a> Fold<'a> {
             terms.extend(key.last_chunk::<32>());
             Ok(ControlFlow::Continue(()))
         })?;
-        terms.extend(self.terms.iter().filter(|(of, _)| *of == subject).map(|(_, term)| *term));
+        // A number that another patient has been given in this batch stays that patient's.
+        terms.retain(|term| self.holders.get(term).is_none_or(|of| *of == Some(subject)));
+        let staged = self.holders.iter().filter(|(_, of)| **of == Some(subject));
+        terms.extend(staged.map(|(term, _)| *term));
         for term in &terms {
             self.batch.delete_cf(store.table(keys::IDENTIFIERS)?, keys::identifier(ledger, term));
             self.batch.delete_cf(store.table(keys::TERMS)?, keys::term(ledger, subject, term));

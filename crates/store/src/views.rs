@@ -5,7 +5,7 @@ use crate::fold::IDENTIFIER_TERM;
 use crate::reader::Reader;
 use crate::{keys, rows};
 use domain::{EntryId, EntryState, Identity, Kind, PatientId, Stamp};
-use ledger::{LedgerKind, SubjectId};
+use ledger::{LedgerId, LedgerKind, SubjectId};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vault::{DataKey, VaultError};
@@ -139,12 +139,21 @@ impl Reader<'_> {
         let ledger = self.store.only(LedgerKind::Records)?;
         let parts = [issuer.as_bytes(), value.as_bytes()];
         let term = self.store.vault.index_term(IDENTIFIER_TERM, &parts)?;
-        let row_key = keys::identifier(ledger, &term);
+        Ok(self.identifier_row(ledger, &term)?.map(|subject| PatientId(subject.0)))
+    }
+
+    /// The patient to whom the number with this index term was given.
+    pub(crate) fn identifier_row(
+        &self,
+        ledger: LedgerId,
+        term: &[u8; 32],
+    ) -> Result<Option<SubjectId>, StoreError> {
+        let row_key = keys::identifier(ledger, term);
         let Some(row) = self.get(keys::IDENTIFIERS, &row_key)? else { return Ok(None) };
         let key = self.store.vault.system_view_key()?;
         let plain = self.open_row(&key, keys::IDENTIFIERS, &row_key, &row)?;
         let id = plain.try_into().map_err(|_| damaged(keys::IDENTIFIERS, &row_key))?;
-        Ok(Some(PatientId(id)))
+        Ok(Some(SubjectId(id)))
     }
 
     pub(crate) fn entry_row(

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use api::v1;
 use serde_json::Value;
-use testkit::client::{Client, Token, purpose};
+use testkit::client::{Client, Token, purpose, request_id};
 use testkit::cluster::{Cluster, program, run};
 
 /// What the command line imports; a note is FHIR's DocumentReference.
@@ -207,6 +207,10 @@ async fn results(client: &Client, items: Vec<v1::ImportItem>) -> BTreeMap<u64, v
     let mut answers = answers.into_inner();
     let mut results = BTreeMap::new();
     while let Some(answer) = answers.message().await.expect("no item ends the stream") {
+        let told = answer.results.iter().any(|result| {
+            matches!(result.status(), v1::ImportStatus::Unchanged | v1::ImportStatus::Amended)
+        });
+        assert!(!told || answer.receipt.len() == 32, "what was on file is a showing: {answer:?}");
         for result in answer.results {
             assert!(results.insert(result.number, result).is_none(), "one result an item");
         }
@@ -249,4 +253,64 @@ async fn a_bad_item_never_ends_the_stream() {
         [Unchanged, Unchanged, Refused, Refused, Refused, Refused, Refused, Unchanged]
     );
     assert_eq!(again[&2].entry_id, told[&2].entry_id);
+}
+
+/// Files one change made by hand.
+async fn by_hand(client: &Client, patient_id: &str, change: v1::change::Change) {
+    let request = v1::ContributeRequest {
+        request_id: request_id(),
+        purpose: purpose("TREAT"),
+        patient_id: patient_id.to_owned(),
+        expected_version: None,
+        changes: vec![v1::Change { change: Some(change) }],
+    };
+    client.file().contribute(request).await.expect("filed");
+}
+
+#[tokio::test]
+async fn what_was_changed_by_hand_survives_the_same_import() {
+    use v1::ImportStatus::{Amended, Filed, Refused, Unchanged};
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let items = || vec![item(1, identity()), item(2, entry("2019"))];
+    let told = results(&client, items()).await;
+    assert!(told.values().all(|result| result.status() == Filed), "{told:?}");
+    let (patient_id, entry_id) = (told[&2].patient_id.clone(), told[&2].entry_id.clone());
+    let mask = |name: &str| Some(api::FieldMask { paths: vec![name.to_owned()] });
+    let alias = v1::Identity { alias: "Ada".to_owned(), ..v1::Identity::default() };
+    let identity_by_hand = v1::change::Change::AmendIdentity(v1::AmendIdentity {
+        identity: Some(alias),
+        update_mask: mask("alias"),
+        how: v1::Amendment::Amendment.into(),
+        reason: "asked".to_owned(),
+    });
+    by_hand(&client, &patient_id, identity_by_hand).await;
+    let resolved = v1::Entry { status: "resolved".to_owned(), ..v1::Entry::default() };
+    // Clearing the source by hand does not make the same item a new one.
+    for field in ["status", "source"] {
+        let entry_by_hand = v1::change::Change::AmendEntry(v1::AmendEntry {
+            entry_id: entry_id.clone(),
+            entry: Some(resolved.clone()),
+            update_mask: mask(field),
+            how: v1::Amendment::Amendment.into(),
+            reason: "seen".to_owned(),
+        });
+        by_hand(&client, &patient_id, entry_by_hand).await;
+    }
+    let states = || entries(&client, "MRN-1");
+    let told = results(&client, items()).await;
+    assert!(told.values().all(|result| result.status() == Unchanged), "{told:?}");
+    let standing = states().await.remove(0);
+    assert_eq!((standing.revision, standing.entry.unwrap().status), (3, "resolved".to_owned()));
+    let file = client.read_file(&patient_id, None).await.unwrap().file.unwrap();
+    assert_eq!(file.identity.unwrap().alias, "Ada");
+
+    let changed = || vec![item(2, entry("2020"))];
+    assert_eq!(results(&client, changed()).await[&2].status(), Amended);
+    assert_eq!(results(&client, changed()).await[&2].status(), Unchanged);
+    let retraction = v1::RetractEntry { entry_id, reason: "wrong patient".to_owned() };
+    by_hand(&client, &patient_id, v1::change::Change::RetractEntry(retraction)).await;
+    assert_eq!(results(&client, changed()).await[&2].status(), Unchanged);
+    assert_eq!(results(&client, vec![item(2, entry("2021"))]).await[&2].status(), Refused);
+    assert!(states().await.is_empty(), "it stays retracted");
 }

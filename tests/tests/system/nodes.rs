@@ -156,45 +156,57 @@ async fn a_repeated_request_returns_its_first_outcome() {
     assert_eq!(info.reason, "REQUEST_ID_REUSED");
 }
 
+/// Gives a patient these hospital numbers and no others.
+async fn amend(
+    client: &Client,
+    patient_id: &str,
+    how: v1::Amendment,
+    numbers: &[&str],
+) -> Result<v1::ContributeResponse, tonic::Status> {
+    let identifier = |number: &&str| v1::Identifier {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: (*number).to_owned(),
+        ..v1::Identifier::default()
+    };
+    let identifiers = numbers.iter().map(identifier).collect();
+    let identity = v1::Identity { identifiers, ..v1::Identity::default() };
+    let change = v1::change::Change::AmendIdentity(v1::AmendIdentity {
+        identity: Some(identity),
+        update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
+        how: how.into(),
+        reason: "mistyped".to_owned(),
+    });
+    let request = v1::ContributeRequest {
+        request_id: request_id(),
+        purpose: purpose("PATADMIN"),
+        patient_id: patient_id.to_owned(),
+        expected_version: None,
+        changes: vec![v1::Change { change: Some(change) }],
+    };
+    Ok(client.file().contribute(request).await?.into_inner())
+}
+
 #[tokio::test]
 async fn one_number_never_belongs_to_two_patients() {
     let cluster = Cluster::start(1).await.expect("a node");
     let manager = cluster.client(0, "case-manager").unwrap();
     let one = manager.register("MRN-1", "Ames").await.unwrap();
     let other = manager.register("MRN-2", "Brown").await.unwrap();
-    let amend = |patient_id: &str, numbers: &[&str]| {
-        let identifier = |number: &&str| v1::Identifier {
-            issuer: "https://hospital.example/mrn".to_owned(),
-            value: (*number).to_owned(),
-            ..v1::Identifier::default()
-        };
-        let identifiers = numbers.iter().map(identifier).collect();
-        let identity = v1::Identity { identifiers, ..v1::Identity::default() };
-        let change = v1::change::Change::AmendIdentity(v1::AmendIdentity {
-            identity: Some(identity),
-            update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
-            how: v1::Amendment::Correction.into(),
-            reason: "mistyped".to_owned(),
-        });
-        let request = v1::ContributeRequest {
-            request_id: request_id(),
-            purpose: purpose("PATADMIN"),
-            patient_id: patient_id.to_owned(),
-            expected_version: None,
-            changes: vec![v1::Change { change: Some(change) }],
-        };
-        let mut client = manager.file();
-        async move { client.contribute(request).await }
-    };
-    let refused = amend(&other.patient_id, &["MRN-1"]).await.expect_err("it is the other's");
+    let refused = amend(&manager, &other.patient_id, v1::Amendment::Correction, &["MRN-1"])
+        .await
+        .expect_err("it is the other's");
     assert_eq!(refused.get_details_error_info().expect("error info").reason, "IDENTIFIER_TAKEN");
-    amend(&other.patient_id, &["MRN-3"]).await.expect("a free number");
+    amend(&manager, &other.patient_id, v1::Amendment::Correction, &["MRN-3"])
+        .await
+        .expect("a free number");
     let again = manager.register("MRN-3", "Brown").await.unwrap();
     assert!(again.existed, "a number given by an amendment is found");
     assert_eq!(again.patient_id, other.patient_id);
     assert_ne!(again.patient_id, one.patient_id);
     // That a number is the patient's already decides too: the bucket that says so is named as read.
-    amend(&other.patient_id, &["MRN-3", "second"]).await.expect("another number beside it");
+    amend(&manager, &other.patient_id, v1::Amendment::Correction, &["MRN-3", "second"])
+        .await
+        .expect("another number beside it");
     let block = messages(&cluster).await.pop().expect("a block");
     let content = ledger::Frame::parse(&block).unwrap().content().unwrap();
     let [ledger::Item::Contribution(contribution)] = content.items.as_slice() else {
@@ -243,4 +255,33 @@ async fn every_hospital_number_finds_its_patient_and_numbers_of_two_are_refused(
     let refused = register(&["MRN-1", "MRN-3"]).await.expect_err("numbers of two patients");
     let info = refused.get_details_error_info().expect("error info");
     assert_eq!(info.reason, "IDENTIFIERS_DISAGREE");
+}
+
+#[tokio::test]
+async fn a_mistyped_number_goes_to_its_rightful_owner() {
+    use v1::Amendment::{Amendment, Correction};
+    let cluster = Cluster::start(2).await.expect("two nodes");
+    let clients =
+        [cluster.client(0, "case-manager").unwrap(), cluster.client(1, "case-manager").unwrap()];
+    let mistaken = clients[0].register("MRN-12", "Ames").await.unwrap();
+    let corrected =
+        amend(&clients[0], &mistaken.patient_id, Correction, &["MRN-21"]).await.unwrap();
+    clients[1].read_file(&mistaken.patient_id, Some(corrected.position)).await.unwrap();
+    let owner = clients[1].register("MRN-12", "Brown").await.unwrap();
+    assert!(!owner.existed && owner.patient_id != mistaken.patient_id, "registered anew");
+    let found = clients[1].register("MRN-12", "Brown").await.unwrap();
+    assert!(found.existed && found.patient_id == owner.patient_id, "and found by it");
+    let found = clients[1].register("MRN-21", "Ames").await.unwrap();
+    assert!(found.existed && found.patient_id == mistaken.patient_id);
+
+    // A number that the patient had, and has no longer, still names the patient.
+    let merged = amend(&clients[1], &owner.patient_id, Amendment, &["MRN-30"]).await.unwrap();
+    clients[0].read_file(&owner.patient_id, Some(merged.position)).await.unwrap();
+    for number in ["MRN-12", "MRN-30"] {
+        let found = clients[0].register(number, "Brown").await.unwrap();
+        assert!(found.existed && found.patient_id == owner.patient_id, "{number}");
+    }
+    let refused = amend(&clients[0], &mistaken.patient_id, Correction, &["MRN-12"]).await;
+    let info = refused.expect_err("it is the other's").get_details_error_info().expect("info");
+    assert_eq!(info.reason, "IDENTIFIER_TAKEN");
 }

@@ -557,3 +557,43 @@ fn summaries_are_one_line_for_a_person() {
 fn the_default_entry_is_refused() {
     assert_eq!(violation(Entry::default()), pair("detail.text", "required"));
 }
+
+#[test]
+fn what_a_source_delivered_last_changes_nothing_when_it_comes_again() {
+    let delivered = |entry: Entry, digest: u8| Entry { delivered: Some([digest; 32]), ..entry };
+    let one = || delivered(condition(), 1);
+    let resolved = || Entry { status: Some("resolved".to_owned()), ..condition() };
+    let by_hand = amend(resolved(), &["status"]);
+    let file = given([register(), add(one()), by_hand.clone()]);
+    assert_eq!(file.file.entries[&ID].entry.delivered, Some([1; 32]), "kept");
+    assert_eq!(file.refuses(&amend(one(), Entry::FIELDS)), Rejection::NothingChanged);
+    let retracted = given([register(), add(one()), by_hand, retract()]);
+    assert_eq!(retracted.refuses(&amend(one(), Entry::FIELDS)), Rejection::NothingChanged);
+    let two = || delivered(resolved(), 2);
+    assert_eq!(retracted.refuses(&amend(two(), Entry::FIELDS)), Rejection::EntryRetracted);
+    // The source has caught up: nothing is changed but what it delivered last.
+    let events = file.when(&amend(two(), Entry::FIELDS)).unwrap();
+    let [Event::EntryAmended { entry, changed, .. }] = events.as_slice() else { panic!() };
+    assert_eq!((entry.delivered, changed.len()), (Some([2; 32]), 0));
+}
+
+#[test]
+fn an_identity_delivered_again_changes_nothing() {
+    let amend = |identity: Identity, mask: &[&str]| Command::AmendIdentity {
+        identity,
+        mask: mask.iter().map(|name| (*name).to_owned()).collect(),
+        how: Amendment::Amendment,
+        reason: "because".to_owned(),
+    };
+    let delivered = |digest: u8| Identity { delivered: Some([digest; 32]), ..ada() };
+    let by_hand = Identity { alias: Some("Ada".to_owned()), ..Identity::default() };
+    let file = given([Command::Register(delivered(1)), amend(by_hand, &["alias"])]);
+    let again = amend(delivered(1), Identity::FIELDS);
+    assert_eq!(file.refuses(&again), Rejection::NothingChanged);
+    let events = file.when(&amend(delivered(2), Identity::FIELDS)).unwrap();
+    let [Event::IdentityAmended { identity, changed, .. }] = events.as_slice() else { panic!() };
+    assert_eq!(
+        (identity.delivered, changed.as_slice()),
+        (Some([2; 32]), &["alias".to_owned()][..])
+    );
+}

@@ -122,6 +122,11 @@ fn source() -> BoxedStrategy<SourceId> {
     (good_text(), good_text()).prop_map(|(system, value)| SourceId { system, value }).boxed()
 }
 
+/// Few, so that the same is delivered again.
+fn delivered() -> BoxedStrategy<Option<[u8; 32]>> {
+    of((0u8..3).prop_map(|byte| [byte; 32])).boxed()
+}
+
 fn identifier() -> BoxedStrategy<Identifier> {
     (good_text(), text(), of(choice(&["usual", "old"])), of(concept()), of(period()))
         .prop_map(|(system, value, r#use, kind, period)| Identifier {
@@ -182,7 +187,7 @@ pub(crate) fn identity() -> BoxedStrategy<Identity> {
         (vec(identifier(), 0..3), vec(name(), 0..3), vec(address(), 0..2), vec(telecom(), 0..2));
     let life = (of(date_time()), of(deceased()), of(choice(&["male", "female"])));
     let words = (of(choice(&["F", "M"])), of(concept()), of(coding()), of(good_text()));
-    let rest = (of(any::<bool>()), any::<bool>(), of(good_text()), of(source()));
+    let rest = (of(any::<bool>()), any::<bool>(), of(good_text()), of(source()), delivered());
     (lists, life, words, rest)
         .prop_map(|(lists, life, words, rest)| Identity {
             identifiers: lists.0,
@@ -200,6 +205,7 @@ pub(crate) fn identity() -> BoxedStrategy<Identity> {
             unidentified: rest.1,
             alias: rest.2,
             source: rest.3,
+            delivered: rest.4,
         })
         .boxed()
 }
@@ -248,7 +254,7 @@ pub(crate) fn entry() -> BoxedStrategy<Entry> {
     let what = (proptest::option::weighted(0.95, 0usize..3), concept(), detail());
     let when = (of(effective()), of(date_time()), of(entry_id()), of(good_text()));
     let who = (of(actor()), of(actor()), of(actor()));
-    let rest = (vec(coding(), 0..2), of(source()), of(text()), overrides());
+    let rest = (vec(coding(), 0..2), of(source()), of(text()), overrides(), delivered());
     (what, when, who, rest)
         .prop_map(|(what, when, who, rest)| {
             let entry = Entry {
@@ -263,6 +269,7 @@ pub(crate) fn entry() -> BoxedStrategy<Entry> {
                 unit: when.3,
                 labels: rest.0,
                 source: rest.1,
+                delivered: rest.4,
                 note: rest.2,
                 detail: what.2,
                 findings: Vec::new(),
@@ -351,6 +358,13 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
             }
         ),
         (entry_id(), text()).prop_map(|(id, reason)| Event::EntryRetracted { id, reason }),
+        (text(), text(), any::<[u8; 16]>()).prop_map(|(system, value, patient)| {
+            Event::IdentifierReleased {
+                identifier_system: system,
+                identifier_value: value,
+                patient: PatientId(patient),
+            }
+        }),
         (text(), text(), any::<[u8; 16]>()).prop_map(|(system, value, patient)| {
             Event::IdentifierAssigned {
                 identifier_system: system,

@@ -94,6 +94,7 @@ pub(super) fn identity() -> Identity {
         unidentified: true,
         alias: words("Enchantress"),
         source: Some(source()),
+        delivered: Some([9; 32]),
     }
 }
 
@@ -110,6 +111,7 @@ pub(super) fn entry(detail: Detail) -> Entry {
         unit: words("ICU"),
         labels: vec![coding()],
         source: Some(source()),
+        delivered: Some([9; 32]),
         note: words("seen twice"),
         detail,
         findings: vec![Finding {
@@ -269,6 +271,14 @@ pub(super) fn events() -> Vec<(String, Event)> {
         (
             "event-identifier-assigned",
             Event::IdentifierAssigned {
+                identifier_system: "urn:mrn".to_owned(),
+                identifier_value: "1001".to_owned(),
+                patient: PatientId([5; 16]),
+            },
+        ),
+        (
+            "event-identifier-released",
+            Event::IdentifierReleased {
                 identifier_system: "urn:mrn".to_owned(),
                 identifier_value: "1001".to_owned(),
                 patient: PatientId([5; 16]),

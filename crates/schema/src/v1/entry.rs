@@ -49,6 +49,7 @@ pub(crate) struct Entry<'a> {
     unit: Option<Text<'a>>,
     labels: Vec<Coding<'a>>,
     source: Option<SourceId<'a>>,
+    delivered: Option<[u8; 32]>,
     note: Option<Text<'a>>,
     detail: Bytes<'a>,
     findings: Vec<Finding<'a>>,
@@ -71,6 +72,7 @@ impl<'a> Entry<'a> {
             unit: Mirror::of(&entry.unit),
             labels: Mirror::of(&entry.labels),
             source: Mirror::of(&entry.source),
+            delivered: entry.delivered,
             note: Mirror::of(&entry.note),
             detail: Bytes(Cow::Owned(kind::encode(&entry.detail)?)),
             findings: Mirror::of(&entry.findings),
@@ -91,10 +93,18 @@ impl<'a> Entry<'a> {
             unit: self.unit.back()?,
             labels: self.labels.back()?,
             source: self.source.back()?,
+            delivered: self.delivered,
             note: self.note.back()?,
             detail: kind::decode(self.kind, &self.detail.0)?,
             findings: self.findings.back()?,
             overrides: self.overrides.back()?,
         })
     }
+}
+
+/// What its source says of an entry, and nothing that this system adds: the summary, findings.
+pub(crate) fn encode_delivered_entry(entry: &domain::Entry) -> Result<Vec<u8>, EncodeError> {
+    let (summary, findings) = (Cow::Borrowed(""), Vec::new());
+    let said = Entry { summary, findings, delivered: None, ..Entry::of(entry)? };
+    Ok(postcard::to_stdvec(&said)?)
 }

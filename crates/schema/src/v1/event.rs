@@ -51,6 +51,11 @@ enum Event<'a> {
         identifier_value: Text<'a>,
         patient: [u8; 16],
     },
+    IdentifierReleased {
+        identifier_system: Text<'a>,
+        identifier_value: Text<'a>,
+        patient: [u8; 16],
+    },
 }
 
 pub(crate) fn encode_event(event: &domain::Event) -> Result<Vec<u8>, EncodeError> {
@@ -69,7 +74,8 @@ pub(crate) fn summary_of_entry(bytes: &[u8]) -> Result<Option<(u8, String)>, Dec
         Event::PatientRegistered { .. }
         | Event::IdentityAmended { .. }
         | Event::EntryRetracted { .. }
-        | Event::IdentifierAssigned { .. } => Ok(None),
+        | Event::IdentifierAssigned { .. }
+        | Event::IdentifierReleased { .. } => Ok(None),
     }
 }
 
@@ -106,6 +112,13 @@ fn of(event: &domain::Event) -> Result<Event<'_>, EncodeError> {
                 patient: patient.0,
             }
         }
+        domain::Event::IdentifierReleased { identifier_system, identifier_value, patient } => {
+            Event::IdentifierReleased {
+                identifier_system: Mirror::of(identifier_system),
+                identifier_value: Mirror::of(identifier_value),
+                patient: patient.0,
+            }
+        }
     })
 }
 
@@ -137,6 +150,13 @@ fn back(event: Event<'_>) -> Result<domain::Event, DecodeError> {
         }
         Event::IdentifierAssigned { identifier_system, identifier_value, patient } => {
             domain::Event::IdentifierAssigned {
+                identifier_system: identifier_system.back()?,
+                identifier_value: identifier_value.back()?,
+                patient: PatientId(patient),
+            }
+        }
+        Event::IdentifierReleased { identifier_system, identifier_value, patient } => {
+            domain::Event::IdentifierReleased {
                 identifier_system: identifier_system.back()?,
                 identifier_value: identifier_value.back()?,
                 patient: PatientId(patient),

@@ -1,7 +1,8 @@
 //! Who a patient file is about.
 
 use super::value::{Coding, Concept, Moment, Period, SourceId};
-use crate::mirror::{Text, mirror_enum, mirror_struct};
+use crate::error::EncodeError;
+use crate::mirror::{Mirror, Text, mirror_enum, mirror_struct};
 
 mirror_struct! {
     Identifier<'a> = domain::Identifier {
@@ -74,5 +75,14 @@ mirror_struct! {
         unidentified: bool,
         alias: Option<Text<'a>>,
         source: Option<SourceId<'a>>,
+        delivered: Option<[u8; 32]>,
     }
+}
+
+/// What its source says of who a file is about.
+pub(crate) fn encode_delivered_identity(
+    identity: &domain::Identity,
+) -> Result<Vec<u8>, EncodeError> {
+    let said = Identity { delivered: None, ..Mirror::of(identity) };
+    Ok(postcard::to_stdvec(&said)?)
 }

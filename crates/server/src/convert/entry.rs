@@ -55,6 +55,7 @@ pub fn partial_in(from: proto::Entry, at: &At<'_>, report: &mut Report) -> Optio
         unit: text(from.unit),
         labels,
         source,
+        delivered: None,
         note: text(from.note),
         detail,
         findings: Vec::new(),

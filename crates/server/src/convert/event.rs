@@ -62,7 +62,7 @@ fn event_out(from: &Event) -> proto::Event {
             }))
         }
         // In the chain of a registry bucket, which is nobody's file and has no history call.
-        Event::IdentifierAssigned { .. } => None,
+        Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => None,
     };
     proto::Event { event }
 }

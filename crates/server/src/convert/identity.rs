@@ -38,6 +38,7 @@ pub fn identity_in(from: proto::Identity, at: &At<'_>, report: &mut Report) -> O
         unidentified: from.unidentified,
         alias: text(from.alias),
         source,
+        delivered: None,
     })
 }
 

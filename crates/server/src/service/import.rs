@@ -9,7 +9,7 @@ use std::sync::Arc;
 use api::v1 as proto;
 use api::v1::import_service_server::ImportService;
 use domain::PatientId;
-use engine::{Context, Failure, Operation};
+use engine::{Context, Failure, Operation, Receipt};
 use futures::{FutureExt, Stream, StreamExt};
 use prost::Message;
 use tokio::sync::mpsc::Sender;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::group::{Done, Group};
-use super::Services;
+use super::{Services, receipt};
 use crate::call::Call;
 use crate::convert::import::{Selector, selector_in};
 use crate::convert::{At, Report};
@@ -150,7 +150,7 @@ impl Import {
                 (none, Some(selector)) => *none = Some(Group::of(selector, item)),
                 (None, None) => {
                     let result = group::refused_item(item);
-                    self.tell(vec![result], 0).await?;
+                    self.tell(vec![result], 0, None).await?;
                 }
             }
         }
@@ -218,17 +218,23 @@ impl Import {
             }
             self.known.insert(done.selector, patient);
         }
-        self.tell(done.results, done.position).await?;
+        self.tell(done.results, done.position, done.receipt).await?;
         match done.ends {
             Some(failure) => Err(self.call.status(&failure)),
             None => Ok(()),
         }
     }
 
-    async fn tell(&self, results: Vec<proto::ImportResult>, position: u64) -> Result<(), Status> {
+    async fn tell(
+        &self,
+        results: Vec<proto::ImportResult>,
+        position: u64,
+        shown: Option<Receipt>,
+    ) -> Result<(), Status> {
         // What was unchanged or refused was found so at some position too.
         let position = position.max(self.services.engine().position());
-        let response = proto::ImportResponse { results, position, receipt: Vec::new() };
+        let receipt = shown.map(receipt).unwrap_or_default();
+        let response = proto::ImportResponse { results, position, receipt };
         debug_assert!(response.encoded_len() < crate::status::MAX_MESSAGE);
         stream::hand_over(&self.out, Ok(response), &self.services.stopping()).await
     }

@@ -2,8 +2,8 @@
 
 use crate::records::shown;
 use crate::world::{
-    Draft, RECORDS, SECRET, World, added, amended, entry_id, files, kek, note, registered,
-    retracted,
+    Draft, RECORDS, SECRET, World, added, amended, assigned, entry_id, files, kek, note,
+    registered, released, retracted,
 };
 use domain::{Kind, PatientId};
 use ledger::{Control, Item, SubjectId};
@@ -119,6 +119,35 @@ fn a_number_finds_its_patient_and_only_the_registry_can_assign_it() {
     assert_eq!(unfolded, [applied.records[0].position]);
     world.store().rebuild_views(|_, _| {}).unwrap();
     assert_eq!(find(&world, "4711"), Some(PatientId(keys.subject.0)));
+}
+
+#[test]
+fn a_released_number_is_nobodys_until_it_is_given_again() {
+    let mut world = World::new();
+    let (one, other) = (world.patient_with_file(), world.patient_with_file());
+    let bucket = SubjectId([5; 16]);
+    let find = |world: &World| {
+        let found = world.store().reader().find_identifier("urn:hospital:mrn", "4711").unwrap();
+        found.map(|patient| SubjectId(patient.0))
+    };
+    world.assign(bucket, "4711", one.subject);
+    world.registry(bucket, &[released("4711", other.subject)]);
+    assert_eq!(find(&world), Some(one.subject), "only its holder's is released");
+    world.registry(bucket, &[released("4711", one.subject)]);
+    assert_eq!(find(&world), None);
+    // Within one batch too, where the rows are only staged.
+    let there_and_back = [
+        assigned("4711", one.subject),
+        released("4711", one.subject),
+        assigned("4711", other.subject),
+    ];
+    world.registry(bucket, &there_and_back);
+    assert_eq!(find(&world), Some(other.subject));
+    let (key, subject, signatures) = (one.file, one.subject, Vec::new());
+    world.control(Control::KeyDestroyed { key, subject, signatures });
+    assert_eq!(find(&world), Some(other.subject), "no longer among what is erased with the first");
+    world.store().rebuild_views(|_, _| {}).unwrap();
+    assert_eq!(find(&world), Some(other.subject));
 }
 
 /// Another node, without keys at first: same verdicts and roots, no views; then the keys come.

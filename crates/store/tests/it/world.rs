@@ -235,17 +235,22 @@ impl World {
 
     /// Gives a number to a patient, in its registry bucket.
     pub(crate) fn assign(&mut self, bucket: SubjectId, value: &str, patient: SubjectId) {
+        self.registry(bucket, &[assigned(value, patient)]);
+    }
+
+    /// Files events of the registry in one contribution in one block.
+    pub(crate) fn registry(&mut self, bucket: SubjectId, events: &[Event]) {
         let registry = self.vault.system().unwrap().unwrap().registry;
-        let event = Event::IdentifierAssigned {
-            identifier_system: "urn:hospital:mrn".to_owned(),
-            identifier_value: value.to_owned(),
-            patient: domain::PatientId(patient.0),
+        let draft = |event: &Event| Draft {
+            chain: bucket,
+            subject: bucket,
+            key: registry,
+            plain: schema::encode_event(event).unwrap(),
         };
-        let plain = schema::encode_event(&event).unwrap();
-        let draft = Draft { chain: bucket, subject: bucket, key: registry, plain };
-        let contribution = self.contribution(RECORDS, &[draft]);
+        let drafts: Vec<Draft> = events.iter().map(draft).collect();
+        let contribution = self.contribution(RECORDS, &drafts);
         let block = self.block(RECORDS, vec![Item::Contribution(contribution)]);
-        assert_eq!(self.give(RECORDS, block).records.len(), 1);
+        assert_eq!(self.give(RECORDS, block).records.len(), events.len());
     }
 
     /// Files a control record signed by the administrator.
@@ -344,5 +349,23 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+/// A number is given to a patient.
+pub(crate) fn assigned(value: &str, patient: SubjectId) -> Event {
+    Event::IdentifierAssigned {
+        identifier_system: "urn:hospital:mrn".to_owned(),
+        identifier_value: value.to_owned(),
+        patient: domain::PatientId(patient.0),
+    }
+}
+
+/// A number is taken off a patient.
+pub(crate) fn released(value: &str, patient: SubjectId) -> Event {
+    Event::IdentifierReleased {
+        identifier_system: "urn:hospital:mrn".to_owned(),
+        identifier_value: value.to_owned(),
+        patient: domain::PatientId(patient.0),
     }
 }

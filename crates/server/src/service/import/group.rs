@@ -3,7 +3,7 @@
 use api::v1 as proto;
 use aws_lc_rs::digest::{Context as Sha256, SHA256};
 use domain::{Entry, PatientId};
-use engine::{Context, Engine, Failure, MAX_CHANGES};
+use engine::{Context, Engine, Failure, MAX_CHANGES, Receipt};
 use prost::Message;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -37,6 +37,8 @@ pub(super) struct Done {
     pub(super) bytes: usize,
     pub(super) results: Vec<proto::ImportResult>,
     pub(super) position: u64,
+    /// Of the last access record that the results needed.
+    pub(super) receipt: Option<Receipt>,
     pub(super) patient: Option<PatientId>,
     /// Ends the whole stream: the caller may not import.
     pub(super) ends: Option<Failure>,
@@ -84,6 +86,7 @@ impl Group {
             bytes: self.bytes,
             results: Vec::with_capacity(self.items.len()),
             position: 0,
+            receipt: None,
             patient,
             ends: None,
         };
@@ -120,7 +123,8 @@ impl Filing<'_> {
                 self.flush().await;
                 let context = self.about(&[digest]);
                 match self.engine.import_patient(&context, *identity).await {
-                    Ok((patient, outcome)) => {
+                    Ok((patient, outcome, receipt)) => {
+                        self.done.receipt = receipt.or(self.done.receipt);
                         self.done.patient = patient.or(self.done.patient);
                         let (result, position) = outcome_out(&outcome, Root::Identity);
                         self.done.position = self.done.position.max(position);
@@ -200,7 +204,8 @@ impl Filing<'_> {
             told.push((item.number, item.source, item.root));
         }
         match self.engine.import_entries(&self.about(&digests), patient, entries).await {
-            Ok(outcomes) => {
+            Ok((outcomes, receipt)) => {
+                self.done.receipt = receipt.or(self.done.receipt);
                 for ((number, source, root), outcome) in told.into_iter().zip(&outcomes) {
                     let (result, position) = outcome_out(outcome, root);
                     self.done.position = self.done.position.max(position);
