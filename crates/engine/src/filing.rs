@@ -292,10 +292,12 @@ impl InDoubt {
                 Err(Failure::OutcomeUnknown)
             }
             Err(Failure::NotFiled { .. }) if ids.contains(&id) => Err(Failure::OutcomeUnknown),
-            other => {
+            known @ (Ok(_) | Err(Failure::RequestAbandoned | Failure::RequestIdReused)) => {
                 ids.remove(&id);
-                other
+                known
             }
+            // What refuses the repetition says nothing of the first.
+            refused => refused,
         }
     }
 }
@@ -346,4 +348,26 @@ pub(crate) fn draft(
     event: &domain::Event,
 ) -> Result<Draft, Failure> {
     Ok(Draft { subject, key, plain: schema::encode_event(event).map_err(Failure::internal)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invariant_4_a_repetition_of_what_is_in_doubt_is_not_surely_unfiled() {
+        let doubt = InDoubt::default();
+        let (one, other) = (ContributionId([1; 32]), ContributionId([2; 32]));
+        let not_filed = || Err::<(), _>(Failure::NotFiled { why: "the broker is away".to_owned() });
+        let unknown = || Err::<(), _>(Failure::OutcomeUnknown);
+        assert!(matches!(doubt.settle(one, unknown()), Err(Failure::OutcomeUnknown)));
+        assert!(matches!(doubt.settle(one, not_filed()), Err(Failure::OutcomeUnknown)));
+        assert!(matches!(doubt.settle(other, not_filed()), Err(Failure::NotFiled { .. })));
+        let refused = doubt.settle(one, Err::<(), _>(Failure::VersionConflict { current: 7 }));
+        assert!(matches!(refused, Err(Failure::VersionConflict { .. })));
+        assert!(matches!(doubt.settle(one, not_filed()), Err(Failure::OutcomeUnknown)));
+        // Once it is known, the id is like any other.
+        assert!(doubt.settle(one, Ok(())).is_ok());
+        assert!(matches!(doubt.settle(one, not_filed()), Err(Failure::NotFiled { .. })));
+    }
 }

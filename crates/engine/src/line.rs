@@ -346,6 +346,9 @@ fn apply_batch(line: &Line, batch: &mut Vec<(u64, Bytes)>) {
                 rest = later;
             }
             Ok(_) => break,
+            // A follower that began anew brings what is still in hand once more. The store has
+            // compared it: the same bytes.
+            Err(StoreError::AlreadyApplied { .. }) => rest = rest.get(1..).unwrap_or_default(),
             Err(error) => {
                 stand_still(line, &error);
                 break;
@@ -385,4 +388,53 @@ fn stand_still(line: &Line, error: &StoreError) {
         line.set_condition(Condition::Stopped(why.clone()));
     }
     line.trouble.send_replace(Some(trouble));
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::founding::{Founding, found};
+    use ledger::{NodeId, SigningKey};
+    use vault::{KeyEncryptionKey, Vault};
+
+    use super::*;
+    use crate::clock::Clock;
+
+    /// A line on a new store, and the message that founds its ledger.
+    fn line(dir: &std::path::Path) -> (Arc<Line>, Bytes) {
+        let administrator = SigningKey::from_bytes(&[1; 32]);
+        let founded = found(&Founding {
+            ledger: LedgerId::RECORDS,
+            name: "ledger.hospital.example",
+            created_at: 1,
+            administrators: &[administrator.verifying_key().to_bytes()],
+            threshold: 1,
+            signers: &[(0, &administrator)],
+            node: NodeId([7; 16]),
+            block_key: &SigningKey::from_bytes(&[2; 32]),
+            checkpoint_key: SigningKey::from_bytes(&[3; 32]).verifying_key().to_bytes(),
+        })
+        .unwrap();
+        let vault = Vault::open(dir, KeyEncryptionKey::from_bytes(1, &[4; 32]).unwrap()).unwrap();
+        let pin = |ledger| store::LedgerPin { ledger, genesis: founded.genesis };
+        let pins = [pin(LedgerId::RECORDS), pin(LedgerId::ACCESS)];
+        let store = Arc::new(Store::open(dir, &pins, Arc::new(vault)).unwrap());
+        let alarms = Arc::new(Alarms::new(Clock::system()));
+        (Line::start(store, LedgerId::RECORDS, alarms).unwrap(), founded.block.into())
+    }
+
+    #[test]
+    fn a_message_that_comes_twice_in_one_batch_is_applied_once_and_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (line, first) = line(dir.path());
+        let junk = Bytes::from_static(b"junk");
+        let mut batch =
+            vec![(1, first.clone()), (2, junk.clone()), (1, first), (2, junk.clone()), (3, junk)];
+        apply_batch(&line, &mut batch);
+        assert_eq!(line.progress().sequence, 3);
+        assert_eq!(*line.trouble.borrow(), None);
+        // Other bytes under a sequence in hand are another history.
+        let mut batch = vec![(4, Bytes::from_static(b"four")), (4, Bytes::from_static(b"other"))];
+        apply_batch(&line, &mut batch);
+        assert!(matches!(&*line.trouble.borrow(), Some(Trouble::Stop(_))));
+    }
 }
