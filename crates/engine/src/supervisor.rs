@@ -219,7 +219,7 @@ impl Supervisor {
     /// How far this node is stays known outside its database, also when nothing comes after.
     async fn keep_position(&self) {
         let store = Arc::clone(&self.store);
-        let kept = tokio::task::spawn_blocking(move || store.keep_position()).await;
+        let kept = tokio::task::spawn_blocking(move || store.write_position()).await;
         if let Ok(Err(error)) = kept {
             tracing::error!(error = &error as &dyn std::error::Error, "the position is not kept");
         }
@@ -230,7 +230,11 @@ impl Supervisor {
         const CODE: &str = "DATABASE_DAMAGED";
         let Some(what) = self.store.damage() else { return };
         if !self.alarms.is_raised(CODE, None) {
-            self.alarms.raise(CODE, None, format!("{what}; what is intact is still answered"));
+            let text = format!(
+                "{what}; what is intact is still answered. Restart this node when it suits you: it \
+                 makes the database anew from the stream"
+            );
+            self.alarms.raise(CODE, None, text);
         }
     }
 

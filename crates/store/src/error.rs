@@ -8,9 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// What was read is not what was written. Nothing is answered from it.
-    #[error(
-        "the database is damaged in {what} at {key}; restart the node, and it makes it anew from the stream"
-    )]
+    #[error("the database is damaged in {what} at {key}")]
     Damaged {
         /// Column family, and the check that failed where there are several.
         what: &'static str,

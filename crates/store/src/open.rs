@@ -11,7 +11,7 @@
 //!
 //! A database that fails 1, 2, 3, 4 or 5 by wrong bytes is set aside and begun anew.
 //!
-//! What lies further back is checked when it is read, and all of it by `fsck`.
+//! What lies further back is checked when it is read.
 
 use crate::apply::decode_state;
 use crate::damage::{self, SetAside};

@@ -191,14 +191,6 @@ impl Store {
         self.spool.chain_ends_at(version)
     }
 
-    /// Writes `position.json` if it is behind. Call it every second: under load `apply` does.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn keep_position(&self) -> Result<(), StoreError> {
-        self.write_position()
-    }
-
     /// The ledgers of this node.
     pub fn ledger_ids(&self) -> impl Iterator<Item = LedgerId> + '_ {
         self.ledgers.keys().copied()
@@ -238,7 +230,11 @@ impl Store {
         mutex.lock().map_err(|_| StoreError::Poisoned)
     }
 
-    pub(crate) fn write_position(&self) -> Result<(), StoreError> {
+    /// Writes `position.json` if it is behind. Call it every second: under load `apply` does.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_position(&self) -> Result<(), StoreError> {
         let mut position = self.lock(&self.position)?;
         for ledger in self.ledgers.keys() {
             let snapshot = self.state(*ledger)?;

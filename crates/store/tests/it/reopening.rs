@@ -65,7 +65,7 @@ fn invariant_6_where_each_ledger_is_stays_known_without_a_clean_end() {
     let mut world = World::new();
     let keys = world.patient_with_file();
     world.file(keys, &[added(9, "the last before a crash")]);
-    world.store().keep_position().unwrap();
+    world.store().write_position().unwrap();
     // what a killed process leaves: no closing, so nothing written after this
     let kept = fs::read_to_string(world.dir.path().join("position.json")).unwrap();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
