@@ -18,6 +18,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         // the largest variants, so that a small entry or event is small in memory too
         .boxed(".caseledger.v1.ImportItem.content.entry")
         .boxed(".caseledger.v1.ImportItem.content.identity")
+        .build_server(false)
+        .compile_fds(compiler.file_descriptor_set())?;
+    // Servers apart, because what a server sends and what a client gets may be other types of the
+    // same bytes (see `encoded`).
+    let servers = out.join("servers");
+    fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".caseledger.v1", "crate::v1")
+        .extern_path(
+            ".caseledger.v1.GetPatientFileResponse",
+            "crate::encoded::GetPatientFileResponse",
+        )
+        .out_dir(servers)
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

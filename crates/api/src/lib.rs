@@ -17,7 +17,10 @@ pub use prost_types::{FieldMask, Timestamp};
 )]
 pub mod v1 {
     tonic::include_proto!("caseledger.v1");
+    include!(concat!(env!("OUT_DIR"), "/servers/caseledger.v1.rs"));
 }
+
+pub mod encoded;
 
 /// The compiled `.proto` files with their comments (a protobuf `FileDescriptorSet`): what
 /// reflection serves, and what lists of RPCs are checked against.

@@ -14,7 +14,7 @@ use crate::rejection::Rejection;
 use crate::report::{Path, Report, refuses};
 
 /// Judges a command against the file as it stands. Pure: the same file and command give the same
-/// answer on every node. Only the entries that the command names need to be in the file.
+/// answer on every node. Of the file only what the command is about needs to be there.
 ///
 /// # Errors
 /// A [`Rejection`] that says why the command is refused; then nothing is to be filed.
@@ -43,7 +43,7 @@ pub fn decide(file: &PatientFile, command: &Command) -> Result<Vec<Event>, Rejec
 }
 
 fn register(file: &PatientFile, identity: &Identity) -> Result<Event, Rejection> {
-    if file.identity.is_some() {
+    if file.registered {
         return Err(Rejection::AlreadyExists);
     }
     accept(identity.validate())?;
@@ -78,7 +78,7 @@ fn amend_identity(
 }
 
 fn add_entry(file: &PatientFile, id: EntryId, entry: &Entry) -> Result<Event, Rejection> {
-    if file.identity.is_none() {
+    if !file.registered {
         return Err(Rejection::NoSuchPatient);
     }
     if let Some(there) = file.entries.get(&id) {

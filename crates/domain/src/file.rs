@@ -38,9 +38,12 @@ pub struct EntryState {
     pub retracted: Option<String>,
 }
 
-/// A patient file. For [`crate::decide`] it needs to hold only the entries that the command names.
+/// A patient file. For [`crate::decide`] it needs to hold only what the command is about: the entries
+/// that it names, the identity when it changes that.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct PatientFile {
+    /// Whether there is such a patient.
+    pub registered: bool,
     /// Who it is about; unset until registered.
     pub identity: Option<Identity>,
     /// When and by whom the identity was last changed.
@@ -56,6 +59,7 @@ pub fn evolve(file: &mut PatientFile, event: &Event, stamp: Stamp) {
     file.version = stamp.version;
     match event {
         Event::PatientRegistered { identity } | Event::IdentityAmended { identity, .. } => {
+            file.registered = true;
             file.identity = Some(identity.clone());
             file.identity_stamp = stamp;
         }

@@ -1,5 +1,6 @@
 //! What calls answer with.
 
+use bytes::Bytes;
 use domain::{EntryId, EntryState, Event, Finding, Identity, PatientId, Stamp};
 use ledger::{Hash, Header, LedgerId, NodeId};
 use schema::AccessRecord;
@@ -103,8 +104,6 @@ pub struct FileAnswer {
     pub patient: PatientId,
     /// The file's version.
     pub version: u64,
-    /// Records applied when it was read.
-    pub position: u64,
     /// Who the patient is.
     pub identity: Identity,
     /// When and by whom the identity was filed last.
@@ -115,6 +114,20 @@ pub struct FileAnswer {
     pub next: Option<Vec<u8>>,
     /// Positions whose content cannot be opened (key destroyed or not here yet).
     pub unreadable: Vec<u64>,
+}
+
+/// A page of a file, rendered.
+#[derive(Debug)]
+pub struct FilePage {
+    /// The answer as rendered.
+    pub bytes: Bytes,
+    /// Where the next page starts.
+    pub next: Option<Vec<u8>>,
+    pub(crate) version: u64,
+    /// Entries on it.
+    pub(crate) count: u32,
+    /// Keyed, of the bytes.
+    pub(crate) digest: Hash,
 }
 
 /// A page of a file's history, oldest first.

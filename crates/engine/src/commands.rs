@@ -25,8 +25,17 @@ struct Changes {
     patient: PatientId,
     expected_version: Option<u64>,
     commands: Vec<Command>,
-    /// The entries that the commands name.
+    /// The entries that the commands name and that may be on file.
     entries: Vec<EntryId>,
+}
+
+/// What commands name.
+struct Named {
+    /// Every entry, in the order of the commands.
+    entries: Vec<EntryId>,
+    /// Those of them that may be on file: not an id that is made of the request's, for a request
+    /// that is on file is not decided again.
+    known: Vec<EntryId>,
 }
 
 /// What a registration came to.
@@ -61,6 +70,7 @@ impl Engine {
             Filing::Filed {
                 first_position,
                 count,
+                version: _,
                 answer: Registered::New(patient) | Registered::Found(patient),
             } => {
                 let mut filed = filed(patient, 1, first_position, count);
@@ -116,9 +126,8 @@ impl Engine {
         check_request_id(request_id)?;
         check_commands(&commands)?;
         let id = Self::contribution_id(&ctx.caller, request_id);
-        let entries = self.name_entries(patient, &id, &mut commands)?;
-        let changes =
-            Arc::new(Changes { patient, expected_version, commands, entries: entries.clone() });
+        let Named { entries, known } = self.name_entries(patient, &id, &mut commands)?;
+        let changes = Arc::new(Changes { patient, expected_version, commands, entries: known });
         let filing = loop {
             let ground = self.ground(patient, &changes.commands)?;
             let request = self.request(ctx, request_id, ground.chains)?;
@@ -131,8 +140,7 @@ impl Engine {
             }
         };
         match filing {
-            Ok(Filing::Filed { first_position, count, answer }) => {
-                let version = self.version_at(first_position + u64::from(count) - 1)?;
+            Ok(Filing::Filed { first_position, count, version, answer }) => {
                 let mut filed = filed(patient, version, first_position, count);
                 filed.entries = entries;
                 filed.remarks = answer;
@@ -154,7 +162,9 @@ impl Engine {
         identity: Option<u64>,
     ) -> Result<Decided<Vec<Finding>>, Failure> {
         let patient = changes.patient;
-        let file = self.load_for(patient, &changes.entries)?;
+        let about_identity = |command: &Command| matches!(command, Command::AmendIdentity { .. });
+        let with_identity = changes.commands.iter().any(about_identity);
+        let file = self.load_for(patient, &changes.entries, with_identity)?;
         if let Some(expected) = changes.expected_version
             && expected != file.version
         {
@@ -183,7 +193,7 @@ impl Engine {
         check_request_id(request_id)?;
         let id = Self::contribution_id(&ctx.caller, request_id);
         let line = &self.records.line;
-        if line.store.reader().settled(line.ledger, &id)?.is_none() {
+        if line.store.settled(line.ledger, &id)?.is_none() {
             // The request itself may be under way: it holds its id until its outcome is known.
             let names: [&[u8]; 1] = [&id.0];
             let held = tokio::time::timeout(ctx.patience, self.locks.hold(&names));
@@ -191,7 +201,7 @@ impl Engine {
             let _held = held.and_then(Result::ok).ok_or(Failure::OutcomeUnknown)?;
             self.abandon(id, ctx.patience).await?;
         }
-        match line.store.reader().settled(line.ledger, &id)? {
+        match line.store.settled(line.ledger, &id)? {
             Some(Settled::Accepted { first_position, count, .. }) => {
                 Ok(Settlement::Filed { position: first_position, count })
             }
@@ -207,27 +217,31 @@ impl Engine {
         patient: PatientId,
         id: &ContributionId,
         commands: &mut [Command],
-    ) -> Result<Vec<EntryId>, Failure> {
+    ) -> Result<Named, Failure> {
         let mut entries = Vec::with_capacity(commands.len());
+        let mut known = Vec::new();
         for (index, command) in (0_u64..).zip(commands) {
             match command {
                 Command::AddEntry { id: entry_id, entry } => {
-                    if *entry_id == EntryId::ZERO {
-                        *entry_id = match &entry.source {
-                            Some(source) => self.entry_id_for(patient, source)?,
-                            None => derived_entry_id(id, index),
-                        };
-                    }
                     entry.delivered = delivered_entry(entry)?;
+                    match (&entry.source, *entry_id) {
+                        (None, EntryId::ZERO) => *entry_id = derived_entry_id(id, index),
+                        (Some(source), EntryId::ZERO) => {
+                            *entry_id = self.entry_id_for(patient, source)?;
+                            known.push(*entry_id);
+                        }
+                        (_, given) => known.push(given),
+                    }
                     entries.push(*entry_id);
                 }
                 Command::AmendEntry { id, .. } | Command::RetractEntry { id, .. } => {
-                    entries.push(*id)
+                    entries.push(*id);
+                    known.push(*id);
                 }
                 Command::Register(_) | Command::AmendIdentity { .. } => {}
             }
         }
-        Ok(entries)
+        Ok(Named { entries, known })
     }
 
     /// The entry that this source's item becomes in this file.
@@ -239,34 +253,32 @@ impl Engine {
         Ok(EntryId(first_half(&self.vault.index_term("entry", &parts)?)))
     }
 
-    /// The part of a file that deciding about these entries needs: its cost does not grow with the
-    /// file's length.
+    /// The part of a file that deciding about these entries, and about the identity if it is asked
+    /// for, needs: its cost does not grow with the file's length.
     pub(crate) fn load_for(
         &self,
         patient: PatientId,
         entries: &[EntryId],
+        identity: bool,
     ) -> Result<PatientFile, Failure> {
-        let store = self.shelf.never_to_be_shown();
+        let reader = self.shelf.never_to_be_shown().reader();
         let subject = SubjectId(patient.0);
-        let Some(header) = store.reader().file_header(subject)? else {
-            return Err(Failure::NotFound);
-        };
-        let mut file = PatientFile {
-            identity: Some(header.identity),
-            identity_stamp: header.stamp,
-            version: header.version,
-            ..PatientFile::default()
-        };
-        for id in entries {
-            if let Some(entry) = store.reader().entry(subject, *id)? {
+        let mut file = PatientFile { registered: true, ..PatientFile::default() };
+        if identity {
+            let header = reader.file_header(subject)?.ok_or(Failure::NotFound)?;
+            file.version = header.version;
+            file.identity = Some(header.identity);
+            file.identity_stamp = header.stamp;
+        } else {
+            file.version = reader.file_version(subject)?.ok_or(Failure::NotFound)?;
+        }
+        // The first record of a file registers its patient: there is nothing to look for yet.
+        for id in entries.iter().filter(|_| file.version > 1) {
+            if let Some(entry) = reader.entry(subject, *id)? {
                 file.entries.insert(*id, entry);
             }
         }
         Ok(file)
-    }
-
-    fn version_at(&self, position: u64) -> Result<u64, Failure> {
-        Ok(self.header_at(position)?.version)
     }
 
     fn header_at(&self, position: u64) -> Result<Header, Failure> {
@@ -290,7 +302,8 @@ impl Engine {
         let version =
             store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
         let position = self.records.line.progress().size;
-        let saw = Saw { version, position, count: 1, digest: patient.0.to_vec(), ..Saw::default() };
+        let digest = Some(self.answer_digest(&patient.0)?);
+        let saw = Saw { version, position, count: 1, digest, ..Saw::default() };
         let receipt = self.showed(ctx, patient, &saw).await?;
         let mut filed = filed(patient, version, position, 0);
         filed.position = position;
@@ -312,14 +325,15 @@ impl Engine {
             digest.push(0);
         }
         let count = u32::try_from(filed.remarks.len()).unwrap_or(u32::MAX);
-        let saw = Saw {
-            version: filed.version,
-            position: filed.position,
-            count,
-            digest,
-            ..Saw::default()
+        let recorded = match self.answer_digest(&digest) {
+            Ok(digest) => {
+                let (version, position) = (filed.version, filed.position);
+                let digest = Some(digest);
+                let saw = Saw { version, position, count, digest, ..Saw::default() };
+                self.showed(ctx, filed.patient, &saw).await
+            }
+            Err(failure) => Err(failure),
         };
-        let recorded = self.showed(ctx, filed.patient, &saw).await;
         filed.told(recorded)
     }
 }

@@ -22,6 +22,7 @@ use crate::grants::Grants;
 use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
+use crate::pages::Pages;
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::quorum::RETIRED;
 use crate::seal::Sealer;
@@ -102,6 +103,7 @@ pub struct Parts {
     pub(crate) trail: Trail,
     pub(crate) keys_low: Arc<Notify>,
     pub(crate) locks: Locks,
+    pub(crate) pages: Pages,
     pub(crate) in_doubt: InDoubt,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) stopping: CancellationToken,
@@ -238,6 +240,7 @@ impl Engine {
             trail,
             keys_low,
             locks: Locks::new(),
+            pages: Pages::default(),
             in_doubt: InDoubt::default(),
             alarms: shared.alarms,
             stopping: setup.stopping,

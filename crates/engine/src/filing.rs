@@ -31,8 +31,8 @@ pub(crate) enum Decided<A> {
 
 /// What became of a request.
 pub(crate) enum Filing<A> {
-    /// On file, from this position on.
-    Filed { first_position: u64, count: u16, answer: A },
+    /// On file, from this position on; the last record is of this version in its chain.
+    Filed { first_position: u64, count: u16, version: u64, answer: A },
     /// On file since an earlier call with the same request id.
     Repeated { first_position: u64, count: u16 },
     /// There was nothing to file.
@@ -131,10 +131,10 @@ impl Engine {
                 Decided::Nothing(answer) => return Ok(Filing::Nothing(answer)),
                 Decided::File { drafts, answer } => (drafts, answer),
             };
-            let outcome = self.hand_over(&request, &heads, drafts, deadline).await?;
+            let (outcome, version) = self.hand_over(&request, &heads, drafts, deadline).await?;
             match outcome {
                 Outcome::Accepted { first_position, count } => {
-                    return Ok(Filing::Filed { first_position, count, answer });
+                    return Ok(Filing::Filed { first_position, count, version, answer });
                 }
                 Outcome::Void(VoidReason::KeyDestroyed) => {
                     return Err(Failure::Refused {
@@ -162,7 +162,7 @@ impl Engine {
 
     /// The first outcome of this request id, if it has one.
     fn settled_before(&self, request: &Request) -> Result<Option<(u64, u16)>, Failure> {
-        match self.records.line.store.reader().settled(self.records.line.ledger, &request.id)? {
+        match self.records.line.store.settled(self.records.line.ledger, &request.id)? {
             None => Ok(None),
             Some(Settled::Abandoned { .. }) => Err(Failure::RequestAbandoned),
             Some(Settled::Accepted { request_digest, .. }) if request_digest != request.digest => {
@@ -180,15 +180,17 @@ impl Engine {
         chains.iter().map(head).collect()
     }
 
+    /// Seals, sends and waits. With the outcome, the version of the last record in its chain.
     async fn hand_over(
         &self,
         request: &Request,
         heads: &BTreeMap<SubjectId, Chain>,
         drafts: Vec<Draft>,
         deadline: Instant,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<(Outcome, u64), Failure> {
         let line = &self.records.line;
         let not_before = line.state()?.time;
+        let last = drafts.last().map(|draft| draft.subject);
         // What the decision looked at and does not change must still stand when it is applied.
         let read = |(chain, head): (&SubjectId, &Chain)| {
             let linked = drafts.iter().any(|draft| draft.subject == *chain);
@@ -209,6 +211,7 @@ impl Engine {
             not_before,
             &mut head,
         )?;
+        let version = last.and_then(|chain| sealed.heads.get(&chain)).map_or(0, |at| at.version);
         let item = ledger::Item::Contribution(sealed.contribution);
         check_size(item.encoded_len())?;
         let told = line.expect(request.id);
@@ -216,7 +219,7 @@ impl Engine {
             let sent = self.records.writer.file(item, sealed.newest).await;
             outcome(sent, told).await
         };
-        self.heard(request.id, deadline, filed).await
+        Ok((self.heard(request.id, deadline, filed).await?, version))
     }
 
     /// What becomes of a block that leaves, as long as there is time to hear of it.

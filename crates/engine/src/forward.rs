@@ -62,13 +62,13 @@ impl Forwarding {
     pub(crate) async fn run(mut self, mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>) {
         while let Some((number, block)) = blocks.recv().await {
             self.forward(number, &block).await;
-            let store = Arc::clone(&self.store);
-            let removed = tokio::task::spawn_blocking(move || store.spool().remove(number)).await;
-            if !matches!(removed, Ok(Ok(()))) {
-                // It comes again after a restart, and is found settled then.
-                tracing::warn!(number, "a forwarded access block stays in the spool");
-            }
             self.forwarded.send_modify(|now| now.upto = number);
+            // Not synced, so not worth a thread. If it is not gone after a crash, it comes again and
+            // is found settled.
+            if let Err(error) = self.store.spool().remove(number) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(number, error, "a forwarded access block stays in the spool");
+            }
         }
     }
 
@@ -285,7 +285,7 @@ impl Forwarding {
 
     fn is_settled(&self, id: &ContributionId) -> bool {
         let ledger: LedgerId = self.press.line.ledger;
-        matches!(self.store.reader().settled(ledger, id), Ok(Some(_)))
+        matches!(self.store.settled(ledger, id), Ok(Some(_)))
     }
 }
 

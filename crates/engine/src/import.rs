@@ -185,7 +185,7 @@ impl Engine {
         let request = self.request(ctx, &request_id, vec![subject])?;
         let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();
         let decide = move |engine: &Self| {
-            let file = engine.load_for(patient, &ids)?;
+            let file = engine.load_for(patient, &ids, false)?;
             let (events, outcomes) = decide_each(file, &named);
             if events.is_empty() {
                 return Ok(Decided::Nothing(outcomes));
@@ -198,7 +198,7 @@ impl Engine {
             Ok(Decided::File { drafts, answer: outcomes })
         };
         let (outcomes, position) = match self.file(request, decide).await? {
-            Filing::Filed { first_position, count, answer } => {
+            Filing::Filed { first_position, count, version: _, answer } => {
                 (answer, first_position + u64::from(count))
             }
             Filing::Nothing(answer) => (answer, 0),
@@ -252,6 +252,7 @@ impl Engine {
         }
         let count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
         let position = self.records.line.progress().size;
+        let digest = Some(self.answer_digest(&digest)?);
         let saw = Saw { position, count, digest, ..Saw::default() };
         self.ended(ctx, Some(patient), Ended::Shown, &saw).await
     }
@@ -382,7 +383,12 @@ mod tests {
 
     fn file() -> PatientFile {
         let identity = Identity { unidentified: true, ..Identity::default() };
-        PatientFile { identity: Some(identity), version: 1, ..PatientFile::default() }
+        PatientFile {
+            registered: true,
+            identity: Some(identity),
+            version: 1,
+            ..PatientFile::default()
+        }
     }
 
     #[test]

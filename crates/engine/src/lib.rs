@@ -36,6 +36,7 @@ mod import;
 mod keys;
 mod line;
 mod locks;
+mod pages;
 mod peers;
 mod queries;
 mod quorum;
@@ -48,7 +49,7 @@ mod watch;
 mod writer;
 
 pub use answers::{
-    AccessAnswer, AccessFilter, AccessItem, Alarm, Condition, FileAnswer, FileQuery, Filed, Head,
+    AccessAnswer, AccessFilter, AccessItem, Alarm, Condition, FileAnswer, FilePage, FileQuery, Filed, Head,
     HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, Status, WatchItem,
 };
 pub use clock::Clock;

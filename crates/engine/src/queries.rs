@@ -3,20 +3,23 @@
 //! Every query is the same four steps: the access check's pass, the read, the rendering, and the
 //! access record of exactly what was rendered, durable before the caller gets it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::{EntryState, Kind, PatientId};
 use ledger::{LedgerKind, SubjectId};
 use store::Folded;
 
 use crate::access::Pass;
 use crate::answers::{
-    AccessAnswer, AccessFilter, AccessItem, FileAnswer, FileQuery, Head, HistoryAnswer,
+    AccessAnswer, AccessFilter, AccessItem, FileAnswer, FilePage, FileQuery, Head, HistoryAnswer,
     HistoryItem, Shown, Status,
 };
 use crate::context::{AsOf, Context};
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
+use crate::pages::Of;
 use crate::showing::{Ended, Saw};
 
 /// Items a page at most (design, section 7).
@@ -26,52 +29,80 @@ pub const MAX_PAGE: usize = 200;
 const MAX_SCANNED: usize = 10_000;
 
 impl Engine {
-    /// A page of a patient's file.
+    /// A page of a patient's file. `render` must make the same bytes of the same answer: what it
+    /// made once is shown again as long as the file stays as it is.
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn read_file<T>(
+    pub async fn read_file(
         &self,
         ctx: &Context,
         query: &FileQuery,
-        render: impl FnOnce(&FileAnswer) -> (T, Vec<u8>),
-    ) -> Result<Shown<T>, Failure> {
+        render: impl FnOnce(&FileAnswer) -> Vec<u8>,
+    ) -> Result<Shown<Arc<FilePage>>, Failure> {
         let pass = self.admit(ctx, Some(query.patient)).await?;
         self.records.line.near_end()?;
         self.reached(query.at_least, ctx.patience).await?;
-        let answer = match self.load_file(&pass, query) {
-            Ok(answer) => answer,
+        let position = self.records.line.progress().size;
+        let page = match self.page(&pass, query, render) {
+            Ok(page) => page,
             Err(failure) => return Err(self.refused(ctx, query.patient, failure).await),
         };
-        let (rendered, digest) = render(&answer);
-        let count = u32::try_from(answer.entries.len()).unwrap_or(u32::MAX);
         let saw = Saw {
-            version: answer.version,
-            position: answer.position,
-            count,
-            digest,
+            version: page.version,
+            position,
+            count: page.count,
+            digest: Some(page.digest),
             ..Saw::default()
         };
         let receipt = self.showed(ctx, query.patient, &saw).await?;
-        Ok(Shown { answer: rendered, receipt, position: answer.position })
+        Ok(Shown { answer: page, receipt, position })
     }
 
-    fn load_file(&self, pass: &Pass, query: &FileQuery) -> Result<FileAnswer, Failure> {
+    /// The page as it was rendered before, or rendered now.
+    fn page(
+        &self,
+        pass: &Pass,
+        query: &FileQuery,
+        render: impl FnOnce(&FileAnswer) -> Vec<u8>,
+    ) -> Result<Arc<FilePage>, Failure> {
         let store = self.shelf.open(pass);
         let subject = SubjectId(query.patient.0);
-        let limit = page(query.page_size);
-        let position = self.records.line.progress().size;
+        // Before anything is read: what is erased meanwhile makes this one stale.
+        let views = store.views_generation();
+        let newest = store.head(self.records.line.ledger, subject)?.ok_or(Failure::NotFound)?;
         let version = match query.as_of {
-            AsOf::Now => return self.load_current(pass, query, limit, position),
+            AsOf::Now => newest.version,
             AsOf::Version(version) => version,
             AsOf::Time(time) => store.reader().version_at(subject, time)?,
         };
-        let reader = store.reader();
-        let head = reader.head(self.records.line.ledger, subject)?.ok_or(Failure::NotFound)?;
-        if version == 0 || version > head.version {
+        if version == 0 || version > newest.version {
             return Err(Failure::NotFound);
         }
-        paged(query, limit, reader.fold(subject, version)?, position)
+        let of = Of::version(views, query, version);
+        if let Some(page) = self.pages.get(&of)
+            && store.opens(subject)?
+        {
+            return Ok(page);
+        }
+        let limit = page_size(query.page_size);
+        let answer = match query.as_of {
+            AsOf::Now => self.load_current(pass, query, limit)?,
+            AsOf::Version(_) | AsOf::Time(_) => {
+                paged(query, limit, store.reader().fold(subject, version)?)?
+            }
+        };
+        let bytes = Bytes::from(render(&answer));
+        let page = Arc::new(FilePage {
+            version: answer.version,
+            count: u32::try_from(answer.entries.len()).unwrap_or(u32::MAX),
+            digest: self.answer_digest(&bytes)?,
+            bytes,
+            next: answer.next,
+        });
+        // It may be newer than the head above: a change was applied in between.
+        self.pages.put(Of::version(views, query, page.version), &page);
+        Ok(page)
     }
 
     fn load_current(
@@ -79,7 +110,6 @@ impl Engine {
         pass: &Pass,
         query: &FileQuery,
         limit: usize,
-        position: u64,
     ) -> Result<FileAnswer, Failure> {
         // One reader: header and entries of one moment.
         let reader = self.shelf.open(pass).reader();
@@ -88,7 +118,6 @@ impl Engine {
         let mut answer = FileAnswer {
             patient: query.patient,
             version: header.version,
-            position,
             identity: header.identity,
             identity_stamp: header.stamp,
             entries: Vec::new(),
@@ -106,11 +135,11 @@ impl Engine {
         let mut after = query.after.clone();
         for section in sections {
             let room = limit - answer.entries.len();
-            let page = reader.entries(subject, section, after.as_deref(), room)?;
-            after = page.entries.last().map(token).or(after);
-            answer.entries.extend(page.entries);
-            if page.next.is_some() || answer.entries.len() == limit {
-                answer.next = page.next.or(after);
+            let part = reader.entries(subject, section, after.as_deref(), room)?;
+            after = part.entries.last().map(token).or(after);
+            answer.entries.extend(part.entries);
+            if part.next.is_some() || answer.entries.len() == limit {
+                answer.next = part.next.or(after);
                 break;
             }
         }
@@ -134,7 +163,7 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, Some(patient)).await?;
         self.records.line.near_end()?;
-        let answer = match self.load_history(&pass, patient, from_version, page(limit)) {
+        let answer = match self.load_history(&pass, patient, from_version, page_size(limit)) {
             Ok(answer) => answer,
             Err(failure) => return Err(self.refused(ctx, patient, failure).await),
         };
@@ -142,6 +171,7 @@ impl Engine {
         let version = answer.items.last().map_or(0, |item| item.header.version);
         let first_version = answer.items.first().map_or(0, |item| item.header.version);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let digest = Some(self.answer_digest(&digest)?);
         let saw = Saw { first_version, version, position: answer.position, count, digest };
         let receipt = self.showed(ctx, patient, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position: answer.position })
@@ -202,6 +232,7 @@ impl Engine {
             }
             Some(patient) => {
                 let (rendered, digest) = render(patient);
+                let digest = Some(self.answer_digest(&digest)?);
                 let saw = Saw { version: 0, position, count: 1, digest, ..Saw::default() };
                 let receipt = self.searched(ctx, &[patient], &saw).await?;
                 Ok(Shown { answer: rendered, receipt, position })
@@ -225,9 +256,10 @@ impl Engine {
         self.access.line.near_end()?;
         // Of `access`: this is what the answer reflects.
         let position = self.access.line.progress().size;
-        let answer = self.load_accesses(&pass, filter, before, page(limit))?;
+        let answer = self.load_accesses(&pass, filter, before, page_size(limit))?;
         let (rendered, digest) = render(&answer);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let digest = Some(self.answer_digest(&digest)?);
         let saw = Saw { position, count, digest, ..Saw::default() };
         let mut shown: Vec<PatientId> =
             answer.items.iter().filter_map(|item| item.patient).collect();
@@ -337,7 +369,7 @@ impl Engine {
     }
 }
 
-fn page(asked: usize) -> usize {
+fn page_size(asked: usize) -> usize {
     asked.clamp(1, MAX_PAGE)
 }
 
@@ -367,7 +399,6 @@ fn paged(
     query: &FileQuery,
     limit: usize,
     folded: Folded,
-    position: u64,
 ) -> Result<FileAnswer, Failure> {
     let Folded { file, unreadable } = folded;
     let identity = file.identity.ok_or(Failure::NotFound)?;
@@ -385,7 +416,6 @@ fn paged(
     Ok(FileAnswer {
         patient: query.patient,
         version: file.version,
-        position,
         identity,
         identity_stamp: file.identity_stamp,
         entries,

@@ -98,7 +98,7 @@ impl Supervisor {
             | Control::KeyDestroyed { .. } => false,
         };
         let controls: Vec<Control> = kept.retirements.iter().filter(open).cloned().collect();
-        let head = self.store.reader().head(self.ledger, SubjectId::ZERO).map_err(stop)?;
+        let head = self.store.head(self.ledger, SubjectId::ZERO).map_err(stop)?;
         let filing = Filing {
             state: state.state(),
             head,

@@ -25,7 +25,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// The chain as this node has applied it.
     pub(crate) fn of(store: &Store, ledger: LedgerId, chain: SubjectId) -> Result<Self, Failure> {
-        let head = store.reader().head(ledger, chain)?;
+        let head = store.head(ledger, chain)?;
         let start = Self { version: 0, hash: Hash::ZERO, recorded_at: 0 };
         Ok(head.map_or(start, |head| Self {
             version: head.version,

@@ -1,7 +1,7 @@
 //! From a call to its access record.
 
 use domain::PatientId;
-use ledger::{KeyId, SubjectId};
+use ledger::{Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 
 use crate::access::{Pass, check};
@@ -30,8 +30,8 @@ pub(crate) struct Saw {
     pub(crate) position: u64,
     /// Entries, records or hits shown.
     pub(crate) count: u32,
-    /// The answer's bytes; sealed as a keyed digest only.
-    pub(crate) digest: Vec<u8>,
+    /// Keyed digest of the answer's bytes ([`Engine::answer_digest`]); none: nothing was shown.
+    pub(crate) digest: Option<Hash>,
 }
 
 /// How an access ended.
@@ -120,8 +120,13 @@ impl Engine {
                 self.ended(ctx, Some(patient), Ended::NotFound, &Saw::default()).await
             }
             Failure::Refused { reason, .. } => {
-                let saw = Saw { count: 1, digest: reason.as_bytes().to_vec(), ..Saw::default() };
-                self.ended(ctx, Some(patient), Ended::Shown, &saw).await
+                match self.answer_digest(reason.as_bytes()) {
+                    Ok(digest) => {
+                        let saw = Saw { count: 1, digest: Some(digest), ..Saw::default() };
+                        self.ended(ctx, Some(patient), Ended::Shown, &saw).await
+                    }
+                    Err(failure) => Err(failure),
+                }
             }
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
@@ -139,6 +144,11 @@ impl Engine {
         recorded.err().unwrap_or(failure)
     }
 
+    /// What an access record keeps of an answer: comparable by us, a guess for nobody else.
+    pub(crate) fn answer_digest(&self, answer: &[u8]) -> Result<Hash, Failure> {
+        Ok(self.vault.digest("answer", answer)?)
+    }
+
     fn kept(&self, request: &[u8]) -> Result<Vec<u8>, Failure> {
         if request.len() <= MAX_REQUEST {
             return Ok(request.to_vec());
@@ -153,7 +163,7 @@ impl Engine {
             // Whoever has keys counts as registered while this node does not know them all: ids are
             // random, so nobody can name one that was never given out.
             let registered = line.near_end().is_err()
-                || line.store.reader().head(line.ledger, subject)?.is_some();
+                || line.store.head(line.ledger, subject)?.is_some();
             if registered && let Some(keys) = self.vault.keys_of(subject)? {
                 return Ok((subject, keys.audit));
             }
@@ -197,7 +207,7 @@ impl Engine {
             masked: Vec::new(),
             answer_format: ANSWER_FORMAT,
             count: saw.count,
-            answer_digest: self.vault.digest("answer", &saw.digest)?.0,
+            answer_digest: saw.digest.map_or_else(|| self.answer_digest(&[]), Ok)?.0,
             network: ctx.caller.network.clone(),
         })
     }

@@ -77,7 +77,7 @@ impl Engine {
                         version: item.header.version,
                         position: size,
                         count: 1,
-                        digest,
+                        digest: Some(self.answer_digest(&digest)?),
                         ..Saw::default()
                     };
                     let receipt = self.showed(ctx, patient, &saw).await?;

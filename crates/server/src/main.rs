@@ -14,6 +14,11 @@ use server::retire::{Retire, Retired, retire};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+/// A command takes some hundred small allocations on one thread and frees them on another: the C
+/// library's allocator spent a sixth of a node's time on them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
 A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs

@@ -14,7 +14,7 @@ use api::v1::peer_service_server::PeerServiceServer;
 use engine::{Clock, Engine, Failure, Setup, Side};
 use journal::{Credentials, Journal, ServerCheckError};
 use store::{LedgerPin, SetAside, Store};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -38,6 +38,10 @@ pub const KEK_VERSION: u32 = 1;
 /// Streams one connection may have open. A service with more to do opens another connection;
 /// without a limit one could take all 4,096 places.
 const CONNECTION_STREAMS: u32 = 1_024;
+
+/// Connections that may wait to be taken: after a restart all services come back in one moment. A
+/// connection that finds no room is tried again after a whole second.
+const CONNECTIONS_AT_ONCE: u32 = 4_096;
 
 /// Longest request of a peer, in bytes: it is decoded before its proof can be checked, and has an
 /// id, some numbers, a hash and a signature.
@@ -143,8 +147,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let gate = Gate::new(authenticator(&config)?);
     let address = config.grpc.listen;
-    let listener =
-        TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
+    let listener = listen(address).map_err(|source| RunError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| RunError::Listen { address, source })?;
     let opened = open(&config).await?;
     let journal = connect(&config).await?;
@@ -177,6 +180,17 @@ pub async fn run(
     closed(&store).await;
     tracing::info!(node = %config.node.id.0, "stopped");
     ended
+}
+
+/// Listens, with room for everybody who comes at once.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(CONNECTIONS_AT_ONCE)
 }
 
 /// What is on disk.

@@ -80,6 +80,12 @@ impl Store {
         self.db
             .write_opt(batch, &options::synced())
             .map_err(|source| StoreError::Database { action: "write applied messages", source })?;
+        for (chain, head) in all.iter().flat_map(|applied| &applied.heads) {
+            self.lately.moved(ledger, *chain, *head);
+        }
+        if all.iter().any(|applied| !applied.destroyed.is_empty()) {
+            self.raise_generation();
+        }
         self.publish(state)?;
         if self.lock(&self.position)?.is_due() {
             self.write_position()?;

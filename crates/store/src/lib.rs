@@ -33,6 +33,7 @@ mod error;
 mod fold;
 mod history;
 mod keys;
+mod lately;
 mod message;
 mod open;
 mod options;

@@ -17,6 +17,7 @@ use crate::apply::decode_state;
 use crate::damage::{self, SetAside};
 use crate::error::{StoreError, damaged};
 use crate::keys::{self, MetaTag};
+use crate::lately::Lately;
 use crate::position::{Floor, PositionFile, position_file};
 use crate::reader::Reader;
 use crate::spool::Spool;
@@ -28,6 +29,7 @@ use rocksdb::DB;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use vault::Vault;
 
@@ -112,6 +114,8 @@ impl Opening<'_> {
             dir: self.dir.to_path_buf(),
             set_aside: Vec::new(),
             damage: OnceLock::new(),
+            views: AtomicU64::new(0),
+            lately: Lately::default(),
         };
         for pin in self.pins {
             check_ledger(&store, pin, &path)?;

@@ -154,8 +154,12 @@ pub(crate) struct History<'r, 'a> {
 impl Lookup for History<'_, '_> {
     type Error = StoreError;
 
+    /// Only apply moves heads, and it is apply that asks: what it wrote last is what is written.
     fn head(&self, chain: SubjectId) -> Result<Option<ChainHead>, StoreError> {
-        self.reader.head(self.ledger, chain)
+        match self.reader.store.lately.head(self.ledger, chain) {
+            Some(head) => Ok(Some(head)),
+            None => self.reader.head(self.ledger, chain),
+        }
     }
 
     fn settled(&self, id: &ContributionId) -> Result<Option<Settled>, StoreError> {

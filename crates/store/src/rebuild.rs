@@ -71,6 +71,7 @@ impl Store {
             }
         }
         self.flush()?;
+        self.raise_generation();
         self.mark_views_ready()
     }
 
@@ -98,6 +99,7 @@ impl Store {
         self.db
             .write_opt(batch, &options::synced())
             .map_err(|source| StoreError::Database { action: "write views", source })?;
+        self.raise_generation();
         Ok(true)
     }
 

@@ -107,7 +107,8 @@ impl Spool {
         })
     }
 
-    /// Removes the blocks up to and with `number`: they are applied.
+    /// Removes the blocks up to and with `number`: they are applied. Not synced: after a crash some
+    /// may be here again.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -126,7 +127,7 @@ impl Spool {
         if batch.is_empty() {
             return Ok(());
         }
-        self.write(batch)?;
+        self.db.write(batch).map_err(write_error)?;
         self.bytes.fetch_sub(bytes, Ordering::SeqCst);
         self.first.fetch_max(upto.saturating_add(1), Ordering::SeqCst);
         Ok(())
@@ -143,10 +144,12 @@ impl Spool {
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.db
-            .write_opt(batch, &options::synced())
-            .map_err(|source| StoreError::Database { action: "write the spool", source })
+        self.db.write_opt(batch, &options::synced()).map_err(write_error)
     }
+}
+
+fn write_error(source: rocksdb::Error) -> StoreError {
+    StoreError::Database { action: "write the spool", source }
 }
 
 fn length(bytes: &[u8]) -> u64 {

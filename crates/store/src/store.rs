@@ -1,14 +1,19 @@
 //! The store itself: the database handle, the ledgers' current states, and who may write.
 
 use crate::damage::SetAside;
+use crate::error::{damaged, read_error};
+use crate::lately::Lately;
 use crate::position::{Floor, PositionFile};
 use crate::reader::Reader;
 use crate::spool::Spool;
-use crate::{OpenError, StoreError};
-use ledger::{Authority, Hash, LedgerId, LedgerKind, State};
+use crate::{OpenError, StoreError, keys, rows};
+use ledger::{
+    Authority, ChainHead, ContributionId, Hash, LedgerId, LedgerKind, Settled, State, SubjectId,
+};
 use rocksdb::{ColumnFamily, DB};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use vault::Vault;
 
@@ -90,6 +95,9 @@ pub struct Store {
     pub(crate) dir: PathBuf,
     pub(crate) set_aside: Vec<SetAside>,
     pub(crate) damage: OnceLock<String>,
+    /// See [`Store::views_generation`].
+    pub(crate) views: AtomicU64,
+    pub(crate) lately: Lately,
 }
 
 impl Store {
@@ -111,6 +119,63 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> Reader<'_> {
         Reader::new(self)
+    }
+
+    /// The last record of a chain, now: a single row needs no [`Store::reader`].
+    ///
+    /// # Errors
+    /// When the row is damaged.
+    pub fn head(&self, ledger: LedgerId, chain: SubjectId) -> Result<Option<ChainHead>, StoreError> {
+        match self.lately.head(ledger, chain) {
+            Some(head) => Ok(Some(head)),
+            None => self.row(keys::HEADS, &keys::head(ledger, chain), rows::decode_head),
+        }
+    }
+
+    /// How a contribution was settled, as of now; `None` while it is open.
+    ///
+    /// # Errors
+    /// When the row is damaged.
+    pub fn settled(
+        &self,
+        ledger: LedgerId,
+        id: &ContributionId,
+    ) -> Result<Option<Settled>, StoreError> {
+        self.row(keys::SETTLED, &keys::settled(ledger, id), rows::decode_settled)
+    }
+
+    fn row<T>(
+        &self,
+        table: &'static str,
+        key: &[u8],
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let row = self.db.get_pinned_cf(self.table(table)?, key);
+        let row = row.map_err(|error| self.met(read_error(table, key, error)))?;
+        row.map(|row| decode(&row).ok_or_else(|| self.met(damaged(table, key)))).transpose()
+    }
+
+    /// Rises whenever rows of views change in another way than by the next record of their subject:
+    /// made anew, or erased with their key. What was made of views is as good as new while neither
+    /// this nor the subject's version has changed.
+    #[must_use]
+    pub fn views_generation(&self) -> u64 {
+        self.views.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn raise_generation(&self) {
+        self.views.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether the subject's file can be opened: its key is here and was not destroyed.
+    ///
+    /// # Errors
+    /// When the key's row is damaged.
+    pub fn opens(&self, subject: SubjectId) -> Result<bool, StoreError> {
+        match self.vault.keys_of(subject)? {
+            Some(ids) => Ok(self.vault.data_key(ids.file)?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// Where a ledger is.

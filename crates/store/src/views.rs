@@ -51,6 +51,27 @@ impl Reader<'_> {
         Ok(Some(FileHeader { identity, stamp, version: head.version }))
     }
 
+    /// The version of a file; `None` when it is not registered or its key is missing or destroyed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not decode.
+    pub fn file_version(&self, subject: SubjectId) -> Result<Option<u64>, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let row_key = keys::file(ledger, subject);
+        let lately = &self.store.lately;
+        if !lately.is_registered(subject) {
+            if self.get(keys::FILES, &row_key)?.is_none() {
+                return Ok(None);
+            }
+            lately.registered(subject);
+        }
+        if self.file_key(subject)?.is_none() {
+            return Ok(None);
+        }
+        let head = self.head(ledger, subject)?.ok_or_else(|| damaged(keys::HEADS, &row_key))?;
+        Ok(Some(head.version))
+    }
+
     /// One entry; `None` when the file has none of that id or its key is missing or destroyed.
     ///
     /// # Errors

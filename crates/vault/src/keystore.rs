@@ -8,6 +8,7 @@ use crate::database::{BATCHES, Database, KEYS, KeyRow, META, SUBJECTS, UNUSED, d
 use crate::key_encryption::KeyEncryptionKey;
 use crate::system::{System, SystemKeyIds};
 use ledger::{Hash, Header, KeyId, SubjectId};
+use quick_cache::sync::Cache;
 use rocksdb::WriteBatch;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -88,6 +89,8 @@ pub struct Vault {
     database: Database,
     kek: KeyEncryptionKey,
     cache: Mutex<KeyCache>,
+    /// Key ids of patients asked for lately. They never change, so nothing is ever taken out.
+    subjects: Cache<SubjectId, SubjectKeyIds>,
     reserve: Mutex<Reserve>,
     system: RwLock<Option<Arc<System>>>,
 }
@@ -108,6 +111,7 @@ impl Vault {
             database,
             kek,
             cache: Mutex::new(KeyCache::new(GENERATION)),
+            subjects: Cache::new(2 * GENERATION),
             reserve: Mutex::new(Reserve { on_disk, ..Reserve::default() }),
             system: RwLock::new(system),
         })
@@ -340,11 +344,16 @@ impl Vault {
     /// # Errors
     /// When the row is damaged.
     pub fn keys_of(&self, subject: SubjectId) -> Result<Option<SubjectKeyIds>, VaultError> {
+        if let Some(ids) = self.subjects.get(&subject) {
+            return Ok(Some(ids));
+        }
         let Some(bytes) = self.database.get(SUBJECTS, &subject.0)? else { return Ok(None) };
         let ids: [u8; 32] =
             bytes.as_slice().try_into().map_err(|_| damaged(SUBJECTS, &subject.0))?;
         let (file, audit) = split_ids(&ids);
-        Ok(Some(SubjectKeyIds { file, audit }))
+        let ids = SubjectKeyIds { file, audit };
+        self.subjects.insert(subject, ids);
+        Ok(Some(ids))
     }
 
     /// The next new patient of this node's batches. Marked as used, synced, before it is given

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use api::encoded;
 use api::v1 as proto;
 use api::v1::patient_file_service_server::PatientFileService;
 use domain::PatientId;
@@ -54,7 +55,7 @@ impl PatientFileService for Services {
     async fn get_patient_file(
         &self,
         request: Request<proto::GetPatientFileRequest>,
-    ) -> Result<Response<proto::GetPatientFileResponse>, Status> {
+    ) -> Result<Response<encoded::GetPatientFileResponse>, Status> {
         let (call, message) = Call::of(request)?;
         let answer = self.file(&call, message).await;
         call.answer(answer)
@@ -193,7 +194,7 @@ impl Services {
         &self,
         call: &Call,
         mut message: proto::GetPatientFileRequest,
-    ) -> Result<proto::GetPatientFileResponse, Failure> {
+    ) -> Result<encoded::GetPatientFileResponse, Failure> {
         let mut report = Report::default();
         let context = call.context(
             Operation::GetPatientFile,
@@ -225,19 +226,13 @@ impl Services {
             after: place.map(|place| place.cursor),
             include_retracted: message.include_retracted,
         };
-        let shown = self
-            .engine()
-            .read_file(&context, &query, |answer| {
-                let file = file_out(answer);
-                let bytes = file.encode_to_vec();
-                ((file, answer.next.clone()), bytes)
-            })
-            .await?;
-        let (file, next) = shown.answer;
+        let render = |answer: &FileAnswer| file_out(answer).encode_to_vec();
+        let shown = self.engine().read_file(&context, &query, render).await?;
+        let page = shown.answer;
         let position = first_position.unwrap_or(shown.position);
-        let next = next.map(|cursor| pages.token(&bound, &Place { position, cursor }));
-        Ok(proto::GetPatientFileResponse {
-            file: Some(file),
+        let next = page.next.clone().map(|cursor| pages.token(&bound, &Place { position, cursor }));
+        Ok(encoded::GetPatientFileResponse {
+            file: page.bytes.clone(),
             next_page_token: next.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),

@@ -1,0 +1,159 @@
+//! Pages of files, rendered lately: a file that is read again is neither opened nor rendered again.
+//!
+//! A file at a version never changes, so its version is the key and nothing needs to be told when a
+//! change is filed. What changes without a version, rows that are made anew or erased, raises the
+//! store's generation of views, which drops everything. Whether somebody may see a page, and that
+//! they saw it, is not its business: it is asked for after the access check and recorded as any other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::PatientId;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::answers::{FilePage, FileQuery};
+use crate::context::AsOf;
+
+/// Clear text kept in memory at most: a page of 50 entries has about 20 KiB, so 6,000 files that a
+/// hospital works on now. With the caches of keys and rows a node stays far below its 1.5 GiB.
+const BYTES: u64 = 128 * 1024 * 1024;
+/// Pages that are expected to fit.
+const EXPECTED: usize = 8_192;
+
+/// Which page of which file at which version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Of {
+    /// [`store::Store::views_generation`] before anything was read.
+    views: u64,
+    patient: PatientId,
+    version: u64,
+    /// Folded anew from the records, not read from the views: should the two ever differ, each
+    /// stays what it is.
+    past: bool,
+    kinds: Vec<domain::Kind>,
+    size: usize,
+    after: Option<Vec<u8>>,
+    include_retracted: bool,
+}
+
+impl Of {
+    /// This query's, at this version.
+    pub(crate) fn version(views: u64, query: &FileQuery, version: u64) -> Self {
+        Self {
+            views,
+            patient: query.patient,
+            version,
+            past: query.as_of != AsOf::Now,
+            kinds: query.kinds.clone(),
+            size: query.page_size,
+            after: query.after.clone(),
+            include_retracted: query.include_retracted,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<Of, Arc<FilePage>> for ByBytes {
+    fn weight(&self, of: &Of, page: &Arc<FilePage>) -> u64 {
+        let more = of.after.as_ref().map_or(0, Vec::len) + of.kinds.len();
+        let bytes = page.bytes.len() + page.next.as_ref().map_or(0, Vec::len) + more;
+        // With the two structures themselves.
+        u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(256)
+    }
+}
+
+/// The cache. Shared by reference.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    rendered: Cache<Of, Arc<FilePage>, ByBytes>,
+    views: AtomicU64,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            rendered: Cache::with_weighter(EXPECTED, BYTES, ByBytes),
+            views: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Pages {
+    /// The page, if it was rendered and is still here.
+    pub(crate) fn get(&self, of: &Of) -> Option<Arc<FilePage>> {
+        // What was made of earlier views is never asked for again; what is erased is to be gone.
+        if self.views.fetch_max(of.views, Ordering::SeqCst) < of.views {
+            self.rendered.clear();
+        }
+        self.rendered.get(of)
+    }
+
+    /// Keeps a page.
+    pub(crate) fn put(&self, of: Of, page: &Arc<FilePage>) {
+        self.rendered.insert(of, Arc::clone(page));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ledger::Hash;
+
+    use super::*;
+
+    fn query() -> FileQuery {
+        FileQuery {
+            patient: PatientId([1; 16]),
+            as_of: AsOf::Now,
+            at_least: None,
+            kinds: Vec::new(),
+            page_size: 50,
+            after: None,
+            include_retracted: false,
+        }
+    }
+
+    fn page(bytes: usize) -> Arc<FilePage> {
+        let bytes = Bytes::from(vec![7; bytes]);
+        Arc::new(FilePage { bytes, next: None, version: 1, count: 1, digest: Hash::ZERO })
+    }
+
+    #[test]
+    fn a_page_is_that_of_its_version_and_query_only() {
+        let pages = Pages::default();
+        pages.put(Of::version(0, &query(), 1), &page(10));
+        assert!(pages.get(&Of::version(0, &query(), 1)).is_some());
+        assert!(pages.get(&Of::version(0, &query(), 2)).is_none());
+        let others = [
+            FileQuery { patient: PatientId([2; 16]), ..query() },
+            FileQuery { as_of: AsOf::Version(1), ..query() },
+            FileQuery { kinds: vec![domain::Kind::Note], ..query() },
+            FileQuery { page_size: 49, ..query() },
+            FileQuery { after: Some(vec![1]), ..query() },
+            FileQuery { include_retracted: true, ..query() },
+        ];
+        for other in others {
+            assert!(pages.get(&Of::version(0, &other, 1)).is_none(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_earlier_views_stays() {
+        let pages = Pages::default();
+        pages.put(Of::version(0, &query(), 1), &page(10));
+        assert!(pages.get(&Of::version(1, &query(), 1)).is_none());
+        assert_eq!(pages.rendered.len(), 0);
+    }
+
+    #[test]
+    fn it_holds_no_more_than_its_bytes() {
+        let pages = Pages::default();
+        for version in 1..1_000 {
+            pages.put(Of::version(0, &query(), version), &page(1024 * 1024));
+        }
+        assert!(pages.rendered.weight() <= BYTES);
+    }
+}
