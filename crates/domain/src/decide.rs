@@ -133,7 +133,7 @@ fn again(now: Option<[u8; 32]>, last: Option<[u8; 32]>) -> bool {
 
 /// The entry, if it is there and was not retracted.
 fn standing(file: &PatientFile, id: EntryId) -> Result<&EntryState, Rejection> {
-    if file.identity.is_none() {
+    if !file.registered {
         return Err(Rejection::NoSuchPatient);
     }
     let state = file.entries.get(&id).ok_or(Rejection::NoSuchEntry)?;

@@ -7,7 +7,7 @@ use ed25519_dalek::Signer;
 use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
 use ledger::{Control, Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey, SubjectId};
 use store::{SetAside, Store};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
@@ -19,6 +19,7 @@ use crate::answers::{LedgerStatus, Status};
 use crate::clock::Clock;
 use crate::filing::InDoubt;
 use crate::grants::Grants;
+use crate::import::MOST_UNDER_WAY;
 use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
@@ -103,6 +104,8 @@ pub struct Parts {
     pub(crate) trail: Trail,
     pub(crate) keys_low: Arc<Notify>,
     pub(crate) locks: Locks,
+    /// Places for imported records under way.
+    pub(crate) importing: Semaphore,
     pub(crate) pages: Pages,
     pub(crate) in_doubt: InDoubt,
     pub(crate) alarms: Arc<Alarms>,
@@ -240,6 +243,7 @@ impl Engine {
             trail,
             keys_low,
             locks: Locks::new(),
+            importing: Semaphore::new(MOST_UNDER_WAY),
             pages: Pages::default(),
             in_doubt: InDoubt::default(),
             alarms: shared.alarms,

@@ -16,6 +16,10 @@ use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft};
 use crate::showing::{Ended, Saw};
 
+/// Imported records under way on this node at once, from the decision to apply's word: what a command
+/// or a read behind them waits for, at 20 µs a record some five milliseconds.
+pub(crate) const MOST_UNDER_WAY: usize = 256;
+
 /// The reason that amendments by import carry.
 const REASON: &str = "imported again with other content";
 
@@ -166,7 +170,8 @@ impl Engine {
         if entries.len() > MAX_CHANGES {
             return Err(Failure::internal("a larger group than one contribution holds"));
         }
-        let mut named = Vec::with_capacity(entries.len());
+        let count = entries.len();
+        let mut named = Vec::with_capacity(count);
         for mut entry in entries {
             entry.delivered = delivered_entry(&entry)?;
             let source =
@@ -197,7 +202,11 @@ impl Engine {
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(Decided::File { drafts, answer: outcomes })
         };
-        let (outcomes, position) = match self.file(request, decide).await? {
+        let places = u32::try_from(count.min(MOST_UNDER_WAY)).map_err(Failure::internal)?;
+        let place = self.importing.acquire_many(places).await.map_err(Failure::internal)?;
+        let filing = self.file(request, decide).await?;
+        drop(place);
+        let (outcomes, position) = match filing {
             Filing::Filed { first_position, count, version: _, answer } => {
                 (answer, first_position + u64::from(count))
             }

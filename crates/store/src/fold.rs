@@ -219,12 +219,20 @@ impl<'a> Fold<'a> {
     /// A destroyed file key takes its subject's views along. The rows are unreadable anyway; the
     /// search terms are not.
     fn control(&mut self, body: &[u8]) -> Result<(), StoreError> {
+        match self.erased(body)? {
+            Some(subject) => self.erase(subject),
+            None => Ok(()),
+        }
+    }
+
+    /// Whose file key a control record destroyed, if it did.
+    pub(crate) fn erased(&self, body: &[u8]) -> Result<Option<SubjectId>, StoreError> {
         // Apply accepts control records only when they decode; of an unknown kind there is no view.
         let Ok(Control::KeyDestroyed { key, subject, .. }) = Control::decode(body) else {
-            return Ok(());
+            return Ok(None);
         };
         let file_key = self.store.vault.keys_of(subject)?.map(|ids| ids.file);
-        if file_key == Some(key) { self.erase(subject) } else { Ok(()) }
+        Ok((file_key == Some(key)).then_some(subject))
     }
 
     /// Stages the removal of all views of a subject.
@@ -236,12 +244,14 @@ impl<'a> Fold<'a> {
             terms.extend(key.last_chunk::<32>());
             Ok(ControlFlow::Continue(()))
         })?;
-        // A number that another patient has been given in this batch stays that patient's.
-        terms.retain(|term| self.holders.get(term).is_none_or(|of| *of == Some(subject)));
         let staged = self.holders.iter().filter(|(_, of)| **of == Some(subject));
         terms.extend(staged.map(|(term, _)| *term));
         for term in &terms {
-            self.batch.delete_cf(store.table(keys::IDENTIFIERS)?, keys::identifier(ledger, term));
+            // A number that another patient has been given meanwhile stays that patient's.
+            if self.holder(term)? == Some(subject) {
+                let row_key = keys::identifier(ledger, term);
+                self.batch.delete_cf(store.table(keys::IDENTIFIERS)?, row_key);
+            }
             self.batch.delete_cf(store.table(keys::TERMS)?, keys::term(ledger, subject, term));
         }
         self.entries.retain(|row_key, _| !row_key.starts_with(&prefix));

@@ -5,22 +5,32 @@ use crate::error::damaged;
 use crate::fold::Fold;
 use crate::keys::{self, MetaTag};
 use crate::{Store, StoreError, options, rows};
-use ledger::{Header, LedgerId, LedgerKind, SubjectId};
+use ledger::{Header, LeafType, LedgerId, LedgerKind, SubjectId};
 use rocksdb::{ColumnFamily, FlushOptions, WriteBatch};
 use std::ops::ControlFlow;
+use std::sync::mpsc;
 use std::thread;
 
 /// The version of all view rows together. Raise it when the meaning or form of any of them changes:
 /// a node with older views rebuilds them before it is ready.
 pub const VIEW_VERSION: u32 = 1;
 
-/// Bytes of records folded at once: as much as one applied batch, so memory stays the same.
-const CHUNK_BYTES: usize = crate::MAX_BATCH_BYTES;
+/// Bytes of records that a worker folds at once: with two workers as much as one applied batch.
+const CHUNK_BYTES: usize = crate::MAX_BATCH_BYTES / 2;
 
-struct Raw {
-    position: u64,
-    header: Header,
-    body: Vec<u8>,
+/// A worker's share of the subjects.
+#[derive(Clone, Copy)]
+struct Share {
+    share: usize,
+    workers: usize,
+}
+
+impl Share {
+    /// A subject's records are all in one share.
+    fn has(self, header: &Header) -> bool {
+        let [first, second, ..] = header.subject.0;
+        usize::from(u16::from_be_bytes([first, second])) % self.workers == self.share
+    }
 }
 
 impl Store {
@@ -43,8 +53,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Makes all views anew from records and keys. `progress` hears how many records of how many
-    /// are done. Nothing is applied meanwhile; an interrupted rebuild begins again.
+    /// Makes all views anew from records and keys, on all cores. `progress` hears how many records of
+    /// how many are done. Nothing is applied meanwhile; an interrupted rebuild begins again.
     ///
     /// # Errors
     /// When a record is damaged or the database cannot be written. The views are not ready then.
@@ -60,15 +70,10 @@ impl Store {
         }
         let mut done = 0;
         for ledger in self.ledger_ids() {
-            let size = self.state(ledger)?.size;
-            let mut next = 0;
-            while next < size {
-                let chunk = self.read_chunk(ledger, next)?;
-                next += length_of(&chunk);
-                done += length_of(&chunk);
-                self.fold_chunk(ledger, &chunk)?;
+            self.fold_all(ledger, |records| {
+                done += records;
                 progress(done, total);
-            }
+            })?;
         }
         self.flush()?;
         self.raise_generation();
@@ -159,62 +164,93 @@ impl Store {
         Ok(())
     }
 
-    /// The records from a position on, up to [`CHUNK_BYTES`], one at least.
-    fn read_chunk(&self, ledger: LedgerId, from: u64) -> Result<Vec<Raw>, StoreError> {
-        let mut chunk = Vec::new();
-        let mut bytes = 0;
-        let mut position = from;
-        let end = keys::after_prefix(&ledger.to_bytes());
-        self.reader().range(keys::RECORDS, &keys::record(ledger, from), end, |key, row| {
-            bytes += row.len();
-            if bytes > CHUNK_BYTES && !chunk.is_empty() {
-                return Ok(ControlFlow::Break(()));
-            }
-            let decoded = rows::split_record(row)
-                .and_then(|(header, body)| Some((Header::decode(header).ok()?, body)))
-                .filter(|_| keys::last_number(key) == Some(position));
-            let (header, body) = decoded.ok_or_else(|| damaged(keys::RECORDS, key))?;
-            chunk.push(Raw { position, header, body: body.to_vec() });
-            position += 1;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if chunk.is_empty() {
-            return Err(damaged(keys::RECORDS, &keys::record(ledger, from)));
-        }
-        Ok(chunk)
-    }
-
-    /// Folds a chunk on all cores: a subject's records always on the same one, in order.
-    fn fold_chunk(&self, ledger: LedgerId, chunk: &[Raw]) -> Result<(), StoreError> {
+    /// Folds a ledger's records on all cores, each its share of the subjects, in order. `progress`
+    /// hears how many more are folded.
+    fn fold_all(
+        &self,
+        ledger: LedgerId,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), StoreError> {
         let workers = thread::available_parallelism().map_or(1, usize::from);
-        let genesis = self.state(ledger)?.state().genesis;
-        let part = |worker: usize| -> Result<WriteBatch, StoreError> {
-            let reader = self.reader();
-            let mut fold = Fold::new(self, &reader, ledger, genesis);
-            for raw in chunk {
-                let [first, second, ..] = raw.header.subject.0;
-                let share = usize::from(u16::from_be_bytes([first, second])) % workers;
-                if share == worker {
-                    fold.record(raw.position, &raw.header, &raw.body)?;
-                }
-            }
-            fold.finish()
-        };
-        let batches: Vec<Result<WriteBatch, StoreError>> = thread::scope(|scope| {
-            let part = &part;
-            let started: Vec<_> =
-                (0..workers).map(|worker| scope.spawn(move || part(worker))).collect();
+        let (tell, told) = mpsc::channel();
+        let erased = thread::scope(|scope| {
+            let started: Vec<_> = (0..workers)
+                .map(|share| {
+                    let tell = tell.clone();
+                    scope.spawn(move || self.fold_share(ledger, Share { share, workers }, &tell))
+                })
+                .collect();
+            // The workers hold the others: hearing ends with the last of them.
+            drop(tell);
+            told.iter().for_each(&mut progress);
             started
                 .into_iter()
                 .map(|worker| worker.join().unwrap_or(Err(StoreError::Poisoned)))
-                .collect()
-        });
-        for batch in batches {
-            self.db
-                .write_opt(batch?, &options::unlogged())
-                .map_err(|source| StoreError::Database { action: "write views", source })?;
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        // Last, when everybody's numbers are there: a share knows nothing of the others.
+        for subject in erased.into_iter().flatten() {
+            let (reader, genesis) = (self.reader(), self.state(ledger)?.state().genesis);
+            let mut fold = Fold::new(self, &reader, ledger, genesis);
+            fold.erase(subject)?;
+            self.write_unlogged(fold.finish()?)?;
         }
         Ok(())
+    }
+
+    /// Folds one share; answers whose keys were destroyed, as far as this share's records say.
+    fn fold_share(
+        &self,
+        ledger: LedgerId,
+        share: Share,
+        tell: &mpsc::Sender<u64>,
+    ) -> Result<Vec<SubjectId>, StoreError> {
+        let genesis = self.state(ledger)?.state().genesis;
+        let mut erased = Vec::new();
+        let mut next = Some(0);
+        while let Some(from) = next.take() {
+            let reader = self.reader();
+            let mut fold = Fold::new(self, &reader, ledger, genesis);
+            let (mut position, mut bytes, mut folded) = (from, 0, 0);
+            let end = keys::after_prefix(&ledger.to_bytes());
+            reader.range(keys::RECORDS, &keys::record(ledger, from), end, |key, row| {
+                if bytes > CHUNK_BYTES {
+                    next = Some(position);
+                    return Ok(ControlFlow::Break(()));
+                }
+                let (header, body) = rows::split_record(row)
+                    .and_then(|(header, body)| Some((Header::decode(header).ok()?, body)))
+                    .filter(|_| keys::last_number(key) == Some(position))
+                    .ok_or_else(|| damaged(keys::RECORDS, key))?;
+                if share.has(&header) {
+                    bytes += row.len();
+                    folded += 1;
+                    match (header.leaf, ledger.kind) {
+                        (LeafType::Control, LedgerKind::Records) => {
+                            erased.extend(fold.erased(body)?);
+                        }
+                        (LeafType::Control, LedgerKind::Access) | (LeafType::Record, _) => {
+                            fold.record(position, &header, body)?;
+                        }
+                    }
+                }
+                position += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            if next.is_none() && position != self.state(ledger)?.size {
+                return Err(damaged(keys::RECORDS, &keys::record(ledger, position)));
+            }
+            self.write_unlogged(fold.finish()?)?;
+            // Nobody listens when the rebuild has failed elsewhere.
+            let _ = tell.send(folded);
+        }
+        Ok(erased)
+    }
+
+    fn write_unlogged(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.db
+            .write_opt(batch, &options::unlogged())
+            .map_err(|source| StoreError::Database { action: "write views", source })
     }
 
     /// What was written without a log is on the disk when this returns.
@@ -227,8 +263,4 @@ impl Store {
             .flush_cfs_opt(&tables, &wait)
             .map_err(|source| StoreError::Database { action: "flush", source })
     }
-}
-
-fn length_of(chunk: &[Raw]) -> u64 {
-    u64::try_from(chunk.len()).unwrap_or(u64::MAX)
 }

@@ -241,6 +241,7 @@ pub(crate) fn shown(store: &Store, subject: SubjectId) -> PatientFile {
     let reader = store.reader();
     let mut file = PatientFile::default();
     if let Some(header) = reader.file_header(subject).unwrap() {
+        file.registered = true;
         file.identity = Some(header.identity);
         file.identity_stamp = header.stamp;
         file.version = header.version;
