@@ -18,6 +18,7 @@ mod plan;
 mod report;
 mod rng;
 mod session;
+mod unread;
 mod usage;
 mod workload;
 
@@ -56,7 +57,9 @@ async fn main() -> anyhow::Result<()> {
         ("measured", plan.text()),
         (
             "callers",
-            "this program, on the same processors: their time is taken from them".to_owned(),
+            "this program, on the same processors: their time is taken from them; readers count the \
+             entries of an answer without decoding them"
+                .to_owned(),
         ),
     ];
     let mut report = Report::new(machine, settings);

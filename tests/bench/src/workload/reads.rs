@@ -5,8 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use api::v1;
 use api::v1::get_patient_file_request::AsOf;
-use api::v1::patient_file_service_client::PatientFileServiceClient;
-use testkit::client::{Authorised, Client, purpose};
+use testkit::client::{Client, purpose};
 
 use super::{FIFTY, READS, clients};
 use crate::contender::hospital::Hospital;
@@ -14,6 +13,7 @@ use crate::load::{Caller, closed};
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::session::{Session, say};
+use crate::unread::Reader;
 
 /// Entries of a small, a usual and a large file.
 const SMALL: usize = 3;
@@ -50,7 +50,7 @@ impl Files {
 
 /// Reads a file, as it is or was, all pages of it or the first.
 pub(crate) struct Read {
-    pub(crate) service: PatientFileServiceClient<Authorised>,
+    pub(crate) reader: Reader,
     pub(crate) patients: Arc<Vec<String>>,
     pub(crate) page_size: u32,
     pub(crate) all_pages: bool,
@@ -64,7 +64,7 @@ impl Read {
     /// The first page of any of these files as they are now.
     pub(crate) fn first_page(client: &Client, patients: &Arc<Vec<String>>, entries: usize) -> Self {
         Self {
-            service: client.file(),
+            reader: Reader::new(client),
             patients: Arc::clone(patients),
             page_size: USUAL_PAGE,
             all_pages: false,
@@ -92,15 +92,14 @@ impl Caller for Read {
         };
         let mut entries = 0;
         loop {
-            let answer = self.service.get_patient_file(request.clone()).await?.into_inner();
-            ensure!(!answer.receipt.is_empty(), "an answer without a receipt");
-            entries += answer.file.context("no file in the answer")?.entries.len();
-            request.page_token = answer.next_page_token;
+            let page = self.reader.file(request.clone()).await?;
+            entries += page.items;
+            request.page_token = page.next_page_token;
             if !self.all_pages || request.page_token.is_empty() {
                 break;
             }
         }
-        ensure!(entries >= self.entries, "{entries} entries, {} expected", self.entries);
+        ensure!(entries == self.entries, "{entries} entries, {} expected", self.entries);
         Ok(1)
     }
 }
