@@ -55,6 +55,7 @@ async fn main() -> anyhow::Result<()> {
         ("built from", options.built_from.clone()),
         ("profile", profile()),
         ("measured", plan.text()),
+        ("files", plan.files_text()),
         (
             "callers",
             "this program, on the same processors: their time is taken from them; readers count the \
@@ -157,7 +158,7 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
         commands::umadb(session, &database).await?;
         import::umadb(session, &database).await?;
     }
-    let hospital = Hospital::start().await?;
+    let mut hospital = Hospital::start().await?;
     if options.wants(Part::Commands) {
         commands::caseledger(session, &hospital).await?;
     }
@@ -168,7 +169,7 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     if reading.iter().any(|part| options.wants(*part)) {
         let files = Files::filed(session, &hospital).await?;
         if options.wants(Part::Reads) {
-            reads::caseledger(session, &hospital, &files).await?;
+            reads::caseledger(session, &mut hospital, &files).await?;
         }
         if options.wants(Part::History) {
             history::caseledger(session, &hospital, &files).await?;

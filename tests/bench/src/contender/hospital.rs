@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use store::{LedgerPin, Store};
 use testkit::client::Client;
 use testkit::cluster::Cluster;
@@ -34,6 +34,18 @@ impl Hospital {
     /// When a program is missing or does not come up.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         Ok(Self { cluster: Cluster::start(1).await? })
+    }
+
+    /// Stops the node and starts it again: what it kept in memory is gone.
+    ///
+    /// # Errors
+    /// When it does not stop or does not serve again.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
+        let node = self.cluster.node_mut(0);
+        let code = node.stop().await?;
+        ensure!(code == Some(0), "the node ended with {code:?}");
+        node.spawn()?;
+        node.serving().await
     }
 
     /// The broker's address.

@@ -1,15 +1,16 @@
 //! Audited reads: each is on record before it is answered.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, ensure};
 use api::v1;
 use api::v1::get_patient_file_request::AsOf;
 use testkit::client::{Client, purpose};
 
-use super::{FIFTY, READS, clients};
+use super::{FIFTY, ONCE, READS, clients};
 use crate::contender::hospital::Hospital;
-use crate::load::{Caller, closed};
+use crate::load::{Caller, closed, through};
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::session::{Session, say};
@@ -23,6 +24,9 @@ pub(crate) const LARGE: usize = 1_200;
 const LARGEST_PAGE: u32 = 200;
 /// What a page holds if nothing is said.
 const USUAL_PAGE: u32 = 50;
+
+/// Clients that read each file once.
+const ONCE_CLIENTS: usize = 64;
 
 /// Files of three sizes.
 #[derive(Clone, Debug)]
@@ -43,7 +47,7 @@ impl Files {
         Ok(Self {
             small: session.patients(hospital, count, SMALL).await?,
             usual: session.patients(hospital, count, USUAL).await?,
-            large: session.patients(hospital, (count / 8).max(1), LARGE).await?,
+            large: session.patients(hospital, session.plan.large_files(), LARGE).await?,
         })
     }
 }
@@ -57,7 +61,15 @@ pub(crate) struct Read {
     pub(crate) as_of: Option<AsOf>,
     /// Entries that an answer must hold: a fast empty answer is none.
     pub(crate) entries: usize,
-    pub(crate) rng: Rng,
+    pub(crate) which: Which,
+}
+
+/// Which of the files a caller reads next.
+pub(crate) enum Which {
+    /// Any, again and again.
+    Any(Rng),
+    /// The next that no caller has read.
+    Next(Arc<AtomicUsize>),
 }
 
 impl Read {
@@ -70,7 +82,7 @@ impl Read {
             all_pages: false,
             as_of: None,
             entries,
-            rng: Rng::fresh(),
+            which: Which::Any(Rng::fresh()),
         }
     }
 
@@ -82,7 +94,11 @@ impl Read {
 
 impl Caller for Read {
     async fn call(&mut self) -> anyhow::Result<u64> {
-        let patient = self.rng.pick(&self.patients).context("no file")?;
+        let patient = match &mut self.which {
+            Which::Any(rng) => rng.pick(&self.patients),
+            Which::Next(next) => self.patients.get(next.fetch_add(1, Ordering::Relaxed)),
+        };
+        let patient = patient.context("no file")?;
         let mut request = v1::GetPatientFileRequest {
             patient_id: patient.clone(),
             purpose: purpose("CAREMGT"),
@@ -104,13 +120,13 @@ impl Caller for Read {
     }
 }
 
-/// Files of three sizes, by several numbers of clients.
+/// Files of three sizes, by several numbers of clients, and each of many files once.
 ///
 /// # Errors
 /// When a part does not run any more.
 pub(crate) async fn caseledger(
     session: &mut Session,
-    hospital: &Hospital,
+    hospital: &mut Hospital,
     files: &Files,
 ) -> anyhow::Result<()> {
     let page = usize::try_from(USUAL_PAGE)?;
@@ -136,5 +152,28 @@ pub(crate) async fn caseledger(
             session.report.add(READS, "reads", what, &clients(count), measured);
         }
     }
+    each_once(session, hospital, files).await
+}
+
+/// Files that nobody has read since the node started, so that nothing of them is in its memory.
+async fn each_once(
+    session: &mut Session,
+    hospital: &mut Hospital,
+    files: &Files,
+) -> anyhow::Result<()> {
+    let count = session.plan.files_read_once;
+    say(&format!("  {ONCE}, {count} files, {}", clients(ONCE_CLIENTS)));
+    let unread = session.patients(hospital, usize::try_from(count)?, USUAL).await?;
+    hospital.restart().await?;
+    let mut callers = hospital.callers(ONCE_CLIENTS, |client| Read::usual(&client, files))?;
+    let next = Arc::new(AtomicUsize::new(0));
+    for caller in &mut callers {
+        // Its connection and token are not what is measured.
+        caller.call().await?;
+        caller.patients = Arc::clone(&unread);
+        caller.which = Which::Next(Arc::clone(&next));
+    }
+    let measured = through(callers, count, &hospital.meter()?).await?;
+    session.report.add(READS, "reads", ONCE, &clients(ONCE_CLIENTS), measured);
     Ok(())
 }
