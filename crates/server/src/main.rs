@@ -14,6 +14,13 @@ use server::retire::{Retire, Retired, retire};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+/// A build without an audit trail says so wherever it is asked what it is.
+const VERSION: &str = if engine::UNAUDITED {
+    concat!(env!("CARGO_PKG_VERSION"), " unaudited")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
 A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs
@@ -21,7 +28,7 @@ with `run`.
 Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard error), 2 wrong use.";
 
 #[derive(Debug, Parser)]
-#[command(name = "caseledgerd", version, about = ABOUT, arg_required_else_help = true)]
+#[command(name = "caseledgerd", version = VERSION, about = ABOUT, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

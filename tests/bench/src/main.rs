@@ -65,6 +65,10 @@ async fn main() -> anyhow::Result<()> {
     ];
     let mut report = Report::new(machine, settings);
     report.left_out.clone_from(&options.left_out);
+    if options.unaudited.is_none() && options.wants(Part::Reads) && options.grow.is_none() {
+        let why = "reads with auditing compiled out: no such build (--unaudited)";
+        report.left_out.push(why.to_owned());
+    }
     let mut session = Session::new(plan, people, report);
     contenders(&mut session, &options)?;
     tokio::select! {
@@ -169,7 +173,7 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     if reading.iter().any(|part| options.wants(*part)) {
         let files = Files::filed(session, &hospital).await?;
         if options.wants(Part::Reads) {
-            reads::caseledger(session, &mut hospital, &files).await?;
+            reads::caseledger(session, &mut hospital, &files, options.unaudited.as_deref()).await?;
         }
         if options.wants(Part::History) {
             history::caseledger(session, &hospital, &files).await?;

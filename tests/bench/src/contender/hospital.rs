@@ -1,6 +1,7 @@
 //! Caseledger as a hospital runs it on one machine: a nats-server that syncs every message, one
 //! `caseledgerd`, clients over gRPC.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -36,14 +37,16 @@ impl Hospital {
         Ok(Self { cluster: Cluster::start(1).await? })
     }
 
-    /// Stops the node and starts it again: what it kept in memory is gone.
+    /// Stops the node and starts it again, from another program if one is given: what it kept in
+    /// memory is gone, what it has on file is the same.
     ///
     /// # Errors
     /// When it does not stop or does not serve again.
-    pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn restart(&mut self, program: Option<PathBuf>) -> anyhow::Result<()> {
         let node = self.cluster.node_mut(0);
         let code = node.stop().await?;
         ensure!(code == Some(0), "the node ended with {code:?}");
+        node.program = program;
         node.spawn()?;
         node.serving().await
     }

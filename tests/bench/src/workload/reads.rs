@@ -1,5 +1,6 @@
 //! Audited reads: each is on record before it is answered.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +9,7 @@ use api::v1;
 use api::v1::get_patient_file_request::AsOf;
 use testkit::client::{Client, purpose};
 
-use super::{FIFTY, ONCE, READS, clients};
+use super::{FIFTY, ONCE, READS, UNAUDITED, clients};
 use crate::contender::hospital::Hospital;
 use crate::load::{Caller, closed, through};
 use crate::plan::Plan;
@@ -25,8 +26,8 @@ const LARGEST_PAGE: u32 = 200;
 /// What a page holds if nothing is said.
 const USUAL_PAGE: u32 = 50;
 
-/// Clients that read each file once.
-const ONCE_CLIENTS: usize = 64;
+/// Clients that read each file once, or from a node without an audit trail.
+const CLIENTS: usize = 64;
 
 /// Files of three sizes.
 #[derive(Clone, Debug)]
@@ -128,6 +129,7 @@ pub(crate) async fn caseledger(
     session: &mut Session,
     hospital: &mut Hospital,
     files: &Files,
+    unaudited: Option<&Path>,
 ) -> anyhow::Result<()> {
     let page = usize::try_from(USUAL_PAGE)?;
     let cases = [
@@ -152,7 +154,25 @@ pub(crate) async fn caseledger(
             session.report.add(READS, "reads", what, &clients(count), measured);
         }
     }
+    if let Some(program) = unaudited {
+        without_trail(session, hospital, files, program).await?;
+    }
     each_once(session, hospital, files).await
+}
+
+/// The usual read of the same files in the same database, by a program that keeps no audit trail.
+async fn without_trail(
+    session: &mut Session,
+    hospital: &mut Hospital,
+    files: &Files,
+    program: &Path,
+) -> anyhow::Result<()> {
+    say(&format!("  {UNAUDITED}, {}", clients(CLIENTS)));
+    hospital.restart(Some(program.to_owned())).await?;
+    let callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
+    let measured = closed(callers, session.plan.window, &hospital.meter()?).await?;
+    session.report.add(READS, "reads", UNAUDITED, &clients(CLIENTS), measured);
+    hospital.restart(None).await
 }
 
 /// Files that nobody has read since the node started, so that nothing of them is in its memory.
@@ -162,10 +182,10 @@ async fn each_once(
     files: &Files,
 ) -> anyhow::Result<()> {
     let count = session.plan.files_read_once;
-    say(&format!("  {ONCE}, {count} files, {}", clients(ONCE_CLIENTS)));
+    say(&format!("  {ONCE}, {count} files, {}", clients(CLIENTS)));
     let unread = session.patients(hospital, usize::try_from(count)?, USUAL).await?;
-    hospital.restart().await?;
-    let mut callers = hospital.callers(ONCE_CLIENTS, |client| Read::usual(&client, files))?;
+    hospital.restart(None).await?;
+    let mut callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
     let next = Arc::new(AtomicUsize::new(0));
     for caller in &mut callers {
         // Its connection and token are not what is measured.
@@ -174,6 +194,6 @@ async fn each_once(
         caller.which = Which::Next(Arc::clone(&next));
     }
     let measured = through(callers, count, &hospital.meter()?).await?;
-    session.report.add(READS, "reads", ONCE, &clients(ONCE_CLIENTS), measured);
+    session.report.add(READS, "reads", ONCE, &clients(CLIENTS), measured);
     Ok(())
 }
