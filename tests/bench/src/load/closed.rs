@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::{Caller, Measured, Tally, Window, lasting};
@@ -15,7 +16,9 @@ const WARMING_UP: u8 = 0;
 const COUNTING: u8 = 1;
 const ENDED: u8 = 2;
 
-/// Has all of them call until the window is over; what ends within it is counted.
+/// Has all of them call until the window is over; what ends within it is counted. Warming up begins
+/// when everybody has made a call: hundreds who connect at once may wait a second for that, which no
+/// call is to be blamed for.
 ///
 /// # Errors
 /// When a process ended or a caller panicked. A call that fails is counted.
@@ -26,10 +29,15 @@ pub(crate) async fn closed<C: Caller>(
 ) -> anyhow::Result<Measured> {
     let tally = Arc::new(Tally::new()?);
     let phase = Arc::new(AtomicU8::new(WARMING_UP));
+    let connected = Arc::new(Barrier::new(callers.len() + 1));
     let mut tasks = JoinSet::new();
     for mut caller in callers {
         let (tally, phase) = (Arc::clone(&tally), Arc::clone(&phase));
+        let connected = Arc::clone(&connected);
         tasks.spawn(async move {
+            // Whether it went well is seen with the calls that are counted.
+            drop(caller.call().await);
+            connected.wait().await;
             while phase.load(Ordering::Relaxed) != ENDED {
                 let began = Instant::now();
                 let outcome = caller.call().await;
@@ -38,6 +46,11 @@ pub(crate) async fn closed<C: Caller>(
                 }
             }
         });
+    }
+    tokio::select! {
+        _ = connected.wait() => {}
+        // Before all have made a call none ends, but by a panic.
+        Some(ended) = tasks.join_next() => ended.context("a caller did not end")?,
     }
     lasting(window.warm_up).await;
     let before = meter.read()?;
