@@ -23,9 +23,10 @@ mod usage;
 mod workload;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
 use testkit::cluster::run as output;
 use tokio::signal::unix::{SignalKind, signal};
@@ -113,11 +114,20 @@ fn profile() -> String {
     }
 }
 
+/// What a build without an audit trail has in its version.
+const UNAUDITED: &str = "unaudited";
+
 /// Who takes part in what was asked for, with versions.
 fn contenders(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     let broker = output(Command::new(testkit::nats::binary()?).arg("--version"))?;
     let broker = broker.trim().to_owned();
-    let node = output(Command::new(testkit::cluster::program("caseledgerd")?).arg("--version"))?;
+    let version = |program: &Path| output(Command::new(program).arg("--version"));
+    let node = version(&testkit::cluster::program("caseledgerd")?)?;
+    ensure!(!node.contains(UNAUDITED), "the usual caseledgerd was built without an audit trail");
+    if let Some(program) = &options.unaudited {
+        let named = version(program)?.contains(UNAUDITED);
+        ensure!(named, "{} was built with an audit trail", program.display());
+    }
     let list = &mut session.report.contenders;
     list.push(Contender {
         name: "Caseledger",

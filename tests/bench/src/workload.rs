@@ -33,6 +33,7 @@ pub(crate) const BARE_BLOCKS: &str = "bare JetStream, the import's blocks";
 pub(crate) const UMADB_BATCHES: &str = "UmaDB, conditional appends of 100";
 pub(crate) const FIFTY: &str = "GetPatientFile, 50 entries";
 pub(crate) const ONCE: &str = "GetPatientFile, 50 entries, each file once";
+pub(crate) const AUDITED: &str = "the same 50 entries, after a restart";
 pub(crate) const UNAUDITED: &str = "the same 50 entries, auditing compiled out";
 pub(crate) const VIEWS: &str = "in this process, the node stopped";
 pub(crate) const ALONE: &str = "alone";

@@ -9,7 +9,7 @@ use api::v1;
 use api::v1::get_patient_file_request::AsOf;
 use testkit::client::{Client, purpose};
 
-use super::{FIFTY, ONCE, READS, UNAUDITED, clients};
+use super::{AUDITED, FIFTY, ONCE, READS, UNAUDITED, clients};
 use crate::contender::hospital::Hospital;
 use crate::load::{Caller, closed, through};
 use crate::plan::Plan;
@@ -160,18 +160,21 @@ pub(crate) async fn caseledger(
     each_once(session, hospital, files).await
 }
 
-/// The usual read of the same files in the same database, by a program that keeps no audit trail.
+/// The usual read of the same files in the same database, with and without an audit trail, one after
+/// the other and each by a node that has just started.
 async fn without_trail(
     session: &mut Session,
     hospital: &mut Hospital,
     files: &Files,
     program: &Path,
 ) -> anyhow::Result<()> {
-    say(&format!("  {UNAUDITED}, {}", clients(CLIENTS)));
-    hospital.restart(Some(program.to_owned())).await?;
-    let callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
-    let measured = closed(callers, session.plan.window, &hospital.meter()?).await?;
-    session.report.add(READS, "reads", UNAUDITED, &clients(CLIENTS), measured);
+    for (what, program) in [(AUDITED, None), (UNAUDITED, Some(program.to_owned()))] {
+        say(&format!("  {what}, {}", clients(CLIENTS)));
+        hospital.restart(program).await?;
+        let callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
+        let measured = closed(callers, session.plan.window, &hospital.meter()?).await?;
+        session.report.add(READS, "reads", what, &clients(CLIENTS), measured);
+    }
     hospital.restart(None).await
 }
 
