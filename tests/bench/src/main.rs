@@ -15,6 +15,7 @@ mod machine;
 mod options;
 mod patients;
 mod plan;
+mod profile;
 mod report;
 mod rng;
 mod session;
@@ -70,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
         let why = "reads with auditing compiled out: no such build (--unaudited)";
         report.left_out.push(why.to_owned());
     }
-    let mut session = Session::new(plan, people, report);
+    let mut session = Session::new(plan, people, report, options.samples_of_time.clone());
     contenders(&mut session, &options)?;
     tokio::select! {
         ended = Box::pin(measure(&mut session, &options)) => ended?,

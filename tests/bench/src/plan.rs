@@ -38,6 +38,10 @@ impl Plan {
     /// Reads or commands a second beside an import.
     pub(crate) const BESIDE_IMPORT: u32 = 200;
 
+    /// While samples are taken; whole seconds.
+    pub(crate) const SAMPLED: Window =
+        Window { warm_up: Duration::from_secs(1), measured: Duration::from_secs(4) };
+
     /// As asked for.
     pub(crate) fn of(options: &Options) -> Self {
         let plan = if options.quick {

@@ -86,6 +86,14 @@ impl Hospital {
         Ok((records.size, records.sequence))
     }
 
+    /// The node's process.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub(crate) fn node_pid(&self) -> anyhow::Result<u32> {
+        self.cluster.node(0).pid().context("the node does not run")
+    }
+
     /// Node, broker and callers.
     ///
     /// # Errors

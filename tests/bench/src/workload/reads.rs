@@ -13,6 +13,7 @@ use super::{AUDITED, FIFTY, ONCE, READS, UNAUDITED, clients};
 use crate::contender::hospital::Hospital;
 use crate::load::{Caller, closed, through};
 use crate::plan::Plan;
+use crate::profile::sampled;
 use crate::rng::Rng;
 use crate::session::{Session, say};
 use crate::unread::Reader;
@@ -154,6 +155,7 @@ pub(crate) async fn caseledger(
             session.report.add(READS, "reads", what, &clients(count), measured);
         }
     }
+    sampled(session, hospital, "reads", |client| Read::usual(&client, files)).await?;
     if let Some(program) = unaudited {
         without_trail(session, hospital, files, program).await?;
     }
