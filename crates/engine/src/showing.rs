@@ -8,7 +8,7 @@ use crate::access::{Pass, check};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::trail::Showing;
-use crate::{Failure, Receipt};
+use crate::{Failure, Receipt, UNAUDITED};
 
 /// Version of the rules by which access is decided: the built-in role table.
 const ROLE_TABLE: &str = "roles/1";
@@ -18,6 +18,9 @@ const ANSWER_FORMAT: u16 = 1;
 /// Longest request that is kept whole; of a longer one its keyed digest, so that the record fits a
 /// body. Only requests to file are longer, and what they filed is in the file.
 const MAX_REQUEST: usize = 16 * 1024;
+
+/// What stands for a receipt in a build without a trail.
+const NO_RECEIPT: Receipt = Receipt(Hash::ZERO);
 
 /// What somebody sees.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +79,9 @@ impl Engine {
         ended: Ended,
         saw: &Saw,
     ) -> Result<Receipt, Failure> {
+        if UNAUDITED {
+            return Ok(NO_RECEIPT);
+        }
         let record = self.access_record(ctx, ended, saw)?;
         let (subject, key) = self.audit_key(patient)?;
         self.trail.record(self.actor(&ctx.caller)?, vec![Showing { subject, key, record }]).await
@@ -88,6 +94,9 @@ impl Engine {
         shown: &[PatientId],
         saw: &Saw,
     ) -> Result<Receipt, Failure> {
+        if UNAUDITED {
+            return Ok(NO_RECEIPT);
+        }
         let system = self.system()?;
         let mut showings = vec![Showing {
             subject: system.subject,

@@ -20,6 +20,7 @@
 //! | `status`, `undecodable` | the one table from failures to statuses |
 //! | `peers` | signed calls to other nodes |
 //! | `run`, `health`, `config`, `telemetry` | a node at work |
+//! | `unaudited` | a build that only measures serves nobody else |
 //! | `init`, `admit`, `retire`, `sponsor`, `keys`, `state_dir`, `names` | founding and membership |
 
 pub mod admit;
@@ -45,6 +46,7 @@ mod state_dir;
 pub mod status;
 mod stream;
 pub mod telemetry;
+mod unaudited;
 mod undecodable;
 
 pub use run::{KEK_VERSION, RunError, run};

@@ -19,6 +19,13 @@ use tokio::sync::oneshot;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A build without an audit trail says so wherever it is asked what it is.
+const VERSION: &str = if engine::UNAUDITED {
+    concat!(env!("CARGO_PKG_VERSION"), " unaudited")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
 A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs
@@ -26,7 +33,7 @@ with `run`.
 Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard error), 2 wrong use.";
 
 #[derive(Debug, Parser)]
-#[command(name = "caseledgerd", version, about = ABOUT, arg_required_else_help = true)]
+#[command(name = "caseledgerd", version = VERSION, about = ABOUT, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -29,7 +29,7 @@ use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::service::Services;
 use crate::status::MAX_MESSAGE;
-use crate::{health, keys, names, peers};
+use crate::{health, keys, names, peers, unaudited};
 
 /// Version of the key-encryption key in the configured file. Rotation adds files, not this one's
 /// meaning.
@@ -111,6 +111,15 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
+    /// A build that keeps no audit trail, at an address that others reach.
+    #[error(
+        "this build keeps no audit trail and is for measurements on one machine: it listens at a \
+         loopback address only, not at {address}"
+    )]
+    Unaudited {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
     /// The data directory.
     #[error("{}: cannot be written", file.display())]
     Data {
@@ -145,6 +154,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
     ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), RunError> {
+    unaudited::confine(engine::UNAUDITED, config.grpc.listen)?;
     let gate = Gate::new(authenticator(&config)?);
     let address = config.grpc.listen;
     let listener = listen(address).map_err(|source| RunError::Listen { address, source })?;

@@ -185,13 +185,15 @@ pub struct Node {
     pub state: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Another build of `caseledgerd` to start; none: the one beside the tests.
+    pub program: Option<PathBuf>,
     child: Option<Child>,
 }
 
 impl Node {
     /// In this state directory, at a loopback address of its own.
     fn new(state: PathBuf) -> Self {
-        Self { state, listen: SocketAddr::from((loopback(), PORT)), child: None }
+        Self { state, listen: SocketAddr::from((loopback(), PORT)), program: None, child: None }
     }
 
     /// Starts the process. Its log goes to `node.log` in its state directory.
@@ -201,7 +203,8 @@ impl Node {
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "the node runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
-        let child = Command::new(program("caseledgerd")?)
+        let program = self.program.clone().map_or_else(|| program("caseledgerd"), Ok)?;
+        let child = Command::new(program)
             .arg("run")
             .arg("--config")
             .arg(self.state.join("config.toml"))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-pub(crate) use closed::closed;
+pub(crate) use closed::{closed, through};
 pub(crate) use open::open;
 
 use crate::usage::Usage;

@@ -15,16 +15,19 @@ mod machine;
 mod options;
 mod patients;
 mod plan;
+mod profile;
 mod report;
 mod rng;
 mod session;
+mod unread;
 mod usage;
 mod workload;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
 use testkit::cluster::run as output;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,14 +57,21 @@ async fn main() -> anyhow::Result<()> {
         ("built from", options.built_from.clone()),
         ("profile", profile()),
         ("measured", plan.text()),
+        ("files", plan.files_text()),
         (
             "callers",
-            "this program, on the same processors: their time is taken from them".to_owned(),
+            "this program, on the same processors: their time is taken from them; readers count the \
+             entries of an answer without decoding them"
+                .to_owned(),
         ),
     ];
     let mut report = Report::new(machine, settings);
     report.left_out.clone_from(&options.left_out);
-    let mut session = Session::new(plan, people, report);
+    if options.unaudited.is_none() && options.wants(Part::Reads) && options.grow.is_none() {
+        let why = "reads with auditing compiled out: no such build (--unaudited)";
+        report.left_out.push(why.to_owned());
+    }
+    let mut session = Session::new(plan, people, report, options.samples_of_time.clone());
     contenders(&mut session, &options)?;
     tokio::select! {
         ended = Box::pin(measure(&mut session, &options)) => ended?,
@@ -105,11 +115,20 @@ fn profile() -> String {
     }
 }
 
+/// What a build without an audit trail has in its version.
+const UNAUDITED: &str = "unaudited";
+
 /// Who takes part in what was asked for, with versions.
 fn contenders(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     let broker = output(Command::new(testkit::nats::binary()?).arg("--version"))?;
     let broker = broker.trim().to_owned();
-    let node = output(Command::new(testkit::cluster::program("caseledgerd")?).arg("--version"))?;
+    let version = |program: &Path| output(Command::new(program).arg("--version"));
+    let node = version(&testkit::cluster::program("caseledgerd")?)?;
+    ensure!(!node.contains(UNAUDITED), "the usual caseledgerd was built without an audit trail");
+    if let Some(program) = &options.unaudited {
+        let named = version(program)?.contains(UNAUDITED);
+        ensure!(named, "{} was built with an audit trail", program.display());
+    }
     let list = &mut session.report.contenders;
     list.push(Contender {
         name: "Caseledger",
@@ -154,7 +173,7 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
         commands::umadb(session, &database).await?;
         import::umadb(session, &database).await?;
     }
-    let hospital = Hospital::start().await?;
+    let mut hospital = Hospital::start().await?;
     if options.wants(Part::Commands) {
         commands::caseledger(session, &hospital).await?;
     }
@@ -165,7 +184,7 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     if reading.iter().any(|part| options.wants(*part)) {
         let files = Files::filed(session, &hospital).await?;
         if options.wants(Part::Reads) {
-            reads::caseledger(session, &hospital, &files).await?;
+            reads::caseledger(session, &mut hospital, &files, options.unaudited.as_deref()).await?;
         }
         if options.wants(Part::History) {
             history::caseledger(session, &hospital, &files).await?;

@@ -57,6 +57,12 @@ pub(crate) struct Options {
     /// The umadb program.
     #[arg(long, value_name = "FILE")]
     pub(crate) umadb: Option<PathBuf>,
+    /// A `caseledgerd` that was built without an audit trail, to be read from beside the usual one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) unaudited: Option<PathBuf>,
+    /// Also sample where the node's time goes, under commands and reads, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) samples_of_time: Option<PathBuf>,
     /// What could not be had, and why; repeated in the report.
     #[arg(long, value_name = "TEXT")]
     pub(crate) left_out: Vec<String>,

@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) import_patients: u64,
     /// Files of each size that reads are about; of the largest an eighth.
     pub(crate) files: usize,
+    /// Files of the usual size that are read once each.
+    pub(crate) files_read_once: u64,
     /// Calls a second in an open loop.
     pub(crate) rates: &'static [u32],
     /// How long the disk is synced, to know how fast it does.
@@ -36,6 +38,10 @@ impl Plan {
     /// Reads or commands a second beside an import.
     pub(crate) const BESIDE_IMPORT: u32 = 200;
 
+    /// While samples are taken; whole seconds.
+    pub(crate) const SAMPLED: Window =
+        Window { warm_up: Duration::from_secs(1), measured: Duration::from_secs(4) };
+
     /// As asked for.
     pub(crate) fn of(options: &Options) -> Self {
         let plan = if options.quick {
@@ -48,6 +54,7 @@ impl Plan {
                 command_patients: 1_024,
                 import_patients: 100,
                 files: 32,
+                files_read_once: 200,
                 rates: &[500],
                 syncing: Duration::from_millis(500),
             }
@@ -61,11 +68,30 @@ impl Plan {
                 command_patients: 4_096,
                 import_patients: 1_000,
                 files: 256,
+                files_read_once: 2_000,
                 rates: &[500, 2_000, 4_000],
                 syncing: Duration::from_secs(3),
             }
         };
         Self { runs: options.runs.unwrap_or(plan.runs), ..plan }
+    }
+
+    /// How many of the files of each size are large ones.
+    pub(crate) fn large_files(&self) -> usize {
+        (self.files / 8).max(1)
+    }
+
+    /// Which files are read, in words.
+    pub(crate) fn files_text(&self) -> String {
+        format!(
+            "reads are of the same {} files of 3 entries, {} of 50 and {} of 1,200 again and again, so \
+             that caches hold them; but \"each file once\" of {} files of 50 entries that nobody has \
+             read before, after a restart of the node (what is left is the kernel's cache)",
+            self.files,
+            self.files,
+            self.large_files(),
+            self.files_read_once
+        )
     }
 
     /// In words.

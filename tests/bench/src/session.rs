@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::contender::hospital::Hospital;
@@ -19,14 +20,21 @@ pub(crate) struct Session {
     pub(crate) people: Arc<People>,
     /// Where figures go.
     pub(crate) report: Report,
+    /// Where perf's samples go, if any are taken.
+    pub(crate) samples: Option<PathBuf>,
     /// The next patient's number: none is used twice.
     next: u64,
 }
 
 impl Session {
     /// At its beginning.
-    pub(crate) fn new(plan: Plan, people: People, report: Report) -> Self {
-        Self { plan, people: Arc::new(people), report, next: 0 }
+    pub(crate) fn new(
+        plan: Plan,
+        people: People,
+        report: Report,
+        samples: Option<PathBuf>,
+    ) -> Self {
+        Self { plan, people: Arc::new(people), report, samples, next: 0 }
     }
 
     /// Numbers of so many patients who are on file nowhere.

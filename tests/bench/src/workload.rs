@@ -15,8 +15,9 @@ pub(crate) const COMMANDS: &str = "durable commands, one small entry each, close
 pub(crate) const OPEN: &str =
     "durable commands and audited reads at a fixed rate, from when they were due";
 pub(crate) const IMPORT: &str = "bulk, durable";
-pub(crate) const READS: &str = "audited reads of a file, closed loop";
-pub(crate) const HISTORY: &str = "audited reads of the past, closed loop";
+pub(crate) const READS: &str = "audited reads of a file, closed loop; the same files again and again, unless it says otherwise";
+pub(crate) const HISTORY: &str =
+    "audited reads of the past, closed loop; the same files again and again";
 pub(crate) const MIXED: &str = "at a fixed rate, alone and while an import runs at full speed";
 pub(crate) const REBUILD: &str = "views made anew from records";
 pub(crate) const GROWTH: &str = "as the ledger grows";
@@ -31,6 +32,9 @@ pub(crate) const STREAMED: &str = "Caseledger Import";
 pub(crate) const BARE_BLOCKS: &str = "bare JetStream, the import's blocks";
 pub(crate) const UMADB_BATCHES: &str = "UmaDB, conditional appends of 100";
 pub(crate) const FIFTY: &str = "GetPatientFile, 50 entries";
+pub(crate) const ONCE: &str = "GetPatientFile, 50 entries, each file once";
+pub(crate) const AUDITED: &str = "the same 50 entries, after a restart";
+pub(crate) const UNAUDITED: &str = "the same 50 entries, auditing compiled out";
 pub(crate) const VIEWS: &str = "in this process, the node stopped";
 pub(crate) const ALONE: &str = "alone";
 pub(crate) const IMPORTING: &str = "importing";

@@ -20,6 +20,8 @@ mod repository;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
+mod unaudited;
+#[cfg(test)]
 mod words;
 
 /// Fails with one line a violation.

@@ -1,9 +1,10 @@
 //! Caseledger as a hospital runs it on one machine: a nats-server that syncs every message, one
 //! `caseledgerd`, clients over gRPC.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use store::{LedgerPin, Store};
 use testkit::client::Client;
 use testkit::cluster::Cluster;
@@ -34,6 +35,20 @@ impl Hospital {
     /// When a program is missing or does not come up.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         Ok(Self { cluster: Cluster::start(1).await? })
+    }
+
+    /// Stops the node and starts it again, from another program if one is given: what it kept in
+    /// memory is gone, what it has on file is the same.
+    ///
+    /// # Errors
+    /// When it does not stop or does not serve again.
+    pub(crate) async fn restart(&mut self, program: Option<PathBuf>) -> anyhow::Result<()> {
+        let node = self.cluster.node_mut(0);
+        let code = node.stop().await?;
+        ensure!(code == Some(0), "the node ended with {code:?}");
+        node.program = program;
+        node.spawn()?;
+        node.serving().await
     }
 
     /// The broker's address.
@@ -69,6 +84,14 @@ impl Hospital {
         let heads = self.client()?.heads().await?;
         let records = heads.first().context("no head of records")?;
         Ok((records.size, records.sequence))
+    }
+
+    /// The node's process.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub(crate) fn node_pid(&self) -> anyhow::Result<u32> {
+        self.cluster.node(0).pid().context("the node does not run")
     }
 
     /// Node, broker and callers.

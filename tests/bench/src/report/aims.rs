@@ -3,8 +3,9 @@
 use super::{Report, Row, Spread};
 use crate::load::Measured;
 use crate::workload::{
-    ALONE, BARE_BLOCKS, BARE_COMMAND, COMMANDS, CONTRIBUTE, FIFTY, IMPORT, IMPORTING, MESSAGE_DB,
-    MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD, STREAMED, UMADB, UMADB_BATCHES, VIEWS,
+    ALONE, AUDITED, BARE_BLOCKS, BARE_COMMAND, COMMANDS, CONTRIBUTE, FIFTY, IMPORT, IMPORTING,
+    MESSAGE_DB, MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD, STREAMED, UMADB, UMADB_BATCHES,
+    UNAUDITED, VIEWS,
 };
 
 /// One thing that should be so.
@@ -79,6 +80,8 @@ pub(crate) fn aims(report: &Report) -> Vec<Aim> {
     let batches = rows(IMPORT, &[UMADB_BATCHES], None);
     let at_least = |text, wanted, is| Aim { text, wanted, at_least: true, is };
     let at_most = |text, wanted, is| Aim { text, wanted, at_least: false, is };
+    let audited = rows(READS, &[AUDITED], Some("64 clients"));
+    let unaudited = rows(READS, &[UNAUDITED], Some("64 clients"));
     let fifty = report.row(READS, FIFTY, "64 clients");
     let number = |row: Option<&Row>, metric: Metric| row.and_then(|row| row.spread(metric).ok());
     let mixed = |what| {
@@ -114,6 +117,11 @@ pub(crate) fn aims(report: &Report) -> Vec<Aim> {
             number(fifty, RATE),
         ),
         at_most("audited reads of 50 entries, 64 clients: p99, µs", 10_000.0, number(fifty, P99)),
+        at_least(
+            "audited reads of 50 entries, 64 clients: part of the same unaudited",
+            0.7,
+            ratio(&audited, &unaudited, RATE, true),
+        ),
         at_least(
             "views made anew: records a second",
             200_000.0,

@@ -18,6 +18,7 @@ use crate::contender::umadb::UmaDb;
 use crate::load::{Caller, closed};
 use crate::patients::People;
 use crate::plan::Plan;
+use crate::profile::sampled;
 use crate::rng::Rng;
 use crate::session::{Session, say};
 
@@ -76,7 +77,8 @@ pub(crate) async fn caseledger(session: &mut Session, hospital: &Hospital) -> an
             bare(session, hospital).await?;
         }
     }
-    Ok(())
+    let caller = |client: Client| Contribute::new(&client, &patients, &people);
+    sampled(session, hospital, "commands", caller).await
 }
 
 /// The last block, which holds one command, published again and again by one client.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use api::v1;
 use api::v1::get_patient_file_request::AsOf;
-use api::v1::patient_file_service_client::PatientFileServiceClient;
-use testkit::client::{Authorised, purpose};
+use testkit::client::purpose;
 
 use super::reads::{Files, LARGE, Read};
 use super::{HISTORY, clients};
@@ -14,6 +13,7 @@ use crate::contender::hospital::Hospital;
 use crate::load::{Caller, closed};
 use crate::rng::Rng;
 use crate::session::{Session, say};
+use crate::unread::Reader;
 
 /// Clients that ask.
 const CLIENTS: [usize; 2] = [1, 64];
@@ -22,7 +22,7 @@ const PAGE: u32 = 50;
 
 /// Reads a page of a file's history.
 struct History {
-    service: PatientFileServiceClient<Authorised>,
+    reader: Reader,
     patients: Arc<Vec<String>>,
     from_version: u64,
     rng: Rng,
@@ -38,8 +38,8 @@ impl Caller for History {
             page_size: PAGE,
             page_token: String::new(),
         };
-        let answer = self.service.get_patient_history(request).await?.into_inner();
-        ensure!(answer.events.len() >= usize::try_from(PAGE)?, "a short page of history");
+        let page = self.reader.history(request).await?;
+        ensure!(page.items == usize::try_from(PAGE)?, "{} records on a page of {PAGE}", page.items);
         Ok(1)
     }
 }
@@ -65,7 +65,7 @@ pub(crate) async fn caseledger(
         for (what, patients, from_version) in pages {
             say(&format!("  {what}, {load}"));
             let callers = hospital.callers(count, |client| History {
-                service: client.file(),
+                reader: Reader::new(&client),
                 patients: Arc::clone(patients),
                 from_version,
                 rng: Rng::fresh(),

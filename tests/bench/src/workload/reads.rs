@@ -1,19 +1,22 @@
 //! Audited reads: each is on record before it is answered.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, ensure};
 use api::v1;
 use api::v1::get_patient_file_request::AsOf;
-use api::v1::patient_file_service_client::PatientFileServiceClient;
-use testkit::client::{Authorised, Client, purpose};
+use testkit::client::{Client, purpose};
 
-use super::{FIFTY, READS, clients};
+use super::{AUDITED, FIFTY, ONCE, READS, UNAUDITED, clients};
 use crate::contender::hospital::Hospital;
-use crate::load::{Caller, closed};
+use crate::load::{Caller, closed, through};
 use crate::plan::Plan;
+use crate::profile::sampled;
 use crate::rng::Rng;
 use crate::session::{Session, say};
+use crate::unread::Reader;
 
 /// Entries of a small, a usual and a large file.
 const SMALL: usize = 3;
@@ -23,6 +26,9 @@ pub(crate) const LARGE: usize = 1_200;
 const LARGEST_PAGE: u32 = 200;
 /// What a page holds if nothing is said.
 const USUAL_PAGE: u32 = 50;
+
+/// Clients that read each file once, or from a node without an audit trail.
+const CLIENTS: usize = 64;
 
 /// Files of three sizes.
 #[derive(Clone, Debug)]
@@ -43,34 +49,42 @@ impl Files {
         Ok(Self {
             small: session.patients(hospital, count, SMALL).await?,
             usual: session.patients(hospital, count, USUAL).await?,
-            large: session.patients(hospital, (count / 8).max(1), LARGE).await?,
+            large: session.patients(hospital, session.plan.large_files(), LARGE).await?,
         })
     }
 }
 
 /// Reads a file, as it is or was, all pages of it or the first.
 pub(crate) struct Read {
-    pub(crate) service: PatientFileServiceClient<Authorised>,
+    pub(crate) reader: Reader,
     pub(crate) patients: Arc<Vec<String>>,
     pub(crate) page_size: u32,
     pub(crate) all_pages: bool,
     pub(crate) as_of: Option<AsOf>,
     /// Entries that an answer must hold: a fast empty answer is none.
     pub(crate) entries: usize,
-    pub(crate) rng: Rng,
+    pub(crate) which: Which,
+}
+
+/// Which of the files a caller reads next.
+pub(crate) enum Which {
+    /// Any, again and again.
+    Any(Rng),
+    /// The next that no caller has read.
+    Next(Arc<AtomicUsize>),
 }
 
 impl Read {
     /// The first page of any of these files as they are now.
     pub(crate) fn first_page(client: &Client, patients: &Arc<Vec<String>>, entries: usize) -> Self {
         Self {
-            service: client.file(),
+            reader: Reader::new(client),
             patients: Arc::clone(patients),
             page_size: USUAL_PAGE,
             all_pages: false,
             as_of: None,
             entries,
-            rng: Rng::fresh(),
+            which: Which::Any(Rng::fresh()),
         }
     }
 
@@ -82,7 +96,11 @@ impl Read {
 
 impl Caller for Read {
     async fn call(&mut self) -> anyhow::Result<u64> {
-        let patient = self.rng.pick(&self.patients).context("no file")?;
+        let patient = match &mut self.which {
+            Which::Any(rng) => rng.pick(&self.patients),
+            Which::Next(next) => self.patients.get(next.fetch_add(1, Ordering::Relaxed)),
+        };
+        let patient = patient.context("no file")?;
         let mut request = v1::GetPatientFileRequest {
             patient_id: patient.clone(),
             purpose: purpose("CAREMGT"),
@@ -92,27 +110,27 @@ impl Caller for Read {
         };
         let mut entries = 0;
         loop {
-            let answer = self.service.get_patient_file(request.clone()).await?.into_inner();
-            ensure!(!answer.receipt.is_empty(), "an answer without a receipt");
-            entries += answer.file.context("no file in the answer")?.entries.len();
-            request.page_token = answer.next_page_token;
+            let page = self.reader.file(request.clone()).await?;
+            entries += page.items;
+            request.page_token = page.next_page_token;
             if !self.all_pages || request.page_token.is_empty() {
                 break;
             }
         }
-        ensure!(entries >= self.entries, "{entries} entries, {} expected", self.entries);
+        ensure!(entries == self.entries, "{entries} entries, {} expected", self.entries);
         Ok(1)
     }
 }
 
-/// Files of three sizes, by several numbers of clients.
+/// Files of three sizes, by several numbers of clients, and each of many files once.
 ///
 /// # Errors
 /// When a part does not run any more.
 pub(crate) async fn caseledger(
     session: &mut Session,
-    hospital: &Hospital,
+    hospital: &mut Hospital,
     files: &Files,
+    unaudited: Option<&Path>,
 ) -> anyhow::Result<()> {
     let page = usize::try_from(USUAL_PAGE)?;
     let cases = [
@@ -137,5 +155,50 @@ pub(crate) async fn caseledger(
             session.report.add(READS, "reads", what, &clients(count), measured);
         }
     }
+    sampled(session, hospital, "reads", |client| Read::usual(&client, files)).await?;
+    if let Some(program) = unaudited {
+        without_trail(session, hospital, files, program).await?;
+    }
+    each_once(session, hospital, files).await
+}
+
+/// The usual read of the same files in the same database, with and without an audit trail, one after
+/// the other and each by a node that has just started.
+async fn without_trail(
+    session: &mut Session,
+    hospital: &mut Hospital,
+    files: &Files,
+    program: &Path,
+) -> anyhow::Result<()> {
+    for (what, program) in [(AUDITED, None), (UNAUDITED, Some(program.to_owned()))] {
+        say(&format!("  {what}, {}", clients(CLIENTS)));
+        hospital.restart(program).await?;
+        let callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
+        let measured = closed(callers, session.plan.window, &hospital.meter()?).await?;
+        session.report.add(READS, "reads", what, &clients(CLIENTS), measured);
+    }
+    hospital.restart(None).await
+}
+
+/// Files that nobody has read since the node started, so that nothing of them is in its memory.
+async fn each_once(
+    session: &mut Session,
+    hospital: &mut Hospital,
+    files: &Files,
+) -> anyhow::Result<()> {
+    let count = session.plan.files_read_once;
+    say(&format!("  {ONCE}, {count} files, {}", clients(CLIENTS)));
+    let unread = session.patients(hospital, usize::try_from(count)?, USUAL).await?;
+    hospital.restart(None).await?;
+    let mut callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
+    let next = Arc::new(AtomicUsize::new(0));
+    for caller in &mut callers {
+        // Its connection and token are not what is measured.
+        caller.call().await?;
+        caller.patients = Arc::clone(&unread);
+        caller.which = Which::Next(Arc::clone(&next));
+    }
+    let measured = through(callers, count, &hospital.meter()?).await?;
+    session.report.add(READS, "reads", ONCE, &clients(CLIENTS), measured);
     Ok(())
 }
