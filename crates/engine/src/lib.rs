@@ -53,8 +53,9 @@ mod writer;
 pub const UNAUDITED: bool = cfg!(feature = "unaudited");
 
 pub use answers::{
-    AccessAnswer, AccessFilter, AccessItem, Alarm, Condition, FileAnswer, FilePage, FileQuery, Filed, Head,
-    HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, Status, WatchItem,
+    AccessAnswer, AccessFilter, AccessItem, Alarm, Condition, FileAnswer, FilePage, FileQuery,
+    Filed, Head, HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, Status,
+    WatchItem,
 };
 pub use clock::Clock;
 pub use commands::MAX_CHANGES;

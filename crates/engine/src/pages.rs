@@ -12,6 +12,7 @@ use domain::PatientId;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::access::Pass;
 use crate::answers::{FilePage, FileQuery};
 use crate::context::AsOf;
 
@@ -74,16 +75,17 @@ pub(crate) struct Pages {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self {
-            rendered: Cache::with_weighter(EXPECTED, BYTES, ByBytes),
-            views: AtomicU64::new(0),
-        }
+        Self { rendered: Cache::with_weighter(EXPECTED, BYTES, ByBytes), views: AtomicU64::new(0) }
     }
 }
 
 impl Pages {
-    /// The page, if it was rendered and is still here.
-    pub(crate) fn get(&self, of: &Of) -> Option<Arc<FilePage>> {
+    /// The page, if it was rendered and is still here; for whoever passed the access check.
+    pub(crate) fn get(&self, _pass: &Pass, of: &Of) -> Option<Arc<FilePage>> {
+        self.take(of)
+    }
+
+    fn take(&self, of: &Of) -> Option<Arc<FilePage>> {
         // What was made of earlier views is never asked for again; what is erased is to be gone.
         if self.views.fetch_max(of.views, Ordering::SeqCst) < of.views {
             self.rendered.clear();
@@ -125,8 +127,8 @@ mod tests {
     fn a_page_is_that_of_its_version_and_query_only() {
         let pages = Pages::default();
         pages.put(Of::version(0, &query(), 1), &page(10));
-        assert!(pages.get(&Of::version(0, &query(), 1)).is_some());
-        assert!(pages.get(&Of::version(0, &query(), 2)).is_none());
+        assert!(pages.take(&Of::version(0, &query(), 1)).is_some());
+        assert!(pages.take(&Of::version(0, &query(), 2)).is_none());
         let others = [
             FileQuery { patient: PatientId([2; 16]), ..query() },
             FileQuery { as_of: AsOf::Version(1), ..query() },
@@ -136,7 +138,7 @@ mod tests {
             FileQuery { include_retracted: true, ..query() },
         ];
         for other in others {
-            assert!(pages.get(&Of::version(0, &other, 1)).is_none(), "{other:?}");
+            assert!(pages.take(&Of::version(0, &other, 1)).is_none(), "{other:?}");
         }
     }
 
@@ -144,7 +146,7 @@ mod tests {
     fn nothing_of_earlier_views_stays() {
         let pages = Pages::default();
         pages.put(Of::version(0, &query(), 1), &page(10));
-        assert!(pages.get(&Of::version(1, &query(), 1)).is_none());
+        assert!(pages.take(&Of::version(1, &query(), 1)).is_none());
         assert_eq!(pages.rendered.len(), 0);
     }
 

@@ -80,7 +80,7 @@ impl Engine {
             return Err(Failure::NotFound);
         }
         let of = Of::version(views, query, version);
-        if let Some(page) = self.pages.get(&of)
+        if let Some(page) = self.pages.get(pass, &of)
             && store.opens(subject)?
         {
             return Ok(page);
@@ -395,11 +395,7 @@ fn token(state: &EntryState) -> Vec<u8> {
 }
 
 /// A page of a folded file, in the order of the views.
-fn paged(
-    query: &FileQuery,
-    limit: usize,
-    folded: Folded,
-) -> Result<FileAnswer, Failure> {
+fn paged(query: &FileQuery, limit: usize, folded: Folded) -> Result<FileAnswer, Failure> {
     let Folded { file, unreadable } = folded;
     let identity = file.identity.ok_or(Failure::NotFound)?;
     let mut entries: Vec<EntryState> = file

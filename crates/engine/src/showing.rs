@@ -128,15 +128,13 @@ impl Engine {
             Failure::NotFound => {
                 self.ended(ctx, Some(patient), Ended::NotFound, &Saw::default()).await
             }
-            Failure::Refused { reason, .. } => {
-                match self.answer_digest(reason.as_bytes()) {
-                    Ok(digest) => {
-                        let saw = Saw { count: 1, digest: Some(digest), ..Saw::default() };
-                        self.ended(ctx, Some(patient), Ended::Shown, &saw).await
-                    }
-                    Err(failure) => Err(failure),
+            Failure::Refused { reason, .. } => match self.answer_digest(reason.as_bytes()) {
+                Ok(digest) => {
+                    let saw = Saw { count: 1, digest: Some(digest), ..Saw::default() };
+                    self.ended(ctx, Some(patient), Ended::Shown, &saw).await
                 }
-            }
+                Err(failure) => Err(failure),
+            },
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
             | Failure::Denied { .. }
@@ -171,8 +169,8 @@ impl Engine {
             let line = &self.records.line;
             // Whoever has keys counts as registered while this node does not know them all: ids are
             // random, so nobody can name one that was never given out.
-            let registered = line.near_end().is_err()
-                || line.store.head(line.ledger, subject)?.is_some();
+            let registered =
+                line.near_end().is_err() || line.store.head(line.ledger, subject)?.is_some();
             if registered && let Some(keys) = self.vault.keys_of(subject)? {
                 return Ok((subject, keys.audit));
             }

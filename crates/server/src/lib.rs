@@ -25,6 +25,7 @@
 
 pub mod admit;
 pub mod auth;
+mod background;
 mod call;
 pub mod clock;
 pub mod config;

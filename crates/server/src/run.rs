@@ -25,6 +25,7 @@ use tonic::transport::server::TcpIncoming;
 use vault::{KeyEncryptionKey, Vault};
 
 use crate::auth::Authenticator;
+use crate::background::Background;
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::service::Services;
@@ -137,6 +138,9 @@ pub enum RunError {
     /// Serving failed.
     #[error("serving ended with an error")]
     Serve(#[source] tonic::transport::Error),
+    /// Threads for imports.
+    #[error("the system gives no more threads")]
+    Threads(#[source] std::io::Error),
     /// Something of ours.
     #[error("a task of the start did not end")]
     Task(#[from] tokio::task::JoinError),
@@ -165,8 +169,10 @@ pub async fn run(
     let store = Arc::downgrade(&opened.store);
     let stopping = CancellationToken::new();
     let engine = start(&config, opened, journal.clone(), stopping.clone())?;
+    let background = Background::start().map_err(RunError::Threads)?;
+    let genesis = config.ledgers.records.0;
     let services =
-        Services::new(engine.clone(), gate.clone(), config.ledgers.records.0, stopping.clone());
+        Services::new(engine.clone(), gate.clone(), genesis, background, stopping.clone());
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let follows =
         AbortOnDropHandle::new(tokio::spawn(health::follow(engine.clone(), reporter.clone())));

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use ::ledger::Hash;
 use engine::{Engine, Failure, Receipt};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::background::Background;
 use crate::gate::Gate;
 use crate::pages::Pages;
 
@@ -28,6 +30,7 @@ struct Shared {
     gate: Gate,
     /// Genesis hash of `records`, which peers' proofs are bound to.
     genesis: Hash,
+    background: Background,
     stopping: CancellationToken,
 }
 
@@ -38,13 +41,18 @@ impl Services {
         engine: Engine,
         gate: Gate,
         genesis: Hash,
+        background: Background,
         stopping: CancellationToken,
     ) -> Self {
-        Self { shared: Arc::new(Shared { engine, gate, genesis, stopping }) }
+        Self { shared: Arc::new(Shared { engine, gate, genesis, background, stopping }) }
     }
 
     fn engine(&self) -> &Engine {
         &self.shared.engine
+    }
+
+    fn background(&self) -> &Handle {
+        self.shared.background.handle()
     }
 
     fn stopping(&self) -> CancellationToken {

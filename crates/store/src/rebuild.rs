@@ -166,11 +166,7 @@ impl Store {
 
     /// Folds a ledger's records on all cores, each its share of the subjects, in order. `progress`
     /// hears how many more are folded.
-    fn fold_all(
-        &self,
-        ledger: LedgerId,
-        mut progress: impl FnMut(u64),
-    ) -> Result<(), StoreError> {
+    fn fold_all(&self, ledger: LedgerId, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let (tell, told) = mpsc::channel();
         let erased = thread::scope(|scope| {

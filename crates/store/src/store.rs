@@ -125,7 +125,11 @@ impl Store {
     ///
     /// # Errors
     /// When the row is damaged.
-    pub fn head(&self, ledger: LedgerId, chain: SubjectId) -> Result<Option<ChainHead>, StoreError> {
+    pub fn head(
+        &self,
+        ledger: LedgerId,
+        chain: SubjectId,
+    ) -> Result<Option<ChainHead>, StoreError> {
         match self.lately.head(ledger, chain) {
             Some(head) => Ok(Some(head)),
             None => self.row(keys::HEADS, &keys::head(ledger, chain), rows::decode_head),

@@ -19,11 +19,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Every node listens here, each on its own loopback address.
 const PORT: u16 = 7443;
 
-/// The program under test beside the running test: `target/PROFILE/NAME`.
+/// The program under test: in the folder that `CASELEDGER_PROGRAMS` names, else beside the running
+/// test, `target/PROFILE/NAME`.
 ///
 /// # Errors
 /// When it was not built.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("CASELEDGER_PROGRAMS") {
+        let given = PathBuf::from(folder).join(name);
+        ensure!(given.is_file(), "there is no {}", given.display());
+        return Ok(given);
+    }
     let mut directory = std::env::current_exe()?;
     while directory.pop() {
         let candidate = directory.join(name);

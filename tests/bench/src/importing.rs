@@ -18,7 +18,7 @@ const ITEMS: usize = 200;
 /// Messages that wait to be sent.
 const UNSENT: usize = 8;
 /// Bits of an item's number that are its place in its patient's file.
-const PLACE: u32 = 12;
+const PLACE: u32 = 20;
 /// How often what the node could not take just then is sent (keys for new patients are being made).
 const ATTEMPTS: usize = 100;
 /// Between two attempts.

@@ -43,7 +43,7 @@ use crate::plan::Plan;
 use crate::report::{Contender, Report};
 use crate::session::{Session, say};
 use crate::workload::reads::Files;
-use crate::workload::{commands, growth, history, import, mixed, open, reads, rebuild};
+use crate::workload::{commands, growth, history, import, length, mixed, open, reads, rebuild};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -198,6 +198,9 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     } else if options.wants(Part::Rebuild) && !options.wants(Part::Import) {
         // Something to rebuild.
         import::caseledger(session, &hospital).await?;
+    }
+    if options.wants(Part::Length) {
+        length::caseledger(session, &hospital).await?;
     }
     if options.wants(Part::Rebuild) {
         rebuild::caseledger(session, hospital).await?;

@@ -19,6 +19,8 @@ pub(crate) enum Part {
     History,
     /// Reads and commands while an import runs.
     Mixed,
+    /// A command and a read on a short file and a long one.
+    Length,
     /// All views from the records.
     Rebuild,
 }

@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) files: usize,
     /// Files of the usual size that are read once each.
     pub(crate) files_read_once: u64,
+    /// Entries of the long file that is compared with a short one.
+    pub(crate) long_file: usize,
     /// Calls a second in an open loop.
     pub(crate) rates: &'static [u32],
     /// How long the disk is synced, to know how fast it does.
@@ -55,6 +57,7 @@ impl Plan {
                 import_patients: 100,
                 files: 32,
                 files_read_once: 200,
+                long_file: 5_000,
                 rates: &[500],
                 syncing: Duration::from_millis(500),
             }
@@ -69,6 +72,7 @@ impl Plan {
                 import_patients: 1_000,
                 files: 256,
                 files_read_once: 2_000,
+                long_file: 100_000,
                 rates: &[500, 2_000, 4_000],
                 syncing: Duration::from_secs(3),
             }

@@ -5,6 +5,7 @@ pub(crate) mod commands;
 pub(crate) mod growth;
 pub(crate) mod history;
 pub(crate) mod import;
+pub(crate) mod length;
 pub(crate) mod mixed;
 pub(crate) mod open;
 pub(crate) mod reads;
@@ -22,6 +23,9 @@ pub(crate) const MIXED: &str = "at a fixed rate, alone and while an import runs 
 pub(crate) const REBUILD: &str = "views made anew from records";
 pub(crate) const GROWTH: &str = "as the ledger grows";
 
+pub(crate) const LENGTH: &str =
+    "as a file grows: a small command on it, then its changed first page, closed loop, 1 client";
+
 /// Rows that aims are about.
 pub(crate) const CONTRIBUTE: &str = "Caseledger Contribute";
 pub(crate) const MESSAGE_DB: &str = "message-db, one category";
@@ -36,6 +40,8 @@ pub(crate) const ONCE: &str = "GetPatientFile, 50 entries, each file once";
 pub(crate) const AUDITED: &str = "the same 50 entries, after a restart";
 pub(crate) const UNAUDITED: &str = "the same 50 entries, auditing compiled out";
 pub(crate) const VIEWS: &str = "in this process, the node stopped";
+pub(crate) const SHORT_FILE: &str = "100 entries";
+pub(crate) const LONG_FILE: &str = "a long file";
 pub(crate) const ALONE: &str = "alone";
 pub(crate) const IMPORTING: &str = "importing";
 

@@ -193,7 +193,8 @@ impl Import {
         };
         let engine = self.services.engine().clone();
         let call = self.call.id().to_owned();
-        self.working.spawn(async move { group.file(&engine, &context, &call, known).await });
+        let work = async move { group.file(&engine, &context, &call, known).await };
+        self.working.spawn_on(work, self.services.background());
         Ok(())
     }
 

@@ -240,6 +240,35 @@ fn a_destroyed_key_takes_its_views_along_and_every_proof_still_holds() {
 }
 
 #[test]
+fn a_number_that_was_given_on_after_an_erasure_stays_where_it_is_when_views_are_made_anew() {
+    let mut world = World::new();
+    let (keys, other) = (world.patient_with_file(), world.patient_with_file());
+    world.assign(SubjectId([5; 16]), "4711", keys.subject);
+    world.assign(SubjectId([6; 16]), "4712", keys.subject);
+    let generation = world.store().views_generation();
+    assert!(world.store().opens(keys.subject).unwrap());
+    world.control(Control::KeyDestroyed {
+        key: keys.file,
+        subject: keys.subject,
+        signatures: Vec::new(),
+    });
+    assert!(world.store().views_generation() > generation, "what was rendered is stale");
+    world.vault.destroy(keys.file).unwrap();
+    assert!(!world.store().opens(keys.subject).unwrap());
+    world.assign(SubjectId([5; 16]), "4711", other.subject);
+    let holders = |store: &Store| {
+        let reader = store.reader();
+        ["4711", "4712"].map(|value| reader.find_identifier("urn:hospital:mrn", value).unwrap())
+    };
+    let before = holders(world.store());
+    assert_eq!(before, [Some(PatientId(other.subject.0)), None]);
+    let generation = world.store().views_generation();
+    world.store().rebuild_views(|_, _| {}).unwrap();
+    assert!(world.store().views_generation() > generation);
+    assert_eq!(holders(world.store()), before);
+}
+
+#[test]
 fn a_rebuild_tells_its_progress_and_changes_nothing() {
     let mut world = World::new();
     let patients: Vec<_> = (0..5).map(|_| world.patient_with_file()).collect();

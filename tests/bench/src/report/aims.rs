@@ -4,8 +4,8 @@ use super::{Report, Row, Spread};
 use crate::load::Measured;
 use crate::workload::{
     ALONE, AUDITED, BARE_BLOCKS, BARE_COMMAND, COMMANDS, CONTRIBUTE, FIFTY, IMPORT, IMPORTING,
-    MESSAGE_DB, MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD, STREAMED, UMADB, UMADB_BATCHES,
-    UNAUDITED, VIEWS,
+    LONG_FILE, MESSAGE_DB, MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD, SHORT_FILE, STREAMED,
+    UMADB, UMADB_BATCHES, UNAUDITED, VIEWS,
 };
 
 /// One thing that should be so.
@@ -84,6 +84,7 @@ pub(crate) fn aims(report: &Report) -> Vec<Aim> {
     let unaudited = rows(READS, &[UNAUDITED], Some("64 clients"));
     let fifty = report.row(READS, FIFTY, "64 clients");
     let number = |row: Option<&Row>, metric: Metric| row.and_then(|row| row.spread(metric).ok());
+    let length = |load| Rows(report.rows.iter().filter(|row| row.load == load).collect());
     let mixed = |what| {
         let with = rows(MIXED, &[what], Some(IMPORTING));
         ratio(&with, &rows(MIXED, &[what], Some(ALONE)), P99, false)
@@ -126,6 +127,11 @@ pub(crate) fn aims(report: &Report) -> Vec<Aim> {
             "views made anew: records a second",
             200_000.0,
             number(report.row(REBUILD, VIEWS, ""), RATE),
+        ),
+        at_most(
+            "a command and its page on the long file: p99, times that on a file of 100 entries",
+            1.3,
+            ratio(&length(LONG_FILE), &length(SHORT_FILE), P99, false),
         ),
         at_most("reads while imports run: p99, times alone", 2.0, mixed(FIFTY)),
         at_most("commands while imports run: p99, times alone", 2.0, mixed(CONTRIBUTE)),

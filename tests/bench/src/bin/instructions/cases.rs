@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use anyhow::{Context as _, ensure};
 use api::v1;
-use domain::{Command, EntryId, Event, Identity, PatientFile, decide};
+use domain::{Command, EntryId, Event, PatientFile, decide};
 use ledger::founding::{Founding, found};
 use ledger::{
     Block, BlockVerdict, Content, Contribution, ContributionId, Hash, Header, Item, ItemVerdict,
@@ -79,7 +79,7 @@ pub(crate) const CASES: [Case; 6] = [
 ];
 
 fn deciding(units: u32) -> anyhow::Result<()> {
-    let file = PatientFile { identity: Some(Identity::default()), ..PatientFile::default() };
+    let file = PatientFile { registered: true, ..PatientFile::default() };
     let command = Command::AddEntry { id: EntryId([7; 16]), entry: observation()? };
     for _ in 0..units {
         let events = decide(black_box(&file), black_box(&command)).ok();

@@ -1,0 +1,52 @@
+//! Threads of their own for work that nobody waits for by the millisecond: what imports decide and
+//! seal. They run at a lower priority, so that a read or a command beside an import at full speed gets
+//! a processor at once; where nobody else wants one, an import is as fast as ever.
+
+use std::io;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Niceness of the threads: beside a thread of the usual priority they get a tenth of a processor.
+const NICENESS: i32 = 10;
+
+/// The threads. Dropping it ends them without waiting.
+#[derive(Debug)]
+pub(crate) struct Background {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Background {
+    /// Starts one thread for each processor.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub(crate) fn start() -> io::Result<Self> {
+        let lower = || {
+            // On Linux this is the calling thread alone. At the usual priority it works as well.
+            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                tracing::warn!(%error, "a thread for imports keeps the usual priority");
+            }
+        };
+        let runtime = Builder::new_multi_thread()
+            .thread_name("background")
+            .on_thread_start(lower)
+            .enable_all()
+            .build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// Where to spawn.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // The last service may be dropped within the other runtime, which must not wait.
+            runtime.shutdown_background();
+        }
+    }
+}
