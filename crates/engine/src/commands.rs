@@ -281,7 +281,7 @@ impl Engine {
         Ok(file)
     }
 
-    fn header_at(&self, position: u64) -> Result<Header, Failure> {
+    pub(crate) fn header_at(&self, position: u64) -> Result<Header, Failure> {
         let line = &self.records.line;
         let damaged = || Failure::Damaged { what: format!("record {position} of {}", line.ledger) };
         Ok(line.store.reader().record(line.ledger, position)?.ok_or_else(damaged)?.header)

@@ -46,6 +46,8 @@ pub(crate) struct Request {
     pub(crate) actor: ActorId,
     /// Chains that the decision looks at; held until the outcome is known.
     pub(crate) chains: Vec<SubjectId>,
+    /// Of the places for imported records, so many are taken; none by a command.
+    pub(crate) places: u32,
     pub(crate) patience: Duration,
 }
 
@@ -83,6 +85,7 @@ impl Engine {
             digest: self.vault.digest("request", &ctx.request).map_err(Failure::from)?,
             actor: self.actor(&ctx.caller)?,
             chains,
+            places: 0,
             patience: ctx.patience.min(LONGEST),
         })
     }
@@ -116,6 +119,14 @@ impl Engine {
             }
             () = self.stopping.cancelled() => return Err(stops()),
         };
+        let _place = tokio::select! {
+            place = tokio::time::timeout_at(deadline, self.importing.acquire_many(request.places)) => {
+                place.map_err(|_| Failure::NotFiled {
+                    why: "other imports are under way".to_owned(),
+                })?
+            }
+            () = self.stopping.cancelled() => return Err(stops()),
+        };
         loop {
             if let Some((first_position, count)) = self.settled_before(&request)? {
                 return Ok(Filing::Repeated { first_position, count });
@@ -131,9 +142,10 @@ impl Engine {
                 Decided::Nothing(answer) => return Ok(Filing::Nothing(answer)),
                 Decided::File { drafts, answer } => (drafts, answer),
             };
-            let (outcome, version) = self.hand_over(&request, &heads, drafts, deadline).await?;
+            let (outcome, sealed) = self.hand_over(&request, &heads, drafts, deadline).await?;
             match outcome {
                 Outcome::Accepted { first_position, count } => {
+                    let version = self.filed_version(sealed, first_position, count)?;
                     return Ok(Filing::Filed { first_position, count, version, answer });
                 }
                 Outcome::Void(VoidReason::KeyDestroyed) => {
@@ -180,17 +192,32 @@ impl Engine {
         chains.iter().map(head).collect()
     }
 
-    /// Seals, sends and waits. With the outcome, the version of the last record in its chain.
+    /// The version of a contribution's last record, sealed here as the new head of its chain. What was
+    /// accepted may be another attempt under the same id, by another node or earlier on this one.
+    fn filed_version(
+        &self,
+        (chain, sealed): (SubjectId, Chain),
+        first_position: u64,
+        count: u16,
+    ) -> Result<u64, Failure> {
+        let line = &self.records.line;
+        match line.store.head(line.ledger, chain)? {
+            Some(head) if head.hash == sealed.hash => Ok(head.version),
+            Some(_) | None => Ok(self.header_at(first_position + u64::from(count) - 1)?.version),
+        }
+    }
+
+    /// Seals, sends and waits. With the outcome, the chain of the last record as sealed.
     async fn hand_over(
         &self,
         request: &Request,
         heads: &BTreeMap<SubjectId, Chain>,
         drafts: Vec<Draft>,
         deadline: Instant,
-    ) -> Result<(Outcome, u64), Failure> {
+    ) -> Result<(Outcome, (SubjectId, Chain)), Failure> {
         let line = &self.records.line;
         let not_before = line.state()?.time;
-        let last = drafts.last().map(|draft| draft.subject);
+        let last = drafts.last().ok_or_else(|| Failure::internal("nothing to file"))?.subject;
         // What the decision looked at and does not change must still stand when it is applied.
         let read = |(chain, head): (&SubjectId, &Chain)| {
             let linked = drafts.iter().any(|draft| draft.subject == *chain);
@@ -211,7 +238,9 @@ impl Engine {
             not_before,
             &mut head,
         )?;
-        let version = last.and_then(|chain| sealed.heads.get(&chain)).map_or(0, |at| at.version);
+        let after =
+            sealed.heads.get(&last).ok_or_else(|| Failure::internal("an unsealed chain"))?;
+        let after = (last, *after);
         let item = ledger::Item::Contribution(sealed.contribution);
         check_size(item.encoded_len())?;
         let told = line.expect(request.id);
@@ -219,7 +248,7 @@ impl Engine {
             let sent = self.records.writer.file(item, sealed.newest).await;
             outcome(sent, told).await
         };
-        Ok((self.heard(request.id, deadline, filed).await?, version))
+        Ok((self.heard(request.id, deadline, filed).await?, after))
     }
 
     /// What becomes of a block that leaves, as long as there is time to hear of it.

@@ -63,12 +63,14 @@ impl Forwarding {
         while let Some((number, block)) = blocks.recv().await {
             self.forward(number, &block).await;
             self.forwarded.send_modify(|now| now.upto = number);
-            // Not synced, so not worth a thread. If it is not gone after a crash, it comes again and
-            // is found settled.
-            if let Err(error) = self.store.spool().remove(number) {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(number, error, "a forwarded access block stays in the spool");
-            }
+            // Nobody waits for it. If it is not gone after a crash, it comes again and is found settled.
+            let store = Arc::clone(&self.store);
+            drop(tokio::task::spawn_blocking(move || {
+                if let Err(error) = store.spool().remove(number) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(number, error, "a forwarded access block stays in the spool");
+                }
+            }));
         }
     }
 

@@ -16,8 +16,8 @@ use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft};
 use crate::showing::{Ended, Saw};
 
-/// Imported records under way on this node at once, from the decision to apply's word: what a command
-/// or a read behind them waits for, at 20 µs a record two milliseconds. Two usual files: more did not
+/// Imported records under way on this node at once, from the decision to apply's word (a group of more
+/// goes alone): what a command or a read behind them waits for, at 20 µs a record two milliseconds. Two usual files: more did not
 /// make an import faster.
 pub(crate) const MOST_UNDER_WAY: usize = 100;
 
@@ -180,15 +180,11 @@ impl Engine {
             named.push((self.entry_id_for(patient, source)?, entry));
         }
         let subject = SubjectId(patient.0);
-        let version = self
-            .records
-            .line
-            .store
-            .reader()
-            .head(self.records.line.ledger, subject)?
-            .map_or(0, |h| h.version);
+        let line = &self.records.line;
+        let version = line.store.head(line.ledger, subject)?.map_or(0, |head| head.version);
         let request_id = self.request_id_for(&ctx.request, version)?;
-        let request = self.request(ctx, &request_id, vec![subject])?;
+        let mut request = self.request(ctx, &request_id, vec![subject])?;
+        request.places = u32::try_from(count.min(MOST_UNDER_WAY)).map_err(Failure::internal)?;
         let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();
         let decide = move |engine: &Self| {
             let file = engine.load_for(patient, &ids, false)?;
@@ -203,11 +199,7 @@ impl Engine {
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(Decided::File { drafts, answer: outcomes })
         };
-        let places = u32::try_from(count.min(MOST_UNDER_WAY)).map_err(Failure::internal)?;
-        let place = self.importing.acquire_many(places).await.map_err(Failure::internal)?;
-        let filing = self.file(request, decide).await?;
-        drop(place);
-        let (outcomes, position) = match filing {
+        let (outcomes, position) = match self.file(request, decide).await? {
             Filing::Filed { first_position, count, version: _, answer } => {
                 (answer, first_position + u64::from(count))
             }

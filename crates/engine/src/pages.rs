@@ -93,9 +93,11 @@ impl Pages {
         self.rendered.get(of)
     }
 
-    /// Keeps a page.
+    /// Keeps a page, unless the views have changed since it was begun.
     pub(crate) fn put(&self, of: Of, page: &Arc<FilePage>) {
-        self.rendered.insert(of, Arc::clone(page));
+        if of.views >= self.views.load(Ordering::SeqCst) {
+            self.rendered.insert(of, Arc::clone(page));
+        }
     }
 }
 
@@ -148,6 +150,8 @@ mod tests {
         pages.put(Of::version(0, &query(), 1), &page(10));
         assert!(pages.take(&Of::version(1, &query(), 1)).is_none());
         assert_eq!(pages.rendered.len(), 0);
+        pages.put(Of::version(0, &query(), 1), &page(10));
+        assert_eq!(pages.rendered.len(), 0, "begun before what it shows was erased");
     }
 
     #[test]

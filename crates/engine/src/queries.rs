@@ -73,10 +73,12 @@ impl Engine {
         let newest = store.head(self.records.line.ledger, subject)?.ok_or(Failure::NotFound)?;
         let version = match query.as_of {
             AsOf::Now => newest.version,
+            AsOf::Version(version) if version > newest.version => return Err(Failure::NotFound),
             AsOf::Version(version) => version,
+            // May be newer than the head above: a change was applied in between.
             AsOf::Time(time) => store.reader().version_at(subject, time)?,
         };
-        if version == 0 || version > newest.version {
+        if version == 0 {
             return Err(Failure::NotFound);
         }
         let of = Of::version(views, query, version);
@@ -100,7 +102,7 @@ impl Engine {
             bytes,
             next: answer.next,
         });
-        // It may be newer than the head above: a change was applied in between.
+        // Under its own version, which may be newer too.
         self.pages.put(Of::version(views, query, page.version), &page);
         Ok(page)
     }

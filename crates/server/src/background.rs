@@ -1,13 +1,18 @@
 //! Threads of their own for work that nobody waits for by the millisecond: what imports decide and
 //! seal. They run at a lower priority, so that a read or a command beside an import at full speed gets
-//! a processor at once; where nobody else wants one, an import is as fast as ever.
+//! a processor at once; where nobody else wants one, an import is as fast as ever. The price: a lock
+//! that one of them holds when it has to give way is held for that long.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Niceness of the threads: beside a thread of the usual priority they get a tenth of a processor.
 const NICENESS: i32 = 10;
+
+/// How long tasks may take to come to their next step when the node stops.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// The threads. Dropping it ends them without waiting.
 #[derive(Debug)]
@@ -37,15 +42,24 @@ impl Background {
     }
 
     /// Where to spawn.
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends the threads, and waits a moment for what they are in the middle of.
+    pub(crate) async fn stop(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            let ended = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(ENDING));
+            // It can only have panicked; the threads are gone then too.
+            let _ = ended.await;
+        }
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // The last service may be dropped within the other runtime, which must not wait.
+            // A start that failed; within the other runtime, which must not wait.
             runtime.shutdown_background();
         }
     }

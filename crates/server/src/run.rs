@@ -168,11 +168,11 @@ pub async fn run(
     let checked = check_broker(&journal, &config).await?;
     let store = Arc::downgrade(&opened.store);
     let stopping = CancellationToken::new();
-    let engine = start(&config, opened, journal.clone(), stopping.clone())?;
     let background = Background::start().map_err(RunError::Threads)?;
+    let engine = start(&config, opened, journal.clone(), stopping.clone())?;
     let genesis = config.ledgers.records.0;
     let services =
-        Services::new(engine.clone(), gate.clone(), genesis, background, stopping.clone());
+        Services::new(engine.clone(), gate.clone(), genesis, background.handle(), stopping.clone());
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let follows =
         AbortOnDropHandle::new(tokio::spawn(health::follow(engine.clone(), reporter.clone())));
@@ -193,6 +193,7 @@ pub async fn run(
     stopping.cancel();
     drop(follows);
     drop(engine);
+    background.stop().await;
     closed(&store).await;
     tracing::info!(node = %config.node.id.0, "stopped");
     ended

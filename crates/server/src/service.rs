@@ -14,7 +14,6 @@ use engine::{Engine, Failure, Receipt};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::background::Background;
 use crate::gate::Gate;
 use crate::pages::Pages;
 
@@ -30,18 +29,18 @@ struct Shared {
     gate: Gate,
     /// Genesis hash of `records`, which peers' proofs are bound to.
     genesis: Hash,
-    background: Background,
+    background: Handle,
     stopping: CancellationToken,
 }
 
 impl Services {
-    /// Services over this engine. Streams end when `stopping` is cancelled.
+    /// Services over this engine; what imports do is done on `background`. Streams end when `stopping` is cancelled.
     #[must_use]
     pub(crate) fn new(
         engine: Engine,
         gate: Gate,
         genesis: Hash,
-        background: Background,
+        background: Handle,
         stopping: CancellationToken,
     ) -> Self {
         Self { shared: Arc::new(Shared { engine, gate, genesis, background, stopping }) }
@@ -52,7 +51,7 @@ impl Services {
     }
 
     fn background(&self) -> &Handle {
-        self.shared.background.handle()
+        &self.shared.background
     }
 
     fn stopping(&self) -> CancellationToken {

@@ -247,8 +247,14 @@ impl<'a> Fold<'a> {
         let staged = self.holders.iter().filter(|(_, of)| **of == Some(subject));
         terms.extend(staged.map(|(term, _)| *term));
         for term in &terms {
-            // A number that another patient has been given meanwhile stays that patient's.
-            if self.holder(term)? == Some(subject) {
+            // A number that another patient has been given meanwhile stays that patient's, and one
+            // that cannot be told whose it is stays too: it names nobody who can be read.
+            let holder = self.holder(term).unwrap_or_else(|error| {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a number of an erased file stays: its row does not open");
+                None
+            });
+            if holder == Some(subject) {
                 let row_key = keys::identifier(ledger, term);
                 self.batch.delete_cf(store.table(keys::IDENTIFIERS)?, row_key);
             }

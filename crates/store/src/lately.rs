@@ -37,6 +37,11 @@ impl Lately {
         self.registered.get(&subject).is_some()
     }
 
+    /// Some files may have become unreadable for good.
+    pub(crate) fn forget_registered(&self) {
+        self.registered.clear();
+    }
+
     /// A file has an identity.
     pub(crate) fn registered(&self, subject: SubjectId) {
         self.registered.insert(subject, ());

@@ -16,7 +16,7 @@ const MEMTABLE_BYTES: usize = 96 * 1024 * 1024;
 /// Log to replay after a crash: at 100 MB/s two or three seconds.
 const LOG_BYTES: u64 = 256 * 1024 * 1024;
 /// What flush and compaction write in a second at most: several times of what two cores can file.
-const BACKGROUND_BYTES: i64 = 256 * 1024 * 1024;
+const BACKGROUND_BYTES: i64 = 128 * 1024 * 1024;
 /// Open files: 512 of 64 MiB are 32 GiB of tables without reopening.
 const OPEN_FILES: i32 = 512;
 
@@ -70,9 +70,10 @@ pub(crate) fn database(create: bool) -> Options {
     options.set_max_background_jobs(2);
     // Compaction writes in pieces, so that its sync does not stall the log's.
     options.set_bytes_per_sync(1024 * 1024);
-    // Flush and compaction no faster than needed (adapted below this): a burst of them holds up the
-    // log's syncs, and everybody who waits for one.
-    options.set_auto_tuned_ratelimiter(BACKGROUND_BYTES, 100_000, 10);
+    // Flush and compaction no faster than needed: a burst of them holds up the log's syncs, and
+    // everybody who waits for one. Not the limit that tunes itself: after a quiet time it would be a
+    // twentieth, and a load that comes then would wait for its flush.
+    options.set_ratelimiter(BACKGROUND_BYTES, 100_000, 10);
     let manager = WriteBufferManager::new_write_buffer_manager(MEMTABLE_BYTES, false);
     options.set_write_buffer_manager(&manager);
     options

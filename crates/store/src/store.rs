@@ -168,6 +168,7 @@ impl Store {
     }
 
     pub(crate) fn raise_generation(&self) {
+        self.lately.forget_registered();
         self.views.fetch_add(1, Ordering::SeqCst);
     }
 

@@ -89,7 +89,7 @@ pub struct Vault {
     database: Database,
     kek: KeyEncryptionKey,
     cache: Mutex<KeyCache>,
-    /// Key ids of patients asked for lately. They never change, so nothing is ever taken out.
+    /// Key ids of patients asked for lately.
     subjects: Cache<SubjectId, SubjectKeyIds>,
     reserve: Mutex<Reserve>,
     system: RwLock<Option<Arc<System>>>,
@@ -170,6 +170,7 @@ impl Vault {
             }
             let ids = [entry.file.id.0, entry.audit.id.0].concat();
             write.put_cf(self.database.table(SUBJECTS)?, entry.subject.0, &ids);
+            self.subjects.remove(&entry.subject);
             if ours && !was_ours {
                 write.put_cf(self.database.table(UNUSED)?, entry.subject.0, &ids);
                 unused += 1;
