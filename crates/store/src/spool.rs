@@ -14,6 +14,7 @@ use crate::error::{StoreError, damaged, read_error};
 use crate::{options, rows};
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, WriteBatch};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most bytes that wait in the spool (design, section 7): at 1 KB an access record a million
@@ -31,6 +32,8 @@ pub struct Spool {
     bytes: AtomicU64,
     /// No block has a lower number: readers start here instead of walking over what was removed.
     first: AtomicU64,
+    /// Held while removing: what two of them find at once would be counted as gone twice.
+    removing: Mutex<()>,
 }
 
 impl Spool {
@@ -40,7 +43,8 @@ impl Spool {
             ["default", NEWEST].map(|name| ColumnFamilyDescriptor::new(name, options::spool()));
         let db = DB::open_cf_descriptors(&options::spool(), path, tables)
             .map_err(|source| StoreError::Database { action: "open the spool", source })?;
-        let spool = Self { db, bytes: AtomicU64::new(0), first: AtomicU64::new(0) };
+        let (bytes, first) = (AtomicU64::new(0), AtomicU64::new(0));
+        let spool = Self { db, bytes, first, removing: Mutex::new(()) };
         let mut bytes = 0;
         for block in spool.blocks() {
             bytes += length(&block?.1);
@@ -113,6 +117,7 @@ impl Spool {
     /// # Errors
     /// When the database cannot be written.
     pub fn remove(&self, upto: u64) -> Result<(), StoreError> {
+        let _alone = self.removing.lock().map_err(|_| StoreError::Poisoned)?;
         let mut batch = WriteBatch::default();
         let mut bytes = 0;
         // One by one: the spool is short, and range tombstones would slow its next reader.

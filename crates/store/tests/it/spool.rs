@@ -77,3 +77,20 @@ fn a_damaged_spool_is_set_aside_alone() {
     assert_eq!(world.store().state(crate::world::RECORDS).unwrap().size, size, "records are not");
     assert_eq!(world.store().spool().bytes(), 0);
 }
+
+#[test]
+fn blocks_that_are_removed_at_once_are_counted_once() {
+    let world = World::new();
+    let spool = world.store().spool();
+    for round in 0..50 {
+        for number in 1..=8 {
+            spool.put(round * 8 + number, &[7; 1000], 1).unwrap();
+        }
+        std::thread::scope(|scope| {
+            for number in 1..=8 {
+                scope.spawn(move || spool.remove(round * 8 + number).unwrap());
+            }
+        });
+        assert_eq!(spool.bytes(), 0, "in round {round}");
+    }
+}
