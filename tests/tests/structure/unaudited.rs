@@ -44,7 +44,8 @@ fn taken_unasked(metadata: &Value) -> Vec<String> {
 fn named_by_scripts(files: &[File]) -> Vec<String> {
     let may_name = |file: &File| {
         let manifest = CRATES.iter().any(|name| file.path == format!("crates/{name}/Cargo.toml"));
-        file.is_rust() || file.path.ends_with(".md") || manifest || file.path == SCRIPT
+        let text = [".md", ".json"].iter().any(|end| file.path.ends_with(end));
+        file.is_rust() || text || manifest || file.path == SCRIPT
     };
     files
         .iter()

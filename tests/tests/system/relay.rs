@@ -55,8 +55,10 @@ impl Relay {
         self.shared.left.send_replace(Some(requests));
         let mut child = command.kill_on_drop(true).spawn().expect("started");
         let mut cut = self.shared.cut.subscribe();
+        // What it returns holds a lock that the relay's own tasks, on this very thread, wait for.
+        let until_cut = async { drop(cut.wait_for(|cut| *cut).await) };
         let killed = tokio::select! {
-            _ = cut.wait_for(|cut| *cut) => {
+            () = until_cut => {
                 child.kill().await.expect("killed");
                 true
             }
