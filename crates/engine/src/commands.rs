@@ -273,7 +273,8 @@ impl Engine {
             file.version = reader.file_version(subject)?.ok_or(Failure::NotFound)?;
         }
         // The first record of a file registers its patient: there is nothing to look for yet.
-        for id in entries.iter().filter(|_| file.version > 1) {
+        let entries = if file.version > 1 { entries } else { &[] };
+        for id in entries {
             if let Some(entry) = reader.entry(subject, *id)? {
                 file.entries.insert(*id, entry);
             }

@@ -23,9 +23,9 @@ use crate::import::MOST_UNDER_WAY;
 use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
-use crate::pages::Pages;
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::quorum::RETIRED;
+use crate::rendered::Rendered;
 use crate::seal::Sealer;
 use crate::supervisor::{OTHER_KEY, Supervisor};
 use crate::trail::Trail;
@@ -106,7 +106,7 @@ pub struct Parts {
     pub(crate) locks: Locks,
     /// Places for imported records under way.
     pub(crate) importing: Semaphore,
-    pub(crate) pages: Pages,
+    pub(crate) rendered: Rendered,
     pub(crate) in_doubt: InDoubt,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) stopping: CancellationToken,
@@ -244,7 +244,7 @@ impl Engine {
             keys_low,
             locks: Locks::new(),
             importing: Semaphore::new(MOST_UNDER_WAY),
-            pages: Pages::default(),
+            rendered: Rendered::default(),
             in_doubt: InDoubt::default(),
             alarms: shared.alarms,
             stopping: setup.stopping,

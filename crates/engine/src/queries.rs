@@ -19,7 +19,7 @@ use crate::answers::{
 use crate::context::{AsOf, Context};
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
-use crate::pages::Of;
+use crate::rendered::Of;
 use crate::showing::{Ended, Saw};
 
 /// Items a page at most (design, section 7).
@@ -82,7 +82,7 @@ impl Engine {
             return Err(Failure::NotFound);
         }
         let of = Of::version(views, query, version);
-        if let Some(page) = self.pages.get(pass, &of)
+        if let Some(page) = self.rendered.get(pass, &of)
             && store.opens(subject)?
         {
             return Ok(page);
@@ -103,7 +103,7 @@ impl Engine {
             next: answer.next,
         });
         // Under its own version, which may be newer too.
-        self.pages.put(Of::version(views, query, page.version), &page);
+        self.rendered.put(Of::version(views, query, page.version), &page);
         Ok(page)
     }
 

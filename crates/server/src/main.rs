@@ -14,8 +14,8 @@ use server::retire::{Retire, Retired, retire};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// A command takes some hundred small allocations on one thread and frees them on another: the C
-/// library's allocator spent a sixth of a node's time on them.
+/// A command takes many small allocations on one thread and frees them on another: the C library's
+/// allocator spent an eighth of a node's time on them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,6 +1,6 @@
 //! Reading at one consistent moment: the snapshot, look-ups and ranges, with damage named.
 
-use crate::error::{StoreError, damaged, read_error};
+use crate::error::{StoreError, read_error};
 use crate::rows;
 use crate::{keys, store::Store};
 use ledger::{ChainHead, ContributionId, Hash, KeyId, LedgerId, Lookup, Settled, SubjectId};
@@ -41,12 +41,7 @@ impl<'a> Reader<'a> {
         key: &[u8],
         decode: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
-        match self.get(table, key)? {
-            None => Ok(None),
-            Some(bytes) => {
-                decode(&bytes).map(Some).ok_or_else(|| self.store.met(damaged(table, key)))
-            }
-        }
+        self.store.decoded(table, key, self.get(table, key)?, decode)
     }
 
     /// Visits the rows from `from` up to, not including, `end`, in order, until `visit` breaks.
@@ -154,12 +149,9 @@ pub(crate) struct History<'r, 'a> {
 impl Lookup for History<'_, '_> {
     type Error = StoreError;
 
-    /// Only apply moves heads, and it is apply that asks: what it wrote last is what is written.
+    /// Only apply moves heads, and it is apply that asks: the newest is the reader's.
     fn head(&self, chain: SubjectId) -> Result<Option<ChainHead>, StoreError> {
-        match self.reader.store.lately.head(self.ledger, chain) {
-            Some(head) => Ok(Some(head)),
-            None => self.reader.head(self.ledger, chain),
-        }
+        self.reader.store.head(self.ledger, chain)
     }
 
     fn settled(&self, id: &ContributionId) -> Result<Option<Settled>, StoreError> {

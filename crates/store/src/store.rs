@@ -10,7 +10,7 @@ use crate::{OpenError, StoreError, keys, rows};
 use ledger::{
     Authority, ChainHead, ContributionId, Hash, LedgerId, LedgerKind, Settled, State, SubjectId,
 };
-use rocksdb::{ColumnFamily, DB};
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -156,6 +156,17 @@ impl Store {
     ) -> Result<Option<T>, StoreError> {
         let row = self.db.get_pinned_cf(self.table(table)?, key);
         let row = row.map_err(|error| self.met(read_error(table, key, error)))?;
+        self.decoded(table, key, row, decode)
+    }
+
+    /// What a row says; one that does not decode is damage.
+    pub(crate) fn decoded<T>(
+        &self,
+        table: &'static str,
+        key: &[u8],
+        row: Option<DBPinnableSlice<'_>>,
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         row.map(|row| decode(&row).ok_or_else(|| self.met(damaged(table, key)))).transpose()
     }
 

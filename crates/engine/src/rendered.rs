@@ -1,4 +1,4 @@
-//! Pages of files, rendered lately: a file that is read again is neither opened nor rendered again.
+//! Rendered of files, rendered lately: a file that is read again is neither opened nor rendered again.
 //!
 //! A file at a version never changes, so its version is the key and nothing needs to be told when a
 //! change is filed. What changes without a version, rows that are made anew or erased, raises the
@@ -19,7 +19,7 @@ use crate::context::AsOf;
 /// Clear text kept in memory at most: a page of 50 entries has about 20 KiB, so 6,000 files that a
 /// hospital works on now. With the caches of keys and rows a node stays far below its 1.5 GiB.
 const BYTES: u64 = 128 * 1024 * 1024;
-/// Pages that are expected to fit.
+/// Rendered that are expected to fit.
 const EXPECTED: usize = 8_192;
 
 /// Which page of which file at which version.
@@ -68,18 +68,18 @@ impl Weighter<Of, Arc<FilePage>> for ByBytes {
 
 /// The cache. Shared by reference.
 #[derive(Debug)]
-pub(crate) struct Pages {
-    rendered: Cache<Of, Arc<FilePage>, ByBytes>,
+pub(crate) struct Rendered {
+    pages: Cache<Of, Arc<FilePage>, ByBytes>,
     views: AtomicU64,
 }
 
-impl Default for Pages {
+impl Default for Rendered {
     fn default() -> Self {
-        Self { rendered: Cache::with_weighter(EXPECTED, BYTES, ByBytes), views: AtomicU64::new(0) }
+        Self { pages: Cache::with_weighter(EXPECTED, BYTES, ByBytes), views: AtomicU64::new(0) }
     }
 }
 
-impl Pages {
+impl Rendered {
     /// The page, if it was rendered and is still here; for whoever passed the access check.
     pub(crate) fn get(&self, _pass: &Pass, of: &Of) -> Option<Arc<FilePage>> {
         self.take(of)
@@ -88,15 +88,15 @@ impl Pages {
     fn take(&self, of: &Of) -> Option<Arc<FilePage>> {
         // What was made of earlier views is never asked for again; what is erased is to be gone.
         if self.views.fetch_max(of.views, Ordering::SeqCst) < of.views {
-            self.rendered.clear();
+            self.pages.clear();
         }
-        self.rendered.get(of)
+        self.pages.get(of)
     }
 
     /// Keeps a page, unless the views have changed since it was begun.
     pub(crate) fn put(&self, of: Of, page: &Arc<FilePage>) {
         if of.views >= self.views.load(Ordering::SeqCst) {
-            self.rendered.insert(of, Arc::clone(page));
+            self.pages.insert(of, Arc::clone(page));
         }
     }
 }
@@ -127,10 +127,10 @@ mod tests {
 
     #[test]
     fn a_page_is_that_of_its_version_and_query_only() {
-        let pages = Pages::default();
-        pages.put(Of::version(0, &query(), 1), &page(10));
-        assert!(pages.take(&Of::version(0, &query(), 1)).is_some());
-        assert!(pages.take(&Of::version(0, &query(), 2)).is_none());
+        let rendered = Rendered::default();
+        rendered.put(Of::version(0, &query(), 1), &page(10));
+        assert!(rendered.take(&Of::version(0, &query(), 1)).is_some());
+        assert!(rendered.take(&Of::version(0, &query(), 2)).is_none());
         let others = [
             FileQuery { patient: PatientId([2; 16]), ..query() },
             FileQuery { as_of: AsOf::Version(1), ..query() },
@@ -140,26 +140,26 @@ mod tests {
             FileQuery { include_retracted: true, ..query() },
         ];
         for other in others {
-            assert!(pages.take(&Of::version(0, &other, 1)).is_none(), "{other:?}");
+            assert!(rendered.take(&Of::version(0, &other, 1)).is_none(), "{other:?}");
         }
     }
 
     #[test]
     fn nothing_of_earlier_views_stays() {
-        let pages = Pages::default();
-        pages.put(Of::version(0, &query(), 1), &page(10));
-        assert!(pages.take(&Of::version(1, &query(), 1)).is_none());
-        assert_eq!(pages.rendered.len(), 0);
-        pages.put(Of::version(0, &query(), 1), &page(10));
-        assert_eq!(pages.rendered.len(), 0, "begun before what it shows was erased");
+        let rendered = Rendered::default();
+        rendered.put(Of::version(0, &query(), 1), &page(10));
+        assert!(rendered.take(&Of::version(1, &query(), 1)).is_none());
+        assert_eq!(rendered.pages.len(), 0);
+        rendered.put(Of::version(0, &query(), 1), &page(10));
+        assert_eq!(rendered.pages.len(), 0, "begun before what it shows was erased");
     }
 
     #[test]
     fn it_holds_no_more_than_its_bytes() {
-        let pages = Pages::default();
+        let rendered = Rendered::default();
         for version in 1..1_000 {
-            pages.put(Of::version(0, &query(), version), &page(1024 * 1024));
+            rendered.put(Of::version(0, &query(), version), &page(1024 * 1024));
         }
-        assert!(pages.rendered.weight() <= BYTES);
+        assert!(rendered.pages.weight() <= BYTES);
     }
 }
