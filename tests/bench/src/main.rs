@@ -5,8 +5,8 @@
 //! run and one after the other, loads it over its own network interface with one connection a
 //! client, and prints a table and JSON.
 //!
-//! It is deliberately not a test: it holds no figure against a limit and always ends well when
-//! everything could be measured. Nothing builds on it.
+//! It is deliberately not a test: it holds no figure against a limit, and ends well when everything
+//! could be measured and no call failed. Nothing builds on it.
 
 mod contender;
 mod importing;
@@ -83,6 +83,8 @@ async fn main() -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(&session.report.json())?;
         std::fs::write(file, text).with_context(|| file.display().to_string())?;
     }
+    let failed = session.report.failed();
+    ensure!(failed == 0, "{failed} calls failed: the figures of their rows mean nothing");
     Ok(())
 }
 

@@ -87,6 +87,11 @@ impl Report {
         json::value(self)
     }
 
+    /// Calls that failed, of all rows.
+    pub(crate) fn failed(&self) -> u64 {
+        self.rows.iter().flat_map(|row| &row.runs).map(|run| run.errors).sum()
+    }
+
     /// The row, where it was measured.
     fn row(&self, group: &str, what: &str, load: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.group == group && row.what == what && row.load == load)
