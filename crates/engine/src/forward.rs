@@ -62,7 +62,10 @@ impl Forwarding {
     pub(crate) async fn run(mut self, mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>) {
         while let Some((number, block)) = blocks.recv().await {
             self.forward(number, &block).await;
-            self.forwarded.send_modify(|now| now.upto = number);
+            self.forwarded.send_modify(|now| {
+                now.upto = number;
+                now.published = number;
+            });
             // Nobody waits for it. If it is not gone after a crash, it comes again and is found settled.
             let store = Arc::clone(&self.store);
             drop(tokio::task::spawn_blocking(move || {
@@ -83,14 +86,17 @@ impl Forwarding {
         let mut given_up = BTreeSet::new();
         let (mut block, mut sealed_anew) = (spooled.clone(), 0);
         loop {
-            let verdict = self.send(&block).await;
+            let verdict = self.send(&block, (sealed_anew == 0).then_some(number)).await;
             if verdict == Verdict::Open {
                 tracing::warn!(number, "an access block is not applied yet");
                 self.something_changes().await;
                 continue;
             }
-            if verdict == Verdict::Settled && sealed_anew > 0 {
-                self.tell_anew(sealed_anew);
+            match (verdict, sealed_anew) {
+                // The whole block, as it was sealed first.
+                (Verdict::Settled, 0) => return self.stall(false),
+                (Verdict::Settled, records) => self.tell_anew(records),
+                (Verdict::Refused | Verdict::Unsound | Verdict::Open, _) => {}
             }
             let mut hopeless = verdict == Verdict::Unsound && sealed_anew > 0;
             (block, sealed_anew) = loop {
@@ -197,8 +203,9 @@ impl Forwarding {
     }
 
     /// Publishes a block unless all of it is settled, and waits for apply's word on it. Publishing it
-    /// twice does no harm.
-    async fn send(&self, block: &Bytes) -> Verdict {
+    /// twice does no harm. `whole`: it is all of this block of the spool, and whoever waits for that is
+    /// told when the broker has it.
+    async fn send(&self, block: &Bytes, whole: Option<u64>) -> Verdict {
         let ids: Vec<ContributionId> =
             contributions(block).unwrap_or_default().iter().map(|one| one.id).collect();
         if self.all_settled(&ids) {
@@ -219,16 +226,20 @@ impl Forwarding {
             }
         };
         let told = match sent {
-            Sent::Yes => self.told(told).await,
+            Sent::Yes => {
+                if let Some(number) = whole {
+                    self.forwarded.send_modify(|now| now.published = number);
+                }
+                self.told(told).await
+            }
             Sent::Unknown => tokio::time::timeout(PAUSE, self.told(told)).await.ok().flatten(),
             Sent::No(_) => None,
         };
         ids.iter().for_each(|id| line.forget(id));
-        let verdict = if self.all_settled(&ids) {
-            Verdict::Settled
-        } else {
-            told.map_or(Verdict::Open, |outcomes| judge(&outcomes))
-        };
+        let mut verdict = told.map_or(Verdict::Open, |outcomes| judge(&outcomes));
+        if verdict != Verdict::Settled && self.all_settled(&ids) {
+            verdict = Verdict::Settled;
+        }
         if verdict != Verdict::Settled {
             self.stall(true);
         }
@@ -309,8 +320,7 @@ fn judge(outcomes: &[Outcome]) -> Verdict {
     [Verdict::Open, Verdict::Unsound, Verdict::Refused]
         .into_iter()
         .find(|verdict| said.contains(verdict))
-        // Apply said that all are settled, and the store does not show it: it cannot be read.
-        .unwrap_or(Verdict::Open)
+        .unwrap_or(Verdict::Settled)
 }
 
 /// The contributions of a block; none when it is not one that this program can read.

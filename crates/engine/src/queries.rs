@@ -256,6 +256,7 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, filter.patient).await?;
         self.access.line.near_end()?;
+        self.trail.applied().await;
         // Of `access`: this is what the answer reflects.
         let position = self.access.line.progress().size;
         let answer = self.load_accesses(&pass, filter, before, page_size(limit))?;

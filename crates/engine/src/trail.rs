@@ -2,10 +2,13 @@
 //! (invariant 7), also while the broker is down (invariant 10).
 //!
 //! Access records wait, are sealed together into a block of this node's chain, synced to the spool,
-//! and published one block after the other (`forward`). Whoever waits is released when the block is
-//! applied, or, when that takes longer than 200 ms, by the spool alone: reads survive the broker.
+//! and published one block after the other (`forward`). Whoever waits is released when the broker's
+//! quorum has the block that this node has synced (durable twice, as invariant 3 asks of commands;
+//! what apply says of it is not theirs to wait for, it is sealed anew if need be), or, when that takes
+//! longer than 200 ms, by the spool alone: reads survive the broker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +54,8 @@ struct Spooled {
 pub(crate) struct Forwarded {
     /// Blocks up to this number are applied.
     pub(crate) upto: u64,
+    /// Blocks up to this number are with the broker's quorum.
+    pub(crate) published: u64,
     /// The broker does not take them now: nobody need wait for it.
     pub(crate) stalled: bool,
 }
@@ -61,6 +66,8 @@ pub(crate) struct Forwarded {
 pub(crate) struct Trail {
     queue: mpsc::Sender<Job>,
     forwarded: watch::Receiver<Forwarded>,
+    /// The newest block that somebody was answered on.
+    answered: AtomicU64,
     store: Arc<Store>,
     _forwarding: AbortOnDropHandle<()>,
 }
@@ -78,7 +85,8 @@ impl Trail {
         let head = chain_head(&press, &store, &waiting)?;
         let made = store.spooled_upto()?;
         tell_lost(&press, store.lost_accesses()?);
-        let forwarded = watch::Sender::new(Forwarded { upto: first - 1, stalled: false });
+        let upto = first - 1;
+        let forwarded = watch::Sender::new(Forwarded { upto, published: upto, stalled: false });
         let seen = forwarded.subscribe();
         let (queue, jobs) = mpsc::channel(WAITING);
         let (hand_over, blocks) = mpsc::unbounded_channel();
@@ -101,7 +109,8 @@ impl Trail {
         let forwarding =
             Forwarding { press, sealer, store: Arc::clone(&store), forwarded, anew: 0, aside: 0 };
         let forwarding = AbortOnDropHandle::new(tokio::spawn(forwarding.run(blocks)));
-        Ok(Self { queue, forwarded: seen, store, _forwarding: forwarding })
+        let answered = AtomicU64::new(0);
+        Ok(Self { queue, forwarded: seen, answered, store, _forwarding: forwarding })
     }
 
     /// Records what is about to be shown, or was denied, and returns once it is durable.
@@ -117,14 +126,24 @@ impl Trail {
         })?;
         let spooled = told.await.map_err(gone)??;
         let mut forwarded = self.forwarded.clone();
-        let moved = forwarded.wait_for(|now| now.upto >= spooled.block || now.stalled);
+        let moved = forwarded.wait_for(|now| now.published >= spooled.block || now.stalled);
         let _ = tokio::time::timeout(BROKER_PATIENCE, moved).await.is_ok();
-        // Either way the record is durable: applied, or in the synced spool.
-        let applied = self.forwarded.borrow().upto >= spooled.block;
-        if !applied {
+        // Either way the record is durable: in the synced spool and with the broker, or in the spool.
+        let published = self.forwarded.borrow().published >= spooled.block;
+        if !published {
             self.rely_on_spool().await?;
         }
+        self.answered.fetch_max(spooled.block, Ordering::Relaxed);
         Ok(Receipt(spooled.receipt))
+    }
+
+    /// Returns when what was answered on before is applied, so that whoever asks this node for its
+    /// trail next finds it there; or after 200 ms, for without the broker nothing is.
+    pub(crate) async fn applied(&self) {
+        let answered = self.answered.load(Ordering::Relaxed);
+        let mut forwarded = self.forwarded.clone();
+        let applied = forwarded.wait_for(|now| now.upto >= answered || now.stalled);
+        let _ = tokio::time::timeout(BROKER_PATIENCE, applied).await.is_ok();
     }
 
     /// What leaves on the spool's word alone must be missed if the spool is lost.
@@ -228,7 +247,8 @@ impl Sealing {
         tell_lost(&self.press, self.store.lost_accesses().unwrap_or(lost));
     }
 
-    /// Takes what waits; while a block is under way at the broker, more may come.
+    /// Takes what waits; while a block is under way to the broker, more may come. The next one is sealed
+    /// and spooled while that is applied, and leaves when it is.
     async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, gathered: &mut Vec<Job>) {
         let mut records: usize = gathered.iter().map(|job| job.showings.len()).sum();
         loop {
@@ -237,7 +257,7 @@ impl Sealing {
                 records += job.showings.len();
                 gathered.push(job);
             }
-            let under_way = |now: &Forwarded| now.upto + 1 < self.next && !now.stalled;
+            let under_way = |now: &Forwarded| now.published + 1 < self.next && !now.stalled;
             if records >= ledger::block::MAX_BLOCK_RECORDS / 2
                 || !under_way(&self.forwarded.borrow())
             {
@@ -249,7 +269,7 @@ impl Sealing {
                     Some(job) => { records += job.showings.len(); gathered.push(job); }
                     None => return,
                 },
-                seen = self.forwarded.wait_for(|now| now.upto + 1 >= next || now.stalled) => {
+                seen = self.forwarded.wait_for(|now| now.published + 1 >= next || now.stalled) => {
                     if seen.is_err() { return; }
                 }
             }
