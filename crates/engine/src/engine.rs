@@ -7,7 +7,7 @@ use ed25519_dalek::Signer;
 use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
 use ledger::{Control, Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey, SubjectId};
 use store::{SetAside, Store};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
@@ -19,16 +19,18 @@ use crate::answers::{LedgerStatus, Status};
 use crate::clock::Clock;
 use crate::filing::InDoubt;
 use crate::grants::Grants;
-use crate::import::MOST_UNDER_WAY;
 use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
+
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::quorum::RETIRED;
 use crate::rendered::Rendered;
 use crate::seal::Sealer;
 use crate::supervisor::{OTHER_KEY, Supervisor};
 use crate::trail::Trail;
+use crate::turns::Turns;
+use crate::views;
 use crate::writer::{Press, Writer};
 
 /// One ledger as a node is configured for it.
@@ -104,8 +106,7 @@ pub struct Parts {
     pub(crate) trail: Trail,
     pub(crate) keys_low: Arc<Notify>,
     pub(crate) locks: Locks,
-    /// Places for imported records under way.
-    pub(crate) importing: Semaphore,
+    pub(crate) turns: Turns,
     pub(crate) rendered: Rendered,
     pub(crate) in_doubt: InDoubt,
     pub(crate) alarms: Arc<Alarms>,
@@ -131,8 +132,9 @@ struct Shared {
 }
 
 impl Shared {
-    /// Starts one ledger: its apply thread, its writer, its supervisor.
-    fn work(&self, side: Side, tasks: &mut Vec<AbortOnDropHandle<()>>) -> Result<Working, Failure> {
+    /// Starts one ledger: its apply thread and its writer. Its supervisor starts when the views are
+    /// there.
+    fn work(&self, side: Side) -> Result<(Working, Supervisor), Failure> {
         let line = Line::start(Arc::clone(&self.store), side.ledger, Arc::clone(&self.alarms))?;
         let state = line.state()?;
         let ours = self.block_key.verifying_key().to_bytes();
@@ -176,9 +178,8 @@ impl Shared {
             keys: self.keys.clone(),
             retired: self.retired.clone(),
         };
-        tasks.push(AbortOnDropHandle::new(tokio::spawn(supervisor.run())));
         let writer = Writer::start(Arc::clone(&press));
-        Ok(Working { line, sealer, writer, press })
+        Ok((Working { line, sealer, writer, press }, supervisor))
     }
 }
 
@@ -225,8 +226,19 @@ impl Engine {
             low: Arc::clone(&keys_low),
         };
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(upkeep.run()))];
-        let records = shared.work(setup.records, &mut tasks)?;
-        let access = shared.work(setup.access, &mut tasks)?;
+        let (records, of_records) = shared.work(setup.records)?;
+        let (access, of_access) = shared.work(setup.access)?;
+        let lines = [Arc::clone(&records.line), Arc::clone(&access.line)];
+        let made = views::make(&shared.store, lines, setup.stopping.clone())?;
+        for supervisor in [of_records, of_access] {
+            let mut made = made.clone();
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                // Otherwise making them failed or was broken off.
+                if made.wait_for(|made| *made).await.is_ok() {
+                    supervisor.run().await;
+                }
+            })));
+        }
         let trail = Trail::start(
             Arc::clone(&access.press),
             Arc::clone(&access.sealer),
@@ -243,7 +255,7 @@ impl Engine {
             trail,
             keys_low,
             locks: Locks::new(),
-            importing: Semaphore::new(MOST_UNDER_WAY),
+            turns: Turns::new(Clock::monotonic()),
             rendered: Rendered::default(),
             in_doubt: InDoubt::default(),
             alarms: shared.alarms,

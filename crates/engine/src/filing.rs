@@ -46,8 +46,6 @@ pub(crate) struct Request {
     pub(crate) actor: ActorId,
     /// Chains that the decision looks at; held until the outcome is known.
     pub(crate) chains: Vec<SubjectId>,
-    /// Of the places for imported records, so many are taken; none by a command.
-    pub(crate) places: u32,
     pub(crate) patience: Duration,
 }
 
@@ -85,7 +83,6 @@ impl Engine {
             digest: self.vault.digest("request", &ctx.request).map_err(Failure::from)?,
             actor: self.actor(&ctx.caller)?,
             chains,
-            places: 0,
             patience: ctx.patience.min(LONGEST),
         })
     }
@@ -115,14 +112,6 @@ impl Engine {
             held = tokio::time::timeout_at(deadline, self.locks.hold(&names)) => {
                 held.map_err(|_| Failure::NotFiled {
                     why: "other changes of the same file are under way".to_owned(),
-                })?
-            }
-            () = self.stopping.cancelled() => return Err(stops()),
-        };
-        let _place = tokio::select! {
-            place = tokio::time::timeout_at(deadline, self.importing.acquire_many(request.places)) => {
-                place.map_err(|_| Failure::NotFiled {
-                    why: "other imports are under way".to_owned(),
                 })?
             }
             () = self.stopping.cancelled() => return Err(stops()),

@@ -16,11 +16,6 @@ use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft};
 use crate::showing::{Ended, Saw};
 
-/// Imported records under way on this node at once, from the decision to apply's word (a group of more
-/// goes alone): what a command or a read behind them waits for. With 256, one stream was no faster and
-/// commands beside it waited twice as long.
-pub(crate) const MOST_UNDER_WAY: usize = 100;
-
 /// The reason that amendments by import carry.
 const REASON: &str = "imported again with other content";
 
@@ -183,8 +178,7 @@ impl Engine {
         let line = &self.records.line;
         let version = line.store.head(line.ledger, subject)?.map_or(0, |head| head.version);
         let request_id = self.request_id_for(&ctx.request, version)?;
-        let mut request = self.request(ctx, &request_id, vec![subject])?;
-        request.places = u32::try_from(count.min(MOST_UNDER_WAY)).map_err(Failure::internal)?;
+        let request = self.request(ctx, &request_id, vec![subject])?;
         let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();
         let decide = move |engine: &Self| {
             let file = engine.load_for(patient, &ids, false)?;

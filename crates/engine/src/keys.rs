@@ -84,7 +84,7 @@ impl Upkeep {
                         Some(Ok(change)) => {
                             shown.note(&change);
                             if let Some(bytes) = change.bytes {
-                                self.take_in(&change.name, &bytes);
+                                self.take_in(&change.name, &bytes).await;
                             }
                         }
                         Some(Err(error)) => {
@@ -180,7 +180,7 @@ impl Upkeep {
         Ok(missing)
     }
 
-    fn take_in(&self, name: &str, bytes: &[u8]) {
+    async fn take_in(&self, name: &str, bytes: &[u8]) {
         let added = if name == SYSTEM_ENTRY {
             self.vault.add_system(bytes).map(|()| Vec::new())
         } else {
@@ -189,10 +189,11 @@ impl Upkeep {
         match added {
             Ok(subjects) if name == SYSTEM_ENTRY => {
                 // The registry's key may be what was missing.
-                self.refold(&self.store.unfolded_subjects(UNFOLDED).unwrap_or_default());
-                self.refold(&subjects);
+                let mut all = self.store.unfolded_subjects(UNFOLDED).unwrap_or_default();
+                all.extend(subjects);
+                self.refold(all).await;
             }
-            Ok(subjects) => self.refold(&subjects),
+            Ok(subjects) => self.refold(subjects).await,
             Err(error) => self.alarms.raise(
                 "KEYS_REFUSED",
                 None,
@@ -201,17 +202,26 @@ impl Upkeep {
         }
     }
 
-    /// Records that came before their keys get their views now.
-    fn refold(&self, subjects: &[SubjectId]) {
-        for subject in subjects {
-            if let Err(error) = self.store.refold(*subject) {
-                self.alarms.raise(
-                    "VIEW_NOT_FOLDED",
-                    None,
-                    format!("a view could not be folded: {error}"),
-                );
+    /// Records that came before their keys get their views now, off the runtime: a long file takes a
+    /// while, and while all views are made anew this waits for it.
+    async fn refold(&self, subjects: Vec<SubjectId>) {
+        let store = Arc::clone(&self.store);
+        let folded = tokio::task::spawn_blocking(move || {
+            let mut failed = None;
+            for subject in subjects {
+                if let Err(error) = store.refold(subject) {
+                    failed = Some(store::causes(&error));
+                }
             }
-        }
+            failed
+        });
+        let failed = match folded.await {
+            Ok(None) => return,
+            Ok(Some(failed)) => failed,
+            Err(panicked) => panicked.to_string(),
+        };
+        let text = format!("a view could not be folded: {failed}");
+        self.alarms.raise("VIEW_NOT_FOLDED", None, text);
     }
 
     /// Makes keys ahead. They go into the bucket first, so that no patient is ever given a key that

@@ -45,6 +45,8 @@ mod seal;
 mod showing;
 mod supervisor;
 mod trail;
+mod turns;
+mod views;
 mod watch;
 mod writer;
 
@@ -66,3 +68,4 @@ pub use import::ImportOutcome;
 pub use keys::SYSTEM_ENTRY;
 pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
 pub use queries::{MAX_PAGE, check_page_size};
+pub use turns::Turn;

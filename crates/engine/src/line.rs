@@ -60,9 +60,24 @@ fn how_far(applied: u64, last: u64) -> String {
     }
 }
 
+fn making(done: u64, total: u64) -> String {
+    format!("its views are being made anew: {done} of {total} records")
+}
+
+/// What a node that applied so much knows at its start, of a stream that was seen to reach `kept`.
+fn unheard(applied: u64, kept: u64) -> (Reach, String) {
+    if is_behind(applied, kept) {
+        (Reach::Behind { last: kept }, format!("{}: starting", how_far(applied, kept)))
+    } else {
+        (Reach::Unheard, "starting".to_owned())
+    }
+}
+
 /// How what is applied stands to the stream's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
+    /// Its views are being made, so many records of so many: nothing can be read.
+    Making { done: u64, total: u64 },
     /// Just started: peers and broker have not been asked yet.
     Unheard,
     /// The stream goes on to `last`, further than near.
@@ -102,11 +117,7 @@ impl Line {
         let state = store.state(ledger)?;
         let floor = store.floor(ledger)?.map_or(0, |floor| floor.sequence);
         let kept = store.known_end(ledger)?.unwrap_or(0).max(floor);
-        let (reach, told) = if is_behind(state.sequence, kept) {
-            (Reach::Behind { last: kept }, format!("{}: starting", how_far(state.sequence, kept)))
-        } else {
-            (Reach::Unheard, "starting".to_owned())
-        };
+        let (reach, told) = unheard(state.sequence, kept);
         let (queue, work) = mpsc::channel(QUEUE);
         let line = Arc::new(Self {
             ledger,
@@ -188,6 +199,7 @@ impl Line {
     pub(crate) fn near_end(&self) -> Result<(), Failure> {
         let how_far = match self.reach() {
             Reach::Near => return Ok(()),
+            Reach::Making { done, total } => making(done, total),
             Reach::Unheard => "it has just started and is asking how far the others are".to_owned(),
             Reach::Behind { last } => how_far(self.progress().sequence, last),
         };
@@ -203,7 +215,7 @@ impl Line {
     fn reach(&self) -> Reach {
         let reach = self.end.lock().unwrap_or_else(PoisonError::into_inner).reach;
         match (self.store.floor(self.ledger), reach) {
-            (Ok(None), reach) => reach,
+            (Ok(None), reach) | (Ok(Some(_)), reach @ Reach::Making { .. }) => reach,
             (Ok(Some(floor)), Reach::Behind { last }) => {
                 Reach::Behind { last: last.max(floor.sequence) }
             }
@@ -222,6 +234,21 @@ impl Line {
                 Err(why.clone())
             }
         }
+    }
+
+    /// Its views are being made; nothing is fed to it meanwhile.
+    pub(crate) fn making_views(&self, done: u64, total: u64) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).reach =
+            Reach::Making { done, total };
+        self.condition.send_replace(Condition::CatchingUp(making(done, total)));
+    }
+
+    /// Its views are made: from here on it is as if it had just started.
+    pub(crate) fn views_made(&self) {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reach, told) = unheard(self.progress().sequence, end.kept);
+        end.reach = reach;
+        self.condition.send_replace(Condition::CatchingUp(told));
     }
 
     /// Sets the condition; a stop is final until the node is started anew. Whoever only reads and is
@@ -420,6 +447,19 @@ mod tests {
         let store = Arc::new(Store::open(dir, &pins, Arc::new(vault)).unwrap());
         let alarms = Arc::new(Alarms::new(Clock::system()));
         (Line::start(store, LedgerId::RECORDS, alarms).unwrap(), founded.block.into())
+    }
+
+    #[test]
+    fn nothing_is_read_or_written_while_the_views_are_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let (line, _) = line(dir.path());
+        line.making_views(5, 10);
+        let told = line.near_end().unwrap_err().to_string();
+        assert!(told.contains("5 of 10 records"), "{told}");
+        assert!(line.writable().unwrap_err().contains("5 of 10 records"));
+        line.views_made();
+        assert_eq!(line.reach(), Reach::Behind { last: 0 }, "as after a start: nothing is applied");
+        assert!(line.writable().is_err(), "peers and broker are asked first");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use ledger::{Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 
 use crate::access::{Pass, check};
-use crate::context::Context;
+use crate::context::{Context, Operation};
 use crate::engine::Engine;
 use crate::trail::Showing;
 use crate::{Failure, Receipt, UNAUDITED};
@@ -52,6 +52,9 @@ impl Engine {
         ctx: &Context,
         patient: Option<PatientId>,
     ) -> Result<Pass, Failure> {
+        if ctx.operation != Operation::Import {
+            self.turns.others_work();
+        }
         if let Some(pass) = check(&ctx.caller.roles, ctx.operation) {
             return Ok(pass);
         }

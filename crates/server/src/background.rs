@@ -1,15 +1,10 @@
-//! Threads of their own for work that nobody waits for by the millisecond: what imports decide and
-//! seal. They run at a lower priority, so that a read or a command beside an import at full speed gets
-//! a processor at once; where nobody else wants one, an import is as fast as ever. The price: a lock
-//! that one of them holds when it has to give way is held for that long.
+//! Threads of their own, of a lower priority, for work that nobody waits for by the millisecond: what
+//! imports decide and seal.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-
-/// Niceness of the threads: beside a thread of the usual priority they get a tenth of a processor.
-const NICENESS: i32 = 10;
 
 /// How long tasks may take to come to their next step when the node stops.
 const ENDING: Duration = Duration::from_secs(1);
@@ -28,8 +23,7 @@ impl Background {
     /// When the system gives no threads.
     pub(crate) fn start() -> io::Result<Self> {
         let lower = || {
-            // On Linux this is the calling thread alone. At the usual priority it works as well.
-            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+            if let Err(error) = store::lower_priority() {
                 tracing::warn!(%error, "a thread for imports keeps the usual priority");
             }
         };

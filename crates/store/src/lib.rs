@@ -28,6 +28,7 @@
 mod access;
 mod apply;
 mod aside;
+mod background;
 mod damage;
 mod error;
 mod fold;
@@ -48,6 +49,7 @@ mod views;
 
 pub use access::{AccessFilter, AccessItem, AccessPage};
 pub use apply::MAX_BATCH_BYTES;
+pub use background::lower_priority;
 pub use damage::{SetAside, set_aside};
 pub use error::{OpenError, StoreError, causes};
 pub use history::{Folded, HistoryItem, HistoryPage, StoredRecord};

@@ -98,7 +98,8 @@ impl Opening<'_> {
         let new = !path.join("CURRENT").exists();
         let in_spool = self.dir.join(SPOOL);
         let spool = Spool::open(&in_spool).map_err(|source| damaged_at(&in_spool, source))?;
-        let db = DB::open_cf_descriptors(&options::database(new), &path, options::tables())
+        let db = options::tables()
+            .and_then(|tables| DB::open_cf_descriptors(&options::database(new), &path, tables))
             .map_err(|source| OpenError::Database { path: path.clone(), source })?;
         let mut ledgers = BTreeMap::new();
         for pin in self.pins {

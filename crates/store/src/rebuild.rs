@@ -1,6 +1,7 @@
 //! Views anew: of one subject when its key arrives, of all after a restore or when the views'
 //! version changes.
 
+use crate::background::lower_priority;
 use crate::error::damaged;
 use crate::fold::Fold;
 use crate::keys::{self, MetaTag};
@@ -54,11 +55,15 @@ impl Store {
     }
 
     /// Makes all views anew from records and keys, on all cores. `progress` hears how many records of
-    /// how many are done. Nothing is applied meanwhile; an interrupted rebuild begins again.
+    /// how many are done, and may break off; false when it did. Nothing is applied meanwhile; an
+    /// interrupted rebuild begins again.
     ///
     /// # Errors
     /// When a record is damaged or the database cannot be written. The views are not ready then.
-    pub fn rebuild_views(&self, mut progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    pub fn rebuild_views(
+        &self,
+        mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<bool, StoreError> {
         let mut writers = Vec::with_capacity(self.ledgers.len());
         for place in self.ledgers.values() {
             writers.push(self.lock(&place.writer)?);
@@ -70,14 +75,31 @@ impl Store {
         }
         let mut done = 0;
         for ledger in self.ledger_ids() {
-            self.fold_all(ledger, |records| {
+            let ended = self.fold_all(ledger, |records| {
                 done += records;
-                progress(done, total);
+                progress(done, total)
             })?;
+            if ended.is_break() {
+                return Ok(false);
+            }
         }
         self.flush()?;
         self.raise_generation();
-        self.mark_views_ready()
+        self.mark_views_ready()?;
+        Ok(true)
+    }
+
+    /// Removes all views: for a copy that holds none, and to have them made anew at the next start.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn drop_views(&self) -> Result<(), StoreError> {
+        for (ledger, place) in &self.ledgers {
+            let _writer = self.lock(&place.writer)?;
+            self.clear_views(*ledger)?;
+        }
+        self.raise_generation();
+        Ok(())
     }
 
     /// Makes the views of one subject anew, when it has records that could not be folded; true
@@ -165,11 +187,15 @@ impl Store {
     }
 
     /// Folds a ledger's records on all cores, each its share of the subjects, in order. `progress`
-    /// hears how many more are folded.
-    fn fold_all(&self, ledger: LedgerId, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
+    /// hears how many more are folded, and may break off.
+    fn fold_all(
+        &self,
+        ledger: LedgerId,
+        progress: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, StoreError> {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let (tell, told) = mpsc::channel();
-        let erased = thread::scope(|scope| {
+        let (ended, erased) = thread::scope(|scope| {
             let started: Vec<_> = (0..workers)
                 .map(|share| {
                     let tell = tell.clone();
@@ -178,12 +204,18 @@ impl Store {
                 .collect();
             // The workers hold the others: hearing ends with the last of them.
             drop(tell);
-            told.iter().for_each(&mut progress);
-            started
+            let ended = told.iter().try_for_each(progress);
+            // A worker that is not heard any more stops.
+            drop(told);
+            let erased: Result<Vec<_>, _> = started
                 .into_iter()
                 .map(|worker| worker.join().unwrap_or(Err(StoreError::Poisoned)))
-                .collect::<Result<Vec<_>, _>>()
+                .collect();
+            erased.map(|erased| (ended, erased))
         })?;
+        if ended.is_break() {
+            return Ok(ended);
+        }
         // Last, when everybody's numbers are there: a share knows nothing of the others.
         for subject in erased.into_iter().flatten() {
             let (reader, genesis) = (self.reader(), self.state(ledger)?.state().genesis);
@@ -191,7 +223,7 @@ impl Store {
             fold.erase(subject)?;
             self.write_unlogged(fold.finish()?)?;
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// Folds one share; answers whose keys were destroyed, as far as this share's records say.
@@ -201,6 +233,9 @@ impl Store {
         share: Share,
         tell: &mpsc::Sender<u64>,
     ) -> Result<Vec<SubjectId>, StoreError> {
+        if let Err(error) = lower_priority() {
+            tracing::warn!(%error, "a thread that makes views keeps the usual priority");
+        }
         let genesis = self.state(ledger)?.state().genesis;
         let mut erased = Vec::new();
         let mut next = Some(0);
@@ -237,8 +272,9 @@ impl Store {
                 return Err(damaged(keys::RECORDS, &keys::record(ledger, position)));
             }
             self.write_unlogged(fold.finish()?)?;
-            // Nobody listens when the rebuild has failed elsewhere.
-            let _ = tell.send(folded);
+            if tell.send(folded).is_err() {
+                break;
+            }
         }
         Ok(erased)
     }

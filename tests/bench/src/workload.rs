@@ -21,6 +21,8 @@ pub(crate) const HISTORY: &str =
     "audited reads of the past, closed loop; the same files again and again";
 pub(crate) const MIXED: &str = "at a fixed rate, alone and while an import runs at full speed";
 pub(crate) const REBUILD: &str = "views made anew from records";
+pub(crate) const BESIDE_REBUILD: &str =
+    "at a fixed rate, alone and while another node's views are made anew on the same machine";
 pub(crate) const GROWTH: &str = "as the ledger grows";
 
 pub(crate) const LENGTH: &str =
@@ -44,6 +46,7 @@ pub(crate) const SHORT_FILE: &str = "100 entries";
 pub(crate) const LONG_FILE: &str = "a long file";
 pub(crate) const ALONE: &str = "alone";
 pub(crate) const IMPORTING: &str = "importing";
+pub(crate) const REBUILDING: &str = "making views";
 
 /// "1 client", "64 clients".
 pub(crate) fn clients(count: usize) -> String {

@@ -27,4 +27,5 @@ mod spool;
 mod stop;
 mod stream;
 mod tools;
+mod views;
 mod watch;

@@ -135,12 +135,13 @@ impl Import {
     /// Gathers one message's items.
     async fn take(&mut self, message: proto::ImportRequest) -> Result<(), Status> {
         self.check(&message).map_err(|failure| self.call.status(&failure))?;
+        let most = self.services.engine().import_group();
         for item in message.items {
             // A faulty selector is reported with the item's other faults; it belongs to no group.
             let at = At::TOP;
             let selector = selector_in(item.patient.as_ref(), &at, &mut Report::default());
             let fits = self.gathering.as_ref().is_some_and(|group| {
-                selector.as_ref() == Some(&group.selector) && group.fits(&item)
+                selector.as_ref() == Some(&group.selector) && group.fits(&item, most)
             });
             if !fits {
                 self.start().await?;

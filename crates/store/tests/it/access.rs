@@ -3,6 +3,7 @@
 use crate::world::{ACCESS, ACTOR, Draft, NODE, World};
 use ledger::{Applied, Item, SubjectId};
 use schema::{AccessKind, AccessRecord, Outcome};
+use std::ops::ControlFlow;
 use store::AccessFilter;
 use vault::PatientKeyIds;
 
@@ -102,7 +103,7 @@ fn the_index_is_rebuilt_from_headers_alone() {
     let one = world.patient();
     show(&mut world, &[one]);
     world.vault.destroy(one.audit).unwrap();
-    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     for filter in [AccessFilter::All, AccessFilter::Actor(ACTOR)] {
         let page = world.store().reader().accesses(filter, 0..=u64::MAX, None, 9).unwrap();
         assert_eq!(page.items.len(), 1);

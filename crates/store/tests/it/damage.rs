@@ -4,6 +4,7 @@
 use crate::records::shown;
 use crate::world::{ACCESS, RECORDS, World, added, copy, files};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{OpenError, Store, StoreError};
@@ -141,7 +142,7 @@ fn a_flipped_bit_in_the_log_is_noticed_wherever_it_is() {
 fn a_flipped_bit_in_a_table_is_named_and_nothing_wrong_is_answered() {
     let (mut world, expected) = filed();
     // a rebuild flushes everything into tables
-    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     world.close();
     let tables = Damaged::copy(&world).files("sst").len();
     assert!(tables > 5, "there are tables: {tables}");

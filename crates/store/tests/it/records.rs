@@ -10,6 +10,7 @@ use ledger::{
     stream_hash,
 };
 use proptest::prelude::*;
+use std::ops::ControlFlow;
 use store::{Store, StoreError};
 
 #[test]
@@ -297,7 +298,7 @@ proptest! {
         prop_assert_eq!(&folded.file, &expected);
         prop_assert!(folded.unreadable.is_empty());
         prop_assert_eq!(&shown(world.store(), keys.subject), &expected);
-        world.store().rebuild_views(|_, _| {}).unwrap();
+        world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
         prop_assert_eq!(&shown(world.store(), keys.subject), &expected);
         let _ = note("");
     }

@@ -7,6 +7,7 @@ use crate::world::{
 };
 use domain::{Kind, PatientId};
 use ledger::{Control, Item, SubjectId};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use store::{PAGE_BYTES, Store};
 use vault::{BatchOrigin, Vault};
@@ -117,7 +118,7 @@ fn a_number_finds_its_patient_and_only_the_registry_can_assign_it() {
     assert_eq!(find(&world, "4712"), None);
     let unfolded = world.store().reader().unfolded(keys.subject).unwrap();
     assert_eq!(unfolded, [applied.records[0].position]);
-    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     assert_eq!(find(&world, "4711"), Some(PatientId(keys.subject.0)));
 }
 
@@ -146,7 +147,7 @@ fn a_released_number_is_nobodys_until_it_is_given_again() {
     let (key, subject, signatures) = (one.file, one.subject, Vec::new());
     world.control(Control::KeyDestroyed { key, subject, signatures });
     assert_eq!(find(&world), Some(other.subject), "no longer among what is erased with the first");
-    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     assert_eq!(find(&world), Some(other.subject));
 }
 
@@ -192,7 +193,7 @@ fn invariant_8_no_clear_text_at_rest() {
     world.file(keys, &[amended(1, "dry cough"), retracted(2)]);
     world.assign(SubjectId([5; 16]), SECRET, keys.subject);
     world.store().spool().put(1, &world.messages[0][1], 1).unwrap();
-    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     assert!(world.store().reader().entry(keys.subject, entry_id(1)).unwrap().is_some());
     world.close();
     for file in files(world.dir.path()) {
@@ -235,7 +236,7 @@ fn a_destroyed_key_takes_its_views_along_and_every_proof_still_holds() {
     }
     drop(reader);
     world.reopen();
-    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     assert_eq!(world.store().reader().file_header(keys.subject).unwrap(), None);
 }
 
@@ -263,7 +264,7 @@ fn a_number_that_was_given_on_after_an_erasure_stays_where_it_is_when_views_are_
     let before = holders(world.store());
     assert_eq!(before, [Some(PatientId(other.subject.0)), None]);
     let generation = world.store().views_generation();
-    world.store().rebuild_views(|_, _| {}).unwrap();
+    world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     assert!(world.store().views_generation() > generation);
     assert_eq!(holders(world.store()), before);
 }
@@ -274,11 +275,30 @@ fn a_rebuild_tells_its_progress_and_changes_nothing() {
     let patients: Vec<_> = (0..5).map(|_| world.patient_with_file()).collect();
     let before: Vec<_> = patients.iter().map(|p| shown(world.store(), p.subject)).collect();
     let mut heard = Vec::new();
-    world.store().rebuild_views(|done, total| heard.push((done, total))).unwrap();
+    let listening = |done, total| {
+        heard.push((done, total));
+        ControlFlow::Continue(())
+    };
+    assert!(world.store().rebuild_views(listening).unwrap());
     assert_eq!(heard.last(), Some(&(19, 19)), "two ledgers founded, fifteen records");
     assert!(world.store().views_ready().unwrap());
     world.reopen();
     assert!(world.store().views_ready().unwrap());
     let after: Vec<_> = patients.iter().map(|p| shown(world.store(), p.subject)).collect();
     assert_eq!(before, after);
+}
+
+#[test]
+fn views_that_were_dropped_or_broken_off_are_not_ready_until_they_are_made() {
+    let mut world = World::new();
+    let patient = world.patient_with_file();
+    let before = shown(world.store(), patient.subject);
+    world.store().drop_views().unwrap();
+    assert!(!world.store().views_ready().unwrap());
+    assert!(!world.store().rebuild_views(|_, _| ControlFlow::Break(())).unwrap());
+    world.reopen();
+    assert!(!world.store().views_ready().unwrap(), "also after a restart");
+    assert!(world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap());
+    assert!(world.store().views_ready().unwrap());
+    assert_eq!(shown(world.store(), patient.subject), before);
 }

@@ -1,13 +1,15 @@
 //! Caseledger as a hospital runs it on one machine: a nats-server that syncs every message, one
 //! `caseledgerd`, clients over gRPC.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use store::{LedgerPin, Store};
+use tempfile::TempDir;
 use testkit::client::Client;
-use testkit::cluster::Cluster;
+use testkit::cluster::{Cluster, run as output};
 use vault::{KeyEncryptionKey, Vault};
 
 use crate::usage::{Meter, Process};
@@ -116,6 +118,27 @@ impl Hospital {
     /// When it does not stop or the database does not open.
     pub(crate) async fn into_store(mut self) -> anyhow::Result<(Store, Self)> {
         self.cluster.node_mut(0).stop().await?;
+        let store = self.open(&self.cluster.node(0).data())?;
+        Ok((store, self))
+    }
+
+    /// Stops the node, copies its database, starts the node again, and opens the copy in this process:
+    /// another node's, on the same machine.
+    ///
+    /// # Errors
+    /// When it does not stop or start, or the copy cannot be made or opened.
+    pub(crate) async fn copy(&mut self) -> anyhow::Result<(Store, TempDir)> {
+        self.cluster.node_mut(0).stop().await?;
+        let copy = TempDir::new()?;
+        let data = copy.path().join("data");
+        output(Command::new("cp").arg("-a").arg(self.cluster.node(0).data()).arg(&data))?;
+        let node = self.cluster.node_mut(0);
+        node.spawn()?;
+        node.serving().await?;
+        Ok((self.open(&data)?, copy))
+    }
+
+    fn open(&self, data: &Path) -> anyhow::Result<Store> {
         let node = self.cluster.node(0);
         let configuration = std::fs::read_to_string(node.state.join("config.toml"))?;
         let genesis = |key: &str| {
@@ -128,8 +151,7 @@ impl Hospital {
             LedgerPin { ledger: ledger::LedgerId::ACCESS, genesis: genesis("access")? },
         ];
         let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), KEK_VERSION)?;
-        let vault = Arc::new(Vault::open(&node.data(), kek)?);
-        let store = Store::open(&node.data(), &pins, vault)?;
-        Ok((store, self))
+        let vault = Arc::new(Vault::open(data, kek)?);
+        Ok(Store::open(data, &pins, vault)?)
     }
 }

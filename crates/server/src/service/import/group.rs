@@ -3,7 +3,7 @@
 use api::v1 as proto;
 use aws_lc_rs::digest::{Context as Sha256, SHA256};
 use domain::{Entry, PatientId};
-use engine::{Context, Engine, Failure, MAX_CHANGES, Receipt};
+use engine::{Context, Engine, Failure, Receipt};
 use prost::Message;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -60,10 +60,9 @@ impl Group {
         group
     }
 
-    /// Whether one more item leaves it one contribution.
-    pub(super) fn fits(&self, item: &proto::ImportItem) -> bool {
-        self.items.len() < MAX_CHANGES
-            && self.filed_bytes + filed_bytes(item.encoded_len()) <= GROUP_BYTES
+    /// Whether one more item leaves it one contribution of at most so many items.
+    pub(super) fn fits(&self, item: &proto::ImportItem, most: usize) -> bool {
+        self.items.len() < most && self.filed_bytes + filed_bytes(item.encoded_len()) <= GROUP_BYTES
     }
 
     pub(super) fn push(&mut self, item: proto::ImportItem) {
@@ -81,6 +80,7 @@ impl Group {
         call: &str,
         patient: Option<PatientId>,
     ) -> Done {
+        let _turn = engine.import_turn().await;
         let done = Done {
             selector: self.selector,
             bytes: self.bytes,

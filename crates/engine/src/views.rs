@@ -1,0 +1,66 @@
+//! Views made anew before a node serves: after a restore, for a backup holds none, and when this
+//! program keeps them in another form than the one before (design, section 4).
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use store::Store;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::Failure;
+use crate::answers::Condition;
+use crate::line::Line;
+
+/// How often the log tells how far it is; the node's status is never older than a worker's share.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// Starts making all views on a thread of its own, if they are not there in this version. True once
+/// they are; until then nothing is applied, read or written. A failure stops both lines.
+pub(crate) fn make(
+    store: &Arc<Store>,
+    lines: [Arc<Line>; 2],
+    stopping: CancellationToken,
+) -> Result<watch::Receiver<bool>, Failure> {
+    let ready = store.views_ready()?;
+    let (made, seen) = watch::channel(ready);
+    if ready {
+        return Ok(seen);
+    }
+    tracing::warn!("the views are made anew from the records; until then this node does not serve");
+    lines.iter().for_each(|line| line.making_views(0, 0));
+    let store = Arc::clone(store);
+    std::thread::Builder::new()
+        .name("views".to_owned())
+        .spawn(move || match make_all(&store, &lines, &stopping) {
+            Ok(true) => {
+                tracing::info!("all views are made");
+                lines.iter().for_each(|line| line.views_made());
+                made.send_replace(true);
+            }
+            Ok(false) => tracing::warn!("making the views was broken off; it begins anew"),
+            Err(error) => {
+                let why = format!("the views cannot be made: {}", store::causes(&error));
+                lines.iter().for_each(|line| line.set_condition(Condition::Stopped(why.clone())));
+            }
+        })
+        .map_err(Failure::internal)?;
+    Ok(seen)
+}
+
+fn make_all(
+    store: &Store,
+    lines: &[Arc<Line>],
+    stopping: &CancellationToken,
+) -> Result<bool, store::StoreError> {
+    let mut told = Instant::now();
+    store.rebuild_views(|done, total| {
+        lines.iter().for_each(|line| line.making_views(done, total));
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            tracing::info!(done, total, "making views");
+        }
+        if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+}
