@@ -186,6 +186,21 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether somebody waits for the answer who works with files: imports give way to them, but not to
+    /// one another, to a watch's next message or to whoever watches the node.
+    pub(crate) const fn goes_first(self) -> bool {
+        match self {
+            Self::RegisterPatient
+            | Self::Contribute
+            | Self::SettleRequest
+            | Self::GetPatientFile
+            | Self::GetPatientHistory
+            | Self::FindPatient
+            | Self::ListAccesses => true,
+            Self::WatchPatientFile | Self::Import | Self::GetHead | Self::GetNodeStatus => false,
+        }
+    }
+
     /// The gRPC method, as the audit trail names it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -22,7 +22,6 @@ use crate::grants::Grants;
 use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
-
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::quorum::RETIRED;
 use crate::rendered::Rendered;
@@ -216,6 +215,11 @@ impl Engine {
         let set_aside = shared.store.set_aside().iter().chain(&setup.keys_set_aside);
         set_aside.for_each(|set_aside| tell_set_aside(set_aside, &shared.alarms));
         let keys_low = Arc::new(Notify::new());
+        let (records, of_records) = shared.work(setup.records)?;
+        let (access, of_access) = shared.work(setup.access)?;
+        let lines = [Arc::clone(&records.line), Arc::clone(&access.line)];
+        let alarms = Arc::clone(&shared.alarms);
+        let made = views::make(&shared.store, lines, alarms, setup.stopping.clone())?;
         let upkeep = Upkeep {
             bucket: setup.bucket,
             connection: shared.journal.state(),
@@ -224,12 +228,9 @@ impl Engine {
             alarms: Arc::clone(&shared.alarms),
             ready,
             low: Arc::clone(&keys_low),
+            views: made.clone(),
         };
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(upkeep.run()))];
-        let (records, of_records) = shared.work(setup.records)?;
-        let (access, of_access) = shared.work(setup.access)?;
-        let lines = [Arc::clone(&records.line), Arc::clone(&access.line)];
-        let made = views::make(&shared.store, lines, setup.stopping.clone())?;
         for supervisor in [of_records, of_access] {
             let mut made = made.clone();
             tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -281,7 +282,7 @@ impl Engine {
         let mut ledgers = Vec::new();
         for kind in [LedgerKind::Records, LedgerKind::Access] {
             let condition = self.side(kind).line.condition.borrow().clone();
-            ledgers.push(LedgerStatus { head: self.head(kind)?, condition });
+            ledgers.push(LedgerStatus { head: self.head_now(kind)?, condition });
         }
         Ok(Status {
             node: self.node,

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::line::Outcome;
 use crate::seal::{Chain, Sealer};
-use crate::trail::{BROKER_PATIENCE, Forwarded};
+use crate::trail::{BROKER_PATIENCE, Forwarded, rely_on_spool};
 use crate::writer::{BLOCK_ROOM, Press, Sent};
 use crate::{Condition, Failure};
 
@@ -94,9 +94,12 @@ impl Forwarding {
             }
             match (verdict, sealed_anew) {
                 // The whole block, as it was sealed first.
-                (Verdict::Settled, 0) => return self.stall(false),
+                (Verdict::Settled, 0) => {
+                    self.forwarded.send_modify(|now| now.refused = false);
+                    return self.stall(false);
+                }
                 (Verdict::Settled, records) => self.tell_anew(records),
-                (Verdict::Refused | Verdict::Unsound | Verdict::Open, _) => {}
+                (Verdict::Refused | Verdict::Unsound | Verdict::Open, _) => self.refused().await,
             }
             let mut hopeless = verdict == Verdict::Unsound && sealed_anew > 0;
             (block, sealed_anew) = loop {
@@ -165,6 +168,15 @@ impl Forwarding {
             return Ok(None);
         }
         Ok(Some((self.press.block(items, head.recorded_at)?, records)))
+    }
+
+    /// What the broker has of a refused block is void: those who were answered on it, or are now, have
+    /// the spool's word alone.
+    async fn refused(&self) {
+        self.forwarded.send_modify(|now| now.refused = true);
+        if let Err(failure) = rely_on_spool(&self.store).await {
+            tracing::error!(?failure, "that the spool is relied on is not noted");
+        }
     }
 
     fn tell_anew(&mut self, records: usize) {
@@ -302,7 +314,7 @@ impl Forwarding {
     }
 }
 
-/// What is to be done about contributions of which not all are settled.
+/// What is to be done about contributions, by what apply said of them.
 fn judge(outcomes: &[Outcome]) -> Verdict {
     let one = |outcome: &Outcome| match outcome {
         Outcome::Void(VoidReason::Malformed)
@@ -352,6 +364,7 @@ mod tests {
         }
         let malformed = Outcome::Void(VoidReason::Malformed);
         assert_eq!(judge(&[malformed, Outcome::Void(VoidReason::Stale)]), Verdict::Unsound);
+        assert_eq!(judge(&[accepted, Outcome::Abandoned]), Verdict::Settled);
         let retired = Outcome::Refused(Refusal::RetiredNode);
         assert_eq!(judge(&[retired]), Verdict::Open, "the spool keeps it");
     }

@@ -67,6 +67,8 @@ pub(crate) struct Upkeep {
     pub(crate) ready: watch::Sender<bool>,
     /// Told when spare keys run low.
     pub(crate) low: Arc<Notify>,
+    /// Whether all views are made.
+    pub(crate) views: watch::Receiver<bool>,
 }
 
 impl Upkeep {
@@ -203,8 +205,11 @@ impl Upkeep {
     }
 
     /// Records that came before their keys get their views now, off the runtime: a long file takes a
-    /// while, and while all views are made anew this waits for it.
+    /// while. While all views are made that is done in the end.
     async fn refold(&self, subjects: Vec<SubjectId>) {
+        if !*self.views.borrow() {
+            return;
+        }
         let store = Arc::clone(&self.store);
         let folded = tokio::task::spawn_blocking(move || {
             let mut failed = None;

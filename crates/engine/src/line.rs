@@ -199,7 +199,8 @@ impl Line {
     pub(crate) fn near_end(&self) -> Result<(), Failure> {
         let how_far = match self.reach() {
             Reach::Near => return Ok(()),
-            Reach::Making { done, total } => making(done, total),
+            // As far as they are, or why they cannot be made.
+            Reach::Making { .. } => self.writable().err().unwrap_or_default(),
             Reach::Unheard => "it has just started and is asking how far the others are".to_owned(),
             Reach::Behind { last } => how_far(self.progress().sequence, last),
         };

@@ -352,11 +352,18 @@ impl Engine {
         self.records.line.progress().size
     }
 
-    /// A ledger's head as this node has applied it.
+    /// A ledger's head as this node has applied it; the trail's covers what this node has answered on.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn head(&self, kind: LedgerKind) -> Result<Head, Failure> {
+    pub async fn head(&self, kind: LedgerKind) -> Result<Head, Failure> {
+        if kind == LedgerKind::Access {
+            self.trail.applied().await;
+        }
+        self.head_now(kind)
+    }
+
+    pub(crate) fn head_now(&self, kind: LedgerKind) -> Result<Head, Failure> {
         let side = self.side(kind);
         let state = side.line.state()?;
         Ok(Head {

@@ -5,7 +5,7 @@ use ledger::{Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 
 use crate::access::{Pass, check};
-use crate::context::{Context, Operation};
+use crate::context::Context;
 use crate::engine::Engine;
 use crate::trail::Showing;
 use crate::{Failure, Receipt, UNAUDITED};
@@ -52,7 +52,7 @@ impl Engine {
         ctx: &Context,
         patient: Option<PatientId>,
     ) -> Result<Pass, Failure> {
-        if ctx.operation != Operation::Import {
+        if ctx.operation.goes_first() {
             self.turns.others_work();
         }
         if let Some(pass) = check(&ctx.caller.roles, ctx.operation) {

@@ -16,6 +16,7 @@ use ledger::{ActorId, ContributionId, Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::random;
@@ -58,6 +59,9 @@ pub(crate) struct Forwarded {
     pub(crate) published: u64,
     /// The broker does not take them now: nobody need wait for it.
     pub(crate) stalled: bool,
+    /// Apply refused a block, so what was sealed behind it links to nothing either: the chain is known
+    /// again when all that is spooled is applied.
+    pub(crate) refused: bool,
 }
 
 /// The way into the access ledger. Dropped with the engine: the first half ends with the queue, the
@@ -86,7 +90,8 @@ impl Trail {
         let made = store.spooled_upto()?;
         tell_lost(&press, store.lost_accesses()?);
         let upto = first - 1;
-        let forwarded = watch::Sender::new(Forwarded { upto, published: upto, stalled: false });
+        let forwarded =
+            watch::Sender::new(Forwarded { upto, published: upto, stalled: false, refused: false });
         let seen = forwarded.subscribe();
         let (queue, jobs) = mpsc::channel(WAITING);
         let (hand_over, blocks) = mpsc::unbounded_channel();
@@ -131,7 +136,7 @@ impl Trail {
         // Either way the record is durable: in the synced spool and with the broker, or in the spool.
         let published = self.forwarded.borrow().published >= spooled.block;
         if !published {
-            self.rely_on_spool().await?;
+            rely_on_spool(&self.store).await?;
         }
         self.answered.fetch_max(spooled.block, Ordering::Relaxed);
         Ok(Receipt(spooled.receipt))
@@ -145,13 +150,13 @@ impl Trail {
         let applied = forwarded.wait_for(|now| now.upto >= answered || now.stalled);
         let _ = tokio::time::timeout(BROKER_PATIENCE, applied).await.is_ok();
     }
+}
 
-    /// What leaves on the spool's word alone must be missed if the spool is lost.
-    async fn rely_on_spool(&self) -> Result<(), Failure> {
-        let store = Arc::clone(&self.store);
-        let noted = tokio::task::spawn_blocking(move || store.rely_on_spool()).await;
-        noted.map_err(Failure::internal)?.map_err(|error| not_spooled(&Failure::from(error)))
-    }
+/// What leaves on the spool's word alone must be missed if the spool is lost.
+pub(crate) async fn rely_on_spool(store: &Arc<Store>) -> Result<(), Failure> {
+    let store = Arc::clone(store);
+    let noted = tokio::task::spawn_blocking(move || store.rely_on_spool()).await;
+    noted.map_err(Failure::internal)?.map_err(|error| not_spooled(&Failure::from(error)))
 }
 
 /// The head that the next access record links to: the last spooled one, else the applied one.
@@ -248,8 +253,15 @@ impl Sealing {
     }
 
     /// Takes what waits; while a block is under way to the broker, more may come. The next one is sealed
-    /// and spooled while that is applied, and leaves when it is.
+    /// and spooled while that is applied, and leaves when it is. After a refusal it is not sealed before
+    /// that, or it would be refused too; but whoever waits is not kept longer than by a broker.
     async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, gathered: &mut Vec<Job>) {
+        let deadline = Instant::now() + BROKER_PATIENCE;
+        let next = self.next;
+        let may_seal = move |now: &Forwarded| match now.refused {
+            true => now.upto + 1 >= next,
+            false => now.published + 1 >= next || now.stalled,
+        };
         let mut records: usize = gathered.iter().map(|job| job.showings.len()).sum();
         loop {
             while records < ledger::block::MAX_BLOCK_RECORDS / 2 {
@@ -257,20 +269,17 @@ impl Sealing {
                 records += job.showings.len();
                 gathered.push(job);
             }
-            let under_way = |now: &Forwarded| now.published + 1 < self.next && !now.stalled;
-            if records >= ledger::block::MAX_BLOCK_RECORDS / 2
-                || !under_way(&self.forwarded.borrow())
+            if records >= ledger::block::MAX_BLOCK_RECORDS / 2 || may_seal(&self.forwarded.borrow())
             {
                 return;
             }
-            let next = self.next;
             tokio::select! {
                 job = jobs.recv() => match job {
                     Some(job) => { records += job.showings.len(); gathered.push(job); }
                     None => return,
                 },
-                seen = self.forwarded.wait_for(|now| now.published + 1 >= next || now.stalled) => {
-                    if seen.is_err() { return; }
+                seen = tokio::time::timeout_at(deadline, self.forwarded.wait_for(may_seal)) => {
+                    if !matches!(seen, Ok(Ok(_))) { return; }
                 }
             }
         }

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use store::Store;
+use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
+use crate::alarms::Alarms;
 use crate::answers::Condition;
 use crate::line::Line;
 
@@ -17,10 +18,12 @@ use crate::line::Line;
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts making all views on a thread of its own, if they are not there in this version. True once
-/// they are; until then nothing is applied, read or written. A failure stops both lines.
+/// they are; until then nothing is applied, read or written, and nobody need fold single files: what
+/// keys come for meanwhile is folded in the end. A failure stops both lines.
 pub(crate) fn make(
     store: &Arc<Store>,
     lines: [Arc<Line>; 2],
+    alarms: Arc<Alarms>,
     stopping: CancellationToken,
 ) -> Result<watch::Receiver<bool>, Failure> {
     let ready = store.views_ready()?;
@@ -38,10 +41,15 @@ pub(crate) fn make(
                 tracing::info!("all views are made");
                 lines.iter().for_each(|line| line.views_made());
                 made.send_replace(true);
+                // Keys that came before anybody was told so, and after the last look.
+                if let Err(error) = fold_rest(&store) {
+                    alarms.raise("VIEW_NOT_FOLDED", None, not_made(&error));
+                }
             }
             Ok(false) => tracing::warn!("making the views was broken off; it begins anew"),
             Err(error) => {
-                let why = format!("the views cannot be made: {}", store::causes(&error));
+                let why = not_made(&error);
+                alarms.raise("VIEWS_NOT_MADE", None, why.clone());
                 lines.iter().for_each(|line| line.set_condition(Condition::Stopped(why.clone())));
             }
         })
@@ -53,14 +61,30 @@ fn make_all(
     store: &Store,
     lines: &[Arc<Line>],
     stopping: &CancellationToken,
-) -> Result<bool, store::StoreError> {
+) -> Result<bool, StoreError> {
     let mut told = Instant::now();
-    store.rebuild_views(|done, total| {
+    let made = store.rebuild_views(|done, total| {
         lines.iter().for_each(|line| line.making_views(done, total));
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
             tracing::info!(done, total, "making views");
         }
         if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
+    })?;
+    if made {
+        fold_rest(store)?;
+    }
+    Ok(made)
+}
+
+/// Folds what could not be folded before its key came.
+fn fold_rest(store: &Store) -> Result<(), StoreError> {
+    for subject in store.unfolded_subjects(usize::MAX)? {
+        store.refold(subject)?;
+    }
+    Ok(())
+}
+
+fn not_made(error: &StoreError) -> String {
+    format!("the views cannot be made: {}", store::causes(error))
 }

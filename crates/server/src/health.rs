@@ -4,7 +4,7 @@
 //! |---|---|
 //! | (overall) | the broker is connected and every ledger takes writes |
 //! | `ImportService` | `records` takes writes |
-//! | `PatientFileService` | `records` is applied to near the stream's end, as far as that is known: reads survive the broker |
+//! | `PatientFileService` | `records` is applied to near the stream's end, as far as that is known, and its views are made: reads survive the broker |
 //! | `AuditService` | `access` likewise |
 //! | `LedgerService`, `PeerService` | always: they are asked when something is wrong |
 

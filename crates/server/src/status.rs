@@ -10,7 +10,7 @@
 //! | not permitted | `PERMISSION_DENIED` | `ErrorInfo` with `break_glass` |
 //! | no or bad credentials | `UNAUTHENTICATED` | `ErrorInfo` |
 //! | broker or quorum away | `UNAVAILABLE` | `ErrorInfo` `NOT_FILED`, `OUTCOME_UNKNOWN` or `NOT_ANSWERED`, `RetryInfo` |
-//! | this node is far from the stream's end | `UNAVAILABLE` | `ErrorInfo` `CATCHING_UP`, `RetryInfo` |
+//! | this node is far from the stream's end, or makes its views | `UNAVAILABLE` | `ErrorInfo` `CATCHING_UP`, `RetryInfo` |
 //! | too much in flight | `RESOURCE_EXHAUSTED` | `RetryInfo`, `ErrorInfo` with `limit` |
 //! | damage | `DATA_LOSS` | `ErrorInfo` with `damaged` |
 //! | anything else | `INTERNAL`, fixed text | `RequestInfo` with the call's id |

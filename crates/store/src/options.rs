@@ -112,7 +112,7 @@ fn table(name: &str, cache: &Cache) -> Result<Options, rocksdb::Error> {
     options.set_block_based_table_factory(&blocks);
     if [keys::HEADS, keys::SETTLED, keys::ENTRIES].contains(&name) {
         // The same for what is still in memory, for the three tables that apply asks: a miss costs
-        // a walk through the memtable otherwise. 1 MiB each, taken with every new memtable.
+        // a walk through the memtable otherwise. Half a MiB each, taken with every new memtable.
         options.set_memtable_whole_key_filtering(true);
         options.set_memtable_prefix_bloom_ratio(0.02);
     }

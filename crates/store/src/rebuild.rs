@@ -62,6 +62,13 @@ impl Store {
     /// When a record is damaged or the database cannot be written. The views are not ready then.
     pub fn rebuild_views(
         &self,
+        progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<bool, StoreError> {
+        self.rebuild_all(progress).map_err(|error| self.met(error))
+    }
+
+    fn rebuild_all(
+        &self,
         mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<bool, StoreError> {
         let mut writers = Vec::with_capacity(self.ledgers.len());
@@ -70,8 +77,13 @@ impl Store {
         }
         let mut total = 0;
         for ledger in self.ledger_ids() {
-            self.clear_views(ledger)?;
             total += self.state(ledger)?.size;
+        }
+        for ledger in self.ledger_ids() {
+            if progress(0, total).is_break() {
+                return Ok(false);
+            }
+            self.clear_views(ledger)?;
         }
         let mut done = 0;
         for ledger in self.ledger_ids() {
@@ -109,11 +121,12 @@ impl Store {
     /// When a record is damaged or the database cannot be written.
     pub fn refold(&self, subject: SubjectId) -> Result<bool, StoreError> {
         let ledger = self.only(LedgerKind::Records)?;
+        let place = self.ledger(ledger)?;
+        // First: what is being folded without the key at this moment is noted when it is written.
+        let _writer = self.lock(&place.writer)?;
         if self.reader().unfolded(subject)?.is_empty() {
             return Ok(false);
         }
-        let place = self.ledger(ledger)?;
-        let _writer = self.lock(&place.writer)?;
         let reader = self.reader();
         let genesis = self.state(ledger)?.state().genesis;
         let mut fold = Fold::anew(self, &reader, ledger, genesis);
@@ -171,15 +184,18 @@ impl Store {
     fn clear_views(&self, ledger: LedgerId) -> Result<(), StoreError> {
         let from = ledger.to_bytes();
         let end = keys::after_prefix(&from).unwrap_or_default();
+        let database = |source| StoreError::Database { action: "remove views", source };
         let mut batch = WriteBatch::default();
         batch.delete_cf(self.table(keys::META)?, keys::meta(ledger, MetaTag::ViewVersion));
         for name in keys::VIEWS {
             batch.delete_range_cf(self.table(name)?, from.as_slice(), end.as_slice());
         }
-        self.db
-            .write_opt(batch, &options::synced())
-            .map_err(|source| StoreError::Database { action: "remove views", source })?;
+        self.db.write_opt(batch, &options::synced()).map_err(database)?;
         for name in keys::VIEWS {
+            // Whole files go at once.
+            self.db
+                .delete_file_in_range_cf(self.table(name)?, from.as_slice(), &end)
+                .map_err(database)?;
             // Otherwise every row folded now would be looked for under the old ones first.
             self.db.compact_range_cf(self.table(name)?, Some(from), Some(&end));
         }

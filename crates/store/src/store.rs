@@ -237,7 +237,7 @@ impl Store {
     }
 
     /// Version of the newest record of this node's access chain that it knows it has made: spooled,
-    /// or relied on by an answer before it was applied.
+    /// or relied on by an answer before the broker had it.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when the spool's row does not decode.

@@ -141,6 +141,6 @@ impl Tally {
 
 /// Lets time pass while others are measured.
 #[expect(clippy::disallowed_methods, reason = "a measurement lasts as long as it was planned")]
-async fn lasting(time: Duration) {
+pub(crate) async fn lasting(time: Duration) {
     tokio::time::sleep(time).await;
 }

@@ -19,7 +19,9 @@ pub(crate) const IMPORT: &str = "bulk, durable";
 pub(crate) const READS: &str = "audited reads of a file, closed loop; the same files again and again, unless it says otherwise";
 pub(crate) const HISTORY: &str =
     "audited reads of the past, closed loop; the same files again and again";
-pub(crate) const MIXED: &str = "at a fixed rate, alone and while an import runs at full speed";
+pub(crate) const MIXED: &str =
+    "at a fixed rate, alone and while an import goes on as fast as the node lets it";
+pub(crate) const IMPORT_BESIDE: &str = "the import that went on meanwhile";
 pub(crate) const REBUILD: &str = "views made anew from records";
 pub(crate) const BESIDE_REBUILD: &str =
     "at a fixed rate, alone and while another node's views are made anew on the same machine";

@@ -17,7 +17,7 @@ impl LedgerService for Services {
         request: Request<proto::GetHeadRequest>,
     ) -> Result<Response<proto::GetHeadResponse>, Status> {
         let (call, message) = Call::of(request)?;
-        call.answer(self.ledger_head(message))
+        call.answer(self.ledger_head(message).await)
     }
 
     async fn get_node_status(
@@ -31,14 +31,14 @@ impl LedgerService for Services {
 }
 
 impl Services {
-    fn ledger_head(
+    async fn ledger_head(
         &self,
         message: proto::GetHeadRequest,
     ) -> Result<proto::GetHeadResponse, Failure> {
         let mut report = Report::default();
         let ledger = ledger_in(message.ledger, &At::TOP.field("ledger"), &mut report);
         let ledger = report.finish(ledger)?;
-        let head = self.engine().head(ledger.kind)?;
+        let head = self.engine().head(ledger.kind).await?;
         if head.ledger != ledger {
             return Err(Failure::NotFound);
         }

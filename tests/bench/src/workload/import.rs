@@ -1,6 +1,6 @@
 //! Streaming import, and the yardsticks that write as much at a time as they like.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -9,7 +9,7 @@ use crate::contender::hospital::Hospital;
 use crate::contender::jetstream::{Blocks, Target};
 use crate::contender::umadb::UmaDb;
 use crate::importing::Delivery;
-use crate::load::{Measured, closed};
+use crate::load::{Measured, closed, lasting};
 use crate::plan::Plan;
 use crate::session::{Session, say};
 
@@ -20,6 +20,8 @@ const STREAMS: [u64; 2] = [1, 4];
 const IN_FLIGHT: [usize; 3] = [1, 4, 16];
 /// Events of one of UmaDB's appends.
 const BATCH: usize = 100;
+/// Longer than a node gives way to those who worked before.
+const QUIET: Duration = Duration::from_secs(3);
 /// Clients that append in batches.
 const BATCHERS: [usize; 2] = [1, 16];
 
@@ -55,6 +57,8 @@ async fn import(
         let delivery = Delivery::of(&session.people, numbers, Plan::IMPORT_ENTRIES)?;
         deliveries.push((hospital.client()?, delivery));
     }
+    // Nobody else works, and the node has noticed that.
+    lasting(QUIET).await;
     let meter = hospital.meter()?;
     let (before, began) = (meter.read()?, Instant::now());
     let mut sending = JoinSet::new();

@@ -57,8 +57,8 @@ async fn beside_commands(session: &mut Session, hospital: &mut Hospital) -> anyh
     let (meter, window, rate) = (hospital.meter()?, session.plan.window, Plan::BESIDE_IMPORT);
     for load in [ALONE, REBUILDING] {
         say(&format!("  commands at {rate}/s, {load}"));
-        let enough = Arc::new(AtomicBool::new(load == ALONE));
-        let (copy, told) = (Arc::clone(&store), Arc::clone(&enough));
+        let enough = Enough(Arc::new(AtomicBool::new(load == ALONE)));
+        let (copy, told) = (Arc::clone(&store), Arc::clone(&enough.0));
         let making = tokio::task::spawn_blocking(move || {
             let go_on = |_, _| match told.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
@@ -73,8 +73,17 @@ async fn beside_commands(session: &mut Session, hospital: &mut Hospital) -> anyh
             hospital.callers(CLIENTS, |client| Contribute::new(&client, &patients, &people))?;
         let measured = open(writers, rate, window, &meter).await?;
         session.report.add(BESIDE_REBUILD, "calls", CONTRIBUTE, load, measured);
-        enough.store(true, Ordering::Relaxed);
+        drop(enough);
         making.await??;
     }
     Ok(())
+}
+
+/// Ends the making of views when it is dropped, also on the way out after a failure: nothing else does.
+struct Enough(Arc<AtomicBool>);
+
+impl Drop for Enough {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

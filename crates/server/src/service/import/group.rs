@@ -80,7 +80,7 @@ impl Group {
         call: &str,
         patient: Option<PatientId>,
     ) -> Done {
-        let _turn = engine.import_turn().await;
+        let _turn = engine.import_turn(self.items.len()).await;
         let done = Done {
             selector: self.selector,
             bytes: self.bytes,
