@@ -266,8 +266,8 @@ pub enum Condition {
     /// Reads only, until what is named is over.
     ReadOnly(String),
     /// Neither: the stream is known to go on far beyond what is applied, nobody has been asked yet
-    /// since the start, or the views are being made anew. It says how far it is. What is not applied yet would be answered with
-    /// "there is no such file".
+    /// since the start, or the views are being made anew. It says how far it is. What is not applied
+    /// yet would be answered with "there is no such file".
     CatchingUp(String),
     /// Apply stopped: reads of what is applied go on, an operator is needed.
     Stopped(String),

@@ -19,14 +19,13 @@ use crate::Failure;
 use crate::alarms::Alarms;
 use crate::clock::random;
 use crate::engine::Engine;
+use crate::views;
 use domain::PatientId;
 
 /// The bucket's entry with the system's keys, made by `caseledgerd init`.
 pub const SYSTEM_ENTRY: &str = "system";
 /// Below so many spare patients new batches are made: an import registers some hundreds a second.
 const LOW_WATER: usize = 1_024;
-/// Subjects refolded at once when the system's keys arrive; the next start takes the rest.
-const UNFOLDED: usize = 100_000;
 /// How often the reserve is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -189,13 +188,11 @@ impl Upkeep {
             self.vault.add_batch(name, bytes, BatchOrigin::Bucket)
         };
         match added {
-            Ok(subjects) if name == SYSTEM_ENTRY => {
-                // The registry's key may be what was missing.
-                let mut all = self.store.unfolded_subjects(UNFOLDED).unwrap_or_default();
-                all.extend(subjects);
-                self.refold(all).await;
+            // The registry's key may be what was missing.
+            Ok(_) if name == SYSTEM_ENTRY => self.fold(views::fold_rest).await,
+            Ok(subjects) => {
+                self.fold(move |store, alarms| views::fold(store, &subjects, alarms)).await;
             }
-            Ok(subjects) => self.refold(subjects).await,
             Err(error) => self.alarms.raise(
                 "KEYS_REFUSED",
                 None,
@@ -206,27 +203,14 @@ impl Upkeep {
 
     /// Records that came before their keys get their views now, off the runtime: a long file takes a
     /// while. While all views are made that is done in the end.
-    async fn refold(&self, subjects: Vec<SubjectId>) {
+    async fn fold(&self, fold: impl FnOnce(&Store, &Alarms) + Send + 'static) {
         if !*self.views.borrow() {
             return;
         }
-        let store = Arc::clone(&self.store);
-        let folded = tokio::task::spawn_blocking(move || {
-            let mut failed = None;
-            for subject in subjects {
-                if let Err(error) = store.refold(subject) {
-                    failed = Some(store::causes(&error));
-                }
-            }
-            failed
-        });
-        let failed = match folded.await {
-            Ok(None) => return,
-            Ok(Some(failed)) => failed,
-            Err(panicked) => panicked.to_string(),
-        };
-        let text = format!("a view could not be folded: {failed}");
-        self.alarms.raise("VIEW_NOT_FOLDED", None, text);
+        let (store, alarms) = (Arc::clone(&self.store), Arc::clone(&self.alarms));
+        if let Err(error) = tokio::task::spawn_blocking(move || fold(&store, &alarms)).await {
+            tracing::error!(%error, "views could not be folded");
+        }
     }
 
     /// Makes keys ahead. They go into the bucket first, so that no patient is ever given a key that

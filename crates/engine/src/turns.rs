@@ -19,7 +19,7 @@ const LATELY: u64 = 2_000_000;
 const SMALL_GROUP: usize = 32;
 /// Items under way on this node at once, alone too: what the first who comes waits behind. Several
 /// streams need hundreds to keep apply busy.
-const MOST: u32 = 512;
+const MOST: u16 = 512;
 
 /// Whose turn it is.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Drop for Beside {
 impl Turns {
     /// `clock`: a monotonic one.
     pub(crate) fn new(clock: Clock) -> Self {
-        let room = Arc::new(Semaphore::new(usize::try_from(MOST).unwrap_or(MAX_CHANGES)));
+        let room = Arc::new(Semaphore::new(usize::from(MOST)));
         Self { clock, asked: AtomicU64::new(0), room, next: Arc::default() }
     }
 
@@ -73,9 +73,10 @@ impl Turns {
 
     #[expect(clippy::disallowed_methods, reason = "an import gives way for as long as it took")]
     async fn take(&self, items: usize) -> Turn {
-        let items = u32::try_from(items).unwrap_or(MOST).min(MOST);
+        // A group of more goes alone.
+        let items = u16::try_from(items).unwrap_or(MOST).min(MOST);
         // It is never closed.
-        let room = Arc::clone(&self.room).acquire_many_owned(items).await.ok();
+        let room = Arc::clone(&self.room).acquire_many_owned(u32::from(items)).await.ok();
         if self.alone() {
             return Turn { _room: room, _beside: None };
         }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ledger::SubjectId;
 use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,19 +37,17 @@ pub(crate) fn make(
     let store = Arc::clone(store);
     std::thread::Builder::new()
         .name("views".to_owned())
-        .spawn(move || match make_all(&store, &lines, &stopping) {
+        .spawn(move || match make_all(&store, &lines, &alarms, &stopping) {
             Ok(true) => {
                 tracing::info!("all views are made");
                 lines.iter().for_each(|line| line.views_made());
                 made.send_replace(true);
-                // Keys that came before anybody was told so, and after the last look.
-                if let Err(error) = fold_rest(&store) {
-                    alarms.raise("VIEW_NOT_FOLDED", None, not_made(&error));
-                }
+                // Keys that came after the last look and before anybody was told.
+                fold_rest(&store, &alarms);
             }
             Ok(false) => tracing::warn!("making the views was broken off; it begins anew"),
             Err(error) => {
-                let why = not_made(&error);
+                let why = format!("the views cannot be made: {}", store::causes(&error));
                 alarms.raise("VIEWS_NOT_MADE", None, why.clone());
                 lines.iter().for_each(|line| line.set_condition(Condition::Stopped(why.clone())));
             }
@@ -60,6 +59,7 @@ pub(crate) fn make(
 fn make_all(
     store: &Store,
     lines: &[Arc<Line>],
+    alarms: &Alarms,
     stopping: &CancellationToken,
 ) -> Result<bool, StoreError> {
     let mut told = Instant::now();
@@ -72,19 +72,30 @@ fn make_all(
         if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     if made {
-        fold_rest(store)?;
+        fold_rest(store, alarms);
     }
     Ok(made)
 }
 
-/// Folds what could not be folded before its key came.
-fn fold_rest(store: &Store) -> Result<(), StoreError> {
-    for subject in store.unfolded_subjects(usize::MAX)? {
-        store.refold(subject)?;
+/// Folds whatever could not be folded before its key came.
+pub(crate) fn fold_rest(store: &Store, alarms: &Alarms) {
+    match store.unfolded_subjects() {
+        Ok(subjects) => fold(store, &subjects, alarms),
+        Err(error) => not_folded(&error, alarms),
     }
-    Ok(())
 }
 
-fn not_made(error: &StoreError) -> String {
-    format!("the views cannot be made: {}", store::causes(error))
+/// Folds files whose records came before their keys. One that cannot be is an alarm and keeps no other
+/// from it.
+pub(crate) fn fold(store: &Store, subjects: &[SubjectId], alarms: &Alarms) {
+    for subject in subjects {
+        if let Err(error) = store.refold(*subject) {
+            not_folded(&error, alarms);
+        }
+    }
+}
+
+fn not_folded(error: &StoreError, alarms: &Alarms) {
+    let text = format!("a view could not be folded: {}", store::causes(error));
+    alarms.raise("VIEW_NOT_FOLDED", None, text);
 }

@@ -11,8 +11,8 @@ use rocksdb::{
 /// Blocks, indexes and filters in memory. With the memtables and the vault's cache the node stays
 /// far below its 1.5 GiB; the operating system's page cache holds the rest.
 const BLOCK_CACHE_BYTES: usize = 256 * 1024 * 1024;
-/// All memtables together: six full batches. A log as long is removed at once when they are flushed,
-/// which holds up syncs for as long as the file system takes: with twice as much, 50 to 90 ms.
+/// All memtables together: six full batches. With twice as much, syncs were seen to stand still
+/// for 50 to 90 ms around the end of a flush.
 const MEMTABLE_BYTES: usize = 48 * 1024 * 1024;
 /// Log to replay after a crash: at 100 MB/s two or three seconds.
 const LOG_BYTES: u64 = 256 * 1024 * 1024;

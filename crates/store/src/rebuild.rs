@@ -143,12 +143,12 @@ impl Store {
         Ok(true)
     }
 
-    /// Subjects with records that are not in the views, at most `limit`: what to refold when
+    /// Subjects with records that are not in the views: what to refold when
     /// several keys, or the system's, have arrived.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row does not decode.
-    pub fn unfolded_subjects(&self, limit: usize) -> Result<Vec<SubjectId>, StoreError> {
+    pub fn unfolded_subjects(&self) -> Result<Vec<SubjectId>, StoreError> {
         let ledger = self.only(LedgerKind::Records)?;
         let prefix = ledger.to_bytes();
         let mut subjects: Vec<SubjectId> = Vec::new();
@@ -159,9 +159,6 @@ impl Store {
                 .map(|subject| SubjectId(*subject))
                 .ok_or_else(|| damaged(keys::UNFOLDED, key))?;
             if subjects.last() != Some(&subject) {
-                if subjects.len() >= limit {
-                    return Ok(ControlFlow::Break(()));
-                }
                 subjects.push(subject);
             }
             Ok(ControlFlow::Continue(()))

@@ -1,6 +1,9 @@
 //! What is measured: one file a workload. Each measures Caseledger and whatever it is compared with,
 //! and adds rows to the report.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 pub(crate) mod commands;
 pub(crate) mod growth;
 pub(crate) mod history;
@@ -49,6 +52,17 @@ pub(crate) const LONG_FILE: &str = "a long file";
 pub(crate) const ALONE: &str = "alone";
 pub(crate) const IMPORTING: &str = "importing";
 pub(crate) const REBUILDING: &str = "making views";
+
+/// Told to what goes on beside a measurement: it ends when this is dropped, also on the way out after a
+/// failure.
+#[derive(Debug, Default)]
+pub(crate) struct Enough(pub(crate) Arc<AtomicBool>);
+
+impl Drop for Enough {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// "1 client", "64 clients".
 pub(crate) fn clients(count: usize) -> String {

@@ -172,14 +172,14 @@ fn views_come_with_their_keys_and_verdicts_without() {
 
     vault.add_batch("batch", &world.batch, BatchOrigin::Bucket).unwrap();
     vault.add_system(&world.system).unwrap();
-    let waiting = store.unfolded_subjects(10).unwrap();
+    let waiting = store.unfolded_subjects().unwrap();
     assert_eq!(waiting.len(), 2, "the patient and the bucket");
     for subject in waiting {
         assert!(store.refold(subject).unwrap());
         assert!(!store.refold(subject).unwrap(), "nothing is left to do");
     }
     assert_eq!(shown(&store, keys.subject), shown(world.store(), keys.subject));
-    assert!(store.unfolded_subjects(10).unwrap().is_empty());
+    assert!(store.unfolded_subjects().unwrap().is_empty());
     assert_eq!(
         store.reader().find_identifier("urn:hospital:mrn", "4711").unwrap(),
         Some(PatientId(keys.subject.0))

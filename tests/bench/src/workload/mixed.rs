@@ -1,7 +1,7 @@
 //! Whether those who work with files notice that an import runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::commands::Contribute;
 use super::reads::{Files, Read};
-use super::{ALONE, CONTRIBUTE, FIFTY, IMPORT_BESIDE, IMPORTING, MIXED, STREAMED};
+use super::{ALONE, CONTRIBUTE, Enough, FIFTY, IMPORT_BESIDE, IMPORTING, MIXED, STREAMED};
 use crate::contender::hospital::Hospital;
 use crate::importing::Delivery;
 use crate::load::{Measured, open};
@@ -23,7 +23,8 @@ const AT_A_TIME: u64 = 10;
 /// Patients that an import cannot come to the end of while something is measured.
 const ENOUGH: u64 = 1_000_000;
 
-/// Reads and commands at the same rate, first alone, then with an import that goes on as fast as the node lets it.
+/// Reads and commands at the same rate, first alone, then with an import that goes on as fast as the
+/// node lets it.
 ///
 /// # Errors
 /// When a part does not run any more, or the import ended.
@@ -59,7 +60,7 @@ pub(crate) async fn caseledger(
 
 /// An import that goes on until it is stopped.
 struct Endless {
-    enough: Arc<AtomicBool>,
+    enough: Enough,
     /// Records filed so far.
     filed: Arc<AtomicU64>,
     import: JoinHandle<anyhow::Result<()>>,
@@ -69,8 +70,8 @@ struct Endless {
 fn endless(session: &mut Session, hospital: &Hospital) -> anyhow::Result<Endless> {
     let numbers = session.numbers(ENOUGH);
     let (people, client) = (Arc::clone(&session.people), hospital.client()?);
-    let (enough, filed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let (told, count, runtime) = (Arc::clone(&enough), Arc::clone(&filed), Handle::current());
+    let (enough, filed) = (Enough::default(), Arc::new(AtomicU64::new(0)));
+    let (told, count, runtime) = (Arc::clone(&enough.0), Arc::clone(&filed), Handle::current());
     let import = tokio::task::spawn_blocking(move || {
         for first in numbers.step_by(usize::try_from(AT_A_TIME)?) {
             if told.load(Ordering::Relaxed) {
@@ -89,7 +90,7 @@ fn endless(session: &mut Session, hospital: &Hospital) -> anyhow::Result<Endless
 impl Endless {
     /// Ends it after the delivery that is under way.
     async fn stop(self) -> anyhow::Result<()> {
-        self.enough.store(true, Ordering::Relaxed);
+        drop(self.enough);
         self.import.await?
     }
 }

@@ -3,11 +3,11 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::commands::Contribute;
-use super::{ALONE, BESIDE_REBUILD, CONTRIBUTE, REBUILD, REBUILDING, VIEWS};
+use super::{ALONE, BESIDE_REBUILD, CONTRIBUTE, Enough, REBUILD, REBUILDING, VIEWS};
 use crate::contender::hospital::Hospital;
 use crate::load::{Measured, open};
 use crate::plan::Plan;
@@ -57,8 +57,9 @@ async fn beside_commands(session: &mut Session, hospital: &mut Hospital) -> anyh
     let (meter, window, rate) = (hospital.meter()?, session.plan.window, Plan::BESIDE_IMPORT);
     for load in [ALONE, REBUILDING] {
         say(&format!("  commands at {rate}/s, {load}"));
-        let enough = Enough(Arc::new(AtomicBool::new(load == ALONE)));
+        let enough = Enough::default();
         let (copy, told) = (Arc::clone(&store), Arc::clone(&enough.0));
+        told.store(load == ALONE, Ordering::Relaxed);
         let making = tokio::task::spawn_blocking(move || {
             let go_on = |_, _| match told.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
@@ -77,13 +78,4 @@ async fn beside_commands(session: &mut Session, hospital: &mut Hospital) -> anyh
         making.await??;
     }
     Ok(())
-}
-
-/// Ends the making of views when it is dropped, also on the way out after a failure: nothing else does.
-struct Enough(Arc<AtomicBool>);
-
-impl Drop for Enough {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
