@@ -1,5 +1,9 @@
-//! The sending half of the audit trail: spooled blocks are published in order, one at a time, each
-//! until all of it is on file.
+//! The sending half of the audit trail: spooled blocks are published in order, each when the broker
+//! has the one before, until all of them are on file.
+//!
+//! A block leaves before apply has judged the one it links to: both came from this node in this
+//! order, so if the first is accepted, so is the second, and readers need not wait for apply. When
+//! anything else becomes of one, it and those under way behind it are taken up again one by one.
 //!
 //! Apply may refuse a block for good: the node was put back to an older copy and its chain goes on
 //! elsewhere, a part of the spool is gone, or the block stands on another history. What is in it is
@@ -9,12 +13,12 @@
 //! receipt given for it can still be looked up. What cannot be opened any more is kept aside and
 //! alarmed: it must not hold up what is behind it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::future::{JoinAll, join_all};
 use ledger::block::MAX_BLOCK_RECORDS;
 use ledger::{Contribution, ContributionId, Frame, Item, LedgerId, Refusal, SubjectId, VoidReason};
 use store::Store;
@@ -32,6 +36,23 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Under which sequence a block is kept aside that the stream does not have as a part of the ledger.
 const NO_SEQUENCE: u64 = 0;
+
+/// Blocks that the broker has and apply has not judged yet, at most; beyond it readers wait for apply
+/// (as many as of `records`).
+const UNDER_WAY: usize = 4;
+/// While others are under way, so many blocks leave the spool together: each time costs a walk.
+const REMOVED_TOGETHER: u64 = 8;
+
+/// What apply will say of each contribution of a block.
+type Told = JoinAll<oneshot::Receiver<Outcome>>;
+
+/// A block that the broker has and apply has not judged yet.
+struct UnderWay {
+    number: u64,
+    block: Bytes,
+    ids: Vec<ContributionId>,
+    told: Told,
+}
 
 /// What became of a block that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,22 +80,81 @@ pub(crate) struct Forwarding {
 }
 
 impl Forwarding {
-    pub(crate) async fn run(mut self, mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>) {
-        while let Some((number, block)) = blocks.recv().await {
+    /// `waiting` was in the spool at the start: apply may know it already. What comes after that is new.
+    pub(crate) async fn run(
+        mut self,
+        waiting: Vec<(u64, Bytes)>,
+        mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>,
+    ) {
+        for (number, block) in waiting {
             self.forward(number, &block).await;
-            self.forwarded.send_modify(|now| {
-                now.upto = number;
-                now.published = number;
-            });
-            // Nobody waits for it. If it is not gone after a crash, it comes again and is found settled.
-            let store = Arc::clone(&self.store);
-            drop(tokio::task::spawn_blocking(move || {
-                if let Err(error) = store.spool().remove(number) {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(number, error, "a forwarded access block stays in the spool");
-                }
-            }));
+            self.done(number, true);
         }
+        let mut under_way = VecDeque::new();
+        loop {
+            let room = under_way.len() < UNDER_WAY;
+            tokio::select! {
+                biased;
+                verdict = self.oldest(&mut under_way) => match (verdict, under_way.pop_front()) {
+                    (Verdict::Settled, Some(one)) => {
+                        self.goes_on();
+                        self.done(one.number, under_way.is_empty());
+                    }
+                    (Verdict::Refused | Verdict::Unsound | Verdict::Open, oldest) => {
+                        self.one_by_one(oldest.into_iter().chain(under_way.drain(..))).await;
+                    }
+                    (Verdict::Settled, None) => {}
+                },
+                block = blocks.recv(), if room => {
+                    let Some((number, block)) = block else { return };
+                    let ids = ids(&block);
+                    let (sent, told) = self.publish(&block, &ids, Some(number)).await;
+                    under_way.push_back(UnderWay { number, block, ids, told });
+                    if !matches!(sent, Sent::Yes) {
+                        self.one_by_one(under_way.drain(..)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What became of the oldest block under way; never, when there is none.
+    async fn oldest(&self, under_way: &mut VecDeque<UnderWay>) -> Verdict {
+        match under_way.front_mut() {
+            Some(oldest) => {
+                let outcomes = self.told(&mut oldest.told).await;
+                self.verdict(&oldest.ids, outcomes)
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Nothing is sent before what was sent before it is on file.
+    async fn one_by_one(&mut self, blocks: impl Iterator<Item = UnderWay>) {
+        for UnderWay { number, block, told, .. } in blocks.collect::<Vec<_>>() {
+            drop(told);
+            self.forward(number, &block).await;
+            self.done(number, true);
+        }
+    }
+
+    /// A block is on file: it may leave the spool, alone or with others behind it.
+    fn done(&self, number: u64, last: bool) {
+        self.forwarded.send_modify(|now| {
+            now.upto = number;
+            now.published = now.published.max(number);
+        });
+        if !last && !number.is_multiple_of(REMOVED_TOGETHER) {
+            return;
+        }
+        // Nobody waits for it. If it is not gone after a crash, it comes again and is found settled.
+        let store = Arc::clone(&self.store);
+        drop(tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.spool().remove(number) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(number, error, "a forwarded access block stays in the spool");
+            }
+        }));
     }
 
     /// Sends a block of the spool, and what apply refuses of it sealed anew, until every contribution
@@ -94,10 +174,7 @@ impl Forwarding {
             }
             match (verdict, sealed_anew) {
                 // The whole block, as it was sealed first.
-                (Verdict::Settled, 0) => {
-                    self.forwarded.send_modify(|now| now.refused = false);
-                    return self.stall(false);
-                }
+                (Verdict::Settled, 0) => return self.goes_on(),
                 (Verdict::Settled, records) => self.tell_anew(records),
                 (Verdict::Refused | Verdict::Unsound | Verdict::Open, _) => self.refused().await,
             }
@@ -218,38 +295,48 @@ impl Forwarding {
     /// twice does no harm. `whole`: it is all of this block of the spool, and whoever waits for that is
     /// told when the broker has it.
     async fn send(&self, block: &Bytes, whole: Option<u64>) -> Verdict {
-        let ids: Vec<ContributionId> =
-            contributions(block).unwrap_or_default().iter().map(|one| one.id).collect();
+        let ids = ids(block);
         if self.all_settled(&ids) {
             return Verdict::Settled;
         }
-        self.serving().await;
-        let line = &self.press.line;
-        let told = join_all(ids.iter().map(|id| line.expect(*id)));
-        let sent = {
-            let publish = self.press.publish(block.clone());
-            tokio::pin!(publish);
-            match tokio::time::timeout(BROKER_PATIENCE, &mut publish).await {
-                Ok(sent) => sent,
-                Err(_) => {
-                    self.stall(true);
-                    publish.await
-                }
-            }
-        };
-        let told = match sent {
-            Sent::Yes => {
-                if let Some(number) = whole {
-                    self.forwarded.send_modify(|now| now.published = number);
-                }
-                self.told(told).await
-            }
+        let (sent, told) = self.publish(block, &ids, whole).await;
+        let outcomes = match sent {
+            Sent::Yes => self.told(told).await,
             Sent::Unknown => tokio::time::timeout(PAUSE, self.told(told)).await.ok().flatten(),
             Sent::No(_) => None,
         };
-        ids.iter().for_each(|id| line.forget(id));
-        let mut verdict = told.map_or(Verdict::Open, |outcomes| judge(&outcomes));
-        if verdict != Verdict::Settled && self.all_settled(&ids) {
+        self.verdict(&ids, outcomes)
+    }
+
+    /// Publishes a block when this node may, and tells who will hear what becomes of it.
+    async fn publish(
+        &self,
+        block: &Bytes,
+        ids: &[ContributionId],
+        whole: Option<u64>,
+    ) -> (Sent, Told) {
+        self.serving().await;
+        let told = join_all(ids.iter().map(|id| self.press.line.expect(*id)));
+        let publish = self.press.publish(block.clone());
+        tokio::pin!(publish);
+        let sent = match tokio::time::timeout(BROKER_PATIENCE, &mut publish).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.stall(true);
+                publish.await
+            }
+        };
+        if let (Sent::Yes, Some(number)) = (&sent, whole) {
+            self.forwarded.send_modify(|now| now.published = now.published.max(number));
+        }
+        (sent, told)
+    }
+
+    /// What is to be done about a block of these contributions.
+    fn verdict(&self, ids: &[ContributionId], outcomes: Option<Vec<Outcome>>) -> Verdict {
+        ids.iter().for_each(|id| self.press.line.forget(id));
+        let mut verdict = outcomes.map_or(Verdict::Open, |outcomes| judge(&outcomes));
+        if verdict != Verdict::Settled && self.all_settled(ids) {
             verdict = Verdict::Settled;
         }
         if verdict != Verdict::Settled {
@@ -261,10 +348,9 @@ impl Forwarding {
     /// What apply said of each contribution; none when this node may no longer publish.
     async fn told(
         &self,
-        told: impl Future<Output = Vec<Result<Outcome, oneshot::error::RecvError>>>,
+        mut told: impl Future<Output = <Told as Future>::Output> + Unpin,
     ) -> Option<Vec<Outcome>> {
         let mut condition = self.press.line.condition.subscribe();
-        tokio::pin!(told);
         loop {
             tokio::select! {
                 biased;
@@ -276,6 +362,15 @@ impl Forwarding {
                 _ = condition.wait_for(|now| *now != Condition::Serving) => return None,
             }
         }
+    }
+
+    /// A block is on file as it was sealed first: what is behind it links to it.
+    fn goes_on(&self) {
+        self.forwarded.send_if_modified(|now| {
+            let changed = now.refused || now.stalled;
+            (now.refused, now.stalled) = (false, false);
+            changed
+        });
     }
 
     fn stall(&self, stalled: bool) {
@@ -333,6 +428,11 @@ fn judge(outcomes: &[Outcome]) -> Verdict {
         .into_iter()
         .find(|verdict| said.contains(verdict))
         .unwrap_or(Verdict::Settled)
+}
+
+/// The contributions of a block by their ids; none of one that this program cannot read.
+fn ids(block: &[u8]) -> Vec<ContributionId> {
+    contributions(block).unwrap_or_default().iter().map(|one| one.id).collect()
 }
 
 /// The contributions of a block; none when it is not one that this program can read.

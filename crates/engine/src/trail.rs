@@ -95,10 +95,8 @@ impl Trail {
         let seen = forwarded.subscribe();
         let (queue, jobs) = mpsc::channel(WAITING);
         let (hand_over, blocks) = mpsc::unbounded_channel();
-        for (number, block) in waiting {
-            // The receiver is still here, below.
-            let _ = hand_over.send((number, Bytes::from(block)));
-        }
+        let waiting =
+            waiting.into_iter().map(|(number, block)| (number, Bytes::from(block))).collect();
         let sealing = Sealing {
             press: Arc::clone(&press),
             sealer: Arc::clone(&sealer),
@@ -113,7 +111,7 @@ impl Trail {
         tokio::spawn(sealing.run(jobs));
         let forwarding =
             Forwarding { press, sealer, store: Arc::clone(&store), forwarded, anew: 0, aside: 0 };
-        let forwarding = AbortOnDropHandle::new(tokio::spawn(forwarding.run(blocks)));
+        let forwarding = AbortOnDropHandle::new(tokio::spawn(forwarding.run(waiting, blocks)));
         let answered = AtomicU64::new(0);
         Ok(Self { queue, forwarded: seen, answered, store, _forwarding: forwarding })
     }
@@ -252,9 +250,9 @@ impl Sealing {
         tell_lost(&self.press, self.store.lost_accesses().unwrap_or(lost));
     }
 
-    /// Takes what waits; while a block is under way to the broker, more may come. The next one is sealed
-    /// and spooled while that is applied, and leaves when it is. After a refusal it is not sealed before
-    /// that, or it would be refused too; but whoever waits is not kept longer than by a broker.
+    /// Takes what waits; while a block is under way to the broker, more may come. After a refusal the
+    /// next one is not sealed before all are applied, or it would be refused too; but whoever waits is
+    /// not kept longer than by a broker.
     async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, gathered: &mut Vec<Job>) {
         let deadline = Instant::now() + BROKER_PATIENCE;
         let next = self.next;

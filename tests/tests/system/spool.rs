@@ -1,27 +1,41 @@
 //! Access blocks in the spool that the ledger refuses for good: what is in them is sealed anew, and
 //! what is behind them goes on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use api::v1;
-use ledger::{Block, Content, Frame, Hash, Item, LedgerId, SubjectId};
+use ledger::{
+    Block, Content, Contribution, ContributionId, Frame, Hash, Header, Item, LedgerId,
+    SealedRecord, SubjectId,
+};
 use store::Store;
 use testkit::client::{Client, purpose};
 use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
+use tokio::task::JoinSet;
 
-use crate::tools::{PATIENCE, Pen, alarm, copy, databases};
+use crate::tools::{PATIENCE, Pen, alarm, copy, databases, jetstream};
 
 /// How often somebody read this patient's file, by the trail.
 async fn readings(cluster: &Cluster, patient: &str) -> anyhow::Result<usize> {
-    let request = v1::ListAccessesRequest {
+    let mut request = v1::ListAccessesRequest {
         purpose: purpose("HCOMPL"),
         patient_id: patient.to_owned(),
         page_size: 200,
         ..v1::ListAccessesRequest::default()
     };
     let officer = cluster.client(0, "compliance-officer")?;
-    let accesses = officer.audit().list_accesses(request).await?.into_inner().accesses;
     let read = |access: &&v1::Access| access.operation == "PatientFileService/GetPatientFile";
-    Ok(accesses.iter().filter(read).count())
+    let mut count = 0;
+    loop {
+        let page = officer.audit().list_accesses(request.clone()).await?.into_inner();
+        count += page.accesses.iter().filter(read).count();
+        if page.next_page_token.is_empty() {
+            return Ok(count);
+        }
+        request.page_token = page.next_page_token;
+    }
 }
 
 /// Waits until the spool is empty and the trail has so many readings of each patient.
@@ -150,4 +164,73 @@ async fn what_cannot_be_sealed_anew_is_kept_aside_and_what_is_behind_it_goes_on(
     cluster.node_mut(0).stop().await.expect("stopped");
     let (store, _) = databases(cluster.node(0));
     assert_eq!(store.foreign(LedgerId::ACCESS).expect("readable").len(), 1, "it is kept");
+}
+
+/// A block with one record more for the chain that this block ends on, signed as the node would.
+fn in_its_name(pen: &Pen, block: &[u8], id: u8) -> Option<Vec<u8>> {
+    let content = Frame::parse(block).ok()?.content().ok()?;
+    let Some(Item::Contribution(last)) = content.items.last() else { return None };
+    let record = last.records.last()?;
+    let newest = Header::decode(record.header).ok()?;
+    let id = ContributionId([id; 32]);
+    let header = Header {
+        contribution_id: id,
+        index: 0,
+        count: 1,
+        version: newest.version + 1,
+        previous: ledger::leaf_hash(record.header),
+        ..newest
+    };
+    let record = SealedRecord { header: header.encode(), body: record.body.to_vec() };
+    let one =
+        Contribution { id, request_digest: Hash::ZERO, reads: Vec::new(), records: vec![record] };
+    let content = Content {
+        sealed_at: content.sealed_at,
+        base: content.base,
+        items: vec![Item::Contribution(one)],
+    };
+    Block::seal(LedgerId::ACCESS, pen.node, &content, &pen.key, &pen.access).ok()
+}
+
+#[tokio::test]
+async fn blocks_under_way_behind_a_refused_one_are_sealed_anew_while_people_read() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut readers = JoinSet::new();
+    for _ in 0..16 {
+        let (client, patient) = (cluster.client(0, "case-manager").unwrap(), patient.clone());
+        let (stop, count) = (Arc::clone(&stop), Arc::clone(&count));
+        readers.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                read(&client, &patient, 1).await;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    // Somebody with the node's key extends its chain: what the node has under way links to nothing.
+    let pen = Pen::of(&cluster.node(0).state);
+    let context = jetstream(&cluster).await;
+    let mut stream = context.get_stream("CASELEDGER_ACCESS").await.expect("the stream");
+    for id in 0..=u8::MAX {
+        let last = stream.info().await.expect("its state").state.last_sequence;
+        let newest = stream.get_raw_message(last).await.expect("a message").payload;
+        if let Some(block) = in_its_name(&pen, &newest, id) {
+            let sent = context.publish("caseledger.access", block.into()).await;
+            sent.expect("sent").await.expect("stored");
+        }
+        let alarms = operator.status().await.expect("a status").alarms;
+        if alarms.iter().any(|alarm| alarm.code == "ACCESS_RECORDS_SEALED_ANEW") {
+            break;
+        }
+    }
+    alarm(&operator, "ACCESS_RECORDS_SEALED_ANEW").await;
+    stop.store(true, Ordering::Relaxed);
+    while let Some(reader) = readers.join_next().await {
+        reader.expect("every reading is answered");
+    }
+    let read = usize::try_from(count.load(Ordering::Relaxed)).expect("few");
+    arrived(&cluster, &[(&patient, read)]).await;
 }
