@@ -132,6 +132,8 @@ impl Hospital {
         let copy = TempDir::new()?;
         let data = copy.path().join("data");
         output(Command::new("cp").arg("-a").arg(self.cluster.node(0).data()).arg(&data))?;
+        // Or the system writes it back while something is measured.
+        output(Command::new("sync").arg("--file-system").arg(&data))?;
         let node = self.cluster.node_mut(0);
         node.spawn()?;
         node.serving().await?;
