@@ -73,6 +73,10 @@ mod tests {
                 "PeerService/GetSignedHead",
                 "PeerService/GrantHeal",
                 "PeerService/ReadBlocks -> stream",
+                "ProofService/AwaitProof",
+                "ProofService/GetCheckpoint",
+                "ProofService/GetConsistencyProof",
+                "ProofService/GetInclusionProof",
             ]
         );
     }

@@ -16,8 +16,8 @@ use crate::time;
 
 /// What a head is good for, which is less than people expect of a ledger.
 const GOOD_FOR: &str = "\
-compare it with another node's at the same sequence, or with an earlier one that you kept; nothing
-signs it yet, and there are no proofs of what it covers\n";
+compare it with another node's at the same sequence, or with an earlier one that you kept; it is this
+node's word alone: `caseledger ledger checkpoint` shows what a majority of the nodes has signed\n";
 
 pub(crate) async fn head(
     global: &Global,
@@ -133,15 +133,23 @@ fn status_text(status: &v1::GetNodeStatusResponse) -> String {
     let _ = writeln!(text, "broker      {}", yes(status.broker_connected));
     let _ = writeln!(text, "spool       {} bytes waiting", thousands(status.spool_bytes));
     let _ = writeln!(text, "spare keys  {} patients\n", thousands(status.spare_keys));
-    let mut ledgers =
-        Table::with_heading(["ledger", "condition", "records", "sequence", "time", "root"])
-            .right_aligned([2, 3]);
+    let mut ledgers = Table::with_heading([
+        "ledger",
+        "condition",
+        "records",
+        "signed",
+        "sequence",
+        "time",
+        "root",
+    ])
+    .right_aligned([2, 3, 4]);
     for one in &status.ledgers {
         let head = one.head.clone().unwrap_or_default();
         ledgers.row([
             name(head.ledger.as_ref()),
             condition(one),
             thousands(head.size),
+            thousands(one.checkpoint_size),
             thousands(head.sequence),
             time::short(head.time.as_ref()),
             hex::encode(head.root.get(..8).unwrap_or_default()),
@@ -200,6 +208,8 @@ mod tests {
                 }),
                 condition: condition.into(),
                 reason: "broker away".to_owned(),
+                checkpoint_size: 1230,
+                signed_size: 1234,
             }],
             ..Default::default()
         }
@@ -212,7 +222,7 @@ mod tests {
         let status = status_with(v1::LedgerCondition::ReadOnly);
         assert!(!is_serving(&status));
         let text = status_text(&status);
-        assert!(text.contains("access.0.0  READ ONLY: broker away    1,234"), "{text}");
+        assert!(text.contains("access.0.0  READ ONLY: broker away    1,234   1,230"), "{text}");
         assert_eq!(status_json(&status)["serving"], false);
     }
 

@@ -15,6 +15,7 @@ mod ledger;
 mod options;
 mod output;
 mod patient;
+mod proof;
 mod purpose;
 mod settle;
 mod time;
@@ -64,6 +65,10 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::File(File::History(history)) => file::history(&global, &history, &output).await,
         Command::Audit(Audit::List(list)) => audit::list(&global, &list, &output).await,
         Command::Ledger(Ledger::Head(head)) => ledger::head(&global, &head, &output).await,
+        Command::Ledger(Ledger::Checkpoint(which)) => {
+            proof::checkpoint(&global, &which, &output).await
+        }
+        Command::Ledger(Ledger::Proof(wanted)) => proof::proof(&global, &wanted, &output).await,
         Command::Status => ledger::status(&global, &output).await,
         Command::Settle(settle) => settle::run(&global, &settle, &output).await,
         Command::Token(token) => token::run(&token, &output),

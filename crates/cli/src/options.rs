@@ -276,10 +276,39 @@ fn receipt(typed: &str) -> Result<String, &'static str> {
 pub(crate) enum Ledger {
     /// Size, root and stream hash: equal on every node that has applied the same.
     ///
-    /// Compare a head with another node's, or keep it and compare: a past that was changed shows.
-    /// Nothing signs it yet, and there are no proofs of what it covers.
+    /// Compare a head with another node's, or keep it and compare: a past that was changed shows. It
+    /// is the word of this node alone; what a majority has signed is a checkpoint.
     #[command(after_help = "Example:\n  caseledger ledger head --ledger access")]
     Head(LedgerHead),
+    /// The newest checkpoint that a majority of the nodes has signed.
+    ///
+    /// A C2SP signed note: origin, size, root, signatures. Keep it where the nodes' operators cannot
+    /// change it: whoever holds one can show later that something before it was changed or taken out.
+    #[command(after_help = "Example:\n  caseledger ledger checkpoint > 2026-11-26.checkpoint")]
+    Checkpoint(WhichLedger),
+    /// Proves that a record is under a checkpoint, as a file that can be handed on.
+    ///
+    /// A C2SP tlog-proof: the record's position, hashes, and the checkpoint they lead to. It waits a
+    /// few seconds for a checkpoint that covers the record.
+    #[command(after_help = "Example:\n  caseledger ledger proof 41 > 41.tlog-proof")]
+    Proof(Proof),
+}
+
+/// One ledger.
+#[derive(Debug, Args)]
+pub(crate) struct WhichLedger {
+    /// Changes, or who was shown what.
+    #[arg(long, value_enum, default_value = "records")]
+    pub(crate) ledger: LedgerKind,
+}
+
+/// Of which record.
+#[derive(Debug, Args)]
+pub(crate) struct Proof {
+    /// The record's position, from 0, as histories and the audit trail tell it.
+    pub(crate) position: u64,
+    #[command(flatten)]
+    pub(crate) which: WhichLedger,
 }
 
 /// Which ledger.

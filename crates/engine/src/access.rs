@@ -11,14 +11,20 @@ use crate::context::{Operation, Role};
 pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
     use Operation as O;
     match role {
-        Role::CaseManager => !matches!(operation, O::ListAccesses | O::GetNodeStatus),
+        Role::CaseManager => {
+            !matches!(operation, O::ListAccesses | O::ReadEntries | O::GetNodeStatus)
+        }
         Role::Physician | Role::Nurse => !matches!(
             operation,
-            O::RegisterPatient | O::Import | O::ListAccesses | O::GetNodeStatus
+            O::RegisterPatient | O::Import | O::ListAccesses | O::ReadEntries | O::GetNodeStatus
         ),
         Role::Registrar => !matches!(
             operation,
-            O::GetPatientHistory | O::WatchPatientFile | O::ListAccesses | O::GetNodeStatus
+            O::GetPatientHistory
+                | O::WatchPatientFile
+                | O::ListAccesses
+                | O::ReadEntries
+                | O::GetNodeStatus
         ),
         // A bill needs a part of the file; until parts can be masked, it gets none.
         Role::Billing => matches!(operation, O::FindPatient | O::GetHead),
@@ -28,11 +34,14 @@ pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
                 | O::GetPatientHistory
                 | O::FindPatient
                 | O::ListAccesses
+                | O::ReadEntries
                 | O::GetHead
                 | O::GetNodeStatus
         ),
         Role::HospitalIt => matches!(operation, O::GetHead | O::GetNodeStatus),
-        Role::Auditor => matches!(operation, O::ListAccesses | O::GetHead | O::GetNodeStatus),
+        Role::Auditor => {
+            matches!(operation, O::ListAccesses | O::ReadEntries | O::GetHead | O::GetNodeStatus)
+        }
     }
 }
 
@@ -77,6 +86,7 @@ mod tests {
             Operation::FindPatient,
             Operation::WatchPatientFile,
             Operation::ListAccesses,
+            Operation::ReadEntries,
             Operation::Contribute,
         ] {
             assert!(check(&[Role::HospitalIt], operation).is_none(), "{operation:?}");
@@ -85,11 +95,11 @@ mod tests {
 
     #[test]
     fn only_compliance_and_audit_read_the_trail() {
-        let readers: Vec<_> = Role::ALL
-            .into_iter()
-            .filter(|role| permitted(*role, Operation::ListAccesses))
-            .collect();
-        assert_eq!(readers, [Role::ComplianceOfficer, Role::Auditor]);
+        for operation in [Operation::ListAccesses, Operation::ReadEntries] {
+            let readers: Vec<_> =
+                Role::ALL.into_iter().filter(|role| permitted(*role, operation)).collect();
+            assert_eq!(readers, [Role::ComplianceOfficer, Role::Auditor]);
+        }
     }
 
     #[test]

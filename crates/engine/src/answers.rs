@@ -256,6 +256,10 @@ pub struct LedgerStatus {
     pub head: Head,
     /// What this node may do with it.
     pub condition: Condition,
+    /// Records under the newest checkpoint that a majority of the nodes has signed; 0: none is.
+    pub checkpoint_size: u64,
+    /// Records under the largest checkpoint that this node has signed; 0: it has signed none.
+    pub signed_size: u64,
 }
 
 /// What a node may do with a ledger.

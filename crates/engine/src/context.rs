@@ -139,6 +139,9 @@ impl Purpose {
     /// The hospital's operation, for calls about a node itself.
     pub const OPERATION: Self = Self("HOPERAT");
 
+    /// Compliance, for a verifier of the ledger.
+    pub const COMPLIANCE: Self = Self("HCOMPL");
+
     /// The purpose with this code.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
@@ -179,6 +182,8 @@ pub enum Operation {
     Import,
     /// Read the audit trail.
     ListAccesses,
+    /// Read the headers of records, as a verifier of the whole ledger does.
+    ReadEntries,
     /// Read a ledger's head.
     GetHead,
     /// Read the node's state.
@@ -197,11 +202,15 @@ impl Operation {
             | Self::GetPatientHistory
             | Self::FindPatient
             | Self::ListAccesses => true,
-            Self::WatchPatientFile | Self::Import | Self::GetHead | Self::GetNodeStatus => false,
+            Self::WatchPatientFile
+            | Self::Import
+            | Self::ReadEntries
+            | Self::GetHead
+            | Self::GetNodeStatus => false,
         }
     }
 
-    /// The gRPC method, as the audit trail names it.
+    /// The gRPC method, or what is asked for by HTTP, as the audit trail names it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -214,6 +223,7 @@ impl Operation {
             Self::WatchPatientFile => "PatientFileService/WatchPatientFile",
             Self::Import => "ImportService/Import",
             Self::ListAccesses => "AuditService/ListAccesses",
+            Self::ReadEntries => "GET tile/entries",
             Self::GetHead => "LedgerService/GetHead",
             Self::GetNodeStatus => "LedgerService/GetNodeStatus",
         }

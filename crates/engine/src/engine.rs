@@ -16,6 +16,7 @@ use crate::Failure;
 use crate::access::Shelf;
 use crate::alarms::Alarms;
 use crate::answers::{LedgerStatus, Status};
+use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
 use crate::clock::Clock;
 use crate::filing::InDoubt;
 use crate::grants::Grants;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub node: NodeId,
     /// Signs its blocks, heads and calls to peers.
     pub block_key: SigningKey,
+    /// Sign its checkpoints.
+    pub note_keys: NoteKeys,
     /// Its database, opened.
     pub store: Arc<Store>,
     /// Its keys, opened.
@@ -84,7 +87,9 @@ pub(crate) struct Working {
     pub(crate) line: Arc<Line>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) writer: Writer,
+    pub(crate) on_file: watch::Receiver<OnFile>,
     press: Arc<Press>,
+    _checkpoints: AbortOnDropHandle<()>,
 }
 
 /// The use cases of a node: the only door to its data. Clones share one engine; when the last is
@@ -119,6 +124,7 @@ pub struct Parts {
 struct Shared {
     node: NodeId,
     block_key: SigningKey,
+    note_keys: NoteKeys,
     store: Arc<Store>,
     vault: Arc<Vault>,
     journal: Journal,
@@ -138,7 +144,7 @@ impl Shared {
         let state = line.state()?;
         let ours = self.block_key.verifying_key().to_bytes();
         let admitted = state.state().authority.members.get(&self.node);
-        if admitted.is_some_and(|member| member.block_key != ours) {
+        if admitted.is_some_and(|member| member.keys.block != ours) {
             let message = OTHER_KEY.to_owned();
             return Err(Failure::Refused { reason: "BLOCK_KEY_UNLIKE", message });
         }
@@ -178,7 +184,11 @@ impl Shared {
             retired: self.retired.clone(),
         };
         let writer = Writer::start(Arc::clone(&press));
-        Ok((Working { line, sealer, writer, press }, supervisor))
+        let (store, keys) = (Arc::clone(&self.store), self.note_keys.clone());
+        let (checkpoints, on_file) = Checkpoints::new(Arc::clone(&press), store, keys);
+        let _checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints.run()));
+        let working = Working { line, sealer, writer, on_file, press, _checkpoints };
+        Ok((working, supervisor))
     }
 }
 
@@ -202,6 +212,7 @@ impl Engine {
         let shared = Shared {
             node: setup.node,
             block_key: setup.block_key,
+            note_keys: setup.note_keys,
             alarms: Arc::new(Alarms::new(setup.clock.clone())),
             grants: Arc::new(Grants::new(Clock::monotonic())),
             peers: Arc::new(setup.peers),
@@ -281,8 +292,15 @@ impl Engine {
     pub fn status(&self) -> Result<Status, Failure> {
         let mut ledgers = Vec::new();
         for kind in [LedgerKind::Records, LedgerKind::Access] {
-            let condition = self.side(kind).line.condition.borrow().clone();
-            ledgers.push(LedgerStatus { head: self.head_now(kind)?, condition });
+            let side = self.side(kind);
+            let (condition, on_file) =
+                (side.line.condition.borrow().clone(), side.on_file.borrow().clone());
+            ledgers.push(LedgerStatus {
+                head: self.head_now(kind)?,
+                condition,
+                checkpoint_size: on_file.newest.map_or(0, |newest| newest.checkpoint.size),
+                signed_size: on_file.own_size,
+            });
         }
         Ok(Status {
             node: self.node,
@@ -403,7 +421,7 @@ impl Engine {
         Ok(self.vault.digest(label, bytes)?)
     }
 
-    fn side_of(&self, ledger: LedgerId) -> Result<&Working, Failure> {
+    pub(crate) fn side_of(&self, ledger: LedgerId) -> Result<&Working, Failure> {
         [&self.records, &self.access]
             .into_iter()
             .find(|side| side.line.ledger == ledger)

@@ -111,7 +111,7 @@ impl Supervisor {
         let known = authority.active(peer.node);
         let genuine = head.node == peer.node
             && known.is_some_and(|member| {
-                let (key, hash) = (&member.block_key, &head.stream_hash);
+                let (key, hash) = (&member.keys.block, &head.stream_hash);
                 ledger::verify_head(key, &self.genesis, head.sequence, hash, &head.signature)
             });
         // A node that was just admitted is not known before its admission is applied.

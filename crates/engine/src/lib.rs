@@ -15,6 +15,7 @@
 //! | `line` | one ledger on this node: applied in order, waiters told |
 //! | `writer` | contributions gathered into blocks, four publishes in flight |
 //! | `trail`, `forward` | access records durable before an answer leaves; the spool and its way out |
+//! | `checkpoints`, `proofs` | signed heads that a majority of the nodes has, and what they prove |
 //! | `supervisor`, `heal`, `quorum`, `grants` | one history with the stream and the peers |
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
 //! | `queries`, `watch`, `showing` | pass, read, render, record, answer |
@@ -23,6 +24,7 @@
 mod access;
 mod alarms;
 mod answers;
+mod checkpoints;
 mod clock;
 mod commands;
 mod context;
@@ -37,6 +39,7 @@ mod keys;
 mod line;
 mod locks;
 mod peers;
+mod proofs;
 mod queries;
 mod quorum;
 mod registry;
@@ -59,6 +62,7 @@ pub use answers::{
     Filed, Head, HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, Status,
     WatchItem,
 };
+pub use checkpoints::{NodeCheckpoint, NoteKeys};
 pub use clock::Clock;
 pub use commands::MAX_CHANGES;
 pub use context::{AsOf, Caller, Context, Operation, Purpose, Role, UnknownRole};
@@ -67,5 +71,6 @@ pub use failure::{Failure, Violation};
 pub use import::ImportOutcome;
 pub use keys::SYSTEM_ENTRY;
 pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
+pub use proofs::ConsistencyProof;
 pub use queries::{MAX_PAGE, check_page_size};
 pub use turns::Turn;

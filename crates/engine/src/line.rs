@@ -103,6 +103,8 @@ pub(crate) struct Line {
     progress: watch::Sender<Progress>,
     trouble: watch::Sender<Option<Trouble>>,
     pub(crate) condition: watch::Sender<Condition>,
+    /// How many checkpoints were filed since the start.
+    checkpoints: watch::Sender<u64>,
     end: Mutex<End>,
     alarms: Arc<Alarms>,
 }
@@ -127,6 +129,7 @@ impl Line {
             progress: watch::Sender::new(Progress { sequence: state.sequence, size: state.size }),
             trouble: watch::Sender::new(None),
             condition: watch::Sender::new(Condition::CatchingUp(told)),
+            checkpoints: watch::Sender::new(0),
             end: Mutex::new(End { reach, kept }),
             alarms,
         });
@@ -149,6 +152,11 @@ impl Line {
 
     pub(crate) fn follow_progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// Changes when somebody filed a checkpoint.
+    pub(crate) fn follow_checkpoints(&self) -> watch::Receiver<u64> {
+        self.checkpoints.subscribe()
     }
 
     pub(crate) fn follow_trouble(&self) -> watch::Receiver<Option<Trouble>> {
@@ -324,7 +332,8 @@ impl Line {
             ItemVerdict::Abandoned { contribution } => {
                 self.told(contribution, Outcome::Abandoned);
             }
-            ItemVerdict::Checkpoint | ItemVerdict::Ignored { .. } => {}
+            ItemVerdict::Checkpoint => self.checkpoints.send_modify(|filed| *filed += 1),
+            ItemVerdict::Ignored { .. } => {}
         }
     }
 
@@ -440,6 +449,7 @@ mod tests {
             node: NodeId([7; 16]),
             block_key: &SigningKey::from_bytes(&[2; 32]),
             checkpoint_key: SigningKey::from_bytes(&[3; 32]).verifying_key().to_bytes(),
+            cosigner_key: SigningKey::from_bytes(&[5; 32]).verifying_key().to_bytes(),
         })
         .unwrap();
         let vault = Vault::open(dir, KeyEncryptionKey::from_bytes(1, &[4; 32]).unwrap()).unwrap();

@@ -147,7 +147,7 @@ impl Supervisor {
         let state = self.line.state().map_err(|error| Bar::Stop(error.to_string()))?;
         let admitted = state.state().authority.members.get(&self.node);
         let ours = self.block_key.verifying_key().to_bytes();
-        if admitted.is_some_and(|member| member.block_key != ours) {
+        if admitted.is_some_and(|member| member.keys.block != ours) {
             return Err(Bar::Stop(OTHER_KEY.to_owned()));
         }
         self.still_member()?;

@@ -57,6 +57,26 @@ pub struct AdminSignature {
     pub signature: [u8; 64],
 }
 
+/// A node's Ed25519 public keys. No two are the same, so that nothing signed for one purpose can be
+/// shown for another (c2sp.org/tlog-cosignature asks it of a cosigner's key).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeKeys {
+    /// Its blocks, heads and calls to peers.
+    pub block: [u8; 32],
+    /// The log's signature under checkpoints that it computed itself.
+    pub checkpoint: [u8; 32],
+    /// Its cosignature under checkpoints, which verifiers count.
+    pub cosigner: [u8; 32],
+}
+
+impl NodeKeys {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> [&[u8; 32]; 3] {
+        [&self.block, &self.checkpoint, &self.cosigner]
+    }
+}
+
 /// A control record's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Control {
@@ -67,10 +87,8 @@ pub enum Control {
     NodeAdmitted {
         /// The new node.
         node: NodeId,
-        /// Ed25519 public key for its blocks and heads.
-        block_key: [u8; 32],
-        /// Ed25519 public key for its checkpoint signatures.
-        checkpoint_key: [u8; 32],
+        /// What it signs with.
+        keys: NodeKeys,
         /// Administrators.
         signatures: Vec<AdminSignature>,
     },

@@ -3,7 +3,7 @@
 use ed25519_dalek::SigningKey;
 
 use crate::block::{Base, Block, BlockError, Content, Contribution, Item};
-use crate::control::{Control, Genesis};
+use crate::control::{Control, Genesis, NodeKeys};
 use crate::header::{HEADER_FORMAT, Header, LeafType, SUITE_CLEAR, leaf_hash};
 use crate::id::{ActorId, ContributionId, Hash, KeyId, LedgerId, NodeId, RecordId, SubjectId};
 use crate::rules::{RULES, is_sound};
@@ -29,6 +29,8 @@ pub struct Founding<'a> {
     pub block_key: &'a SigningKey,
     /// Ed25519 public key of its checkpoint signatures.
     pub checkpoint_key: [u8; 32],
+    /// Ed25519 public key of its cosignatures.
+    pub cosigner_key: [u8; 32],
 }
 
 /// A founded ledger.
@@ -86,8 +88,11 @@ pub fn found(founding: &Founding<'_>) -> Result<Founded, FoundingError> {
 
     let mut admission = Control::NodeAdmitted {
         node: founding.node,
-        block_key: founding.block_key.verifying_key().to_bytes(),
-        checkpoint_key: founding.checkpoint_key,
+        keys: NodeKeys {
+            block: founding.block_key.verifying_key().to_bytes(),
+            checkpoint: founding.checkpoint_key,
+            cosigner: founding.cosigner_key,
+        },
         signatures: Vec::new(),
     };
     for (administrator, key) in founding.signers {

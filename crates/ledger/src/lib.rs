@@ -18,6 +18,7 @@
 pub mod block;
 pub mod checkpoint;
 pub mod control;
+pub mod cosigned;
 pub mod filing;
 pub mod founding;
 pub mod header;
@@ -33,7 +34,7 @@ pub mod tree;
 mod wire;
 
 pub use block::{Base, Block, BlockError, Content, Contribution, Frame, Item, SealedRecord};
-pub use control::{AdminSignature, Control, Genesis};
+pub use control::{AdminSignature, Control, Genesis, NodeKeys};
 pub use filing::Filing;
 pub use header::{Header, HeaderError, LeafType, leaf_hash};
 pub use id::{
@@ -46,7 +47,7 @@ pub use rules::{
     Member, Memory, Overlay, Refusal, Settled, State, VoidReason,
 };
 pub use stream::{sign_head, stream_hash, verify_head};
-pub use tree::{FullTile, TileId, Tree};
+pub use tree::{FullTile, TileId, TileKind, TilePath, Tree};
 
 /// The signing keys this crate works with, so that callers need no version of their own.
 pub use ed25519_dalek::{SigningKey, VerifyingKey};

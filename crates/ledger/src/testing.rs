@@ -1,7 +1,7 @@
 //! A small world for tests: one ledger, its administrator, nodes, and history in memory.
 
 use crate::block::{Base, Block, Content, Contribution, Item, SealedRecord};
-use crate::control::Control;
+use crate::control::{Control, NodeKeys};
 use crate::founding::{Founded, Founding, found};
 use crate::header::{HEADER_FORMAT, Header, LeafType, SUITE_SEALED, leaf_hash};
 use crate::id::*;
@@ -50,6 +50,7 @@ pub(crate) fn founding_block(ledger: LedgerId) -> Founded {
         node: NODE,
         block_key: &key(block_seed(NODE)),
         checkpoint_key: public(101),
+        cosigner_key: public(151),
     })
     .unwrap()
 }
@@ -192,11 +193,16 @@ impl World {
     }
 }
 
+/// Public keys from seeds; the cosigner's follows from the checkpoint's.
+pub(crate) fn node_keys(block: u8, checkpoint: u8) -> NodeKeys {
+    let cosigner = public(checkpoint + 50);
+    NodeKeys { block: public(block), checkpoint: public(checkpoint), cosigner }
+}
+
 pub(crate) fn admission(node: NodeId) -> Control {
     Control::NodeAdmitted {
         node,
-        block_key: public(block_seed(node)),
-        checkpoint_key: public(100 + block_seed(node)),
+        keys: node_keys(block_seed(node), 100 + block_seed(node)),
         signatures: Vec::new(),
     }
 }

@@ -6,10 +6,13 @@
 //! many as `256^level`. A tile is written once, when it is full; the unfinished one of every level
 //! is all that [`Tree`] keeps.
 
+mod path;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::Hash;
+pub use path::{TileKind, TilePath, TilePathError};
 
 /// Hashes in a full tile.
 pub const TILE_WIDTH: usize = 256;
@@ -24,34 +27,6 @@ pub struct TileId {
     pub level: u8,
     /// Place within the level, from 0.
     pub index: u64,
-}
-
-impl TileId {
-    /// Path under a log's prefix (c2sp.org/tlog-tiles): `tile/0/x001/x234/067`, with `.p/112` for an
-    /// unfinished tile of 112 hashes.
-    #[must_use]
-    pub fn path(self, partial: Option<u8>) -> String {
-        format!("tile/{}/{}", self.level, tile_number(self.index, partial))
-    }
-}
-
-/// Path of an entry bundle under a log's prefix: 256 entries, fewer when `partial` says so.
-#[must_use]
-pub fn entries_path(index: u64, partial: Option<u8>) -> String {
-    format!("tile/entries/{}", tile_number(index, partial))
-}
-
-fn tile_number(index: u64, partial: Option<u8>) -> String {
-    let mut text = format!("{:03}", index % 1000);
-    let mut rest = index / 1000;
-    while rest > 0 {
-        text = format!("x{:03}/{text}", rest % 1000);
-        rest /= 1000;
-    }
-    match partial {
-        Some(width) => format!("{text}.p/{width}"),
-        None => text,
-    }
 }
 
 /// A tile that became full and never changes again.

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ::ledger::{Control, NodeId, SigningKey};
+use ::ledger::{Control, NodeId, NodeKeys, SigningKey};
 
 use crate::config::{Config, Hex};
 use crate::keys;
@@ -100,8 +100,11 @@ pub async fn admit(admit: &Admit) -> Result<Admitted, AdmitError> {
     };
     let control = Control::NodeAdmitted {
         node,
-        block_key: public("block.key")?,
-        checkpoint_key: public("checkpoint.key")?,
+        keys: NodeKeys {
+            block: public("block.key")?,
+            checkpoint: public("checkpoint.key")?,
+            cosigner: public("cosigner.key")?,
+        },
         signatures: Vec::new(),
     };
     copy(&from.node.kek, &state.key("kek"))?;

@@ -83,6 +83,11 @@ impl Call {
         &self.verified.caller
     }
 
+    /// How long the caller waits.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// When the caller's token ends, seconds since 1970 UTC.
     pub(crate) fn expires(&self) -> u64 {
         self.verified.expires
@@ -190,6 +195,7 @@ fn reads(operation: Operation) -> bool {
         | Operation::FindPatient
         | Operation::WatchPatientFile
         | Operation::ListAccesses
+        | Operation::ReadEntries
         | Operation::GetHead
         | Operation::GetNodeStatus => true,
     }

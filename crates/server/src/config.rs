@@ -24,6 +24,8 @@ pub struct Config {
     pub node: Node,
     /// Where it is served.
     pub grpc: Grpc,
+    /// Where its checkpoints and tiles are served; nowhere if not said.
+    pub http: Option<Http>,
     /// Where the ledgers' order comes from.
     pub nats: Nats,
     /// The worlds this node belongs to.
@@ -54,8 +56,10 @@ pub struct Node {
     pub kek: PathBuf,
     /// File of the key that signs blocks, heads and peer calls: 64 hex digits.
     pub block_key: PathBuf,
-    /// File of the key that signs checkpoints: 64 hex digits.
+    /// File of the key that signs checkpoints as the log: 64 hex digits.
     pub checkpoint_key: PathBuf,
+    /// File of the key that cosigns checkpoints: 64 hex digits.
+    pub cosigner_key: PathBuf,
 }
 
 /// `[grpc]`
@@ -63,6 +67,14 @@ pub struct Node {
 #[serde(deny_unknown_fields)]
 pub struct Grpc {
     /// Address and port; port 0 takes a free one, written to `listen.addr` in the data directory.
+    pub listen: SocketAddr,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port where checkpoints and tiles are served.
     pub listen: SocketAddr,
 }
 
@@ -260,8 +272,10 @@ impl Config {
 
     fn resolve(&mut self, directory: &Path) {
         let node = &mut self.node;
-        let paths = [&mut node.data, &mut node.kek, &mut node.block_key, &mut node.checkpoint_key]
+        let keys = [&mut node.block_key, &mut node.checkpoint_key, &mut node.cosigner_key];
+        let paths = [&mut node.data, &mut node.kek]
             .into_iter()
+            .chain(keys)
             .chain(self.nats.credentials.as_mut())
             .chain(self.issuers.iter_mut().flat_map(|issuer| issuer.keys.iter_mut()));
         for path in paths {

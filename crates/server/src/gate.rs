@@ -16,14 +16,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use http::{Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use crate::auth::{Authenticator, Refused};
+use crate::auth::{Authenticator, Refused, Verified};
 use crate::call::{Call, Origin};
 use crate::refusals::Refusals;
 use crate::{clock, deadline, status, undecodable};
@@ -137,6 +137,22 @@ impl Gate {
         self.shared.refusals.counts()
     }
 
+    /// Who calls, by the bearer token; a refusal is counted.
+    pub(crate) fn caller(
+        &self,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Result<Verified, Refused> {
+        let (shared, now) = (&*self.shared, clock::seconds());
+        let authorization = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        let mut verified = shared
+            .authenticator
+            .verify(authorization, now)
+            .inspect_err(|refused| shared.refusals.count(address, *refused, now))?;
+        verified.caller.network = address.map(|address| address.to_string());
+        Ok(verified)
+    }
+
     fn admit(&self, request: &mut Request<Body>) -> Result<Admitted, Status> {
         let shared = &*self.shared;
         let path = request.uri().path();
@@ -159,16 +175,7 @@ impl Gate {
         }
         let place = place(&shared.calls, "the limit of 4,096 calls in flight of this node")?;
         let place = Arc::new(place);
-        let now = clock::seconds();
-        let authorization = request.headers().get(header::AUTHORIZATION);
-        let mut verified = shared
-            .authenticator
-            .verify(authorization.map(http::HeaderValue::as_bytes), now)
-            .map_err(|refused| {
-                shared.refusals.count(address, refused, now);
-                status::unauthenticated(refused)
-            })?;
-        verified.caller.network = address.map(|address| address.to_string());
+        let verified = self.caller(request.headers(), address).map_err(status::unauthenticated)?;
         let call = Call::new(
             verified,
             deadline::patience(request.headers()),

@@ -255,6 +255,7 @@ struct Keys {
     administrator: SigningKey,
     block: SigningKey,
     checkpoint: SigningKey,
+    cosigner: SigningKey,
 }
 
 impl Keys {
@@ -267,6 +268,7 @@ impl Keys {
             administrator: signing("admin.key")?,
             block: signing("block.key")?,
             checkpoint: signing("checkpoint.key")?,
+            cosigner: signing("cosigner.key")?,
         };
         let (private, public) = (state.key("issuer.pem"), state.key("issuer.pub.pem"));
         if !public.exists() {
@@ -335,5 +337,6 @@ fn genesis(
         node: begun.node.0,
         block_key: &keys.block,
         checkpoint_key: keys.checkpoint.verifying_key().to_bytes(),
+        cosigner_key: keys.cosigner.verifying_key().to_bytes(),
     })?)
 }

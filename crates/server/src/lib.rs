@@ -33,6 +33,7 @@ pub mod convert;
 mod deadline;
 pub mod gate;
 mod health;
+mod http;
 pub mod init;
 pub mod keys;
 pub mod names;

@@ -180,7 +180,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use ::ledger::{Hash, Member};
+    use ::ledger::{Hash, Member, NodeKeys};
 
     use super::*;
 
@@ -188,7 +188,7 @@ mod tests {
         let (node, hash) = (NodeId([node; 16]), Hash([1; 32]));
         let text = format!(
             "[node]\nid = \"{node}\"\ndata = \"d\"\nkek = \"k\"\nblock_key = \"b\"\n\
-             checkpoint_key = \"c\"\n[grpc]\nlisten = \"127.0.0.1:1\"\n[nats]\nurl = \"nats://x\"\n\
+             checkpoint_key = \"c\"\ncosigner_key = \"d\"\n[grpc]\nlisten = \"127.0.0.1:1\"\n[nats]\nurl = \"nats://x\"\n\
              monitor = [\"http://x\"]\n[ledgers]\nrecords = \"{hash}\"\naccess = \"{hash}\"\n"
         );
         Config::parse(&text, Path::new("/x/config.toml")).unwrap()
@@ -196,11 +196,9 @@ mod tests {
 
     /// Nodes by number, and whether each is retired.
     fn authority(nodes: &[(u8, bool)]) -> Authority {
-        let member = |node: u8, retired| Member {
-            block_key: [node; 32],
-            checkpoint_key: [node; 32],
-            retired,
-        };
+        let keys =
+            |node| NodeKeys { block: [node; 32], checkpoint: [node; 32], cosigner: [node; 32] };
+        let member = |node: u8, retired| Member { keys: keys(node), retired };
         let members: BTreeMap<NodeId, Member> = nodes
             .iter()
             .map(|(node, retired)| (NodeId([*node; 16]), member(*node, *retired)))

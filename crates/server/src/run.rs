@@ -11,7 +11,8 @@ use api::v1::import_service_server::ImportServiceServer;
 use api::v1::ledger_service_server::LedgerServiceServer;
 use api::v1::patient_file_service_server::PatientFileServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
-use engine::{Clock, Engine, Failure, Setup, Side};
+use api::v1::proof_service_server::ProofServiceServer;
+use engine::{Clock, Engine, Failure, NoteKeys, Setup, Side};
 use journal::{Credentials, Journal, ServerCheckError};
 use store::{LedgerPin, SetAside, Store};
 use tokio::net::{TcpListener, TcpSocket};
@@ -30,7 +31,7 @@ use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::service::Services;
 use crate::status::MAX_MESSAGE;
-use crate::{health, keys, names, peers, unaudited};
+use crate::{health, http, keys, names, peers, unaudited};
 
 /// Version of the key-encryption key in the configured file. Rotation adds files, not this one's
 /// meaning.
@@ -138,6 +139,9 @@ pub enum RunError {
     /// Serving failed.
     #[error("serving ended with an error")]
     Serve(#[source] tonic::transport::Error),
+    /// Serving tiles failed.
+    #[error("serving tiles ended with an error")]
+    Http(#[source] std::io::Error),
     /// Threads for imports.
     #[error("the system gives no more threads")]
     Threads(#[source] std::io::Error),
@@ -163,6 +167,13 @@ pub async fn run(
     let address = config.grpc.listen;
     let listener = listen(address).map_err(|source| RunError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| RunError::Listen { address, source })?;
+    let tiles = match &config.http {
+        Some(http) => {
+            let address = http.listen;
+            Some(listen(address).map_err(|source| RunError::Listen { address, source })?)
+        }
+        None => None,
+    };
     let opened = open(&config).await?;
     let journal = connect(&config).await?;
     let checked = check_broker(&journal, &config).await?;
@@ -183,11 +194,13 @@ pub async fn run(
     // Nobody may be waiting to hear it.
     let _ = ready.send(address);
 
+    let tiles = serve_tiles(&engine, &gate, &config, tiles, &stopping);
     let served = serve(gate, routes, listener, stopping.clone());
     let ended = tokio::select! {
         ended = served_until(served, shutdown, &stopping, &reporter) => ended,
         weaker = broker_turns_out_weaker(checked, &journal, &config) => Err(weaker),
         () = engine.retired() => Err(RunError::Retired),
+        failed = tiles => Err(failed),
     };
     // Also a node that ends by itself tells whoever waits.
     stopping.cancel();
@@ -197,6 +210,34 @@ pub async fn run(
     closed(&store).await;
     tracing::info!(node = %config.node.id.0, "stopped");
     ended
+}
+
+/// Serves checkpoints and tiles where that is configured; resolves when it fails.
+fn serve_tiles(
+    engine: &Engine,
+    gate: &Gate,
+    config: &Config,
+    listener: Option<TcpListener>,
+    stopping: &CancellationToken,
+) -> impl Future<Output = RunError> + use<> {
+    let served = listener.map(|listener| {
+        let (engine, gate, stopping) = (engine.clone(), gate.clone(), stopping.clone());
+        let ledgers = config.ledgers.clone();
+        // A task of its own: it goes on while the node's calls come to their end.
+        let serving = async move { http::serve(engine, gate, &ledgers, listener, stopping).await };
+        AbortOnDropHandle::new(tokio::spawn(serving))
+    });
+    async move {
+        match served {
+            None => std::future::pending().await,
+            Some(served) => match served.await {
+                Ok(Err(source)) => RunError::Http(source),
+                Err(ended) => RunError::Task(ended),
+                // Told to stop.
+                Ok(Ok(())) => std::future::pending().await,
+            },
+        }
+    }
 }
 
 /// Listens, with room for everybody who comes at once.
@@ -213,6 +254,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// What is on disk.
 pub(crate) struct Opened {
     block_key: SigningKey,
+    note_keys: NoteKeys,
     vault: Arc<Vault>,
     keys_set_aside: Option<SetAside>,
     pub(crate) store: Arc<Store>,
@@ -237,7 +279,10 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, RunError> {
     let config = config.clone();
     tokio::task::spawn_blocking(move || {
         let node = &config.node;
-        let block_key = SigningKey::from_bytes(&keys::read_secret(&node.block_key)?);
+        let key = |file| keys::read_secret(file).map(|secret| SigningKey::from_bytes(&secret));
+        let block_key = key(&node.block_key)?;
+        let note_keys =
+            NoteKeys { checkpoint: key(&node.checkpoint_key)?, cosigner: key(&node.cosigner_key)? };
         std::fs::create_dir_all(&node.data)
             .map_err(|source| RunError::Data { file: node.data.clone(), source })?;
         let (vault, keys_set_aside) = open_vault(node)?;
@@ -247,7 +292,7 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, RunError> {
             LedgerPin { ledger: LedgerId::ACCESS, genesis: config.ledgers.access.0 },
         ];
         let store = Arc::new(Store::open(&node.data, &pins, Arc::clone(&vault))?);
-        Ok(Opened { block_key, vault, keys_set_aside, store })
+        Ok(Opened { block_key, note_keys, vault, keys_set_aside, store })
     })
     .await?
 }
@@ -337,6 +382,7 @@ fn start(
     let setup = Setup {
         node,
         block_key: opened.block_key,
+        note_keys: opened.note_keys,
         store: opened.store,
         vault: opened.vault,
         keys_set_aside: opened.keys_set_aside,
@@ -379,6 +425,7 @@ where
         .add_service(limited!(ImportServiceServer))
         .add_service(limited!(AuditServiceServer))
         .add_service(limited!(LedgerServiceServer))
+        .add_service(limited!(ProofServiceServer))
         .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
         .add_service(health.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))

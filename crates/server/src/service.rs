@@ -5,6 +5,7 @@ mod import;
 mod ledger;
 mod patient_file;
 mod peer;
+mod proof;
 
 use std::net::IpAddr;
 use std::sync::Arc;

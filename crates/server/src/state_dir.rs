@@ -204,6 +204,7 @@ data = "data"
 kek = "keys/kek"
 block_key = "keys/block.key"
 checkpoint_key = "keys/checkpoint.key"
+cosigner_key = "keys/cosigner.key"
 
 [grpc]
 listen = "{listen}"

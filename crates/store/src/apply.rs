@@ -4,7 +4,7 @@ use crate::fold::Fold;
 use crate::message::{Placed, take_apart};
 use crate::reader::{History, Reader};
 use crate::rows::{self, ChainRow};
-use crate::{Store, StoreError, keys, options};
+use crate::{Store, StoreError, checkpoints, keys, options};
 use ledger::{Applied, ApplyError, LedgerId, Overlay, State, Tree, stream_hash};
 use rocksdb::WriteBatch;
 
@@ -70,6 +70,7 @@ impl Store {
             bytes += message.len();
             overlay.add(&applied);
             stage(&mut fold, message, &applied)?;
+            checkpoints::stage(&mut fold, message, &applied, &state)?;
             all.push(applied);
         }
         if all.is_empty() {

@@ -69,23 +69,6 @@ impl Store {
         self.reader().row(keys::META, &keys::meta(ledger, MetaTag::KnownEnd), rows::decode_number)
     }
 
-    /// Remembers the last checkpoint that left this node, so that no other of its size ever does.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn set_last_checkpoint(&self, ledger: LedgerId, note: &str) -> Result<(), StoreError> {
-        self.put_meta(ledger, MetaTag::LastCheckpoint, note.as_bytes())
-    }
-
-    /// The last checkpoint that left this node.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when the row is no text.
-    pub fn last_checkpoint(&self, ledger: LedgerId) -> Result<Option<String>, StoreError> {
-        let key = keys::meta(ledger, MetaTag::LastCheckpoint);
-        self.reader().row(keys::META, &key, |row| String::from_utf8(row.to_vec()).ok())
-    }
-
     /// Keeps the administrators' override for this node, in place of any before.
     ///
     /// # Errors
@@ -113,7 +96,12 @@ impl Store {
         self.write_aside(batch)
     }
 
-    fn put_meta(&self, ledger: LedgerId, tag: MetaTag, value: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn put_meta(
+        &self,
+        ledger: LedgerId,
+        tag: MetaTag,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
         self.ledger(ledger)?;
         let mut batch = WriteBatch::default();
         batch.put_cf(self.table(keys::META)?, keys::meta(ledger, tag), value);

@@ -18,13 +18,14 @@
 //! | `by_actor` | ledger ‖ actor 16 ‖ position 8 | 29 | nothing (view, access ledger) |
 //! | `by_time` | ledger ‖ recorded at 8 ‖ position 8 | 21 | nothing (view, access ledger) |
 //! | `unfolded` | ledger ‖ subject 16 ‖ version 8 | 29 | position 8 (view) |
+//! | `checkpoints` | ledger ‖ size 8 ‖ node 16 | 29 | a signed note |
 //! | `meta` | ledger ‖ tag 1 | 6 | by tag, see [`MetaTag`] |
 //! | `foreign` | ledger ‖ sequence 8 ‖ SHA-256 32 | 45 | a message of another history |
 //!
 //! The section of an entry is its kind's tag. The spool has a database of its own (see `spool`).
 
 use domain::{EntryId, Kind};
-use ledger::{ActorId, ContributionId, Hash, KeyId, LedgerId, SubjectId};
+use ledger::{ActorId, ContributionId, Hash, KeyId, LedgerId, NodeId, SubjectId};
 
 pub(crate) const RECORDS: &str = "records";
 pub(crate) const BLOCKS: &str = "blocks";
@@ -41,11 +42,12 @@ pub(crate) const BY_SUBJECT: &str = "by_subject";
 pub(crate) const BY_ACTOR: &str = "by_actor";
 pub(crate) const BY_TIME: &str = "by_time";
 pub(crate) const UNFOLDED: &str = "unfolded";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 pub(crate) const META: &str = "meta";
 pub(crate) const FOREIGN: &str = "foreign";
 
 /// Every column family.
-pub(crate) const TABLES: [&str; 17] = [
+pub(crate) const TABLES: [&str; 18] = [
     RECORDS,
     BLOCKS,
     CHAINS,
@@ -61,6 +63,7 @@ pub(crate) const TABLES: [&str; 17] = [
     BY_ACTOR,
     BY_TIME,
     UNFOLDED,
+    CHECKPOINTS,
     META,
     FOREIGN,
 ];
@@ -76,7 +79,7 @@ pub(crate) enum MetaTag {
     State = 1,
     /// Version of the views, u32; absent while they are being rebuilt.
     ViewVersion = 2,
-    /// The last checkpoint that left this node, with its signatures.
+    /// The text of the largest checkpoint that this node signed.
     LastCheckpoint = 3,
     /// `ledger::Override` that this node was given and that is not yet filed.
     Override = 4,
@@ -158,6 +161,15 @@ pub(crate) fn by_time(ledger: LedgerId, recorded_at: u64, position: u64) -> [u8;
 
 pub(crate) fn unfolded(ledger: LedgerId, subject: SubjectId, version: u64) -> [u8; 29] {
     join(&[&ledger.to_bytes(), &subject.0, &version.to_be_bytes()])
+}
+
+/// The prefix of what nodes signed of a size.
+pub(crate) fn checkpoints(ledger: LedgerId, size: u64) -> [u8; 13] {
+    join(&[&ledger.to_bytes(), &size.to_be_bytes()])
+}
+
+pub(crate) fn checkpoint(ledger: LedgerId, size: u64, node: NodeId) -> [u8; 29] {
+    join(&[&checkpoints(ledger, size), &node.0])
 }
 
 pub(crate) fn meta(ledger: LedgerId, tag: MetaTag) -> [u8; 6] {

@@ -21,7 +21,8 @@
 //! | `apply`, `fold`, `message` | writing: verdicts, views, messages without their records |
 //! | `reader`, `history`, `views`, `access`, `proofs` | reading |
 //! | `rebuild` | views anew, of one subject or of all |
-//! | `aside` | foreign messages, last checkpoint, override |
+//! | `checkpoints` | what nodes signed, and what this one signed last |
+//! | `aside` | foreign messages, known end, override |
 //! | `spool` | access blocks that wait for the broker, in a database of their own |
 //! | `damage` | what is done about a database that cannot be trusted |
 
@@ -29,6 +30,7 @@ mod access;
 mod apply;
 mod aside;
 mod background;
+mod checkpoints;
 mod damage;
 mod error;
 mod fold;
@@ -50,6 +52,7 @@ mod views;
 pub use access::{AccessFilter, AccessItem, AccessPage};
 pub use apply::MAX_BATCH_BYTES;
 pub use background::lower_priority;
+pub use checkpoints::FiledCheckpoint;
 pub use damage::{SetAside, set_aside};
 pub use error::{OpenError, StoreError, causes};
 pub use history::{Folded, HistoryItem, HistoryPage, StoredRecord};

@@ -1,12 +1,12 @@
 //! The Merkle tree as stored: full tiles from the database, unfinished ones from the state.
 
 use crate::error::{StoreError, damaged};
-use crate::keys;
 use crate::reader::Reader;
 use crate::store::Snapshot;
+use crate::{keys, rows};
 use ledger::proof::{self, ProofError};
 use ledger::tree::{TILE_BYTES, TILE_WIDTH, tile_bytes, tile_hashes};
-use ledger::{Hash, LedgerId, TileId, Tree};
+use ledger::{Hash, LedgerId, TileId, Tree, leaf_hash};
 
 impl Reader<'_> {
     /// A tile as it is served (hashes one after another): full, or unfinished as of now. `None`
@@ -60,6 +60,37 @@ impl Reader<'_> {
             return Ok(Tree::default().root());
         }
         proof::root_at(size, |id| self.hashes(&snapshot, id)).map_err(|error| failed(ledger, error))
+    }
+
+    /// The headers of `width` records from `256 · index` on as C2SP tlog-tiles asks of an entry bundle:
+    /// each with its length, u16 big-endian, before it. `None` beyond the tree.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a header is not what the tree has at its place.
+    pub fn entry_bundle(
+        &self,
+        ledger: LedgerId,
+        index: u64,
+        width: usize,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let id = TileId { level: 0, index };
+        let leaves = self.hashes(&self.store.state(ledger)?, id)?.unwrap_or_default();
+        let Some(leaves) = leaves.get(..width) else { return Ok(None) };
+        let first = index.saturating_mul(TILE_WIDTH as u64);
+        let mut bundle = Vec::new();
+        for (position, leaf) in (first..).zip(leaves) {
+            let key = keys::record(ledger, position);
+            let found = self.row(keys::RECORDS, &key, |row| {
+                let (header, _) = rows::split_record(row)?;
+                let length = u16::try_from(header.len()).ok()?;
+                (leaf_hash(header) == *leaf).then(|| {
+                    bundle.extend_from_slice(&length.to_be_bytes());
+                    bundle.extend_from_slice(header);
+                })
+            })?;
+            found.ok_or_else(|| damaged(keys::RECORDS, &key))?;
+        }
+        Ok(Some(bundle))
     }
 
     /// Whether a leaf stands at a position of the tree.

@@ -11,6 +11,7 @@ use api::v1::audit_service_client::AuditServiceClient;
 use api::v1::import_service_client::ImportServiceClient;
 use api::v1::ledger_service_client::LedgerServiceClient;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
+use api::v1::proof_service_client::ProofServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -127,6 +128,12 @@ impl Client {
     #[must_use]
     pub fn ledger(&self) -> LedgerServiceClient<Authorised> {
         LedgerServiceClient::new(self.channel.clone())
+    }
+
+    /// The proof service.
+    #[must_use]
+    pub fn proofs(&self) -> ProofServiceClient<Authorised> {
+        ProofServiceClient::new(self.channel.clone())
     }
 
     /// Heads of `records` and `access`.

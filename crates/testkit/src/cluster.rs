@@ -138,7 +138,9 @@ impl Cluster {
         Client::new(node.listen, &Token::signed(&self.node(0).state, role, &format!("{role}-1"))?)
     }
 
-    /// Waits until all running nodes have applied the same of both ledgers, and returns the heads.
+    /// Waits until all running nodes have applied the same of both ledgers, and those that may write
+    /// have signed a checkpoint of it, so that nothing more is filed for a minute by itself; returns
+    /// the heads.
     ///
     /// # Errors
     /// When they do not agree within a minute.
@@ -156,6 +158,16 @@ impl Cluster {
             }
             let first = heads.first().context("no node runs")?.clone();
             ensure!(heads.iter().all(|head| *head == first), "heads differ: {heads:?}");
+            for client in &clients {
+                let signs = client.status().await?.ledgers.into_iter().find(|ledger| {
+                    let size = ledger.head.as_ref().map_or(0, |head| head.size);
+                    ledger.condition() == api::v1::LedgerCondition::Serving
+                        && ledger.signed_size < size
+                });
+                ensure!(signs.is_none(), "a checkpoint is still to be signed: {signs:?}");
+            }
+            let now = clients.first().context("no node runs")?.heads().await?;
+            ensure!(now == first, "something was filed meanwhile");
             Ok(first)
         })
         .await

@@ -114,6 +114,7 @@ async fn a_node_that_stands_far_from_the_end_does_not_answer_after_a_start_witho
     cluster.node_mut(1).stop().await.expect("stopped");
     let unknown = manager.register("MRN-2", "Bell").await.unwrap().patient_id;
     // Here both stop for good: one near the end as it knew it, the other on its way.
+    cluster.agreed().await.expect("at rest");
     let applied = messages(&cluster).await.len();
     publish(&cluster, Pen::of(&cluster.node(0).state).frame(2, b"from a later version")).await;
     let operator = cluster.client(0, "hospital-it").unwrap();

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use api::v1;
-use testkit::client::{Client, purpose, request_id};
+use testkit::client::{Client, purpose};
 use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::tools::{
-    PATIENCE, RECORDS, alarm, copy, holds, jetstream, messages, records_are, some_notes,
+    PATIENCE, RECORDS, alarm, copy, filed_since, holds, jetstream, many_notes, messages,
+    records_are, some_notes,
 };
 
 /// The files of a node's database with this ending.
@@ -107,20 +108,6 @@ async fn a_damaged_key_database_is_made_anew_from_the_bucket() {
     manager.register("MRN-2", "Bell").await.expect("there are keys for new patients");
 }
 
-/// Files so many notes, twenty a contribution.
-async fn many_notes(client: &Client, patient: &str, count: usize) {
-    for _ in 0..count / 20 {
-        let request = v1::ContributeRequest {
-            request_id: request_id(),
-            purpose: purpose("TREAT"),
-            patient_id: patient.to_owned(),
-            expected_version: None,
-            changes: (0..20).map(|note| Client::note(&format!("note {note}"))).collect(),
-        };
-        client.file().contribute(request).await.expect("filed");
-    }
-}
-
 async fn history(client: &Client, patient: &str) -> Result<usize, tonic::Status> {
     let request = v1::GetPatientHistoryRequest {
         patient_id: patient.to_owned(),
@@ -137,7 +124,7 @@ async fn a_flipped_bit_in_a_table_is_data_loss_for_what_it_hit_and_for_nothing_e
     let manager = cluster.client(0, "case-manager").unwrap();
     let hit = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     some_notes(&manager, &hit, 1).await;
-    let block = messages(&cluster).await.pop().expect("the note's block");
+    let block = filed_since(&cluster, 0).await.pop().expect("the note's block");
     let other = manager.register("MRN-2", "Bell").await.unwrap().patient_id;
     // More than a tile of 256 records and well more than 16 messages, so that what is damaged is not
     // among what every start reads.

@@ -88,11 +88,10 @@ fn adds_up(report: &Value, there: &BTreeMap<&str, u64>) {
 async fn twice(cluster: &Cluster, folder: &Path) -> Value {
     let resources = resources(folder);
     let there = by_kind(&resources);
-    let auditor = cluster.client(0, "auditor").unwrap();
     let first = imported(cluster, folder);
     adds_up(&first, &there);
     assert_eq!(number(&first["total"], "unchanged"), 0, "nothing was there before");
-    let records = auditor.heads().await.unwrap()[0].clone();
+    let records = cluster.agreed().await.unwrap()[0].clone();
     assert_eq!(number(&first, "position"), records.size);
     let again = imported(cluster, folder);
     adds_up(&again, &there);
@@ -100,7 +99,7 @@ async fn twice(cluster: &Cluster, folder: &Path) -> Value {
     assert_eq!(number(total, "unchanged"), number(before, "filed"));
     assert_eq!(number(total, "refused"), number(before, "refused"));
     assert_eq!(number(&again, "position"), records.size, "the answers say what they reflect");
-    assert_eq!(auditor.heads().await.unwrap()[0], records, "a second import files nothing");
+    assert_eq!(cluster.agreed().await.unwrap()[0], records, "a second import files nothing");
     first
 }
 

@@ -8,7 +8,7 @@ use testkit::cluster::Cluster;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::tools::messages;
+use crate::tools::filed_since;
 
 /// The version that a conflict names.
 fn current_version(status: &tonic::Status) -> u64 {
@@ -207,7 +207,7 @@ async fn one_number_never_belongs_to_two_patients() {
     amend(&manager, &other.patient_id, v1::Amendment::Correction, &["MRN-3", "second"])
         .await
         .expect("another number beside it");
-    let block = messages(&cluster).await.pop().expect("a block");
+    let block = filed_since(&cluster, 0).await.pop().expect("a block");
     let content = ledger::Frame::parse(&block).unwrap().content().unwrap();
     let [ledger::Item::Contribution(contribution)] = content.items.as_slice() else {
         panic!("one contribution")

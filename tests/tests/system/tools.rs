@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use api::v1;
 use ed25519_dalek::Signer as _;
-use ledger::{Hash, LedgerId, NodeId, SigningKey};
+use ledger::{Frame, Hash, Item, LedgerId, NodeId, SigningKey};
 use store::{LedgerPin, Store};
-use testkit::client::{Client, request_id};
+use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::{Cluster, Node, program};
 use testkit::wait::eventually;
 use tonic_types::StatusExt as _;
@@ -44,6 +44,20 @@ pub(crate) async fn some_notes(client: &Client, patient: &str, count: usize) -> 
         position = filed.expect("filed").position;
     }
     position
+}
+
+/// Files so many notes, twenty a contribution.
+pub(crate) async fn many_notes(client: &Client, patient: &str, count: usize) {
+    for _ in 0..count / 20 {
+        let request = v1::ContributeRequest {
+            request_id: request_id(),
+            purpose: purpose("TREAT"),
+            patient_id: patient.to_owned(),
+            expected_version: None,
+            changes: (0..20).map(|note| Client::note(&format!("note {note}"))).collect(),
+        };
+        client.file().contribute(request).await.expect("filed");
+    }
 }
 
 /// The broker as anybody with access to it sees it.
@@ -82,13 +96,33 @@ pub(crate) async fn lengthen(cluster: &Cluster, count: usize) {
     }
 }
 
-/// Waits until the stream holds exactly these messages, from sequence 1.
+/// Whether a message does nothing but sign a checkpoint, which nodes do in their own time.
+fn only_signs(message: &[u8]) -> bool {
+    let content = Frame::parse(message).ok().and_then(|frame| frame.content().ok());
+    content
+        .is_some_and(|content| content.items.iter().all(|item| matches!(item, Item::Checkpoint(_))))
+}
+
+/// What the stream of records holds after a sequence beside checkpoints.
+pub(crate) async fn filed_since(cluster: &Cluster, sequence: u64) -> Vec<Vec<u8>> {
+    let skipped = usize::try_from(sequence).expect("few");
+    let mut messages = messages(cluster).await.split_off(skipped);
+    messages.retain(|message| !only_signs(message));
+    messages
+}
+
+/// Waits until the stream holds these messages, from sequence 1, and nothing else but checkpoints
+/// that were signed since.
 pub(crate) async fn holds(cluster: &Cluster, wanted: &[Vec<u8>]) {
     let context = jetstream(cluster).await;
     let checked = eventually(PATIENCE, "the stream holds what was filed", async || {
         let mut stream = context.get_stream(RECORDS).await?;
         let last = stream.info().await?.state.last_sequence;
-        anyhow::ensure!(last == wanted.len() as u64, "{last} of {} messages", wanted.len());
+        anyhow::ensure!(last >= wanted.len() as u64, "{last} of {} messages", wanted.len());
+        for sequence in wanted.len() as u64 + 1..=last {
+            let further = stream.get_raw_message(sequence).await?.payload;
+            anyhow::ensure!(only_signs(&further), "message {sequence} is more than was held");
+        }
         for (message, sequence) in wanted.iter().zip(1..) {
             let there = stream.get_raw_message(sequence).await?.payload;
             anyhow::ensure!(there == message.as_slice(), "message {sequence} is another one");

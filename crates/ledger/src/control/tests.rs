@@ -14,8 +14,7 @@ fn every_kind() -> Vec<(&'static str, Control)> {
     };
     let admitted = Control::NodeAdmitted {
         node,
-        block_key: [0x33; 32],
-        checkpoint_key: [0x44; 32],
+        keys: NodeKeys { block: [0x33; 32], checkpoint: [0x44; 32], cosigner: [0x66; 32] },
         signatures: signed(),
     };
     let (key, subject) = (KeyId([0x77; 16]), SubjectId([0x33; 16]));
@@ -33,7 +32,7 @@ fn golden_bytes_and_sizes() {
     let signature = 1 + 1 + 64;
     let sizes = [
         1 + 5 + 8 + 1 + 2 * 32 + 1 + 1 + 1 + 23,
-        1 + 16 + 32 + 32 + signature,
+        1 + 16 + 3 * 32 + signature,
         1 + 16 + signature,
         1 + 1 + signature,
         1 + 16 + 16 + signature,

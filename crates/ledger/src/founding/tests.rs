@@ -18,6 +18,7 @@ fn founding<'a>(
         node: NODE,
         block_key: &BLOCK,
         checkpoint_key: public(101),
+        cosigner_key: public(151),
     }
 }
 
@@ -41,7 +42,7 @@ fn block_1_founds_the_ledger_that_is_pinned() {
     assert_eq!(applied.records[0].leaf, founded.genesis);
     assert_eq!((state.size(), state.sequence, state.time), (2, 1, START));
     assert_eq!(state.authority.administrators, administrators);
-    assert_eq!(state.authority.active(NODE).unwrap().checkpoint_key, public(101));
+    assert_eq!(state.authority.active(NODE).unwrap().keys.checkpoint, public(101));
     assert!(state.origin().ends_with(&founded.genesis.to_string()));
 }
 

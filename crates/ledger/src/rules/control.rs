@@ -6,7 +6,9 @@ use super::judge::{Draft, Judge, Stop};
 use super::lookup::Lookup;
 use super::state::{Authority, Member};
 use super::verdict::VoidReason;
-use crate::control::{CONTROL_ENVELOPE, Control, Genesis, MAX_ADMINISTRATORS, is_valid_name};
+use crate::control::{
+    CONTROL_ENVELOPE, Control, Genesis, MAX_ADMINISTRATORS, NodeKeys, is_valid_name,
+};
 use crate::header::LeafType;
 use crate::id::{KeyId, LedgerId, NodeId};
 
@@ -46,9 +48,7 @@ impl<L: Lookup> Judge<'_, L> {
         }
         let changed = match control {
             Control::Genesis(_) => None,
-            Control::NodeAdmitted { node, block_key, checkpoint_key, .. } => {
-                admit(authority, *node, block_key, checkpoint_key)
-            }
+            Control::NodeAdmitted { node, keys, .. } => admit(authority, *node, *keys),
             Control::NodeRetired { node, .. } => retire(authority, *node),
             Control::RulesRaised { rules, .. } => {
                 (*rules > authority.rules).then(|| Authority { rules: *rules, ..authority.clone() })
@@ -64,10 +64,8 @@ impl<L: Lookup> Judge<'_, L> {
     }
 
     fn found(&self, genesis: &Control, admission: &Control) -> Result<Effect, VoidReason> {
-        let (
-            Control::Genesis(genesis),
-            Control::NodeAdmitted { node, block_key, checkpoint_key, .. },
-        ) = (genesis, admission)
+        let (Control::Genesis(genesis), Control::NodeAdmitted { node, keys, .. }) =
+            (genesis, admission)
         else {
             return Err(VoidReason::NotAuthorised);
         };
@@ -84,7 +82,7 @@ impl<L: Lookup> Judge<'_, L> {
             rules: genesis.rules,
             members: std::collections::BTreeMap::new(),
         };
-        let founded = admit(&empty, *node, block_key, checkpoint_key);
+        let founded = admit(&empty, *node, *keys);
         Ok(Effect::Founded(founded.ok_or(VoidReason::NotAuthorised)?, genesis.name.clone()))
     }
 }
@@ -112,30 +110,24 @@ pub(crate) fn is_sound(genesis: &Genesis, ledger: LedgerId) -> bool {
             .all(|(place, key)| is_key(key) && !keys.iter().take(place).any(|other| other == key))
 }
 
-/// A new id with two new keys. What was ever used, by a retired node too, admits nobody.
-fn admit(
-    authority: &Authority,
-    node: NodeId,
-    block_key: &[u8; 32],
-    checkpoint_key: &[u8; 32],
-) -> Option<Authority> {
+/// A new id with three new keys. What was ever used, by a retired node too, admits nobody.
+fn admit(authority: &Authority, node: NodeId, keys: NodeKeys) -> Option<Authority> {
     let is_new = |key: &[u8; 32]| {
         is_key(key)
             && !authority.administrators.contains(key)
-            && !authority
-                .members
-                .values()
-                .any(|member| member.block_key == *key || member.checkpoint_key == *key)
+            && !authority.members.values().any(|member| member.keys.all().contains(&key))
     };
+    let distinct = |place: usize, key| !keys.all().iter().take(place).any(|other| *other == key);
     let allowed = node != NodeId::ZERO
         && !authority.members.contains_key(&node)
-        && block_key != checkpoint_key
-        && is_new(block_key)
-        && is_new(checkpoint_key);
+        && keys
+            .all()
+            .into_iter()
+            .enumerate()
+            .all(|(place, key)| distinct(place, key) && is_new(key));
     allowed.then(|| {
-        let (block_key, checkpoint_key) = (*block_key, *checkpoint_key);
         let mut changed = authority.clone();
-        changed.members.insert(node, Member { block_key, checkpoint_key, retired: false });
+        changed.members.insert(node, Member { keys, retired: false });
         changed
     })
 }

@@ -9,6 +9,7 @@ use super::judge::{Judge, Outcome};
 use super::lookup::{Lookup, Memory};
 use super::verdict::{Applied, ApplyError, BlockVerdict, ItemVerdict, Refusal};
 use crate::block::{BLOCK_FORMAT, Base, Content, Frame, Item, MAX_BLOCK, MAX_BLOCK_RECORDS};
+use crate::control::NodeKeys;
 use crate::id::{Hash, LedgerId, NodeId};
 use crate::stream::stream_hash;
 use crate::tree::Tree;
@@ -16,10 +17,8 @@ use crate::tree::Tree;
 /// A node that may write, or might once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Ed25519 public key of its blocks and heads.
-    pub block_key: [u8; 32],
-    /// Ed25519 public key of its checkpoint signatures.
-    pub checkpoint_key: [u8; 32],
+    /// What it signs with.
+    pub keys: NodeKeys,
     /// Whether it may write no more. A retired node is remembered, so that its id and keys never
     /// come back.
     pub retired: bool,
@@ -177,7 +176,7 @@ impl State {
         let admitted = outcome.authority.as_ref()?.active(frame.node)?;
         let founded = matches!(outcome.verdicts.as_slice(), [ItemVerdict::Accepted { .. }])
             && outcome.records.first()?.leaf == self.genesis
-            && frame.verify(&admitted.block_key, &self.genesis);
+            && frame.verify(&admitted.keys.block, &self.genesis);
         founded.then(|| self.commit(1, hash, &frame, &content, outcome))
     }
 
@@ -218,7 +217,7 @@ impl State {
         let Some(member) = self.authority.members.get(&frame.node) else {
             return Err(Refusal::NotAMember.into());
         };
-        if !frame.verify(&member.block_key, &self.genesis) {
+        if !frame.verify(&member.keys.block, &self.genesis) {
             return Err(Refusal::BadSignature.into());
         }
         if member.retired {

@@ -118,16 +118,6 @@ fn unfinished_tiles_are_known_by_their_id() {
 }
 
 #[test]
-fn paths_are_those_of_tlog_tiles() {
-    let path = |level, index, partial| TileId { level, index }.path(partial);
-    assert_eq!(path(0, 1_234_067, None), "tile/0/x001/x234/067");
-    assert_eq!(path(0, 273, Some(112)), "tile/0/273.p/112");
-    assert_eq!(path(2, 0, Some(1)), "tile/2/000.p/1");
-    assert_eq!(path(1, 1000, None), "tile/1/x001/000");
-    assert_eq!(entries_path(5, None), "tile/entries/005");
-}
-
-#[test]
 fn tiles_of_a_wrong_length_are_refused() {
     assert_eq!(tile_hashes(&[]), None);
     assert_eq!(tile_hashes(&[0; 33]), None);

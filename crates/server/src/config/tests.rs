@@ -9,6 +9,7 @@ data = "data"
 kek = "keys/kek"
 block_key = "keys/block.key"
 checkpoint_key = "/elsewhere/checkpoint.key"
+cosigner_key = "keys/cosigner.key"
 [grpc]
 listen = "127.0.0.1:0"
 [nats]

@@ -91,6 +91,8 @@ fn ledger_status_out(from: &LedgerStatus) -> proto::LedgerStatus {
         head: Some(head_out(&from.head)),
         condition: condition.into(),
         reason: reason.to_owned(),
+        checkpoint_size: from.checkpoint_size,
+        signed_size: from.signed_size,
     }
 }
 

@@ -101,7 +101,7 @@ impl Services {
         let member = self.engine().member(node)?;
         let fresh = clock::micros().abs_diff(proof.signed_at_micros) <= MAX_AGE_MICROS;
         let signed = proof_message(&self.shared.genesis, message);
-        (fresh && verify(&member.block_key, &signed, &proof.signature)).then_some((node, member))
+        (fresh && verify(&member.keys.block, &signed, &proof.signature)).then_some((node, member))
     }
 }
 

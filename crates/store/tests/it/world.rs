@@ -69,6 +69,7 @@ fn founded(ledger: LedgerId) -> (LedgerPin, Vec<u8>) {
         node: NODE,
         block_key: &block_key(),
         checkpoint_key: SigningKey::from_bytes(&[3; 32]).verifying_key().to_bytes(),
+        cosigner_key: SigningKey::from_bytes(&[5; 32]).verifying_key().to_bytes(),
     })
     .unwrap();
     (LedgerPin { ledger, genesis: founded.genesis }, founded.block)

@@ -1,8 +1,9 @@
 //! Control records: who may write, by which rules, which keys are gone.
 
 use super::*;
-use crate::control::Control;
+use crate::control::{Control, NodeKeys};
 use crate::id::KeyId;
+use crate::testing::node_keys;
 
 fn retirement(node: NodeId) -> Control {
     Control::NodeRetired { node, signatures: Vec::new() }
@@ -58,12 +59,13 @@ fn what_was_used_never_comes_back() {
     assert!(is_accepted(&world.file(retire)));
 
     assert_eq!(void(&verdict(&world, admission(OTHER))), VoidReason::NotAuthorised);
-    let with = |node: u8, block: u8, checkpoint: u8| Control::NodeAdmitted {
+    let of = |node: u8, keys: NodeKeys| Control::NodeAdmitted {
         node: NodeId([node; 16]),
-        block_key: public(block),
-        checkpoint_key: public(checkpoint),
+        keys,
         signatures: Vec::new(),
     };
+    let with = |node: u8, block: u8, checkpoint: u8| of(node, node_keys(block, checkpoint));
+    let cosigning = |cosigner| of(3, NodeKeys { cosigner, ..node_keys(3, 103) });
     assert!(is_accepted(&verdict(&world, with(3, 3, 103))));
     let refused = [
         with(0, 3, 103),             // the id that stands for none
@@ -72,17 +74,13 @@ fn what_was_used_never_comes_back() {
         with(3, 102, 103),           // its checkpoint key as a block key
         with(3, 3, 3),               // one key for both
         with(3, ADMINISTRATOR, 103), // an administrator's key
+        cosigning(public(152)),      // a retired node's cosigner key
+        cosigning(public(103)),      // its own checkpoint key
+        of(3, NodeKeys { block: [0; 32], ..node_keys(3, 103) }), // a weak key
     ];
     for control in refused {
         assert_eq!(void(&verdict(&world, control)), VoidReason::NotAuthorised);
     }
-    let weak = Control::NodeAdmitted {
-        node: NodeId([3; 16]),
-        block_key: [0; 32],
-        checkpoint_key: public(103),
-        signatures: Vec::new(),
-    };
-    assert_eq!(void(&verdict(&world, weak)), VoidReason::NotAuthorised);
 }
 
 #[test]

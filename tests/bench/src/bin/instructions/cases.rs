@@ -166,6 +166,7 @@ fn ledger_with_blocks() -> anyhow::Result<(State, Memory, Vec<Vec<u8>>)> {
         node: NODE,
         block_key: &key,
         checkpoint_key: SigningKey::from_bytes(&[101; 32]).verifying_key().to_bytes(),
+        cosigner_key: SigningKey::from_bytes(&[151; 32]).verifying_key().to_bytes(),
     })?;
     let (mut state, mut memory) =
         (State::new(LedgerId::RECORDS, founded.genesis), Memory::default());

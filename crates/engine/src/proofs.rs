@@ -1,0 +1,149 @@
+//! Proofs that lead to the newest checkpoint of a majority of the nodes. They show neither who nor
+//! what: positions, hashes and signatures, so reading them is no showing. The entries under them are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::checkpoint::TlogProof;
+use ledger::{Hash, LedgerId, TileId};
+
+use crate::checkpoints::{NodeCheckpoint, OnFile};
+use crate::context::Context;
+use crate::engine::{Engine, Working};
+use crate::showing::{Ended, Saw};
+use crate::{Failure, Shown};
+
+/// That one checkpoint's tree continues a smaller one.
+#[derive(Clone, Debug)]
+pub struct ConsistencyProof {
+    /// RFC 6962 consistency proof; empty from size 0, and from the same size.
+    pub hashes: Vec<Hash>,
+    /// Where it leads.
+    pub checkpoint: Arc<NodeCheckpoint>,
+}
+
+impl Engine {
+    /// The newest checkpoint that a majority of the nodes has signed.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Unavailable`] when
+    /// there is none yet.
+    pub fn checkpoint(&self, ledger: LedgerId) -> Result<Arc<NodeCheckpoint>, Failure> {
+        newest(self.side_of(ledger)?).ok_or_else(|| Failure::Unavailable {
+            why: format!("no checkpoint of {ledger} is signed by a majority of the nodes yet"),
+        })
+    }
+
+    /// That the record at a position, from 0, is under the newest checkpoint.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger or position that there is not, [`Failure::Unavailable`]
+    /// while no checkpoint covers the position.
+    pub fn inclusion_proof(&self, ledger: LedgerId, position: u64) -> Result<TlogProof, Failure> {
+        let side = self.side_of(ledger)?;
+        if position >= side.line.state()?.size {
+            return Err(Failure::NotFound);
+        }
+        let checkpoint = newest(side).filter(|newest| newest.checkpoint.size > position);
+        let checkpoint = checkpoint.ok_or_else(|| Failure::Unavailable {
+            why: format!("no checkpoint of {ledger} covers position {position} yet"),
+        })?;
+        let (reader, size) = (side.line.store.reader(), checkpoint.checkpoint.size);
+        let proof = reader.inclusion_proof(ledger, position, size)?;
+        Ok(TlogProof { index: position, proof, checkpoint: checkpoint.note.clone() })
+    }
+
+    /// As [`Engine::inclusion_proof`], as soon as a checkpoint covers the position.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Unavailable`] when none
+    /// does within `patience`.
+    pub async fn await_proof(
+        &self,
+        ledger: LedgerId,
+        position: u64,
+        patience: Duration,
+    ) -> Result<TlogProof, Failure> {
+        let mut on_file = self.side_of(ledger)?.on_file.clone();
+        let covers = |now: &OnFile| {
+            now.newest.as_ref().is_some_and(|newest| newest.checkpoint.size > position)
+        };
+        // If none does in time, the proof says so.
+        let _ = tokio::time::timeout(patience, on_file.wait_for(covers)).await.is_ok();
+        self.inclusion_proof(ledger, position)
+    }
+
+    /// A tile of the tree as it is served, cut to this width; none beyond the tree. Hashes of headers
+    /// that hold hashes of ciphertext: they show nothing.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Damaged`].
+    pub fn tile(
+        &self,
+        ledger: LedgerId,
+        id: TileId,
+        width: usize,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let tile = self.side_of(ledger)?.line.store.reader().tile(ledger, id)?;
+        let cut = |mut tile: Vec<u8>| {
+            tile.truncate(width * Hash::SIZE);
+            (tile.len() == width * Hash::SIZE).then_some(tile)
+        };
+        Ok(tile.and_then(cut))
+    }
+
+    /// An entry bundle: headers show who filed when about whom, so this is a showing.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::NotFound`] beyond the ledger, and whatever keeps the showing
+    /// from being recorded.
+    pub async fn entry_bundle(
+        &self,
+        ctx: &Context,
+        ledger: LedgerId,
+        index: u64,
+        width: usize,
+    ) -> Result<Shown<Vec<u8>>, Failure> {
+        let pass = self.admit(ctx, None).await?;
+        let side = self.side_of(ledger)?;
+        let position = side.line.state()?.size;
+        let found = self.shelf.open(&pass).reader().entry_bundle(ledger, index, width)?;
+        let answer = found.ok_or(Failure::NotFound)?;
+        let saw = Saw {
+            position,
+            count: u32::try_from(width).map_err(Failure::internal)?,
+            digest: Some(self.answer_digest(&answer)?),
+            ..Saw::default()
+        };
+        let receipt = self.ended(ctx, None, Ended::Shown, &saw).await?;
+        Ok(Shown { answer, receipt, position })
+    }
+
+    /// That the newest checkpoint continues the tree of the first `size` records.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Unavailable`] when there
+    /// is no checkpoint of so many records yet.
+    pub fn consistency_proof(
+        &self,
+        ledger: LedgerId,
+        size: u64,
+    ) -> Result<ConsistencyProof, Failure> {
+        let checkpoint = self.checkpoint(ledger)?;
+        let newest = checkpoint.checkpoint.size;
+        if size > newest {
+            let why = format!("the newest checkpoint of {ledger} is of {newest} records");
+            return Err(Failure::Unavailable { why });
+        }
+        let reader = self.side_of(ledger)?.line.store.reader();
+        let hashes = match size == 0 || size == newest {
+            true => Vec::new(),
+            false => reader.consistency_proof(ledger, size, newest)?,
+        };
+        Ok(ConsistencyProof { hashes, checkpoint })
+    }
+}
+
+fn newest(side: &Working) -> Option<Arc<NodeCheckpoint>> {
+    side.on_file.borrow().newest.clone()
+}

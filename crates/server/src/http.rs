@@ -1,0 +1,166 @@
+//! The ledgers over HTTP, for other people's verifiers: exactly as c2sp.org/tlog-tiles says.
+//!
+//! | path under `/<ledger>/<genesis hash>/`, which is the end of its origin | for | cached |
+//! |---|---|---|
+//! | `checkpoint` | everybody | no |
+//! | `tile/<level>/<number>` | everybody: hashes show nothing | for ever |
+//! | `tile/entries/<number>` | who may read the audit trail, by bearer token; each is on record before it leaves | by the caller alone, for ever |
+//!
+//! Plain HTTP on an address of its own, so that a hospital can show it to the world, through its own
+//! proxy, without the gRPC services.
+
+use std::net::SocketAddr;
+
+use ::ledger::{LedgerId, TileId, TileKind, TilePath};
+use axum::Router;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use engine::{Context, Engine, Failure, Operation, Purpose};
+use http::{HeaderMap, StatusCode, header};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Ledgers;
+use crate::deadline;
+use crate::gate::Gate;
+
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+const BY_THE_CALLER: &str = "private, max-age=31536000, immutable";
+const NOT: &str = "no-cache";
+
+/// What is asked.
+#[derive(Debug, Clone)]
+struct Tiles {
+    engine: Engine,
+    gate: Gate,
+    /// Each ledger and the path it is served under.
+    prefixes: [(LedgerId, String); 2],
+}
+
+/// Serves until `stopping` is cancelled.
+///
+/// # Errors
+/// When the listener fails.
+pub(crate) async fn serve(
+    engine: Engine,
+    gate: Gate,
+    ledgers: &Ledgers,
+    listener: TcpListener,
+    stopping: CancellationToken,
+) -> std::io::Result<()> {
+    let prefix = |ledger: LedgerId, genesis| (ledger, format!("{ledger}/{genesis}"));
+    let prefixes =
+        [prefix(LedgerId::RECORDS, ledgers.records.0), prefix(LedgerId::ACCESS, ledgers.access.0)];
+    let router = Router::new()
+        .route("/{ledger}/{genesis}/checkpoint", get(checkpoint))
+        .route("/{ledger}/{genesis}/tile/{*tile}", get(tile))
+        .with_state(Tiles { engine, gate, prefixes })
+        .into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await
+}
+
+impl Tiles {
+    fn ledger(&self, ledger: &str, genesis: &str) -> Option<LedgerId> {
+        let asked = format!("{ledger}/{genesis}");
+        self.prefixes.iter().find(|(_, prefix)| *prefix == asked).map(|(ledger, _)| *ledger)
+    }
+}
+
+async fn checkpoint(
+    State(tiles): State<Tiles>,
+    Path((ledger, genesis)): Path<(String, String)>,
+) -> Response {
+    let found = tiles.ledger(&ledger, &genesis).ok_or(Failure::NotFound);
+    match found.and_then(|ledger| tiles.engine.checkpoint(ledger)) {
+        Ok(found) => answer("text/plain; charset=utf-8", NOT, found.note.to_string().into_bytes()),
+        Err(failure) => refusal(&failure),
+    }
+}
+
+async fn tile(
+    State(tiles): State<Tiles>,
+    Path((ledger, genesis, tile)): Path<(String, String, String)>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let path = format!("tile/{tile}");
+    let Some(ledger) = tiles.ledger(&ledger, &genesis) else { return refusal(&Failure::NotFound) };
+    let Ok(asked) = path.parse::<TilePath>() else { return refusal(&Failure::NotFound) };
+    let width = usize::from(asked.width);
+    let level = match asked.kind {
+        TileKind::Hashes(level) => level,
+        TileKind::Entries => return entries(&tiles, ledger, asked, address, &headers).await,
+    };
+    let id = TileId { level, index: asked.index };
+    match tiles.engine.tile(ledger, id, width) {
+        Ok(Some(tile)) => answer("application/octet-stream", FOR_EVER, tile),
+        Ok(None) => refusal(&Failure::NotFound),
+        Err(failure) => refusal(&failure),
+    }
+}
+
+async fn entries(
+    tiles: &Tiles,
+    ledger: LedgerId,
+    asked: TilePath,
+    address: SocketAddr,
+    headers: &HeaderMap,
+) -> Response {
+    let caller = match tiles.gate.caller(headers, Some(address.ip())) {
+        Ok(verified) => verified.caller,
+        Err(_) => {
+            let told =
+                "entries show who filed what when: send a token, Authorization: Bearer ...\n";
+            return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], told)
+                .into_response();
+        }
+    };
+    let context = Context {
+        caller,
+        purpose: Purpose::COMPLIANCE,
+        reason: None,
+        operation: Operation::ReadEntries,
+        request: format!("{ledger}/{asked}").into_bytes(),
+        patience: deadline::patience(headers),
+    };
+    let width = usize::from(asked.width);
+    match tiles.engine.entry_bundle(&context, ledger, asked.index, width).await {
+        Ok(shown) => answer("application/octet-stream", BY_THE_CALLER, shown.answer),
+        Err(failure) => refusal(&failure),
+    }
+}
+
+fn answer(kind: &'static str, cached: &'static str, body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cached)], body).into_response()
+}
+
+/// What is wrong, for people: verifiers go by the number.
+fn refusal(failure: &Failure) -> Response {
+    let status = match failure {
+        Failure::NotFound => StatusCode::NOT_FOUND,
+        Failure::Denied { .. } => StatusCode::FORBIDDEN,
+        Failure::Unavailable { .. }
+        | Failure::CatchingUp { .. }
+        | Failure::NotFiled { .. }
+        | Failure::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::Exhausted { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Failure::Invalid(_)
+        | Failure::Refused { .. }
+        | Failure::VersionConflict { .. }
+        | Failure::RequestIdReused
+        | Failure::RequestAbandoned => StatusCode::BAD_REQUEST,
+        Failure::Damaged { .. } | Failure::Internal { .. } => {
+            tracing::error!(?failure, "a tile cannot be served");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    let told = if matches!(failure, Failure::NotFound) {
+        "there is no such ledger, or not so much of it\n".to_owned()
+    } else if matches!(failure, Failure::Internal { .. }) {
+        "the node failed; its log says how\n".to_owned()
+    } else {
+        format!("{failure}\n")
+    };
+    (status, [(header::CACHE_CONTROL, NOT)], told).into_response()
+}

@@ -1,0 +1,120 @@
+//! Signed checkpoints as the nodes filed them: one row for each size and node, newest signature.
+//! What a node signed of a size earlier stays in its block.
+
+use crate::error::damaged;
+use crate::fold::Fold;
+use crate::keys;
+use crate::reader::Reader;
+use crate::{Store, StoreError};
+use ledger::checkpoint::Checkpoint;
+use ledger::note::SignedNote;
+use ledger::{Applied, BlockVerdict, Frame, Item, ItemVerdict, LedgerId, NodeId, State};
+use std::ops::ControlFlow;
+
+/// A checkpoint as one node signed it. Nothing of it is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FiledCheckpoint {
+    /// Number of records that it covers.
+    pub size: u64,
+    /// Whose block brought it.
+    pub node: NodeId,
+    /// The note.
+    pub note: SignedNote,
+}
+
+/// Stages the checkpoints that a judged block brought. What is none, or is of another ledger or of
+/// more than there was, is in the block alone: it takes no part in any verdict.
+pub(crate) fn stage(
+    fold: &mut Fold<'_>,
+    message: &[u8],
+    applied: &Applied,
+    state: &State,
+) -> Result<(), StoreError> {
+    let BlockVerdict::Judged(items) = &applied.verdict else { return Ok(()) };
+    if !items.contains(&ItemVerdict::Checkpoint) {
+        return Ok(());
+    }
+    let (origin, size) = (state.origin(), state.size());
+    let Ok(frame) = Frame::parse(message) else { return Ok(()) };
+    let Ok(content) = frame.content() else { return Ok(()) };
+    for item in &content.items {
+        let Item::Checkpoint(bytes) = item else { continue };
+        let Some((note, checkpoint)) = parse(bytes) else { continue };
+        if checkpoint.origin == origin && (1..=size).contains(&checkpoint.size) {
+            let key = keys::checkpoint(fold.ledger, checkpoint.size, frame.node);
+            let row = note.to_string();
+            fold.batch.put_cf(fold.store.table(keys::CHECKPOINTS)?, key, row);
+        }
+    }
+    Ok(())
+}
+
+fn parse(bytes: &[u8]) -> Option<(SignedNote, Checkpoint)> {
+    let note: SignedNote = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    let checkpoint = note.text().parse().ok()?;
+    Some((note, checkpoint))
+}
+
+impl Reader<'_> {
+    /// What nodes signed of this size.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not decode.
+    pub fn checkpoints(
+        &self,
+        ledger: LedgerId,
+        size: u64,
+    ) -> Result<Vec<FiledCheckpoint>, StoreError> {
+        let prefix = keys::checkpoints(ledger, size);
+        let mut filed = Vec::new();
+        self.range(keys::CHECKPOINTS, &prefix, keys::after_prefix(&prefix), |key, row| {
+            let node = key.last_chunk::<16>().map(|node| NodeId(*node));
+            let (node, (note, _)) =
+                node.zip(parse(row)).ok_or_else(|| damaged(keys::CHECKPOINTS, key))?;
+            filed.push(FiledCheckpoint { size, node, note });
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(filed)
+    }
+
+    /// The largest size below `end` of which a node signed a checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not decode.
+    pub fn checkpoint_before(&self, ledger: LedgerId, end: u64) -> Result<Option<u64>, StoreError> {
+        let mut found = None;
+        let (from, end) = (keys::checkpoints(ledger, 0), keys::checkpoints(ledger, end));
+        self.range_back(keys::CHECKPOINTS, &from, &end, |key| {
+            let size = key.get(5..13).and_then(|size| size.try_into().ok());
+            found =
+                Some(size.map(u64::from_be_bytes).ok_or_else(|| damaged(keys::CHECKPOINTS, key))?);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+}
+
+impl Store {
+    /// Remembers that this node is about to sign this checkpoint, so that it never signs another that
+    /// disagrees; synced.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn set_last_checkpoint(
+        &self,
+        ledger: LedgerId,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), StoreError> {
+        let text = checkpoint.to_string();
+        self.put_meta(ledger, keys::MetaTag::LastCheckpoint, text.as_bytes())
+    }
+
+    /// The largest checkpoint that this node ever signed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row is none.
+    pub fn last_checkpoint(&self, ledger: LedgerId) -> Result<Option<Checkpoint>, StoreError> {
+        let key = keys::meta(ledger, keys::MetaTag::LastCheckpoint);
+        self.reader().row(keys::META, &key, |row| std::str::from_utf8(row).ok()?.parse().ok())
+    }
+}
