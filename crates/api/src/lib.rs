@@ -77,6 +77,7 @@ mod tests {
                 "ProofService/GetCheckpoint",
                 "ProofService/GetConsistencyProof",
                 "ProofService/GetInclusionProof",
+                "ProofService/GetPolicy",
             ]
         );
     }

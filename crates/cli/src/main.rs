@@ -20,6 +20,7 @@ mod purpose;
 mod settle;
 mod time;
 mod token;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -68,7 +69,9 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::Ledger(Ledger::Checkpoint(which)) => {
             proof::checkpoint(&global, &which, &output).await
         }
+        Command::Ledger(Ledger::Policy(which)) => proof::policy(&global, &which, &output).await,
         Command::Ledger(Ledger::Proof(wanted)) => proof::proof(&global, &wanted, &output).await,
+        Command::Verify(wanted) => verify::run(&global, &wanted, &output).await,
         Command::Status => ledger::status(&global, &output).await,
         Command::Settle(settle) => settle::run(&global, &settle, &output).await,
         Command::Token(token) => token::run(&token, &output),

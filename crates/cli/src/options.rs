@@ -86,6 +86,19 @@ pub(crate) enum Command {
     /// Where the ledgers stand.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Check a whole ledger against a checkpoint, believing nothing of the server.
+    ///
+    /// Reads every header, link, version and tile, and compares them with the newest checkpoint, if
+    /// the policy accepts that, and with one that you kept. It opens no bodies and needs no keys. From
+    /// a node, entries are for compliance officers and auditors, and reading them is recorded.
+    #[command(after_help = "\
+Exit codes: 0 intact; 10 tampered with or damaged; 11 forked from, or behind, the kept checkpoint;
+12 not all of it could be read; 2 wrong usage.
+
+Example:
+  caseledger verify --policy records.policy --checkpoint last-year.checkpoint \\
+    http://127.0.0.1:7080/records.0.0/9f31...")]
+    Verify(Verify),
     /// How the node is; exit code 1 unless it serves every ledger.
     #[command(after_help = "Example:\n  caseledger status --json")]
     Status,
@@ -286,6 +299,12 @@ pub(crate) enum Ledger {
     /// change it: whoever holds one can show later that something before it was changed or taken out.
     #[command(after_help = "Example:\n  caseledger ledger checkpoint > 2026-11-26.checkpoint")]
     Checkpoint(WhichLedger),
+    /// The keys that checkpoints are signed with, and how many nodes must have signed.
+    ///
+    /// A C2SP tlog-policy. Take it once, compare its keys with the administrators', and keep it: a
+    /// policy that comes with what it is to verify proves nothing.
+    #[command(after_help = "Example:\n  caseledger ledger policy --ledger access > access.policy")]
+    Policy(WhichLedger),
     /// Proves that a record is under a checkpoint, as a file that can be handed on.
     ///
     /// A C2SP tlog-proof: the record's position, hashes, and the checkpoint they lead to. It waits a
@@ -300,6 +319,19 @@ pub(crate) struct WhichLedger {
     /// Changes, or who was shown what.
     #[arg(long, value_enum, default_value = "records")]
     pub(crate) ledger: LedgerKind,
+}
+
+/// What to verify, and with what.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A folder with `checkpoint` and `tile/`, or a node's address: http://HOST:PORT/LEDGER/GENESIS.
+    pub(crate) log: String,
+    /// C2SP tlog-policy: the keys of the ledger's nodes, and how many must have signed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// A checkpoint that you kept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
 }
 
 /// Of which record.

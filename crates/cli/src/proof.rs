@@ -36,6 +36,23 @@ fn checkpoint_json(note: &str) -> Value {
     json!({"origin": origin, "size": size, "root": root, "note": note})
 }
 
+/// Prints what a verifier needs beside a checkpoint.
+pub(crate) async fn policy(
+    global: &Global,
+    wanted: &WhichLedger,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let mut client = ProofServiceClient::new(connect(global).await?);
+    let request = v1::GetPolicyRequest { ledger: Some(id(wanted.ledger)) };
+    let answer = client
+        .get_policy(timed(request))
+        .await
+        .map_err(|status| Failure::of(&global.server, "ProofService/GetPolicy", status))?;
+    let policy = answer.into_inner().policy;
+    output.show(|| json!({"policy": policy}), || policy.clone())?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Prints the proof that a record is under a checkpoint; waits for one that covers it.
 pub(crate) async fn proof(
     global: &Global,

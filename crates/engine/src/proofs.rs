@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::checkpoint::TlogProof;
+use ledger::cosigned::policy;
 use ledger::{Hash, LedgerId, TileId};
 
 use crate::checkpoints::{NodeCheckpoint, OnFile};
@@ -32,6 +33,16 @@ impl Engine {
         newest(self.side_of(ledger)?).ok_or_else(|| Failure::Unavailable {
             why: format!("no checkpoint of {ledger} is signed by a majority of the nodes yet"),
         })
+    }
+
+    /// The keys of the nodes' signatures and how many must have signed, as a C2SP tlog-policy.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not.
+    pub fn policy(&self, ledger: LedgerId) -> Result<String, Failure> {
+        let state = self.side_of(ledger)?.line.state()?;
+        let state = state.state();
+        policy(&state.origin(), &state.name, &state.authority).map_err(Failure::internal)
     }
 
     /// That the record at a position, from 0, is under the newest checkpoint.

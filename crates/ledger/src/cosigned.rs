@@ -130,13 +130,30 @@ pub fn sign(
     Ok(note)
 }
 
+/// What a verifier needs of a ledger as of now, as a C2SP tlog-policy: its nodes as logs and as
+/// witnesses, and a majority of them as the quorum.
+///
+/// # Errors
+/// When a key is no Ed25519 key, which no admitted node's is.
+pub fn policy(origin: &str, ledger_name: &str, authority: &Authority) -> Result<String, VkeyError> {
+    let (mut logs, mut witnesses, mut names) = (String::new(), String::new(), String::new());
+    for (node, member) in authority.members.iter().filter(|(_, member)| !member.retired) {
+        logs.push_str(&format!("log {}\n", log_vkey(origin, &member.keys)?));
+        let cosigner = cosigner_vkey(ledger_name, *node, &member.keys)?;
+        witnesses.push_str(&format!("witness {node} {cosigner}\n"));
+        names.push_str(&format!(" {node}"));
+    }
+    let majority = authority.active_count() / 2 + 1;
+    Ok(format!("{logs}\n{witnesses}\ngroup nodes {majority}{names}\nquorum nodes\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::SigningKey;
     use crate::id::Hash;
     use crate::rules::Member;
-    use crate::testing::{key, node_keys};
+    use crate::testing::{key, node_keys, public};
 
     const NAME: &str = "ledger.hospital.example";
 
@@ -177,6 +194,22 @@ mod tests {
         assert_eq!((opened, verified.len()), (checkpoint.clone(), 2));
         let log = [log_vkey(&checkpoint.origin, &members.members[&NodeId([1; 16])].keys).unwrap()];
         assert_eq!(Checkpoint::open(&note, &checkpoint.origin, &log).unwrap().1.len(), 1);
+    }
+
+    #[test]
+    fn the_policy_names_the_nodes_and_a_majority_of_them() {
+        let mut members = authority(4);
+        members.members.get_mut(&NodeId([2; 16])).unwrap().retired = true;
+        let origin = checkpoint(1).origin;
+        let policy = policy(&origin, NAME, &members).unwrap();
+        let lines: Vec<&str> = policy.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.len(), 3 + 3 + 2);
+        let key: Vkey = lines[0].strip_prefix("log ").unwrap().parse().unwrap();
+        assert_eq!((key.name(), key.public_key()), (origin.as_str(), &public(101)));
+        let witness = lines[3].rsplit_once(' ').unwrap().1.parse::<Vkey>().unwrap();
+        assert_eq!((witness.kind(), witness.public_key()), (KeyType::Cosignature, &public(151)));
+        let ids = [1, 3, 4].map(|node| NodeId([node; 16]).to_string()).join(" ");
+        assert_eq!(lines[6..], [format!("group nodes 2 {ids}"), "quorum nodes".to_owned()]);
     }
 
     #[test]

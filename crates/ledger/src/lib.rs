@@ -4,7 +4,8 @@
 //! server. Everything here is a plain function of bytes: record headers ([`header`]), control
 //! records ([`control`], filed as in [`filing`]), signed blocks ([`block`]), the stream hash ([`stream`]), the verdict on
 //! a block ([`rules`]), the RFC 6962 tree with C2SP tiles and proofs ([`tree`], [`proof`]), signed
-//! notes and checkpoints ([`note`], [`checkpoint`]), the block that founds a ledger ([`founding`]) and
+//! notes and checkpoints ([`note`], [`checkpoint`]), what nodes cosigned and what a verifier asks for
+//! ([`cosigned`], [`policy`]), a whole log entry by entry ([`audit`]), the block that founds a ledger ([`founding`]) and
 //! the administrators' leave to go on without a majority ([`quorum`]).
 //!
 //! Deliberately not here: any input or output, any clock, any source of randomness, any knowledge
@@ -15,6 +16,7 @@
 //! [`State::apply`] and keeps what it returns, `engine` seals blocks, and the command line verifies
 //! with it.
 
+pub mod audit;
 pub mod block;
 pub mod checkpoint;
 pub mod control;
@@ -24,6 +26,7 @@ pub mod founding;
 pub mod header;
 pub mod id;
 pub mod note;
+pub mod policy;
 pub mod proof;
 pub mod quorum;
 pub mod rules;

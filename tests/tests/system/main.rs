@@ -30,5 +30,6 @@ mod stop;
 mod stream;
 mod tools;
 mod verifier;
+mod verify;
 mod views;
 mod watch;

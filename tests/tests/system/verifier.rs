@@ -1,10 +1,12 @@
 //! What a verifier of a ledger has: keys, and a connection to read tiles over.
 
+use std::path::{Path, PathBuf};
+
 use api::v1;
 use ledger::checkpoint::Checkpoint;
 use ledger::cosigned::{cosigner_vkey, log_vkey};
 use ledger::note::{SignedNote, Vkey};
-use ledger::{Hash, NodeId, NodeKeys, SigningKey};
+use ledger::{Hash, NodeId, NodeKeys, SigningKey, TileKind, TilePath};
 use testkit::client::Client;
 use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
@@ -96,4 +98,57 @@ pub(crate) async fn covering(
         Ok((found, by))
     });
     found.await.expect("a checkpoint that covers it")
+}
+
+/// Copies all that a verifier reads over HTTP into a folder, as it is served; returns the files.
+pub(crate) async fn mirror(
+    at: &str,
+    prefix: &str,
+    token: &str,
+    size: u64,
+    folder: &Path,
+) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut put = async |path: String| {
+        let (status, bytes) = fetch(at, &format!("/{prefix}/{path}"), Some(token)).await;
+        assert_eq!(status, 200, "{path}");
+        let file = folder.join(&path);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(&file, bytes).expect("written");
+        files.push(file);
+    };
+    let (mut level, mut hashes) = (0, size);
+    while hashes > 0 {
+        for index in 0..hashes.div_ceil(256) {
+            let width = u16::try_from((hashes - index * 256).min(256)).expect("at most 256");
+            let tile = TilePath { kind: TileKind::Hashes(level), index, width };
+            put(tile.to_string()).await;
+            if level == 0 {
+                put(TilePath { kind: TileKind::Entries, ..tile }.to_string()).await;
+            }
+        }
+        (level, hashes) = (level + 1, hashes / 256);
+    }
+    put("checkpoint".to_owned()).await;
+    files
+}
+
+/// Flips bits at places that differ from run to run, one at a time; each must be refused.
+pub(crate) fn flipped(files: &[PathBuf], flips: usize, refused: impl Fn() -> bool) {
+    let mut seed = u64::from(std::process::id());
+    let mut random = |below: usize| {
+        // Knuth's MMIX generator: where the flips are is all that it decides.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).expect("31 bits") % below
+    };
+    for _ in 0..flips {
+        let file = &files[random(files.len())];
+        let whole = std::fs::read(file).expect("readable");
+        let mut changed = whole.clone();
+        let at = random(whole.len());
+        changed[at] ^= 1 << random(8);
+        std::fs::write(file, changed).expect("written");
+        assert!(refused(), "byte {at} of {} was flipped", file.display());
+        std::fs::write(file, whole).expect("written");
+    }
 }

@@ -25,6 +25,15 @@ impl ProofService for Services {
         )
     }
 
+    async fn get_policy(
+        &self,
+        request: Request<proto::GetPolicyRequest>,
+    ) -> Result<Response<proto::GetPolicyResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let policy = which(message.ledger).and_then(|ledger| self.engine().policy(ledger));
+        call.answer(policy.map(|policy| proto::GetPolicyResponse { policy }))
+    }
+
     async fn get_inclusion_proof(
         &self,
         request: Request<proto::GetInclusionProofRequest>,

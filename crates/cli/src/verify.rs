@@ -1,0 +1,228 @@
+//! `caseledger verify`: a whole ledger against a checkpoint, with nothing of the server believed.
+//!
+//! Exit codes: 0 intact, 10 tampered with or damaged, 11 forked from or behind a checkpoint that was
+//! kept, 12 not all of it could be read, 2 wrong usage.
+
+mod source;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use indicatif::ProgressBar;
+use ledger::audit::Audit;
+use ledger::checkpoint::Checkpoint;
+use ledger::note::SignedNote;
+use ledger::policy::Policy;
+use ledger::tree::{TILE_WIDTH, tile_bytes};
+use ledger::{FullTile, Hash, TileId, TileKind, TilePath};
+use serde_json::{Value, json};
+
+use self::source::{Missing, Source};
+use crate::connection::token_text;
+use crate::failure::Failure;
+use crate::options::{Global, Verify};
+use crate::output::{Output, is_watched, thousands};
+
+/// What was found instead of an intact ledger.
+#[derive(Debug)]
+enum Found {
+    /// Something does not match something else.
+    Damaged(String),
+    /// It does not continue the checkpoint that was kept.
+    Forked(String),
+    /// Not all of it could be read.
+    Incomplete(String),
+}
+
+impl From<Missing> for Found {
+    fn from(missing: Missing) -> Self {
+        Self::Incomplete(missing.0)
+    }
+}
+
+impl Found {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Damaged(_) => 10,
+            Self::Forked(_) => 11,
+            Self::Incomplete(_) => 12,
+        }
+    }
+
+    /// Its name and what it is, for scripts and people.
+    fn told(&self) -> (&'static str, &'static str, &str) {
+        match self {
+            Self::Damaged(what) => ("damaged", "TAMPERED WITH OR DAMAGED", what),
+            Self::Forked(what) => ("forked", "NOT WHAT THE KEPT CHECKPOINT SAYS", what),
+            Self::Incomplete(what) => ("incomplete", "COULD NOT BE READ", what),
+        }
+    }
+}
+
+pub(crate) async fn run(
+    global: &Global,
+    wanted: &Verify,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let policy: Policy = read(&wanted.policy)?
+        .parse()
+        .map_err(|error| Failure::Usage(format!("{}: {error}", wanted.policy.display())))?;
+    let kept = match &wanted.checkpoint {
+        Some(file) => Some(kept(file, &policy)?),
+        None => None,
+    };
+    let token = token_text(global)?.map(|token| token.trim().to_owned());
+    let mut source = Source::new(&wanted.log, token).map_err(Failure::Usage)?;
+    let bar = if is_watched() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    let ended = check(&mut source, &policy, kept.as_ref(), &bar).await;
+    bar.finish_and_clear();
+    match ended {
+        Ok(checkpoint) => {
+            output.show(|| intact_json(&checkpoint), || intact_text(&checkpoint, kept.as_ref()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(found) => {
+            let (verdict, headline, what) = found.told();
+            let json = || json!({"verdict": verdict, "what": what});
+            output.show(json, || format!("{headline}: {what}"))?;
+            Ok(ExitCode::from(found.code()))
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Failure::local(format!("read {}", file.display()), error))
+}
+
+/// A checkpoint that the user kept: of no use unless the policy accepts it.
+fn kept(file: &Path, policy: &Policy) -> Result<Checkpoint, Failure> {
+    let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
+    let note: SignedNote = read(file)?.parse().map_err(|error| wrong(format!("{error}")))?;
+    policy.open(&note).map_err(|error| wrong(error.to_string()))
+}
+
+fn intact_json(checkpoint: &Checkpoint) -> Value {
+    json!({
+        "verdict": "intact",
+        "origin": checkpoint.origin,
+        "records": checkpoint.size,
+        "root": hex::encode(checkpoint.root.0),
+    })
+}
+
+fn intact_text(checkpoint: &Checkpoint, kept: Option<&Checkpoint>) -> String {
+    let continues = kept.map_or_else(String::new, |kept| {
+        format!("\nit continues the checkpoint of {} records that was kept", thousands(kept.size))
+    });
+    format!(
+        "intact: {} records of {}\nheaders, chains and tiles match a checkpoint that the policy \
+         accepts{continues}\nnot checked: what bodies say, which needs keys",
+        thousands(checkpoint.size),
+        checkpoint.origin
+    )
+}
+
+/// Reads all of it, in order.
+async fn check(
+    source: &mut Source,
+    policy: &Policy,
+    kept: Option<&Checkpoint>,
+    bar: &ProgressBar,
+) -> Result<Checkpoint, Found> {
+    let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
+    let note = String::from_utf8(source.read("checkpoint").await?).map_err(|e| damaged(&e))?;
+    let note: SignedNote = note.parse().map_err(|error| damaged(&error))?;
+    let checkpoint = policy.open(&note).map_err(|error| damaged(&error))?;
+    if let Some(kept) = kept {
+        behind(&checkpoint, kept)?;
+    }
+    let genesis = checkpoint.origin.rsplit('/').next().and_then(|hash| hash.parse().ok());
+    let genesis: Hash = genesis.ok_or_else(|| damaged(&"origin does not end in a genesis hash"))?;
+    let (mut audit, mut full) = (Audit::new(genesis), Vec::new());
+    bar.set_length(checkpoint.size);
+    while audit.size() < checkpoint.size {
+        bundle(source, &mut audit, &mut full, checkpoint.size, kept).await?;
+        for tile in full.drain(..).filter(|tile| tile.id.level > 0) {
+            same(source, TilePath::full(tile.id), &tile.to_bytes()).await?;
+        }
+        bar.set_position(audit.size());
+    }
+    if audit.root() != checkpoint.root || !audit.is_whole() {
+        return Err(damaged(&"its root is not that of the entries"));
+    }
+    unfinished(source, &audit).await?;
+    Ok(checkpoint)
+}
+
+fn behind(checkpoint: &Checkpoint, kept: &Checkpoint) -> Result<(), Found> {
+    if checkpoint.origin != kept.origin {
+        return Err(Found::Forked(format!("it is {}, not {}", checkpoint.origin, kept.origin)));
+    }
+    if checkpoint.size < kept.size {
+        return Err(Found::Forked(format!(
+            "it has {} records, and the kept checkpoint {}: the end is gone",
+            checkpoint.size, kept.size
+        )));
+    }
+    Ok(())
+}
+
+/// The next up to 256 entries: each follows those before, and is what the level-0 tile has.
+async fn bundle(
+    source: &mut Source,
+    audit: &mut Audit,
+    full: &mut Vec<FullTile>,
+    size: u64,
+    kept: Option<&Checkpoint>,
+) -> Result<(), Found> {
+    let (first, wide) = (audit.size(), TILE_WIDTH as u64);
+    let width = u16::try_from((size - first).min(wide)).unwrap_or(u16::MAX);
+    let path = TilePath { kind: TileKind::Entries, index: first / wide, width };
+    let bytes = source.read(&path.to_string()).await?;
+    let wrong = |what: String| Found::Damaged(format!("{path}: {what}"));
+    let (mut rest, mut leaves) = (bytes.as_slice(), Vec::with_capacity(TILE_WIDTH));
+    for position in first..first + u64::from(width) {
+        let cut = || wrong(format!("ends within record {position}"));
+        let (length, after) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        let (entry, after) = after.split_at_checked(length).ok_or_else(cut)?;
+        let leaf =
+            audit.add(entry, full).map_err(|fault| wrong(format!("record {position} {fault}")))?;
+        leaves.push(leaf);
+        rest = after;
+        if let Some(kept) = kept.filter(|kept| kept.size == position + 1)
+            && audit.root() != kept.root
+        {
+            let what = "the first {} records are not those that the kept checkpoint covers";
+            return Err(Found::Forked(what.replace("{}", &kept.size.to_string())));
+        }
+    }
+    if !rest.is_empty() {
+        return Err(wrong("goes on behind its last record".to_owned()));
+    }
+    let tile = TilePath { kind: TileKind::Hashes(0), ..path };
+    same(source, tile, &tile_bytes(&leaves)).await
+}
+
+/// The unfinished tiles above the lowest.
+async fn unfinished(source: &mut Source, audit: &Audit) -> Result<(), Found> {
+    let (mut level, mut hashes) = (1, audit.size() / TILE_WIDTH as u64);
+    while hashes > 0 {
+        let index = hashes / TILE_WIDTH as u64;
+        if let Some(hashes) = audit.tree().unfinished(TileId { level, index }) {
+            let width = u16::try_from(hashes.len()).unwrap_or(u16::MAX);
+            let path = TilePath { kind: TileKind::Hashes(level), index, width };
+            same(source, path, &tile_bytes(hashes)).await?;
+        }
+        (level, hashes) = (level + 1, index);
+    }
+    Ok(())
+}
+
+async fn same(source: &mut Source, path: TilePath, wanted: &[u8]) -> Result<(), Found> {
+    if source.read(&path.to_string()).await? == wanted {
+        return Ok(());
+    }
+    Err(Found::Damaged(format!("{path}: is not the tile of these records")))
+}

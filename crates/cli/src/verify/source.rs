@@ -1,0 +1,102 @@
+//! Where a log is read from: a folder, or a node's HTTP address, both laid out as C2SP tlog-tiles.
+
+use std::path::PathBuf;
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// Longest file of a log: 256 entries of at most 64 KiB.
+const MAX_FILE: usize = 256 * (2 + 65_535);
+
+/// A log.
+pub(crate) enum Source {
+    /// `checkpoint` and `tile/` are in this folder.
+    Folder(PathBuf),
+    /// They are under this address.
+    Http(Http),
+}
+
+/// A node's HTTP address.
+pub(crate) struct Http {
+    authority: String,
+    prefix: String,
+    token: Option<String>,
+    connection: Option<SendRequest<Empty<Bytes>>>,
+}
+
+/// A file that could not be read, and why.
+#[derive(Debug)]
+pub(crate) struct Missing(pub(crate) String);
+
+impl Source {
+    /// A folder, or an address that begins with `http://`.
+    pub(crate) fn new(from: &str, token: Option<String>) -> Result<Self, String> {
+        if from.starts_with("https://") {
+            return Err(
+                "https is not spoken here: fetch the files with another program, and name \
+                        their folder"
+                    .to_owned(),
+            );
+        }
+        let Some(address) = from.strip_prefix("http://") else {
+            return Ok(Self::Folder(from.into()));
+        };
+        let (authority, prefix) = address.split_once('/').unwrap_or((address, ""));
+        let prefix = prefix.trim_matches('/').to_owned();
+        let (authority, connection) = (authority.to_owned(), None);
+        Ok(Self::Http(Http { authority, prefix, token, connection }))
+    }
+
+    /// A file of the log.
+    pub(crate) async fn read(&mut self, path: &str) -> Result<Vec<u8>, Missing> {
+        let missing = |why: String| Missing(format!("{path}: {why}"));
+        match self {
+            Self::Folder(folder) => {
+                tokio::fs::read(folder.join(path)).await.map_err(|error| missing(error.to_string()))
+            }
+            Self::Http(http) => http.read(path).await.map_err(missing),
+        }
+    }
+}
+
+impl Http {
+    async fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
+        let connection = match self.connection.take().filter(SendRequest::is_ready) {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let connection = self.connection.insert(connection);
+        let prefix =
+            if self.prefix.is_empty() { String::new() } else { format!("/{}", self.prefix) };
+        let mut request =
+            Request::get(format!("{prefix}/{path}")).header(header::HOST, &self.authority);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
+        let answer = connection.send_request(request).await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_FILE).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        if status == StatusCode::OK {
+            return Ok(body.to_vec());
+        }
+        let said = String::from_utf8_lossy(&body);
+        Err(format!("{status}: {}", said.lines().next().unwrap_or_default()))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, String> {
+        let stream = TcpStream::connect(&self.authority)
+            .await
+            .map_err(|error| format!("{} cannot be reached: {error}", self.authority))?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        // It ends with the sender; what goes wrong with it, the sender says.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+}

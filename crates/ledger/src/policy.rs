@@ -1,0 +1,273 @@
+//! What a verifier asks of a checkpoint (c2sp.org/tlog-policy): whose log it is, and who must have
+//! cosigned it.
+//!
+//! ```text
+//! log <vkey> [url]
+//! witness <name> <vkey> [url]
+//! group <name> any|all|<number> <name>...
+//! quorum <name>|none
+//! ```
+//!
+//! A line each; empty ones and those that begin with `#` count for nothing. Names are witnesses and
+//! groups declared further up. There is one quorum.
+
+use core::str::FromStr;
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::note::{KeyType, NoteError, SignedNote, Verified, Vkey};
+
+/// Longest policy that is read, in bytes: thousands of witnesses.
+pub const MAX_POLICY: usize = 1024 * 1024;
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Keys of the log: whoever has one may sign as the log.
+    logs: Vec<Vkey>,
+    /// Witnesses and groups, each naming what stands above it.
+    named: Vec<(String, Party)>,
+    /// Place of the quorum among them; none: the log's own signature is enough.
+    quorum: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Party {
+    Witness(Vkey),
+    Group { threshold: usize, members: Vec<usize> },
+}
+
+/// Why a text is no policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the policy: {what}")]
+pub struct PolicyError {
+    /// From 1; behind the last when something is missing.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// Why a checkpoint is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAccepted {
+    /// Not a checkpoint, or a signature of a known key does not hold.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Not signed by a key of the log whose origin it names.
+    #[error("checkpoint is not signed by the log that it names")]
+    NotTheLogs,
+    /// Too few have cosigned.
+    #[error("checkpoint is not cosigned by the quorum of the policy")]
+    NoQuorum,
+}
+
+impl Policy {
+    /// Opens a checkpoint, if it is signed as this policy asks.
+    ///
+    /// # Errors
+    /// See [`NotAccepted`].
+    pub fn open(&self, note: &SignedNote) -> Result<Checkpoint, NotAccepted> {
+        let witnesses = self.named.iter().filter_map(|(_, party)| match party {
+            Party::Witness(key) => Some(key),
+            Party::Group { .. } => None,
+        });
+        let keys: Vec<Vkey> = self.logs.iter().chain(witnesses).cloned().collect();
+        let verified = note.verify(&keys).map_err(|error| match error {
+            NoteError::NotSigned => NotAccepted::NotTheLogs,
+            NoteError::Form | NoteError::BadSignature => CheckpointError::Note(error).into(),
+        })?;
+        let checkpoint: Checkpoint = note.text().parse()?;
+        let by_log = verified
+            .iter()
+            .any(|one| self.logs.contains(one.key) && one.key.name() == checkpoint.origin);
+        if !by_log {
+            return Err(NotAccepted::NotTheLogs);
+        }
+        match self.quorum {
+            Some(quorum) if !self.has(quorum, &verified) => Err(NotAccepted::NoQuorum),
+            Some(_) | None => Ok(checkpoint),
+        }
+    }
+
+    fn has(&self, place: usize, verified: &[Verified<'_>]) -> bool {
+        match self.named.get(place) {
+            Some((_, Party::Witness(key))) => verified.iter().any(|one| one.key == key),
+            Some((_, Party::Group { threshold, members })) => {
+                members.iter().filter(|member| self.has(**member, verified)).count() >= *threshold
+            }
+            None => false,
+        }
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.named.iter().position(|(known, _)| known == name)
+    }
+
+    fn line(&mut self, words: &[&str], quorums: &mut usize) -> Result<(), &'static str> {
+        const VKEY: &str = "a verifier key is wanted: NAME+ID+BASE64";
+        match words {
+            ["log", key] | ["log", key, _] => {
+                self.logs.push(key.parse().map_err(|_| VKEY)?);
+            }
+            ["witness", name, key] | ["witness", name, key, _] => {
+                let key: Vkey = key.parse().map_err(|_| VKEY)?;
+                if key.kind() != KeyType::Cosignature {
+                    return Err("a witness needs a key for cosignatures");
+                }
+                self.declare(name, Party::Witness(key))?;
+            }
+            ["group", name, threshold, members @ ..] => {
+                let members: Option<Vec<usize>> =
+                    members.iter().map(|member| self.place(member)).collect();
+                let members = members.ok_or("a name stands in no line above")?;
+                let twice = |place: usize| members.iter().filter(|one| **one == place).count() > 1;
+                if members.iter().any(|place| twice(*place)) {
+                    return Err("a name stands in the group twice");
+                }
+                let threshold = match *threshold {
+                    "any" => 1,
+                    "all" => members.len(),
+                    number => number.parse().map_err(|_| "any, all or a number is wanted")?,
+                };
+                if !(1..=members.len()).contains(&threshold) {
+                    return Err("a group can reach from 1 to all of its members");
+                }
+                self.declare(name, Party::Group { threshold, members })?;
+            }
+            ["quorum", name] => {
+                *quorums += 1;
+                self.quorum = match *name {
+                    "none" => None,
+                    name => Some(self.place(name).ok_or("the name stands in no line above")?),
+                };
+            }
+            _ => return Err("expected log, witness, group or quorum"),
+        }
+        Ok(())
+    }
+
+    fn declare(&mut self, name: &str, party: Party) -> Result<(), &'static str> {
+        if name == "none" || self.place(name).is_some() {
+            return Err("the name is used already");
+        }
+        self.named.push((name.to_owned(), party));
+        Ok(())
+    }
+}
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > MAX_POLICY {
+            return Err(PolicyError { line: 1, what: "it is longer than any policy" });
+        }
+        let mut policy = Self { logs: Vec::new(), named: Vec::new(), quorum: None };
+        let (mut quorums, mut last) = (0, 0);
+        for (line, text) in (1..).zip(text.lines()) {
+            last = line;
+            let words: Vec<&str> = text.split_whitespace().collect();
+            if words.is_empty() || text.starts_with('#') {
+                continue;
+            }
+            policy.line(&words, &mut quorums).map_err(|what| PolicyError { line, what })?;
+        }
+        let missing = |what| PolicyError { line: last + 1, what };
+        if policy.logs.is_empty() {
+            return Err(missing("no log is named"));
+        }
+        if quorums != 1 {
+            return Err(missing("one quorum line is wanted"));
+        }
+        Ok(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosigned::{Cosigned, cosigner_name, policy, sign};
+    use crate::id::{Hash, NodeId};
+    use crate::rules::{Authority, Member};
+    use crate::testing::{key, node_keys};
+
+    const NAME: &str = "ledger.hospital.example";
+
+    fn checkpoint() -> Checkpoint {
+        let origin = format!("{NAME}/records.0.0/{}", Hash([9; 32]));
+        Checkpoint { origin, size: 7, root: Hash([1; 32]) }
+    }
+
+    fn members(nodes: u8) -> Authority {
+        let member = |n| (NodeId([n; 16]), Member { keys: node_keys(n, 100 + n), retired: false });
+        Authority { members: (1..=nodes).map(member).collect(), ..Authority::default() }
+    }
+
+    fn signed_by(nodes: &[u8]) -> SignedNote {
+        let mut gathered = Cosigned::new(checkpoint());
+        for node in nodes {
+            let id = NodeId([*node; 16]);
+            let keys = node_keys(*node, 100 + node);
+            let name = cosigner_name(NAME, id);
+            let note = sign(&checkpoint(), &key(100 + node), (&name, &key(150 + node)), 5).unwrap();
+            assert!(gathered.add(NAME, id, &keys, &note));
+        }
+        gathered.note().unwrap()
+    }
+
+    #[test]
+    fn the_policy_of_a_ledger_accepts_a_majority_of_its_nodes() {
+        let text = policy(&checkpoint().origin, NAME, &members(3)).unwrap();
+        let policy: Policy = text.parse().unwrap();
+        assert_eq!(policy.open(&signed_by(&[1, 3])), Ok(checkpoint()));
+        assert_eq!(policy.open(&signed_by(&[2])), Err(NotAccepted::NoQuorum));
+        let none: Policy = text.replace("quorum nodes", "quorum none").parse().unwrap();
+        assert_eq!(none.open(&signed_by(&[2])), Ok(checkpoint()));
+        let mut broken = signed_by(&[1, 3]);
+        broken.signatures[0].signature[3] ^= 1;
+        let bad = CheckpointError::Note(NoteError::BadSignature);
+        assert_eq!(policy.open(&broken), Err(NotAccepted::Checkpoint(bad)));
+    }
+
+    #[test]
+    fn who_signs_as_another_log_or_not_as_the_log_is_not_accepted() {
+        let mut other = checkpoint();
+        other.origin = other.origin.replace("records", "access");
+        let policy: Policy = policy(&other.origin, NAME, &members(1)).unwrap().parse().unwrap();
+        // The cosigner's key is the same for both ledgers here, the log's name is not.
+        assert_eq!(policy.open(&signed_by(&[1])), Err(NotAccepted::NotTheLogs));
+        assert_eq!(policy.open(&signed_by(&[2])), Err(NotAccepted::NotTheLogs));
+    }
+
+    #[test]
+    fn groups_of_groups_count_as_they_say() {
+        let text = policy(&checkpoint().origin, NAME, &members(4)).unwrap();
+        let ids: Vec<String> = (1..=4_u8).map(|n| NodeId([n; 16]).to_string()).collect();
+        let head = text.split("group").next().unwrap();
+        let with = |rest: String| -> Policy { format!("{head}{rest}").parse().unwrap() };
+        let [a, b, c, d] = ids.as_slice() else { panic!("four") };
+        let nested = with(format!(
+            "group one any {a} {b}\ngroup two all {c} {d}\ngroup both 2 one two\nquorum both\n"
+        ));
+        assert!(nested.open(&signed_by(&[2, 3, 4])).is_ok());
+        for short in [[1, 2, 3].as_slice(), &[3, 4], &[1]] {
+            assert_eq!(nested.open(&signed_by(short)), Err(NotAccepted::NoQuorum), "{short:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_policy_is_named_with_its_line() {
+        let good = policy(&checkpoint().origin, NAME, &members(2)).unwrap();
+        let lines = good.lines().count();
+        let line = |text: String| text.parse::<Policy>().unwrap_err().line;
+        assert_eq!(line(String::new()), 1);
+        assert_eq!(line(good.replace("quorum nodes", "# none")), lines + 1);
+        assert_eq!(line(format!("{good}quorum none\n")), lines + 2, "a second one");
+        assert_eq!(line(good.replace("quorum nodes", "quorum others")), lines);
+        assert_eq!(line(good.replace("group nodes 2", "group nodes 3")), lines - 1);
+        assert_eq!(line(good.replace("group nodes 2", "group nodes 0")), lines - 1);
+        assert_eq!(line(good.replace("group nodes 2", "group none 2")), lines - 1);
+        assert_eq!(line(good.replacen("log ", "log x", 1)), 1);
+        assert_eq!(line(format!("frog\n{good}")), 1);
+        assert!(format!("# ours\n\n{good}").parse::<Policy>().is_ok());
+    }
+}

@@ -1,0 +1,178 @@
+//! `caseledger verify`: each exit code, and what is named.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use api::v1;
+use ledger::checkpoint::Checkpoint;
+use ledger::cosigned::{cosigner_name, sign};
+use ledger::{Hash, SigningKey, TileKind, TilePath};
+use tempfile::TempDir;
+use testkit::client::Token;
+use testkit::cluster::{Cluster, program};
+
+use crate::tools::{Pen, many_notes};
+use crate::verifier::{Verifier, checkpoint, covering, fetch, flipped, mirror, with_http};
+
+/// A ledger, its policy and a copy of all that a node serves of it.
+struct World {
+    cluster: Cluster,
+    folder: TempDir,
+    at: String,
+    prefix: String,
+    token: String,
+    checkpoint: Checkpoint,
+    files: Vec<PathBuf>,
+}
+
+impl World {
+    async fn new(notes: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut cluster = Cluster::found(1).await.expect("founded");
+        let at = with_http(cluster.node(0));
+        cluster.node_mut(0).spawn().expect("started");
+        cluster.node(0).serving().await.expect("serving");
+        let manager = cluster.client(0, "case-manager").unwrap();
+        let patient = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
+        many_notes(&manager, &patient, notes).await;
+        let head = cluster.agreed().await.expect("at rest").swap_remove(0);
+        let verifier = Verifier::of(&cluster, &head);
+        let (checkpoint, _) = covering(&manager, &verifier, head.size).await;
+        let policy = manager.proofs().get_policy(v1::GetPolicyRequest::default()).await;
+        let policy = policy.expect("a policy").into_inner().policy;
+        for key in verifier.log.iter().chain(&verifier.cosigners) {
+            assert!(policy.contains(&key.to_string()), "the policy names the node's keys");
+        }
+        std::fs::write(folder.path().join("policy"), policy).expect("written");
+        let prefix = head.origin.split_once('/').expect("name and path").1.to_owned();
+        let token =
+            Token::signed(&cluster.node(0).state, "auditor", "auditor-1").expect("a token").0;
+        let log = folder.path().join("log");
+        let files = mirror(&at, &prefix, &token, checkpoint.size, &log).await;
+        Self { cluster, folder, at, prefix, token, checkpoint, files }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Verifies a log, against a checkpoint that was kept.
+    fn verify(&self, log: &str, kept: Option<&Path>) -> Output {
+        let mut command = Command::new(program("caseledger").expect("built"));
+        command.arg("verify").arg("--policy").arg(self.folder.path().join("policy"));
+        if let Some(kept) = kept {
+            command.arg("--checkpoint").arg(kept);
+        }
+        command.env("CASELEDGER_TOKEN", &self.token).arg(log).output().expect("it runs")
+    }
+
+    fn code(&self, kept: Option<&Path>) -> Option<i32> {
+        self.verify(&self.log().to_string_lossy(), kept).status.code()
+    }
+
+    fn said(&self) -> String {
+        let output = self.verify(&self.log().to_string_lossy(), None);
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Writes a checkpoint of these records that the node's own keys have signed.
+    fn signed(&self, name: &str, size: u64, root: Hash) -> PathBuf {
+        let node = self.cluster.node(0);
+        let key = |file: &str| {
+            let secret =
+                std::fs::read_to_string(node.state.join("keys").join(file)).expect("a key");
+            SigningKey::from_bytes(&secret.trim().parse::<Hash>().expect("32 bytes").0)
+        };
+        let origin = self.checkpoint.origin.clone();
+        let ledger = origin.split('/').next().expect("a name");
+        let cosigner = cosigner_name(ledger, Pen::of(&node.state).node);
+        let checkpoint = Checkpoint { origin: origin.clone(), size, root };
+        let (as_log, cosigning) = (key("checkpoint.key"), key("cosigner.key"));
+        let note = sign(&checkpoint, &as_log, (&cosigner, &cosigning), 1_790_000_000);
+        let file = self.folder.path().join(name);
+        std::fs::write(&file, note.expect("signed").to_string()).expect("written");
+        file
+    }
+}
+
+/// The entries of a bundle.
+fn entries(bundle: &[u8]) -> Vec<Vec<u8>> {
+    let (mut rest, mut entries) = (bundle, Vec::new());
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let (entry, after) = after.split_at(usize::from(u16::from_be_bytes(*length)));
+        entries.push(entry.to_vec());
+        rest = after;
+    }
+    entries
+}
+
+fn bundle(entries: &[Vec<u8>]) -> Vec<u8> {
+    let length = |entry: &Vec<u8>| u16::try_from(entry.len()).expect("short").to_be_bytes();
+    entries.iter().flat_map(|entry| [length(entry).as_slice(), entry].concat()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_ledger_is_intact_and_a_flipped_bit_at_any_of_200_places_is_found() {
+    let world = World::new(700).await;
+    let output = world.verify(&world.log().to_string_lossy(), None);
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.starts_with(&format!("intact: {} records", world.checkpoint.size)), "{said}");
+    let address = format!("http://{}/{}", world.at, world.prefix);
+    assert_eq!(world.verify(&address, None).status.code(), Some(0), "from the node itself");
+    flipped(&world.files, 200, || world.code(None) == Some(10));
+    assert_eq!(world.code(None), Some(0), "nothing is left of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_out_swapped_cut_or_skipped_is_named() {
+    let world = World::new(300).await;
+    let width = u16::try_from(world.checkpoint.size - 256).expect("a second bundle");
+    let path = TilePath { kind: TileKind::Entries, index: 1, width };
+    let file = world.log().join(path.to_string());
+    let whole = std::fs::read(&file).expect("readable");
+    let damaged = |change: &dyn Fn(&mut Vec<Vec<u8>>), names: &str| {
+        let mut changed = entries(&whole);
+        change(&mut changed);
+        std::fs::write(&file, bundle(&changed)).expect("written");
+        let said = world.said();
+        assert_eq!(world.code(None), Some(10), "{said}");
+        assert!(said.contains(&path.to_string()) && said.contains(names), "{said}");
+        std::fs::write(&file, &whole).expect("written");
+    };
+    damaged(&|entries| drop(entries.remove(5)), "record 261");
+    damaged(&|entries| entries.swap(3, 4), "record 259");
+    damaged(&|entries| drop(entries.pop()), "ends within record");
+    damaged(&|entries| entries.push(entries[0].clone()), "goes on behind");
+    damaged(&|entries| entries[7] = b"nothing".to_vec(), "record 263 is no record header");
+    std::fs::remove_file(&file).expect("removed");
+    let said = world.said();
+    assert_eq!(world.code(None), Some(12), "{said}");
+    assert!(said.starts_with("COULD NOT BE READ") && said.contains(&path.to_string()), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_checkpoint_that_is_not_continued_is_a_fork() {
+    let world = World::new(300).await;
+    let kept = world.folder.path().join("log/checkpoint");
+    assert_eq!(world.code(Some(&kept)), Some(0), "the same");
+    let manager = world.cluster.client(0, "case-manager").unwrap();
+    let other = world.signed("other", 100, Hash([7; 32]));
+    assert_eq!(world.code(Some(&other)), Some(11), "other records than these were signed");
+    let further = world.signed("further", world.checkpoint.size + 1, Hash([7; 32]));
+    assert_eq!(world.code(Some(&further)), Some(11), "more records than there are were signed");
+    // It goes on, and the copy is the older one.
+    let patient = manager.register("MRN-2", "Bell").await.expect("registered").patient_id;
+    many_notes(&manager, &patient, 20).await;
+    let head = world.cluster.agreed().await.expect("at rest").swap_remove(0);
+    covering(&manager, &Verifier::of(&world.cluster, &head), head.size).await;
+    let newer = world.folder.path().join("newer");
+    std::fs::write(&newer, checkpoint(&manager).await.expect("a checkpoint")).expect("written");
+    assert_eq!(world.code(Some(&newer)), Some(11), "an old copy was put back");
+    let address = format!("http://{}/{}", world.at, world.prefix);
+    assert_eq!(world.verify(&address, Some(&kept)).status.code(), Some(0), "the node goes on");
+    // What no key of the policy has signed is no checkpoint to compare with.
+    std::fs::write(&newer, "hospital.example\n1\nAAAA\n\n\u{2014} x AAAAAAAA\n").expect("written");
+    assert_eq!(world.code(Some(&newer)), Some(2));
+    assert_eq!(fetch(&world.at, "/nothing", None).await.0, 404);
+}
