@@ -337,7 +337,7 @@ pub(crate) struct Verify {
 /// Of which record.
 #[derive(Debug, Args)]
 pub(crate) struct Proof {
-    /// The record's position, from 0, as histories and the audit trail tell it.
+    /// The record's position, from 0: `position` in `file history --json` and `audit list --json`.
     pub(crate) position: u64,
     #[command(flatten)]
     pub(crate) which: WhichLedger,

@@ -258,7 +258,7 @@ pub struct LedgerStatus {
     pub condition: Condition,
     /// Records under the newest checkpoint that a majority of the nodes has signed; 0: none is.
     pub checkpoint_size: u64,
-    /// Records under the largest checkpoint that this node has signed; 0: it has signed none.
+    /// Records under the largest checkpoint of this node that it has seen filed since it started.
     pub signed_size: u64,
 }
 

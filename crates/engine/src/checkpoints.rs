@@ -5,8 +5,9 @@
 //! what it computed from its own database, synced: the largest head it has while there is something
 //! new, at most once a second (one node proposes, the others sign the same size as soon as they see
 //! it), and the newest note again each minute while nothing happens, so that its age shows that the
-//! nodes are alive. Before it signs a larger size than ever, it notes so, synced; it signs nothing
-//! while its database has not come back to that size, or holds another tree.
+//! nodes are alive. Before it signs a larger size than ever, it notes so, synced, in its database and
+//! beside it; it signs nothing while its database has not come back to that size, or holds another
+//! tree.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,6 +34,9 @@ const TURN: Duration = Duration::from_millis(300);
 const COSIGN_AGAIN: u64 = 60;
 /// A signature that was published and has not come back is published again.
 const PUBLISH_AGAIN: Duration = Duration::from_secs(5);
+/// Sizes that are looked through for a majority, from the largest down: a minute's proposals. Who
+/// signs later than that signs the next.
+const LOOKED_THROUGH: usize = 64;
 
 /// What a node signs checkpoints with.
 #[derive(Clone, Debug)]
@@ -57,7 +61,7 @@ pub struct NodeCheckpoint {
 pub(crate) struct OnFile {
     /// The newest that a majority of the nodes has signed.
     pub(crate) newest: Option<Arc<NodeCheckpoint>>,
-    /// The largest size that this node has signed; 0: none.
+    /// The largest size that this node has signed and seen filed since it started; 0: none.
     pub(crate) own_size: u64,
 }
 
@@ -71,8 +75,8 @@ pub(crate) struct Checkpoints {
     proposed: (u64, Instant),
     /// What this node published last and has not seen come back.
     published: Option<(u64, Instant)>,
-    /// Nodes whose checkpoint was found to disagree: told once.
-    told: BTreeSet<(NodeId, u64)>,
+    /// Nodes of which a checkpoint was found to disagree: told once.
+    told: BTreeSet<NodeId>,
 }
 
 impl Checkpoints {
@@ -97,14 +101,14 @@ impl Checkpoints {
                 // The sender lives in the line, which the press holds.
                 _ = filed.changed() => {}
             }
-            if let Err(failure) = self.look().await {
+            if let Err(failure) = self.look() {
                 tracing::warn!(?failure, ledger = %self.press.line.ledger, "no checkpoint is signed");
                 look.reset_after(PROPOSE_AFTER);
             }
         }
     }
 
-    async fn look(&mut self) -> Result<(), Failure> {
+    fn look(&mut self) -> Result<(), Failure> {
         let state = self.press.line.state()?;
         if state.size == 0 {
             return Ok(());
@@ -114,25 +118,36 @@ impl Checkpoints {
             return Ok(());
         }
         match self.due(&state, largest)? {
-            Some(size) => self.sign(&state, size).await,
+            Some(size) => self.sign(&state, size),
             None => Ok(()),
         }
     }
 
-    /// Looks at what nodes have signed, from the largest size down to the one that was the largest the
-    /// last time (all, the first time), for one that a majority has. Returns the largest.
+    /// Looks at what nodes have signed, from the largest size down to the newest that a majority has
+    /// (at the start: had, as far as this node knew). Returns the largest.
     fn gather(&mut self, state: &Snapshot) -> Result<Option<u64>, Failure> {
         let (store, ledger) = (Arc::clone(&self.store), self.press.line.ledger);
         let reader = store.reader();
         let largest = reader.checkpoint_before(ledger, u64::MAX)?;
-        let known = self.proposed.0;
-        if let Some(size) = largest.filter(|size| *size > known) {
+        if let Some(size) = largest.filter(|size| *size > self.proposed.0) {
             self.proposed = (size, Instant::now());
         }
-        let mut next = largest;
-        while let Some(size) = next.filter(|size| *size >= known) {
+        let known = self.on_file.borrow().newest.as_ref().map(|newest| newest.checkpoint.size);
+        let (mut next, mut looked) = (largest, 0);
+        while let Some(mut size) = next.filter(|size| known.is_none_or(|known| *size >= known)) {
+            looked += 1;
+            if looked > LOOKED_THROUGH {
+                // Only without any that is known; then what was known before the start, or none.
+                match store.newest_checkpoint(ledger)?.filter(|_| known.is_none()) {
+                    Some(before) if looked == LOOKED_THROUGH + 1 => size = size.min(before),
+                    Some(_) | None => break,
+                }
+            }
             let cosigned = self.cosigned(state, size)?;
             if cosigned.has_majority(&state.state().authority) {
+                if known.is_none_or(|known| known < size) {
+                    store.set_newest_checkpoint(ledger, size)?;
+                }
                 let note = cosigned.note().map_err(Failure::internal)?;
                 let now = NodeCheckpoint { checkpoint: cosigned.checkpoint().clone(), note };
                 self.on_file.send_if_modified(|on_file| {
@@ -157,7 +172,7 @@ impl Checkpoints {
         for filed in self.store.reader().checkpoints(ledger, size)? {
             let Some(member) = state_now.authority.members.get(&filed.node) else { continue };
             let right = cosigned.add(&state_now.name, filed.node, &member.keys, &filed.note);
-            if !right && self.told.insert((filed.node, size)) {
+            if !right && self.told.insert(filed.node) {
                 self.press.alarms.raise(
                     "CHECKPOINT_DISAGREES",
                     Some(ledger),
@@ -197,14 +212,27 @@ impl Checkpoints {
     fn due(&mut self, state: &Snapshot, largest: Option<u64>) -> Result<Option<u64>, Failure> {
         let node = self.press.node;
         let authority = &state.state().authority;
-        if authority.active(node).is_none() {
+        let Some(member) = authority.active(node) else { return Ok(None) };
+        let (checkpoint, cosigner) = (&self.keys.checkpoint, &self.keys.cosigner);
+        if member.keys.checkpoint != checkpoint.verifying_key().to_bytes()
+            || member.keys.cosigner != cosigner.verifying_key().to_bytes()
+        {
+            self.raise_once(
+                "CHECKPOINT_KEYS_UNLIKE",
+                "the files of this node's checkpoint_key and cosigner_key are not those that it was \
+                 admitted with: it signs no checkpoints. Put the right ones back and restart it"
+                    .to_owned(),
+            );
             return Ok(None);
         }
         let now = self.press.clock.now() / 1_000_000;
         let size = match largest {
             Some(largest) => {
                 let mine = self.cosigned(state, largest)?.cosigned_at(node);
+                let own = self.checkpoint(state, largest)?;
                 match mine {
+                    // Somebody wrote in this node's name: the next size is its own again.
+                    None if self.contradicts(largest, &own)? => state.size,
                     None => largest,
                     Some(_) if largest < state.size => state.size,
                     Some(at) if at + COSIGN_AGAIN <= now => largest,
@@ -224,18 +252,20 @@ impl Checkpoints {
     }
 
     /// Signs this size, unless this node once signed a tree that this one does not continue.
-    async fn sign(&mut self, state: &Snapshot, size: u64) -> Result<(), Failure> {
+    fn sign(&mut self, state: &Snapshot, size: u64) -> Result<(), Failure> {
         let ledger = self.press.line.ledger;
         let checkpoint = self.checkpoint(state, size)?;
+        if self.contradicts(size, &checkpoint)? {
+            return Ok(());
+        }
         if let Some(last) = self.store.last_checkpoint(ledger)? {
             if last.size > state.size {
                 // What it signed is still to come, from the stream.
                 return Ok(());
             }
             if last.root != self.root(state, last.size)? {
-                self.press.alarms.raise(
+                self.raise_once(
                     "CHECKPOINT_WOULD_FORK",
-                    Some(ledger),
                     format!(
                         "this node signed a checkpoint of {ledger} at size {} that what it has now \
                          does not continue: it signs no more. Its database was changed, or put \
@@ -246,10 +276,10 @@ impl Checkpoints {
                 return Ok(());
             }
             if checkpoint.size > last.size {
-                self.store.set_last_checkpoint(ledger, &checkpoint)?;
+                self.promise(&checkpoint)?;
             }
         } else {
-            self.store.set_last_checkpoint(ledger, &checkpoint)?;
+            self.promise(&checkpoint)?;
         }
         let name = cosigner_name(&state.state().name, self.press.node);
         let time = self.press.clock.now() / 1_000_000;
@@ -257,8 +287,30 @@ impl Checkpoints {
         let note = note.map_err(Failure::internal)?.to_string().into_bytes();
         let block = self.press.block(vec![Item::Checkpoint(note)], 0)?;
         self.published = Some((size, Instant::now()));
-        // Whatever became of it: if it does not come back, it is published again.
-        let _ = self.press.publish(block).await;
+        let press = Arc::clone(&self.press);
+        // Whatever becomes of it: if it does not come back, it is published again.
+        drop(tokio::spawn(async move { press.publish(block).await }));
         Ok(())
+    }
+
+    /// Notes what is about to be signed in the database, and how far the ledger is beside it: a node
+    /// whose database is lost or put back signs nothing before it is back there.
+    fn promise(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        self.store.set_last_checkpoint(self.press.line.ledger, checkpoint)?;
+        Ok(self.store.write_position()?)
+    }
+
+    /// Whether a checkpoint of this node is on file at this size that is not what it has now.
+    fn contradicts(&self, size: u64, own: &Checkpoint) -> Result<bool, Failure> {
+        let filed = self.store.reader().checkpoints(self.press.line.ledger, size)?;
+        let text = own.to_string();
+        Ok(filed.iter().any(|one| one.node == self.press.node && one.note.text() != text))
+    }
+
+    fn raise_once(&self, code: &'static str, text: String) {
+        let ledger = Some(self.press.line.ledger);
+        if !self.press.alarms.is_raised(code, ledger) {
+            self.press.alarms.raise(code, ledger, text);
+        }
     }
 }

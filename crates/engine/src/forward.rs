@@ -52,6 +52,8 @@ struct UnderWay {
     block: Bytes,
     ids: Vec<ContributionId>,
     told: Told,
+    /// From before it was sent: whatever changes since then may have lost it.
+    condition: watch::Receiver<Condition>,
 }
 
 /// What became of a block that was sent.
@@ -100,16 +102,19 @@ impl Forwarding {
                         self.goes_on();
                         self.done(one.number, under_way.is_empty());
                     }
-                    (Verdict::Refused | Verdict::Unsound | Verdict::Open, oldest) => {
+                    (verdict, oldest) => {
+                        if verdict != Verdict::Open {
+                            self.refused().await;
+                        }
                         self.one_by_one(oldest.into_iter().chain(under_way.drain(..))).await;
                     }
-                    (Verdict::Settled, None) => {}
                 },
                 block = blocks.recv(), if room => {
                     let Some((number, block)) = block else { return };
                     let ids = ids(&block);
-                    let (sent, told) = self.publish(&block, &ids, Some(number)).await;
-                    under_way.push_back(UnderWay { number, block, ids, told });
+                    let (sent, told, condition) =
+                        self.publish(&block, &ids, Some(number)).await;
+                    under_way.push_back(UnderWay { number, block, ids, told, condition });
                     if !matches!(sent, Sent::Yes) {
                         self.one_by_one(under_way.drain(..)).await;
                     }
@@ -122,7 +127,7 @@ impl Forwarding {
     async fn oldest(&self, under_way: &mut VecDeque<UnderWay>) -> Verdict {
         match under_way.front_mut() {
             Some(oldest) => {
-                let outcomes = self.told(&mut oldest.told).await;
+                let outcomes = self.told(&mut oldest.told, &mut oldest.condition).await;
                 self.verdict(&oldest.ids, outcomes)
             }
             None => std::future::pending().await,
@@ -299,10 +304,11 @@ impl Forwarding {
         if self.all_settled(&ids) {
             return Verdict::Settled;
         }
-        let (sent, told) = self.publish(block, &ids, whole).await;
+        let (sent, told, mut condition) = self.publish(block, &ids, whole).await;
+        let told = self.told(told, &mut condition);
         let outcomes = match sent {
-            Sent::Yes => self.told(told).await,
-            Sent::Unknown => tokio::time::timeout(PAUSE, self.told(told)).await.ok().flatten(),
+            Sent::Yes => told.await,
+            Sent::Unknown => tokio::time::timeout(PAUSE, told).await.ok().flatten(),
             Sent::No(_) => None,
         };
         self.verdict(&ids, outcomes)
@@ -314,8 +320,9 @@ impl Forwarding {
         block: &Bytes,
         ids: &[ContributionId],
         whole: Option<u64>,
-    ) -> (Sent, Told) {
+    ) -> (Sent, Told, watch::Receiver<Condition>) {
         self.serving().await;
+        let condition = self.press.line.condition.subscribe();
         let told = join_all(ids.iter().map(|id| self.press.line.expect(*id)));
         let publish = self.press.publish(block.clone());
         tokio::pin!(publish);
@@ -329,7 +336,7 @@ impl Forwarding {
         if let (Sent::Yes, Some(number)) = (&sent, whole) {
             self.forwarded.send_modify(|now| now.published = now.published.max(number));
         }
-        (sent, told)
+        (sent, told, condition)
     }
 
     /// What is to be done about a block of these contributions.
@@ -345,12 +352,12 @@ impl Forwarding {
         verdict
     }
 
-    /// What apply said of each contribution; none when this node may no longer publish.
+    /// What apply said of each contribution; none when whether this node may publish has changed.
     async fn told(
         &self,
         mut told: impl Future<Output = <Told as Future>::Output> + Unpin,
+        condition: &mut watch::Receiver<Condition>,
     ) -> Option<Vec<Outcome>> {
-        let mut condition = self.press.line.condition.subscribe();
         loop {
             tokio::select! {
                 biased;
@@ -359,7 +366,8 @@ impl Forwarding {
                     Ok(outcomes) => return outcomes.into_iter().collect::<Result<_, _>>().ok(),
                     Err(_) => self.stall(true),
                 },
-                _ = condition.wait_for(|now| *now != Condition::Serving) => return None,
+                // It may have left Serving and come back: what was sent may be lost.
+                _ = condition.changed() => return None,
             }
         }
     }

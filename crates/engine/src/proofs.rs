@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ledger::checkpoint::TlogProof;
 use ledger::cosigned::policy;
+use ledger::tree::TILE_WIDTH;
 use ledger::{Hash, LedgerId, TileId};
 
 use crate::checkpoints::{NodeCheckpoint, OnFile};
@@ -53,6 +54,8 @@ impl Engine {
     pub fn inclusion_proof(&self, ledger: LedgerId, position: u64) -> Result<TlogProof, Failure> {
         let side = self.side_of(ledger)?;
         if position >= side.line.state()?.size {
+            // What has not come here yet may be on file.
+            side.line.near_end()?;
             return Err(Failure::NotFound);
         }
         let checkpoint = newest(side).filter(|newest| newest.checkpoint.size > position);
@@ -79,13 +82,15 @@ impl Engine {
         let covers = |now: &OnFile| {
             now.newest.as_ref().is_some_and(|newest| newest.checkpoint.size > position)
         };
-        // If none does in time, the proof says so.
-        let _ = tokio::time::timeout(patience, on_file.wait_for(covers)).await.is_ok();
+        let covered = tokio::time::timeout(patience, on_file.wait_for(covers));
+        // If none does in time, or before the node stops, the proof says so.
+        let _ = self.stopping.run_until_cancelled(covered).await.is_some();
         self.inclusion_proof(ledger, position)
     }
 
-    /// A tile of the tree as it is served, cut to this width; none beyond the tree. Hashes of headers
-    /// that hold hashes of ciphertext: they show nothing.
+    /// A tile of the tree as it is served, cut to this width; none beyond the newest checkpoint, for
+    /// whoever gets one keeps it for ever. Hashes of headers that hold hashes of ciphertext: they show
+    /// nothing.
     ///
     /// # Errors
     /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Damaged`].
@@ -95,7 +100,11 @@ impl Engine {
         id: TileId,
         width: usize,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        let tile = self.side_of(ledger)?.line.store.reader().tile(ledger, id)?;
+        let side = self.side_of(ledger)?;
+        if !covers(side, id, width)? {
+            return Ok(None);
+        }
+        let tile = side.line.store.reader().tile(ledger, id)?;
         let cut = |mut tile: Vec<u8>| {
             tile.truncate(width * Hash::SIZE);
             (tile.len() == width * Hash::SIZE).then_some(tile)
@@ -118,6 +127,9 @@ impl Engine {
         let pass = self.admit(ctx, None).await?;
         let side = self.side_of(ledger)?;
         let position = side.line.state()?.size;
+        if !covers(side, TileId { level: 0, index }, width)? {
+            return Err(Failure::NotFound);
+        }
         let found = self.shelf.open(&pass).reader().entry_bundle(ledger, index, width)?;
         let answer = found.ok_or(Failure::NotFound)?;
         let saw = Saw {
@@ -153,6 +165,21 @@ impl Engine {
         };
         Ok(ConsistencyProof { hashes, checkpoint })
     }
+}
+
+/// Whether the newest checkpoint covers a tile. A node that is far from the stream's end does not say
+/// no: others may have more.
+fn covers(side: &Working, id: TileId, width: usize) -> Result<bool, Failure> {
+    let size = newest(side).map_or(0, |newest| newest.checkpoint.size);
+    let end = u64::try_from(width).ok().and_then(|width| {
+        let hashes = id.index.checked_mul(TILE_WIDTH as u64)?.checked_add(width)?;
+        hashes.checked_mul((TILE_WIDTH as u64).checked_pow(u32::from(id.level))?)
+    });
+    if end.is_some_and(|end| end <= size) {
+        return Ok(true);
+    }
+    side.line.near_end()?;
+    Ok(false)
 }
 
 fn newest(side: &Working) -> Option<Arc<NodeCheckpoint>> {

@@ -137,6 +137,11 @@ impl Gate {
         self.shared.refusals.counts()
     }
 
+    /// A place among the calls in flight, held until dropped.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
+        place(&self.shared.calls, "the limit of 4,096 calls in flight of this node")
+    }
+
     /// Who calls, by the bearer token; a refusal is counted.
     pub(crate) fn caller(
         &self,
@@ -173,8 +178,7 @@ impl Gate {
             request.extensions_mut().insert(Origin { address });
             return Ok(Admitted { call: None, place: Arc::new(place) });
         }
-        let place = place(&shared.calls, "the limit of 4,096 calls in flight of this node")?;
-        let place = Arc::new(place);
+        let place = Arc::new(self.place()?);
         let verified = self.caller(request.headers(), address).map_err(status::unauthenticated)?;
         let call = Call::new(
             verified,

@@ -10,20 +10,32 @@
 //! proxy, without the gRPC services.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ::ledger::{LedgerId, TileId, TileKind, TilePath};
-use axum::Router;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use engine::{Context, Engine, Failure, Operation, Purpose};
 use http::{HeaderMap, StatusCode, header};
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Ledgers;
 use crate::deadline;
 use crate::gate::Gate;
+
+/// Connections at once, so that nobody takes the descriptors that gRPC and the database need.
+const CONNECTIONS: usize = 256;
+/// How long a connection may take to ask for something, the next time too.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const BY_THE_CALLER: &str = "private, max-age=31536000, immutable";
@@ -39,25 +51,58 @@ struct Tiles {
 }
 
 /// Serves until `stopping` is cancelled.
-///
-/// # Errors
-/// When the listener fails.
 pub(crate) async fn serve(
     engine: Engine,
     gate: Gate,
     ledgers: &Ledgers,
     listener: TcpListener,
     stopping: CancellationToken,
-) -> std::io::Result<()> {
+) {
     let prefix = |ledger: LedgerId, genesis| (ledger, format!("{ledger}/{genesis}"));
     let prefixes =
         [prefix(LedgerId::RECORDS, ledgers.records.0), prefix(LedgerId::ACCESS, ledgers.access.0)];
     let router = Router::new()
         .route("/{ledger}/{genesis}/checkpoint", get(checkpoint))
         .route("/{ledger}/{genesis}/tile/{*tile}", get(tile))
-        .with_state(Tiles { engine, gate, prefixes })
-        .into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await
+        .with_state(Tiles { engine, gate, prefixes });
+    // Whoever is served when the node stops is let go with this.
+    let (mut connections, places) = (JoinSet::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.cancelled() => return,
+        };
+        while connections.try_join_next().is_some() {}
+        match (accepted, Arc::clone(&places).try_acquire_owned()) {
+            (Ok((stream, address)), Ok(place)) => {
+                let router = router.clone().layer(Extension(ConnectInfo(address)));
+                connections.spawn(connection(stream, router, place));
+            }
+            // Closed at once: whoever holds a place has ten seconds to ask for something.
+            (Ok(_), Err(_)) => tracing::debug!("all places for HTTP connections are taken"),
+            (Err(error), _) => {
+                tracing::warn!(%error, "an HTTP connection cannot be taken");
+                pause().await;
+            }
+        }
+    }
+}
+
+/// One connection, for as long as it asks for something.
+async fn connection(stream: TcpStream, router: Router, _place: OwnedSemaphorePermit) {
+    let ended = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "out of descriptors: others must close some first")]
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 impl Tiles {
@@ -115,6 +160,10 @@ async fn entries(
             return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], told)
                 .into_response();
         }
+    };
+    let Ok(_place) = tiles.gate.place() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the node has too many calls in flight\n")
+            .into_response();
     };
     let context = Context {
         caller,

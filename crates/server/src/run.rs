@@ -139,9 +139,6 @@ pub enum RunError {
     /// Serving failed.
     #[error("serving ended with an error")]
     Serve(#[source] tonic::transport::Error),
-    /// Serving tiles failed.
-    #[error("serving tiles ended with an error")]
-    Http(#[source] std::io::Error),
     /// Threads for imports.
     #[error("the system gives no more threads")]
     Threads(#[source] std::io::Error),
@@ -231,10 +228,9 @@ fn serve_tiles(
         match served {
             None => std::future::pending().await,
             Some(served) => match served.await {
-                Ok(Err(source)) => RunError::Http(source),
                 Err(ended) => RunError::Task(ended),
                 // Told to stop.
-                Ok(Ok(())) => std::future::pending().await,
+                Ok(()) => std::future::pending().await,
             },
         }
     }

@@ -5,10 +5,11 @@ use crate::error::damaged;
 use crate::fold::Fold;
 use crate::keys;
 use crate::reader::Reader;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, rows};
 use ledger::checkpoint::Checkpoint;
-use ledger::note::SignedNote;
+use ledger::note::{NoteSignature, SignedNote};
 use ledger::{Applied, BlockVerdict, Frame, Item, ItemVerdict, LedgerId, NodeId, State};
+use rocksdb::WriteBatch;
 use std::ops::ControlFlow;
 
 /// A checkpoint as one node signed it. Nothing of it is verified.
@@ -42,11 +43,25 @@ pub(crate) fn stage(
         let Some((note, checkpoint)) = parse(bytes) else { continue };
         if checkpoint.origin == origin && (1..=size).contains(&checkpoint.size) {
             let key = keys::checkpoint(fold.ledger, checkpoint.size, frame.node);
+            let filed = fold.reader.row(keys::CHECKPOINTS, &key, parse)?;
+            if filed.is_some_and(|(filed, _)| cosigned_at(&filed) > cosigned_at(&note)) {
+                // An earlier block that was published once more.
+                continue;
+            }
             let row = note.to_string();
             fold.batch.put_cf(fold.store.table(keys::CHECKPOINTS)?, key, row);
         }
     }
     Ok(())
+}
+
+/// When the note says that it was cosigned, seconds since 1970 UTC.
+fn cosigned_at(note: &SignedNote) -> u64 {
+    let cosigned = |line: &NoteSignature| match line.signature.split_first_chunk::<8>() {
+        Some((time, signature)) if signature.len() == 64 => u64::from_be_bytes(*time),
+        _ => 0,
+    };
+    note.signatures.iter().map(cosigned).max().unwrap_or(0)
 }
 
 fn parse(bytes: &[u8]) -> Option<(SignedNote, Checkpoint)> {
@@ -107,6 +122,34 @@ impl Store {
     ) -> Result<(), StoreError> {
         let text = checkpoint.to_string();
         self.put_meta(ledger, keys::MetaTag::LastCheckpoint, text.as_bytes())
+    }
+
+    /// Remembers the newest size that a majority has signed, and forgets what was signed of smaller
+    /// ones: the blocks keep it. Not synced: after a crash an older one is known.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn set_newest_checkpoint(&self, ledger: LedgerId, size: u64) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        let key = keys::meta(ledger, keys::MetaTag::NewestCheckpoint);
+        batch.put_cf(self.table(keys::META)?, key, size.to_be_bytes());
+        let table = self.table(keys::CHECKPOINTS)?;
+        // One by one: they are few, and range tombstones would slow every later look.
+        let (from, end) = (keys::checkpoints(ledger, 0), keys::checkpoints(ledger, size));
+        self.reader().range(keys::CHECKPOINTS, &from, Some(end.to_vec()), |key, _| {
+            batch.delete_cf(table, key);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.db.write(batch).map_err(|source| StoreError::Database { action: "write", source })
+    }
+
+    /// The newest size that a majority had signed when this node last knew.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row is no number.
+    pub fn newest_checkpoint(&self, ledger: LedgerId) -> Result<Option<u64>, StoreError> {
+        let key = keys::meta(ledger, keys::MetaTag::NewestCheckpoint);
+        self.reader().row(keys::META, &key, rows::decode_number)
     }
 
     /// The largest checkpoint that this node ever signed.

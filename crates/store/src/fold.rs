@@ -22,7 +22,7 @@ pub(crate) struct Fold<'a> {
     pub(crate) store: &'a Store,
     pub(crate) ledger: LedgerId,
     pub(crate) batch: WriteBatch,
-    reader: &'a Reader<'a>,
+    pub(crate) reader: &'a Reader<'a>,
     genesis: Hash,
     /// Latest state of every entry touched, sealed once at the end: an entry amended ten times in
     /// one batch is written once.

@@ -86,6 +86,8 @@ pub(crate) enum MetaTag {
     /// Last sequence of the stream when this node last heard of an end far beyond what it had
     /// applied, u64.
     KnownEnd = 5,
+    /// The newest size whose checkpoint a majority had signed when this node last knew, u64.
+    NewestCheckpoint = 6,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use api::v1;
 use ledger::checkpoint::{Checkpoint, TlogProof};
+use ledger::cosigned::sign;
 use ledger::note::SignedNote;
 use ledger::proof::verify_consistency;
-use ledger::{Frame, Hash, Item, TileKind, TilePath};
-use testkit::client::Client;
+use ledger::{Base, Block, Content, Frame, Hash, Item, LedgerId, SigningKey, TileKind, TilePath};
+use testkit::client::{Client, purpose};
 use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 
-use crate::tools::{PATIENCE, many_notes, messages, some_notes, with_notes};
+use crate::tools::{
+    PATIENCE, Pen, alarm, filed_since, many_notes, messages, publish, some_notes, with_notes,
+};
 use crate::verifier::{Verifier, checkpoint, covering, fetch, with_http};
 
 /// The size that the last message of the stream signs, if it does.
@@ -159,9 +162,72 @@ async fn a_verifier_recomputes_the_root_from_tiles_and_entries_over_http() {
     for path in ["tile/0/000.p/999", "tile/0/x999/000", "tile/9/000", "tile/0/0", "nothing"] {
         assert_eq!(get(path).await.0, 404, "{path}");
     }
+    // Each bundle that was shown is on the trail, with what was asked for.
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        page_size: 200,
+        ..v1::ListAccessesRequest::default()
+    };
+    let listed = cluster.client(0, "auditor").unwrap().audit().list_accesses(request).await;
+    let listed = listed.expect("the trail").into_inner().accesses;
+    let bundles = listed.iter().filter(|access| access.operation == "GET tile/entries");
+    assert_eq!(bundles.count() as u64, checkpoint.size.div_ceil(256));
     let manager = testkit::client::Token::signed(&cluster.node(0).state, "nurse", "nurse-1");
     let path = format!("/{prefix}/tile/entries/000");
     assert_eq!(fetch(&at, &path, Some(manager.expect("a token").0.as_str())).await.0, 403);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_disagrees_is_an_alarm_and_the_next_one_comes() {
+    let (cluster, manager, patient) = with_notes(1, 2).await;
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let head = cluster.agreed().await.expect("at rest").swap_remove(0);
+    let verifier = Verifier::of(&cluster, &head);
+    let (right, _) = covering(&manager, &verifier, head.size).await;
+    // Whoever has the node's block key files another root in its name.
+    let pen = Pen::of(&cluster.node(0).state);
+    let stranger = SigningKey::from_bytes(&[7; 32]);
+    let wrong = Checkpoint { root: Hash([7; 32]), ..right.clone() };
+    let note = sign(&wrong, &stranger, ("stranger", &stranger), 4_000_000_000).expect("signed");
+    let base = Base {
+        sequence: head.sequence,
+        stream_hash: Hash::from_slice(&head.stream_hash).expect("a hash"),
+    };
+    let items: Vec<Item> = vec![Item::Checkpoint(note.to_string().into_bytes())];
+    let time = head.time.as_ref().expect("the ledger's time");
+    let sealed_at = u64::try_from(time.seconds + 1).expect("since 1970") * 1_000_000;
+    let content = Content { sealed_at, base, items };
+    let block = Block::seal(LedgerId::RECORDS, pen.node, &content, &pen.key, &pen.genesis);
+    publish(&cluster, block.expect("sealed")).await;
+    let raised = alarm(&operator, "CHECKPOINT_DISAGREES").await;
+    assert!(raised.text.contains(&format!("size {}", right.size)), "{raised:?}");
+    assert_eq!(verifier.open(&checkpoint(&manager).await.expect("a checkpoint")).0, right);
+    let size = some_notes(&manager, &patient, 1).await;
+    covering(&manager, &verifier, size).await;
+    let filed = filed_since(&cluster, head.sequence).await;
+    assert_eq!(filed.len(), 1, "the note");
+    assert!(messages(&cluster).await.len() < 20, "no storm of checkpoints");
+}
+
+#[tokio::test]
+async fn a_node_with_another_key_than_it_was_admitted_with_signs_nothing_and_says_so() {
+    let mut cluster = Cluster::found(1).await.expect("founded");
+    let key = cluster.node(0).state.join("keys/cosigner.key");
+    std::fs::write(&key, format!("{}\n", "5a".repeat(32))).expect("another key");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    manager.register("MRN-1", "Ames").await.expect("it files all the same");
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let raised = alarm(&operator, "CHECKPOINT_KEYS_UNLIKE").await;
+    assert_eq!(raised.count, 1);
+    let none = checkpoint(&manager).await.expect_err("there is none");
+    assert!(none.to_string().contains("majority"), "{none}");
+    assert_eq!(
+        filed_since(&cluster, 0).await.len(),
+        messages(&cluster).await.len(),
+        "none is filed"
+    );
 }
 
 #[tokio::test]
