@@ -13,7 +13,8 @@ use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 
 use crate::tools::{
-    PATIENCE, Pen, alarm, filed_since, many_notes, messages, publish, some_notes, with_notes,
+    PATIENCE, Pen, alarm, databases, filed_since, many_notes, messages, publish, some_notes,
+    with_notes,
 };
 use crate::verifier::{Verifier, checkpoint, covering, fetch, with_http};
 
@@ -207,6 +208,31 @@ async fn a_checkpoint_that_disagrees_is_an_alarm_and_the_next_one_comes() {
     let filed = filed_since(&cluster, head.sequence).await;
     assert_eq!(filed.len(), 1, "the note");
     assert!(messages(&cluster).await.len() < 20, "no storm of checkpoints");
+}
+
+#[tokio::test]
+async fn invariant_6_a_node_signs_nothing_that_does_not_continue_what_it_signed() {
+    let (mut cluster, manager, patient) = with_notes(1, 2).await;
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let head = cluster.agreed().await.expect("at rest").swap_remove(0);
+    let verifier = Verifier::of(&cluster, &head);
+    let (signed, _) = covering(&manager, &verifier, head.size).await;
+    cluster.node_mut(0).stop().await.expect("stopped");
+    {
+        // As if another tree had been here when it signed.
+        let (store, _) = databases(cluster.node(0));
+        let other = Checkpoint { root: Hash([7; 32]), ..signed.clone() };
+        store.set_last_checkpoint(LedgerId::RECORDS, &other).expect("kept");
+    }
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    some_notes(&manager, &patient, 1).await;
+    let raised = alarm(&operator, "CHECKPOINT_WOULD_FORK").await;
+    assert_eq!(raised.count, 1, "{raised:?}");
+    assert_eq!(verifier.open(&checkpoint(&manager).await.expect("a checkpoint")).0, signed);
+    assert_eq!(filed_since(&cluster, head.sequence).await.len(), 1);
+    let filed = messages(&cluster).await.len() as u64;
+    assert_eq!(filed, head.sequence + 1, "the note, and no checkpoint");
 }
 
 #[tokio::test]
