@@ -26,14 +26,12 @@ pub(crate) async fn head(
 ) -> Result<ExitCode, Failure> {
     let mut client = LedgerServiceClient::new(connect(global).await?);
     let kinds = match wanted.ledger {
-        Some(LedgerKind::Records) => [v1::LedgerKind::Records].as_slice(),
-        Some(LedgerKind::Access) => &[v1::LedgerKind::Access],
-        None => &[v1::LedgerKind::Records, v1::LedgerKind::Access],
+        Some(kind) => vec![kind],
+        None => vec![LedgerKind::Records, LedgerKind::Access],
     };
     let mut heads = Vec::new();
     for kind in kinds {
-        let ledger = v1::LedgerId { kind: (*kind).into(), shard: 0, period: 0 };
-        let request = v1::GetHeadRequest { ledger: Some(ledger) };
+        let request = v1::GetHeadRequest { ledger: Some(kind.id()) };
         let answer = client
             .get_head(timed(request))
             .await

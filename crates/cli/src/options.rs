@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use api::v1;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::purpose;
@@ -356,6 +357,17 @@ pub(crate) struct LedgerHead {
 pub(crate) enum LedgerKind {
     Records,
     Access,
+}
+
+impl LedgerKind {
+    /// As the interface names it: shard 0, period 0, for there are no others yet.
+    pub(crate) fn id(self) -> v1::LedgerId {
+        let kind = match self {
+            Self::Records => v1::LedgerKind::Records,
+            Self::Access => v1::LedgerKind::Access,
+        };
+        v1::LedgerId { kind: kind.into(), shard: 0, period: 0 }
+    }
 }
 
 /// Which request.

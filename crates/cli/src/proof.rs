@@ -1,4 +1,4 @@
-//! `caseledger ledger checkpoint` and `caseledger ledger proof`: files that other people's tools check.
+//! `caseledger ledger checkpoint`, `policy` and `proof`: files that other people's tools read.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::connection::{connect, timed};
 use crate::failure::Failure;
-use crate::options::{Global, LedgerKind, Proof, WhichLedger};
+use crate::options::{Global, Proof, WhichLedger};
 use crate::output::Output;
 
 /// Prints the newest checkpoint, byte for byte as it is signed.
@@ -18,7 +18,7 @@ pub(crate) async fn checkpoint(
     output: &Output,
 ) -> Result<ExitCode, Failure> {
     let mut client = ProofServiceClient::new(connect(global).await?);
-    let request = v1::GetCheckpointRequest { ledger: Some(id(wanted.ledger)) };
+    let request = v1::GetCheckpointRequest { ledger: Some(wanted.ledger.id()) };
     let answer = client
         .get_checkpoint(timed(request))
         .await
@@ -43,7 +43,7 @@ pub(crate) async fn policy(
     output: &Output,
 ) -> Result<ExitCode, Failure> {
     let mut client = ProofServiceClient::new(connect(global).await?);
-    let request = v1::GetPolicyRequest { ledger: Some(id(wanted.ledger)) };
+    let request = v1::GetPolicyRequest { ledger: Some(wanted.ledger.id()) };
     let answer = client
         .get_policy(timed(request))
         .await
@@ -60,7 +60,7 @@ pub(crate) async fn proof(
     output: &Output,
 ) -> Result<ExitCode, Failure> {
     let mut client = ProofServiceClient::new(connect(global).await?);
-    let ledger = Some(id(wanted.which.ledger));
+    let ledger = Some(wanted.which.ledger.id());
     let request = v1::AwaitProofRequest { ledger, position: wanted.position };
     let answer = client
         .await_proof(timed(request))
@@ -69,14 +69,6 @@ pub(crate) async fn proof(
     let proof = answer.into_inner().proof;
     output.show(|| json!({"position": wanted.position, "proof": proof}), || proof.clone())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn id(ledger: LedgerKind) -> v1::LedgerId {
-    let kind = match ledger {
-        LedgerKind::Records => v1::LedgerKind::Records,
-        LedgerKind::Access => v1::LedgerKind::Access,
-    };
-    v1::LedgerId { kind: kind.into(), shard: 0, period: 0 }
 }
 
 #[cfg(test)]

@@ -90,9 +90,10 @@ pub(crate) async fn run(
     }
 }
 
+/// A file that was named on the command line.
 fn read(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file)
-        .map_err(|error| Failure::local(format!("read {}", file.display()), error))
+        .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", file.display())))
 }
 
 /// A checkpoint that the user kept: of no use unless the policy accepts it.

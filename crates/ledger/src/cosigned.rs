@@ -75,7 +75,7 @@ impl Cosigned {
         let mut own = note.clone();
         own.signatures.retain(|line| known.iter().any(|key| key.claims(line)));
         own.signatures.sort_by_key(|line| line.name != self.checkpoint.origin);
-        own.signatures.truncate(2);
+        own.signatures.dedup_by_key(|line| line.key_id);
         self.signers.insert(node, (cosigned_at, own));
         true
     }

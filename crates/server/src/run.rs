@@ -167,6 +167,7 @@ pub async fn run(
     let tiles = match &config.http {
         Some(http) => {
             let address = http.listen;
+            unaudited::confine(engine::UNAUDITED, address)?;
             Some(listen(address).map_err(|source| RunError::Listen { address, source })?)
         }
         None => None,

@@ -15,8 +15,6 @@ use std::ops::ControlFlow;
 /// A checkpoint as one node signed it. Nothing of it is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FiledCheckpoint {
-    /// Number of records that it covers.
-    pub size: u64,
     /// Whose block brought it.
     pub node: NodeId,
     /// The note.
@@ -86,7 +84,7 @@ impl Reader<'_> {
             let node = key.last_chunk::<16>().map(|node| NodeId(*node));
             let (node, (note, _)) =
                 node.zip(parse(row)).ok_or_else(|| damaged(keys::CHECKPOINTS, key))?;
-            filed.push(FiledCheckpoint { size, node, note });
+            filed.push(FiledCheckpoint { node, note });
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(filed)

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use api::v1;
-use ledger::checkpoint::Checkpoint;
+use ledger::checkpoint::{Checkpoint, TlogProof};
 use ledger::cosigned::{cosigner_name, sign};
 use ledger::{Hash, SigningKey, TileKind, TilePath};
 use tempfile::TempDir;
@@ -38,15 +37,26 @@ impl World {
         let head = cluster.agreed().await.expect("at rest").swap_remove(0);
         let verifier = Verifier::of(&cluster, &head);
         let (checkpoint, _) = covering(&manager, &verifier, head.size).await;
-        let policy = manager.proofs().get_policy(v1::GetPolicyRequest::default()).await;
-        let policy = policy.expect("a policy").into_inner().policy;
+        let state = &cluster.node(0).state;
+        let token = Token::signed(state, "auditor", "auditor-1").expect("a token").0;
+        let told = |what: &[&str]| {
+            let mut command = Command::new(program("caseledger").expect("built"));
+            let server = format!("http://{}", cluster.node(0).listen);
+            command.env("CASELEDGER_SERVER", server).env("CASELEDGER_TOKEN", &token);
+            testkit::cluster::run(command.arg("ledger").args(what)).expect("answered")
+        };
+        let policy = told(&["policy"]);
         for key in verifier.log.iter().chain(&verifier.cosigners) {
             assert!(policy.contains(&key.to_string()), "the policy names the node's keys");
         }
         std::fs::write(folder.path().join("policy"), policy).expect("written");
         let prefix = head.origin.split_once('/').expect("name and path").1.to_owned();
-        let token =
-            Token::signed(&cluster.node(0).state, "auditor", "auditor-1").expect("a token").0;
+        let opened = verifier.open(&told(&["checkpoint"])).0;
+        assert_eq!(opened, checkpoint, "the command prints what is signed");
+        let proof: TlogProof = told(&["proof", "0"]).parse().expect("a tlog-proof");
+        let genesis = verifier.origin.rsplit('/').next().expect("the genesis").parse();
+        let genesis: Hash = genesis.expect("a hash");
+        proof.verify(&genesis, &verifier.origin, &verifier.cosigners).expect("it holds");
         let log = folder.path().join("log");
         let files = mirror(&at, &prefix, &token, checkpoint.size, &log).await;
         Self { cluster, folder, at, prefix, token, checkpoint, files }
@@ -171,6 +181,7 @@ async fn a_kept_checkpoint_that_is_not_continued_is_a_fork() {
     assert_eq!(world.code(Some(&newer)), Some(11), "an old copy was put back");
     let address = format!("http://{}/{}", world.at, world.prefix);
     assert_eq!(world.verify(&address, Some(&kept)).status.code(), Some(0), "the node goes on");
+    assert_eq!(world.code(Some(&world.folder.path().join("nothing"))), Some(2), "no such file");
     // What no key of the policy has signed is no checkpoint to compare with.
     std::fs::write(&newer, "hospital.example\n1\nAAAA\n\n\u{2014} x AAAAAAAA\n").expect("written");
     assert_eq!(world.code(Some(&newer)), Some(2));
