@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::{
     Command, EntryId, Event, Finding, Identity, PatientFile, PatientId, Severity, SourceId,
 };
-use ledger::{ContributionId, Hash, Header, Settled, SubjectId};
+use ledger::{ContributionId, Hash, Header, Settled, SubjectId, commitment};
 use vault::PatientKeyIds;
 
 use crate::answers::{Filed, Settlement};
@@ -290,7 +290,7 @@ impl Engine {
 
     /// The first outcome of a repeated request, from what is on file.
     fn repeated(&self, first: u64, count: u16, entries: Vec<EntryId>) -> Result<Filed, Failure> {
-        let header = self.header_at(first + u64::from(count) - 1)?;
+        let header = self.header_at(commitment::end(first, count) - 1)?;
         let mut filed = filed(PatientId(header.subject.0), header.version, first, count);
         filed.entries = entries;
         filed.first = false;
@@ -415,7 +415,7 @@ fn filed(patient: PatientId, version: u64, first_position: u64, count: u16) -> F
     Filed {
         patient,
         version,
-        position: first_position + u64::from(count),
+        position: commitment::end(first_position, count),
         entries: Vec::new(),
         first: true,
         existed: false,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ledger::{ActorId, ContributionId, Hash, KeyId, Settled, SubjectId, VoidReason};
+use ledger::{ActorId, ContributionId, Hash, KeyId, Settled, SubjectId, VoidReason, commitment};
 use tokio::time::Instant;
 
 use crate::Failure;
@@ -192,7 +192,9 @@ impl Engine {
         let line = &self.records.line;
         match line.store.head(line.ledger, chain)? {
             Some(head) if head.hash == sealed.hash => Ok(head.version),
-            Some(_) | None => Ok(self.header_at(first_position + u64::from(count) - 1)?.version),
+            Some(_) | None => {
+                Ok(self.header_at(commitment::end(first_position, count) - 1)?.version)
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 use domain::PatientFile;
 use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
-use ledger::{Hash, SubjectId};
+use ledger::{Hash, SubjectId, commitment};
 
 use crate::answers::{Filed, Receipt};
 use crate::commands::{MAX_CHANGES, rejected, violations};
@@ -195,7 +195,7 @@ impl Engine {
         };
         let (outcomes, position) = match self.file(request, decide).await? {
             Filing::Filed { first_position, count, version: _, answer } => {
-                (answer, first_position + u64::from(count))
+                (answer, commitment::end(first_position, count))
             }
             Filing::Nothing(answer) => (answer, 0),
             // Another stream brought the same items at the same version a moment ago; this one filed

@@ -1,11 +1,12 @@
 //! A whole log, entry by entry, as somebody checks it who trusts nobody: every header is what this
-//! ledger writes, follows the one before it in its chain and in its contribution, and the tree over
-//! all of them is the one that was signed.
+//! ledger writes, follows the one before it in its chain and in its contribution, every commitment is
+//! to the map of what stands before it, and the tree over all of them is the one that was signed.
 //!
 //! Memory grows with the number of chains (subjects, nodes), not with that of entries.
 
 use std::collections::HashMap;
 
+use crate::commitment::{self, Leaf, Subjects};
 use crate::header::{Header, leaf_hash};
 use crate::id::{ContributionId, Hash, LedgerId, SubjectId};
 use crate::tree::{FullTile, Tree};
@@ -36,6 +37,10 @@ pub enum EntryFault {
     /// It was recorded before the one that it links to.
     #[error("was recorded before the record that it links to")]
     Time,
+    /// Where a commitment stands nothing else may, and it nowhere else; it is to the map of the
+    /// entries before it.
+    #[error("is not the commitment to the subjects of the records before it")]
+    Commitment,
     /// A contribution is not whole, or not in one piece.
     #[error("is not the next record of its contribution")]
     Contribution,
@@ -54,6 +59,7 @@ pub struct Audit {
     genesis: Hash,
     ledger: Option<LedgerId>,
     tree: Tree,
+    subjects: Subjects,
     chains: HashMap<SubjectId, Last>,
     /// A contribution of which more must follow: its id, the next index, how many there are.
     open: Option<(ContributionId, u16, u16)>,
@@ -63,8 +69,8 @@ impl Audit {
     /// Before the first entry of the ledger whose genesis record has this hash: the end of its origin.
     #[must_use]
     pub fn new(genesis: Hash) -> Self {
-        let (tree, chains) = (Tree::default(), HashMap::new());
-        Self { genesis, ledger: None, tree, chains, open: None }
+        let (tree, subjects, chains) = (Tree::default(), Subjects::default(), HashMap::new());
+        Self { genesis, ledger: None, tree, subjects, chains, open: None }
     }
 
     /// Takes the next entry and returns its leaf hash. Tiles that it fills are added to `full`.
@@ -72,8 +78,19 @@ impl Audit {
     /// # Errors
     /// What is wrong with it; the audit is over then.
     pub fn add(&mut self, entry: &[u8], full: &mut Vec<FullTile>) -> Result<Hash, EntryFault> {
-        let header = Header::decode(entry).map_err(|_| EntryFault::NotAHeader)?;
-        let hash = leaf_hash(entry);
+        let (position, hash) = (self.tree.size(), leaf_hash(entry));
+        if let Some(ledger) = self.ledger.filter(|_| commitment::is_at(position)) {
+            let (due, _) = self.subjects.commit(ledger, position);
+            if due.encode() != entry {
+                return Err(EntryFault::Commitment);
+            }
+            self.tree.append(hash, full);
+            return Ok(hash);
+        }
+        let header = match Leaf::decode(entry).map_err(|_| EntryFault::NotAHeader)? {
+            Leaf::Record(header) => header,
+            Leaf::Commitment(_) => return Err(EntryFault::Commitment),
+        };
         match self.ledger {
             None if hash != self.genesis => return Err(EntryFault::OtherGenesis),
             None => self.ledger = Some(header.ledger),
@@ -82,6 +99,7 @@ impl Audit {
         }
         self.contribution(&header)?;
         self.link(&header, hash)?;
+        self.subjects.add(position, header.subject, hash);
         self.tree.append(hash, full);
         Ok(hash)
     }

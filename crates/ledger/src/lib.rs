@@ -5,7 +5,7 @@
 //! records ([`control`], filed as in [`filing`]), signed blocks ([`block`]), the stream hash ([`stream`]), the verdict on
 //! a block ([`rules`]), the RFC 6962 tree with C2SP tiles and proofs ([`tree`], [`proof`]), signed
 //! notes and checkpoints ([`note`], [`checkpoint`]), what nodes cosigned and what a verifier asks for
-//! ([`cosigned`], [`policy`]), a whole log entry by entry ([`audit`]), the block that founds a ledger ([`founding`]) and
+//! ([`cosigned`], [`policy`]), what shows that a list is complete ([`map`], [`commitment`]), a whole log entry by entry ([`audit`]), the block that founds a ledger ([`founding`]) and
 //! the administrators' leave to go on without a majority ([`quorum`]).
 //!
 //! Deliberately not here: any input or output, any clock, any source of randomness, any knowledge
@@ -19,12 +19,14 @@
 pub mod audit;
 pub mod block;
 pub mod checkpoint;
+pub mod commitment;
 pub mod control;
 pub mod cosigned;
 pub mod filing;
 pub mod founding;
 pub mod header;
 pub mod id;
+pub mod map;
 pub mod note;
 pub mod policy;
 pub mod proof;
@@ -37,6 +39,7 @@ pub mod tree;
 mod wire;
 
 pub use block::{Base, Block, BlockError, Content, Contribution, Frame, Item, SealedRecord};
+pub use commitment::{Commitment, Leaf};
 pub use control::{AdminSignature, Control, Genesis, NodeKeys};
 pub use filing::Filing;
 pub use header::{Header, HeaderError, LeafType, leaf_hash};
@@ -44,10 +47,11 @@ pub use id::{
     ActorId, ContributionId, Hash, IdError, KeyId, LedgerId, LedgerKind, NodeId, RecordId,
     SubjectId,
 };
+pub use map::{Map, Summary};
 pub use quorum::Override;
 pub use rules::{
-    Applied, AppliedRecord, ApplyError, Authority, BlockVerdict, ChainHead, ItemVerdict, Lookup,
-    Member, Memory, Overlay, Refusal, Settled, State, VoidReason,
+    Applied, AppliedRecord, ApplyError, Authority, BlockVerdict, ChainHead, Committed, ItemVerdict,
+    Lookup, Member, Memory, Overlay, Refusal, Settled, State, VoidReason,
 };
 pub use stream::{sign_head, stream_hash, verify_head};
 pub use tree::{FullTile, TileId, TileKind, TilePath, Tree};

@@ -21,8 +21,8 @@ pub(crate) use control::is_sound;
 pub use lookup::{Lookup, Memory, Overlay};
 pub use state::{Authority, Member, State};
 pub use verdict::{
-    Applied, AppliedRecord, ApplyError, BlockVerdict, ChainHead, ItemVerdict, Refusal, Settled,
-    VoidReason,
+    Applied, AppliedRecord, ApplyError, BlockVerdict, ChainHead, Committed, ItemVerdict, Refusal,
+    Settled, VoidReason,
 };
 
 /// The version of the rules this crate judges by.

@@ -172,6 +172,16 @@ fn stage(fold: &mut Fold<'_>, message: &[u8], applied: &Applied) -> Result<(), S
     for key in &applied.destroyed {
         fold.batch.put_cf(store.table(keys::DESTROYED)?, keys::destroyed(ledger, *key), []);
     }
+    if let Some(committed) = &applied.committed {
+        let row = rows::encode_record(&committed.bytes, &[])
+            .ok_or(StoreError::Encoding(keys::RECORDS))?;
+        let key = keys::record(ledger, committed.position);
+        fold.batch.put_cf(store.table(keys::RECORDS)?, key, row);
+        for (subject, summary) in &committed.changed {
+            let key = keys::file(ledger, *subject);
+            fold.batch.put_cf(store.table(keys::SUBJECTS)?, key, rows::encode_summary(summary));
+        }
+    }
     for tile in &applied.tiles {
         let key = keys::tile(ledger, tile.id.level, tile.id.index);
         fold.batch.put_cf(store.table(keys::TILES)?, key, tile.to_bytes());

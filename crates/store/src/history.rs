@@ -10,7 +10,7 @@ use crate::reader::Reader;
 use crate::views::PAGE_BYTES;
 use crate::{keys, rows};
 use domain::{Event, PatientFile};
-use ledger::{Hash, Header, LedgerId, LedgerKind, SubjectId, leaf_hash, stream_hash};
+use ledger::{Hash, Header, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash, stream_hash};
 use std::ops::{ControlFlow, RangeInclusive};
 
 /// A record as it is stored, checked against its header.
@@ -57,7 +57,7 @@ pub struct HistoryPage {
 
 impl Reader<'_> {
     /// The record at a position, compared with its body and with its leaf in the tree; `None`
-    /// beyond the ledger's end.
+    /// beyond the ledger's end, and where a commitment stands.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when it does not match.
@@ -80,6 +80,9 @@ impl Reader<'_> {
         ledger: LedgerId,
         position: u64,
     ) -> Result<Option<StoredRecord>, StoreError> {
+        if commitment::is_at(position) {
+            return Ok(None);
+        }
         let key = keys::record(ledger, position);
         self.row(keys::RECORDS, &key, |row| {
             let (header_bytes, body) = rows::split_record(row)?;

@@ -10,6 +10,7 @@
 //! | `settled` | ledger ‖ contribution 32 | 37 | how it was settled |
 //! | `destroyed` | ledger ‖ key 16 | 21 | nothing |
 //! | `tiles` | ledger ‖ level 1 ‖ index 8 | 14 | 256 hashes, as served |
+//! | `subjects` | ledger ‖ subject 16 | 21 | what the map of subjects says, as of the last commitment |
 //! | `files` | ledger ‖ subject 16 | 21 | sealed identity (view) |
 //! | `entries` | ledger ‖ subject 16 ‖ section 1 ‖ entry 16 | 38 | sealed entry (view) |
 //! | `identifiers` | ledger ‖ term 32 | 37 | sealed patient id (view) |
@@ -34,6 +35,7 @@ pub(crate) const HEADS: &str = "heads";
 pub(crate) const SETTLED: &str = "settled";
 pub(crate) const DESTROYED: &str = "destroyed";
 pub(crate) const TILES: &str = "tiles";
+pub(crate) const SUBJECTS: &str = "subjects";
 pub(crate) const FILES: &str = "files";
 pub(crate) const ENTRIES: &str = "entries";
 pub(crate) const IDENTIFIERS: &str = "identifiers";
@@ -47,7 +49,7 @@ pub(crate) const META: &str = "meta";
 pub(crate) const FOREIGN: &str = "foreign";
 
 /// Every column family.
-pub(crate) const TABLES: [&str; 18] = [
+pub(crate) const TABLES: [&str; 19] = [
     RECORDS,
     BLOCKS,
     CHAINS,
@@ -55,6 +57,7 @@ pub(crate) const TABLES: [&str; 18] = [
     SETTLED,
     DESTROYED,
     TILES,
+    SUBJECTS,
     FILES,
     ENTRIES,
     IDENTIFIERS,
@@ -128,7 +131,7 @@ pub(crate) fn tile(ledger: LedgerId, level: u8, index: u64) -> [u8; 14] {
     join(&[&ledger.to_bytes(), &[level], &index.to_be_bytes()])
 }
 
-/// Also the prefix of the subject's rows in `entries`, `terms`, `by_subject` and `unfolded`.
+/// Also the key in `subjects`, and the prefix of the subject's rows in `entries`, `terms`, `by_subject` and `unfolded`.
 pub(crate) fn file(ledger: LedgerId, subject: SubjectId) -> [u8; 21] {
     join(&[&ledger.to_bytes(), &subject.0])
 }
@@ -192,6 +195,12 @@ pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
         }
     }
     None
+}
+
+/// The subject behind the ledger in a key.
+pub(crate) fn subject(key: &[u8]) -> Option<SubjectId> {
+    let (_, rest) = key.split_at_checked(LedgerId::SIZE)?;
+    rest.first_chunk().copied().map(SubjectId)
 }
 
 /// The number in the last eight bytes of a key: position, sequence, version.

@@ -3,7 +3,8 @@
 //! 1. No damage was met when the node ran last (see `damage`).
 //! 2. RocksDB opens: its log and manifest are whole (see `options`).
 //! 3. Each ledger's state decodes, and its genesis is the one configured.
-//! 4. The unfinished tiles are made from the last headers and the last full tiles.
+//! 4. The unfinished tiles are made from the last headers and the last full tiles, and the map of
+//!    subjects from its rows: its root is the one in the last commitment.
 //! 5. The last messages, put together again, have the stream hashes kept with them; the last of
 //!    these is the state's; nothing lies behind it.
 //! 6. At the point of `position.json` the database has the same stream hash, size and root. One that
@@ -23,8 +24,9 @@ use crate::reader::Reader;
 use crate::spool::Spool;
 use crate::store::{Ledger, LedgerPin, Store};
 use crate::{OpenError, options, rows};
+use ledger::commitment::{self, Commitment, Subjects};
 use ledger::tree::{TILE_WIDTH, tile_hashes, tile_root};
-use ledger::{FullTile, Hash, LedgerId, State, TileId, Tree, leaf_hash};
+use ledger::{FullTile, Hash, Header, LedgerId, Map, State, TileId, Tree, leaf_hash};
 use rocksdb::DB;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -174,7 +176,41 @@ fn load(reader: &Reader<'_>, ledger: LedgerId) -> Result<Option<State>, StoreErr
         }
     })?;
     state.tree = tree.ok_or_else(|| damaged(keys::TILES, &ledger.to_bytes()))?;
+    state.subjects = subjects(reader, ledger, size)?;
     Ok(Some(state))
+}
+
+/// The map as the last commitment has it, and the leaves behind that.
+fn subjects(reader: &Reader<'_>, ledger: LedgerId, size: u64) -> Result<Subjects, StoreError> {
+    let prefix = ledger.to_bytes();
+    let mut said = Vec::new();
+    reader.range(keys::SUBJECTS, &prefix, keys::after_prefix(&prefix), |key, row| {
+        let row = keys::subject(key).zip(rows::decode_summary(row));
+        said.push(row.ok_or_else(|| damaged(keys::SUBJECTS, key))?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let map = Map::new(said);
+    let behind = size - size % commitment::EVERY;
+    if let Some(position) = behind.checked_sub(1) {
+        let due = Commitment { ledger, position, subjects: map.subjects(), root: map.root() };
+        let key = keys::record(ledger, position);
+        let found = reader.row(keys::RECORDS, &key, |row| Some(row.to_vec()))?;
+        if found != rows::encode_record(&due.encode(), &[]) {
+            return Err(damaged("subjects: not what the last commitment says", &key));
+        }
+    }
+    let mut subjects = Subjects::new(map);
+    let (from, end) = (keys::record(ledger, behind), keys::record(ledger, size));
+    reader.range(keys::RECORDS, &from, Some(end.to_vec()), |key, row| {
+        let found = rows::split_record(row).and_then(|(header, _)| {
+            let subject = Header::decode(header).ok()?.subject;
+            Some((keys::last_number(key)?, subject, leaf_hash(header)))
+        });
+        let (position, subject, leaf) = found.ok_or_else(|| damaged(keys::RECORDS, key))?;
+        subjects.add(position, subject, leaf);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(subjects)
 }
 
 /// The unfinished tile of level 0, from headers.

@@ -6,7 +6,7 @@ use crate::error::damaged;
 use crate::fold::Fold;
 use crate::keys::{self, MetaTag};
 use crate::{Store, StoreError, options, rows};
-use ledger::{Header, LeafType, LedgerId, LedgerKind, SubjectId};
+use ledger::{Header, Leaf, LeafType, LedgerId, LedgerKind, SubjectId};
 use rocksdb::{ColumnFamily, FlushOptions, WriteBatch};
 use std::ops::ControlFlow;
 use std::sync::mpsc;
@@ -153,11 +153,7 @@ impl Store {
         let prefix = ledger.to_bytes();
         let mut subjects: Vec<SubjectId> = Vec::new();
         self.reader().range(keys::UNFOLDED, &prefix, keys::after_prefix(&prefix), |key, _| {
-            let subject = key
-                .get(prefix.len()..)
-                .and_then(|rest| rest.first_chunk::<16>())
-                .map(|subject| SubjectId(*subject))
-                .ok_or_else(|| damaged(keys::UNFOLDED, key))?;
+            let subject = keys::subject(key).ok_or_else(|| damaged(keys::UNFOLDED, key))?;
             if subjects.last() != Some(&subject) {
                 subjects.push(subject);
             }
@@ -262,10 +258,18 @@ impl Store {
                     next = Some(position);
                     return Ok(ControlFlow::Break(()));
                 }
-                let (header, body) = rows::split_record(row)
-                    .and_then(|(header, body)| Some((Header::decode(header).ok()?, body)))
+                let (leaf, body) = rows::split_record(row)
+                    .and_then(|(leaf, body)| Some((Leaf::decode(leaf).ok()?, body)))
                     .filter(|_| keys::last_number(key) == Some(position))
                     .ok_or_else(|| damaged(keys::RECORDS, key))?;
+                let header = match leaf {
+                    Leaf::Record(header) => header,
+                    Leaf::Commitment(_) => {
+                        folded += u64::from(share.share == 0);
+                        position += 1;
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                };
                 if share.has(&header) {
                     bytes += row.len();
                     folded += 1;

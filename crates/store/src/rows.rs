@@ -3,22 +3,24 @@
 //!
 //! | row | layout |
 //! |---|---|
-//! | record | length of header u16 ‖ header ‖ body |
+//! | record | length of header u16 ‖ header ‖ body; of a commitment, the leaf alone |
 //! | head | version 8 ‖ hash 32 ‖ recorded at 8 ‖ position 8 |
 //! | chain | position 8 ‖ recorded at 8 |
 //! | settled, accepted | 1 ‖ first position 8 ‖ count 2 ‖ sequence 8 ‖ request digest 32 |
 //! | settled, abandoned | 2 ‖ sequence 8 |
+//! | subject | count 8 ‖ last position 8 ‖ chained 32 |
 //! | block | stream hash 32 ‖ postcard of `message::Form` |
 //!
 //! Decoding gives `None` for anything else; the caller knows table and key and says so.
 
-use ledger::{ChainHead, Hash, Settled};
+use ledger::{ChainHead, Hash, Settled, Summary};
 
 const ACCEPTED: u8 = 1;
 const ABANDONED: u8 = 2;
 
 pub(crate) const HEAD_BYTES: usize = 56;
 pub(crate) const CHAIN_BYTES: usize = 16;
+pub(crate) const SUMMARY_BYTES: usize = 48;
 
 /// `None` when the header is longer than any header may be.
 pub(crate) fn encode_record(header: &[u8], body: &[u8]) -> Option<Vec<u8>> {
@@ -59,6 +61,22 @@ pub(crate) fn decode_head(row: &[u8]) -> Option<ChainHead> {
         position: row.number()?,
     };
     row.end(head)
+}
+
+pub(crate) fn encode_summary(summary: &Summary) -> [u8; SUMMARY_BYTES] {
+    let mut row = [0; SUMMARY_BYTES];
+    let parts: [&[u8]; 3] =
+        [&summary.count.to_be_bytes(), &summary.last.to_be_bytes(), &summary.chained.0];
+    for (to, from) in row.iter_mut().zip(parts.into_iter().flatten()) {
+        *to = *from;
+    }
+    row
+}
+
+pub(crate) fn decode_summary(row: &[u8]) -> Option<Summary> {
+    let mut row = Fields(row);
+    let summary = Summary { count: row.number()?, last: row.number()?, chained: row.hash()? };
+    row.end(summary)
 }
 
 /// A place in a chain: position and time, so that "as of a time" needs no record.
@@ -152,6 +170,9 @@ mod tests {
         let chain = ChainRow { position: 5, recorded_at: u64::MAX };
         assert_eq!(decode_chain(&encode_chain(chain)), Some(chain));
         assert_eq!(encode_chain(chain)[..8], 5_u64.to_be_bytes());
+        let summary = Summary { count: 2, last: 9, chained: Hash([3; 32]) };
+        assert_eq!(decode_summary(&encode_summary(&summary)), Some(summary));
+        assert_eq!(decode_summary(&encode_summary(&summary)[1..]), None);
         for settled in [
             Settled::Abandoned { sequence: 4 },
             Settled::Accepted {

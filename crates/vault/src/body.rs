@@ -3,18 +3,20 @@
 //! ```text
 //! body       salt (32, fresh) ‖ ciphertext (a size class) ‖ tag (16)
 //! plaintext  length u32 LE ‖ content ‖ zeros up to the class: 256 B, 512 B, 1 KiB, … 256 KiB
-//! HKDF-SHA-256(data key, salt, "caseledger/body/v1" ‖ genesis hash ‖ record id)
-//!            → key (32) ‖ nonce (12) ‖ key commitment (32)
+//! record key HKDF-SHA-256(data key, salt, "caseledger/body/v1" ‖ genesis hash ‖ record id)
+//!            → key (32) ‖ nonce (12)
+//! commitment SHA-256("caseledger/key-commitment/v1" ‖ record key)
 //! associated "caseledger/body/v1" ‖ header up to, not including, the three sealing fields
 //! body hash  SHA-256(body)
 //! ```
 //! The fresh salt gives every sealing a key of its own, so the derived nonce never meets a second
 //! message. The commitment is checked first: AES-GCM alone would let one ciphertext open under two
-//! keys with different contents.
+//! keys with different contents. It follows from the record key, so that this can be handed out and
+//! checked without the patient's.
 
-use crate::VaultError;
 use crate::data_key::{DataKey, derive};
 use crate::key_encryption::fill_random;
+use crate::{KeyState, Vault, VaultError};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{constant_time, digest};
 use ledger::{Hash, Header};
@@ -32,6 +34,10 @@ const SALT: usize = 32;
 const TAG: usize = 16;
 const SUITE_AES_256_GCM_HKDF_SHA_256: u8 = 1;
 const BODY_LABEL: &[u8] = b"caseledger/body/v1";
+const COMMITMENT_LABEL: &[u8] = b"caseledger/key-commitment/v1";
+
+/// Length of a record key in bytes: an AES-256 key and a GCM nonce.
+pub const RECORD_KEY: usize = 32 + 12;
 
 /// The size class (bytes of padded plaintext) for `content` bytes; `None` above the limit.
 #[must_use]
@@ -54,6 +60,7 @@ struct RecordKey {
     key: LessSafeKey,
     nonce: [u8; 12],
     commitment: [u8; 32],
+    secret: Zeroizing<[u8; RECORD_KEY]>,
 }
 
 fn record_key(
@@ -62,18 +69,20 @@ fn record_key(
     key: &DataKey,
     salt: &[u8],
 ) -> Result<RecordKey, VaultError> {
-    let mut okm = Zeroizing::new([0_u8; 76]);
+    let mut okm = Zeroizing::new([0_u8; RECORD_KEY]);
     let info: [&[u8]; 3] = [BODY_LABEL, &genesis.0, &header.record_id.0];
     derive(salt, key.secret(), &info, okm.as_mut_slice())?;
     let (aead, rest) =
         okm.split_first_chunk::<32>().ok_or(VaultError::Crypto("derive a record key"))?;
-    let (nonce, commitment) =
-        rest.split_first_chunk::<12>().ok_or(VaultError::Crypto("derive a record key"))?;
-    let commitment: [u8; 32] =
-        commitment.try_into().map_err(|_| VaultError::Crypto("derive a record key"))?;
-    let aead =
+    let nonce = rest.try_into().map_err(|_| VaultError::Crypto("derive a record key"))?;
+    let key =
         UnboundKey::new(&AES_256_GCM, aead).map_err(|_| VaultError::Crypto("take a record key"))?;
-    Ok(RecordKey { key: LessSafeKey::new(aead), nonce: *nonce, commitment })
+    let mut commitment = digest::Context::new(&digest::SHA256);
+    commitment.update(COMMITMENT_LABEL);
+    commitment.update(okm.as_slice());
+    let commitment = commitment.finish().as_ref().try_into();
+    let commitment = commitment.map_err(|_| VaultError::Crypto("derive a record key"))?;
+    Ok(RecordKey { key: LessSafeKey::new(key), nonce, commitment, secret: okm })
 }
 
 fn associated(header: &Header) -> Vec<u8> {
@@ -124,13 +133,22 @@ pub(crate) fn seal(
     Ok(body)
 }
 
+/// A body that was opened, with the key that opens it alone.
+#[derive(Debug)]
+pub struct OpenedBody {
+    /// What it says.
+    pub plain: Vec<u8>,
+    /// The record key, see the module's layout.
+    pub record_key: Zeroizing<[u8; RECORD_KEY]>,
+}
+
 /// Opens a body: length, hash, commitment, seal and padding must all match the header.
 pub(crate) fn open(
     genesis: &Hash,
     header: &Header,
     body: &[u8],
     key: &DataKey,
-) -> Result<Vec<u8>, VaultError> {
+) -> Result<OpenedBody, VaultError> {
     let tampered = |check| VaultError::Tampered { record: header.record_id, check };
     check_suite(header)?;
     if usize::try_from(header.body_length) != Ok(body.len()) {
@@ -152,7 +170,27 @@ pub(crate) fn open(
             content.as_mut_slice(),
         )
         .map_err(|_| tampered("seal"))?;
-    unpad(padded).map(<[u8]>::to_vec).ok_or_else(|| tampered("padding"))
+    let plain = unpad(padded).map(<[u8]>::to_vec).ok_or_else(|| tampered("padding"))?;
+    Ok(OpenedBody { plain, record_key: record.secret })
+}
+
+impl Vault {
+    /// Opens a body for somebody who is to check it without the patient's key: with the record key,
+    /// which opens this body and no other. `None` when the patient's is not here or was destroyed.
+    ///
+    /// # Errors
+    /// [`VaultError::Tampered`] when body and header do not belong together.
+    pub fn hand_out(
+        &self,
+        genesis: &Hash,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<Option<OpenedBody>, VaultError> {
+        match self.key_state(header.data_key)? {
+            KeyState::Missing | KeyState::Destroyed => Ok(None),
+            KeyState::Here(key) => open(genesis, header, body, &key).map(Some),
+        }
+    }
 }
 
 /// Canonical only: the class is the smallest that fits, the fill is zero.

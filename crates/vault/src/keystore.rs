@@ -448,7 +448,8 @@ impl Vault {
             KeyState::Missing => Ok(Opened::KeyMissing),
             KeyState::Destroyed => Ok(Opened::KeyDestroyed),
             KeyState::Here(key) => {
-                crate::body::open(genesis, header, body, &key).map(Opened::Plain)
+                let opened = crate::body::open(genesis, header, body, &key)?;
+                Ok(Opened::Plain(opened.plain))
             }
         }
     }

@@ -12,7 +12,7 @@
 //! | what | how |
 //! |---|---|
 //! | wrapped key | AES-256-GCM under the key-encryption key, bound to id, subject, purpose, version |
-//! | record body | fresh salt, HKDF-SHA-256 → key, nonce, commitment; AES-256-GCM; padded to a class |
+//! | record body | fresh salt, HKDF-SHA-256 → key, nonce; SHA-256 → commitment; AES-256-GCM; padded to a class |
 //! | view row | AES-256-GCM under a key derived from the patient's, bound to the row's own key |
 //! | index term, digest | HMAC-SHA-256 under the system's index key |
 
@@ -29,7 +29,10 @@ mod system;
 mod tests;
 
 pub use batch::{KEYS_PER_BATCH, KeyBatch, KeyPurpose, PatientKeys, SystemKeys, WrappedKey};
-pub use body::{LARGEST_PLAIN, LARGEST_SIZE_CLASS, SMALLEST_SIZE_CLASS, body_hash, size_class};
+pub use body::{
+    LARGEST_PLAIN, LARGEST_SIZE_CLASS, OpenedBody, RECORD_KEY, SMALLEST_SIZE_CLASS, body_hash,
+    size_class,
+};
 pub use data_key::DataKey;
 pub use error::VaultError;
 pub use key_encryption::KeyEncryptionKey;

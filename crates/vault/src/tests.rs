@@ -76,7 +76,14 @@ fn a_body_opens_to_what_was_sealed_and_its_length_is_a_class() {
         assert_eq!(body.len(), 32 + class + 16, "content of {content}");
         assert_eq!(header.body_length as usize, body.len());
         assert_eq!(header.body_hash, Hash::of(&body), "the vault's hash is the ledger's");
-        assert_eq!(vault.open_body(&GENESIS, &header, &body).unwrap(), Opened::Plain(plain));
+        assert_eq!(
+            vault.open_body(&GENESIS, &header, &body).unwrap(),
+            Opened::Plain(plain.clone())
+        );
+        let handed_out = vault.hand_out(&GENESIS, &header, &body).unwrap().unwrap();
+        assert_eq!(handed_out.plain, plain);
+        let labelled = [b"caseledger/key-commitment/v1".as_slice(), &*handed_out.record_key];
+        assert_eq!(Hash::of(&labelled.concat()), header.key_commitment);
     }
 }
 

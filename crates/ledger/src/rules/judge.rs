@@ -12,6 +12,7 @@ use super::lookup::Lookup;
 use super::state::{Authority, State};
 use super::verdict::{AppliedRecord, ChainHead, ItemVerdict, Settled, VoidReason};
 use crate::block::{Content, Contribution, Item, MAX_CONTRIBUTION_READS, MAX_CONTRIBUTION_RECORDS};
+use crate::commitment;
 use crate::header::{Header, LeafType, MAX_BODY, SUITE_CLEAR, SUITE_SEALED, leaf_hash};
 use crate::id::{ContributionId, Hash, KeyId, LedgerKind, NodeId, SubjectId};
 
@@ -158,7 +159,8 @@ impl<'a, L: Lookup> Judge<'a, L> {
                 body_at: place_in(self.message, draft.body),
                 header: draft.header,
             });
-            self.next_position += 1;
+            // Behind it stands a commitment, where one is due.
+            self.next_position = commitment::place(self.next_position, 1);
         }
         self.heads.extend(links);
         let request_digest = contribution.request_digest;
@@ -256,8 +258,9 @@ impl<'a, L: Lookup> Judge<'a, L> {
     /// Every record links to the head of its chain, or to an earlier record of this block.
     fn link(&self, drafts: &[Draft<'_>]) -> Result<Vec<(SubjectId, ChainHead)>, Stop<L::Error>> {
         let mut links: Vec<(SubjectId, ChainHead)> = Vec::with_capacity(drafts.len());
-        for (draft, position) in drafts.iter().zip(self.next_position..) {
+        for draft in drafts {
             let header = &draft.header;
+            let position = commitment::place(self.next_position, header.index);
             let chain = header.chain();
             // Mostly one chain, so the last link is the one; at worst 256 short comparisons.
             let head = match links.iter().rev().find(|(linked, _)| *linked == chain) {

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::RULES;
 use super::judge::{Judge, Outcome};
 use super::lookup::{Lookup, Memory};
-use super::verdict::{Applied, ApplyError, BlockVerdict, ItemVerdict, Refusal};
+use super::verdict::{Applied, ApplyError, BlockVerdict, Committed, ItemVerdict, Refusal};
 use crate::block::{BLOCK_FORMAT, Base, Content, Frame, Item, MAX_BLOCK, MAX_BLOCK_RECORDS};
+use crate::commitment::{self, Subjects};
 use crate::control::NodeKeys;
+use crate::header::leaf_hash;
 use crate::id::{Hash, LedgerId, NodeId};
 use crate::stream::stream_hash;
-use crate::tree::Tree;
+use crate::tree::{FullTile, Tree};
 
 /// A node that may write, or might once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,8 +53,8 @@ impl Authority {
     }
 }
 
-/// All of a ledger that apply carries from one message to the next. It is small (at most 33 KiB,
-/// nearly all of it the tree's unfinished tiles) and stored by the caller with each batch.
+/// All of a ledger that apply carries from one message to the next. A copy costs little: at most
+/// 33 KiB of the tree's unfinished tiles, and 8 KiB of the latest leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The ledger.
@@ -71,8 +73,12 @@ pub struct State {
     pub any_key_destroyed: bool,
     /// Who decides.
     pub authority: Authority,
-    /// The Merkle tree over all accepted records.
+    /// The Merkle tree over all accepted records and the commitments between them.
     pub tree: Tree,
+    /// The map of subjects as of the last commitment, and the leaves since. Not stored with the rest:
+    /// up to 92 bytes a subject.
+    #[serde(skip)]
+    pub subjects: Subjects,
 }
 
 /// Why a message is not judged item by item.
@@ -101,16 +107,17 @@ impl State {
             any_key_destroyed: false,
             authority: Authority::default(),
             tree: Tree::default(),
+            subjects: Subjects::default(),
         }
     }
 
-    /// How many records are accepted; the next one's position.
+    /// How many leaves there are; the next record's position.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.tree.size()
     }
 
-    /// Root of the Merkle tree over all accepted records. Costs up to 255 hashes a tile level.
+    /// Root of the Merkle tree over all leaves. Costs up to 255 hashes a tile level.
     #[must_use]
     pub fn root(&self) -> Hash {
         self.tree.root()
@@ -264,9 +271,13 @@ impl State {
         content: &Content<&[u8]>,
         outcome: Outcome,
     ) -> Applied {
-        let mut tiles = Vec::new();
+        let (mut tiles, mut committed) = (Vec::new(), None);
         for record in &outcome.records {
             self.tree.append(record.leaf, &mut tiles);
+            self.subjects.add(record.position, record.header.subject, record.leaf);
+            if commitment::is_at(self.tree.size()) {
+                committed = Some(self.commit_to_subjects(&mut tiles));
+            }
         }
         self.time = self.time.max(content.sealed_at);
         self.any_key_destroyed |= !outcome.destroyed.is_empty();
@@ -286,7 +297,16 @@ impl State {
             settled: outcome.settled.into_iter().collect(),
             destroyed: outcome.destroyed.into_iter().collect(),
             tiles,
+            committed,
         }
+    }
+
+    /// Appends the commitment that is due. (A block has fewer records than there are between two.)
+    fn commit_to_subjects(&mut self, tiles: &mut Vec<FullTile>) -> Committed {
+        let (commitment, changed) = self.subjects.commit(self.ledger, self.tree.size());
+        let bytes = commitment.encode();
+        self.tree.append(leaf_hash(&bytes), tiles);
+        Committed { position: commitment.position, bytes, changed }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::stream::stream_hash;
 use crate::testing::*;
 use proptest::prelude::*;
 
+mod commitments;
 mod contributions;
 mod membership;
 mod messages;
@@ -113,9 +114,10 @@ fn replay(messages: &[Vec<u8>], genesis: Hash, batch: usize) -> (State, Memory, 
             fresh.push(applied);
         }
         fresh.iter().for_each(|applied| stored.add(applied));
-        // What a restart keeps is what was stored.
+        // What a restart keeps is what was stored; the subjects follow from the records.
         let bytes = postcard::to_allocvec(&state).unwrap();
-        state = postcard::from_bytes(&bytes).unwrap();
+        let subjects = state.subjects;
+        state = State { subjects, ..postcard::from_bytes(&bytes).unwrap() };
         all.extend(fresh);
     }
     (state, stored, all)

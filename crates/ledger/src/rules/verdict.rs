@@ -5,6 +5,7 @@ use core::ops::Range;
 use crate::block::Base;
 use crate::header::Header;
 use crate::id::{ContributionId, Hash, KeyId, NodeId, SubjectId};
+use crate::map::Summary;
 use crate::tree::FullTile;
 
 /// The last record of a chain.
@@ -25,7 +26,7 @@ pub struct ChainHead {
 pub enum Settled {
     /// Its records were accepted.
     Accepted {
-        /// Position of its first record; the others follow without a gap.
+        /// Position of its first record; for the others see [`crate::commitment::place`].
         first_position: u64,
         /// How many records.
         count: u16,
@@ -63,6 +64,19 @@ pub struct Applied {
     pub destroyed: Vec<KeyId>,
     /// Tiles that became full, to be stored as they are served.
     pub tiles: Vec<FullTile>,
+    /// The commitment that became due among the records.
+    pub committed: Option<Committed>,
+}
+
+/// A commitment that apply put into the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its leaf index.
+    pub position: u64,
+    /// The leaf, see [`crate::commitment`].
+    pub bytes: Vec<u8>,
+    /// What the map says now of every subject that leaves since the last commitment are about.
+    pub changed: Vec<(SubjectId, Summary)>,
 }
 
 /// The verdict on a whole message.
@@ -277,6 +291,7 @@ impl Applied {
             settled: Vec::new(),
             destroyed: Vec::new(),
             tiles: Vec::new(),
+            committed: None,
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod access;
 mod aside;
+mod commitments;
 mod damage;
 mod records;
 mod reopening;

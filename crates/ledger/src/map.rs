@@ -1,0 +1,331 @@
+//! The map of subjects: how many leaves of a ledger are about each subject, which is the last, and a
+//! hash over all of them in order. A [`crate::commitment`] carries its root, so that a list of
+//! somebody's records, or the answer that there are none, can be checked to be complete.
+//!
+//! A sparse Merkle tree over the bits of the subject, most significant first. A part that holds no
+//! subject has the hash zero, one that holds a single subject has that subject's hash at whatever
+//! depth it becomes alone, and any other that of its halves:
+//!
+//! ```text
+//! subject  SHA-256(0x02 ‖ subject 16 ‖ count u64 BE ‖ last position u64 BE ‖ chained 32)
+//! halves   SHA-256(0x03 ‖ left ‖ right)
+//! chained  SHA-256(0x04 ‖ chained before, zero at first ‖ leaf hash)
+//! ```
+//!
+//! So a root depends on what the map says alone, not on how it came to that.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::id::{Hash, SubjectId};
+
+/// Bits of a subject, and so the most hashes that a [`MapProof`] can have.
+pub const MAX_DEPTH: usize = 8 * SubjectId::SIZE;
+
+/// Most subjects that stand in one list instead of a tree of their own: a list takes little memory
+/// and is quick to hash.
+const FEW: usize = 8;
+
+/// What the map says of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// How many leaves are about it, at least 1 in a map.
+    pub count: u64,
+    /// Position of the last of them.
+    pub last: u64,
+    /// The hash over all of them in order, see the module.
+    pub chained: Hash,
+}
+
+impl Summary {
+    /// Before the first leaf.
+    pub const NONE: Self = Self { count: 0, last: 0, chained: Hash::ZERO };
+
+    /// Adds the next leaf about the subject.
+    pub fn add(&mut self, position: u64, leaf: &Hash) {
+        let chained = sha256(4, [&self.chained.0, &leaf.0]);
+        *self = Self { count: self.count + 1, last: position, chained };
+    }
+
+    fn hash(&self, subject: SubjectId) -> Hash {
+        let (count, last) = (self.count.to_be_bytes(), self.last.to_be_bytes());
+        sha256(2, [subject.0.as_slice(), &count, &last, &self.chained.0])
+    }
+}
+
+/// A leaf of the ledger, as far as the map goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubjectLeaf {
+    /// What it is about.
+    pub subject: SubjectId,
+    /// Where it is.
+    pub position: u64,
+    /// Its hash.
+    pub leaf: Hash,
+}
+
+/// The map. Copies share what they have in common, so that a copy costs nothing and a changed copy
+/// only what it changed.
+#[derive(Clone, Debug)]
+pub struct Map {
+    root: Arc<Node>,
+    subjects: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    /// At most [`FEW`] subjects, in order.
+    Few { hash: Hash, subjects: Vec<(SubjectId, Summary)> },
+    /// More.
+    Halves { hash: Hash, left: Arc<Node>, right: Arc<Node> },
+}
+
+impl Default for Map {
+    fn default() -> Self {
+        Self { root: Arc::new(Node::few(Vec::new(), 0)), subjects: 0 }
+    }
+}
+
+impl PartialEq for Map {
+    /// Two maps of one root say the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.root() == other.root()
+    }
+}
+
+impl Eq for Map {}
+
+impl Map {
+    /// The map of these subjects, each at most once.
+    #[must_use]
+    pub fn new(mut subjects: Vec<(SubjectId, Summary)>) -> Self {
+        subjects.sort_unstable_by_key(|(subject, _)| *subject);
+        let count = subjects.len() as u64;
+        Self { root: Arc::new(Node::of(subjects, 0)), subjects: count }
+    }
+
+    /// Its root; zero when it is empty.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.root.hash()
+    }
+
+    /// How many subjects it has.
+    #[must_use]
+    pub fn subjects(&self) -> u64 {
+        self.subjects
+    }
+
+    /// What it says of a subject.
+    #[must_use]
+    pub fn get(&self, subject: SubjectId) -> Option<Summary> {
+        match self.prove(subject).end {
+            End::Subject(found, summary) if found == subject => Some(summary),
+            End::Subject(..) | End::Nobody => None,
+        }
+    }
+
+    /// Adds leaves, which are in order of position, and returns what it says now of their subjects,
+    /// in order of subject.
+    pub fn add(&mut self, mut leaves: Vec<SubjectLeaf>) -> Vec<(SubjectId, Summary)> {
+        // Keeps the order of position within a subject.
+        leaves.sort_by_key(|leaf| leaf.subject);
+        let mut changed = Vec::new();
+        self.subjects += Arc::make_mut(&mut self.root).add(0, &leaves, &mut changed);
+        changed
+    }
+
+    /// What shows to whoever knows the root what the map says of a subject, or that it does not
+    /// know it.
+    #[must_use]
+    pub fn prove(&self, subject: SubjectId) -> MapProof {
+        let (mut node, mut depth, mut siblings) = (&*self.root, 0, Vec::new());
+        let subjects = loop {
+            match node {
+                Node::Few { subjects, .. } => break subjects,
+                Node::Halves { left, right, .. } => {
+                    let (next, other) =
+                        if bit(subject, depth) { (right, left) } else { (left, right) };
+                    siblings.push(other.hash());
+                    (node, depth) = (next, depth + 1);
+                }
+            }
+        };
+        let mut part = subjects.as_slice();
+        while part.len() > 1 {
+            let (left, right) = halves(part, depth);
+            let (next, other) = if bit(subject, depth) { (right, left) } else { (left, right) };
+            siblings.push(root_of(other, depth + 1));
+            (part, depth) = (next, depth + 1);
+        }
+        let end =
+            part.first().map_or(End::Nobody, |(found, summary)| End::Subject(*found, *summary));
+        MapProof { siblings, end }
+    }
+}
+
+impl Node {
+    fn few(subjects: Vec<(SubjectId, Summary)>, depth: usize) -> Self {
+        Self::Few { hash: root_of(&subjects, depth), subjects }
+    }
+
+    fn of(subjects: Vec<(SubjectId, Summary)>, depth: usize) -> Self {
+        if subjects.len() <= FEW {
+            return Self::few(subjects, depth);
+        }
+        let (left, right) = halves(&subjects, depth);
+        let left = Arc::new(Self::of(left.to_vec(), depth + 1));
+        let right = Arc::new(Self::of(right.to_vec(), depth + 1));
+        Self::Halves { hash: both(&left.hash(), &right.hash()), left, right }
+    }
+
+    fn hash(&self) -> Hash {
+        match self {
+            Self::Few { hash, .. } | Self::Halves { hash, .. } => *hash,
+        }
+    }
+
+    /// Adds leaves, in order of subject; how many subjects are new.
+    fn add(
+        &mut self,
+        depth: usize,
+        leaves: &[SubjectLeaf],
+        changed: &mut Vec<(SubjectId, Summary)>,
+    ) -> u64 {
+        match self {
+            Self::Halves { hash, left, right } => {
+                let (to_left, to_right) =
+                    leaves.split_at(leaves.partition_point(|leaf| !bit(leaf.subject, depth)));
+                let mut new = 0;
+                for (half, leaves) in [(&mut *left, to_left), (&mut *right, to_right)] {
+                    if !leaves.is_empty() {
+                        new += Arc::make_mut(half).add(depth + 1, leaves, changed);
+                    }
+                }
+                *hash = both(&left.hash(), &right.hash());
+                new
+            }
+            Self::Few { subjects, .. } => {
+                let mut subjects = core::mem::take(subjects);
+                let before = subjects.len();
+                for leaves in leaves.chunk_by(|one, next| one.subject == next.subject) {
+                    changed.extend(add_to(&mut subjects, leaves));
+                }
+                let new = (subjects.len() - before) as u64;
+                *self = Self::of(subjects, depth);
+                new
+            }
+        }
+    }
+}
+
+/// Adds leaves of one subject to a list.
+fn add_to(
+    subjects: &mut Vec<(SubjectId, Summary)>,
+    leaves: &[SubjectLeaf],
+) -> Option<(SubjectId, Summary)> {
+    let subject = leaves.first()?.subject;
+    let place = match subjects.binary_search_by_key(&subject, |(known, _)| *known) {
+        Ok(place) => place,
+        Err(place) => {
+            subjects.reserve_exact(1);
+            subjects.insert(place, (subject, Summary::NONE));
+            place
+        }
+    };
+    let (_, summary) = subjects.get_mut(place)?;
+    for leaf in leaves {
+        summary.add(leaf.position, &leaf.leaf);
+    }
+    Some((subject, *summary))
+}
+
+/// What ends the way to where a subject would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// No subject begins like it.
+    Nobody,
+    /// The only subject that begins like it, or it itself.
+    Subject(SubjectId, Summary),
+}
+
+/// What the map says of a subject, for whoever knows its root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapProof {
+    /// The hashes beside the way, from the root's child on; at most [`MAX_DEPTH`].
+    pub siblings: Vec<Hash>,
+    /// Where the way ends.
+    pub end: End,
+}
+
+/// A proof that does not lead to the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the proof does not lead to the root of the map")]
+pub struct NotTheRoot;
+
+impl MapProof {
+    /// What the map with this root says of `subject`: none when it does not know it.
+    ///
+    /// # Errors
+    /// [`NotTheRoot`].
+    pub fn verify(&self, subject: SubjectId, root: &Hash) -> Result<Option<Summary>, NotTheRoot> {
+        let depth = self.siblings.len();
+        if depth > MAX_DEPTH {
+            return Err(NotTheRoot);
+        }
+        let (mut hash, said) = match self.end {
+            End::Nobody => (Hash::ZERO, None),
+            End::Subject(found, summary) => {
+                // Elsewhere it would say nothing about this place.
+                if (0..depth).any(|depth| bit(found, depth) != bit(subject, depth)) {
+                    return Err(NotTheRoot);
+                }
+                (summary.hash(found), (found == subject).then_some(summary))
+            }
+        };
+        for (depth, sibling) in self.siblings.iter().enumerate().rev() {
+            hash = if bit(subject, depth) { both(sibling, &hash) } else { both(&hash, sibling) };
+        }
+        if hash == *root { Ok(said) } else { Err(NotTheRoot) }
+    }
+}
+
+/// The hash of the part of the map that holds these subjects, which begin alike to this depth.
+fn root_of(subjects: &[(SubjectId, Summary)], depth: usize) -> Hash {
+    match subjects {
+        [] => Hash::ZERO,
+        [(subject, summary)] => summary.hash(*subject),
+        more => {
+            let (left, right) = halves(more, depth);
+            both(&root_of(left, depth + 1), &root_of(right, depth + 1))
+        }
+    }
+}
+
+type Subjects<'s> = &'s [(SubjectId, Summary)];
+
+fn halves(subjects: Subjects<'_>, depth: usize) -> (Subjects<'_>, Subjects<'_>) {
+    subjects.split_at(subjects.partition_point(|(subject, _)| !bit(*subject, depth)))
+}
+
+/// Bit `depth` of a subject, most significant first; false behind the last.
+fn bit(subject: SubjectId, depth: usize) -> bool {
+    subject.0.get(depth / 8).is_some_and(|byte| byte & (0x80 >> (depth % 8)) != 0)
+}
+
+fn both(left: &Hash, right: &Hash) -> Hash {
+    sha256(3, [&left.0, &right.0])
+}
+
+fn sha256<const N: usize>(label: u8, parts: [&[u8]; N]) -> Hash {
+    let mut digest = Sha256::new();
+    digest.update([label]);
+    for part in parts {
+        digest.update(part);
+    }
+    Hash(digest.finalize().into())
+}
+
+#[cfg(test)]
+mod tests;
