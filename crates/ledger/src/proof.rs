@@ -110,6 +110,76 @@ pub fn root_at<E>(
     Tiles { read: tile, cached: Vec::new() }.root(0, size)
 }
 
+/// The hashes that lead from leaves `first..end` to the root over the first `size`: those of the
+/// largest subtrees outside the range, from left to right.
+///
+/// # Errors
+/// See [`ProofError`]; an empty range is out of range.
+pub fn range_proof<E>(
+    first: u64,
+    end: u64,
+    size: u64,
+    tile: impl FnMut(TileId) -> Result<Option<Vec<Hash>>, E>,
+) -> Result<Vec<Hash>, ProofError<E>> {
+    if first >= end || end > size {
+        return Err(ProofError::OutOfRange { size });
+    }
+    let mut tiles = Tiles { read: tile, cached: Vec::new() };
+    let mut proof = Vec::new();
+    for (start, stop) in outside(first, end, 0, size) {
+        proof.push(tiles.root(start, stop)?);
+    }
+    Ok(proof)
+}
+
+/// The root over the first `size` leaves, if `leaves` are those from `first` on and `proof` is of that
+/// range; none when there are more or fewer hashes than that takes.
+#[must_use]
+pub fn root_of_range(first: u64, leaves: &[Hash], size: u64, proof: &[Hash]) -> Option<Hash> {
+    let end = first.checked_add(leaves.len() as u64).filter(|end| *end <= size)?;
+    if leaves.is_empty() {
+        return None;
+    }
+    let mut range = Range { first, end, leaves, proof: proof.iter() };
+    let root = range.root(0, size)?;
+    range.proof.next().is_none().then_some(root)
+}
+
+/// The largest subtrees of leaves `start..stop` that have none of `first..end`, from left to right.
+fn outside(first: u64, end: u64, start: u64, stop: u64) -> Vec<(u64, u64)> {
+    if stop <= first || end <= start {
+        return vec![(start, stop)];
+    }
+    if first <= start && stop <= end {
+        return Vec::new();
+    }
+    let middle = start + split(stop - start);
+    let (mut left, right) = (outside(first, end, start, middle), outside(first, end, middle, stop));
+    left.extend(right);
+    left
+}
+
+struct Range<'a> {
+    first: u64,
+    end: u64,
+    leaves: &'a [Hash],
+    proof: core::slice::Iter<'a, Hash>,
+}
+
+impl Range<'_> {
+    fn root(&mut self, start: u64, stop: u64) -> Option<Hash> {
+        if stop <= self.first || self.end <= start {
+            return self.proof.next().copied();
+        }
+        if self.first <= start && stop - start == 1 {
+            let at = usize::try_from(start - self.first).ok()?;
+            return self.leaves.get(at).copied();
+        }
+        let middle = start + split(stop - start);
+        Some(node_hash(&self.root(start, middle)?, &self.root(middle, stop)?))
+    }
+}
+
 /// Whether `proof` leads from `leaf` at `index` to the root over `size` leaves.
 #[must_use]
 pub fn verify_inclusion(index: u64, size: u64, leaf: &Hash, proof: &[Hash], root: &Hash) -> bool {

@@ -62,6 +62,33 @@ fn proofs_for_older_sizes_come_from_tiles_that_are_full_now() {
 }
 
 #[test]
+fn every_range_of_every_small_tree_is_proven_and_nothing_else() {
+    let leaves = leaves(24);
+    let (tree, full) = grown(&leaves);
+    for size in 1..=24 {
+        let root = by_definition(&leaves[..at(size)]);
+        for (first, end) in
+            (0..size).flat_map(|first| (first + 1..=size).map(move |end| (first, end)))
+        {
+            let proof = range_proof(first, end, size, serve(&tree, &full)).unwrap();
+            let range = &leaves[at(first)..at(end)];
+            assert_eq!(root_of_range(first, range, size, &proof), Some(root), "{first}..{end}");
+            assert_ne!(root_of_range(first, &range[1..], size, &proof), Some(root));
+            assert_ne!(root_of_range(first + 1, range, size, &proof), Some(root));
+            // Of another size as well only where nothing behind the range is shown.
+            assert!(end < size || root_of_range(first, range, size + 1, &proof) != Some(root));
+            let mut other = range.to_vec();
+            other[at(end - first) / 2].0[5] ^= 4;
+            assert_ne!(root_of_range(first, &other, size, &proof), Some(root));
+            let longer = [proof.as_slice(), &[Hash::ZERO]].concat();
+            assert_eq!(root_of_range(first, range, size, &longer), None);
+        }
+    }
+    let out = |first, end| range_proof(first, end, 24, serve(&tree, &full)).is_err();
+    assert!(out(3, 3) && out(5, 3) && out(3, 25));
+}
+
+#[test]
 fn what_cannot_be_proven_is_named() {
     let leaves = leaves(300);
     let (tree, full) = grown(&leaves);

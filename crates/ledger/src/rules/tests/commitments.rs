@@ -2,11 +2,15 @@
 
 use crate::audit::{Audit, EntryFault};
 use crate::block::Item;
+use crate::checkpoint::Checkpoint;
 use crate::commitment::{self, Commitment, EVERY, Leaf};
+use crate::completeness::{Completeness, NotShown};
 use crate::id::{Hash, LedgerId, SubjectId};
 use crate::map::Summary;
+use crate::proof::range_proof;
 use crate::testing::{NODE, World, founding_block, subject};
-use crate::{Frame, Settled};
+use crate::tree::Tree;
+use crate::{Frame, Settled, TileId, leaf_hash};
 
 /// A ledger beyond two commitments, contributions standing on both sides of them, and its leaves.
 fn long(ledger: LedgerId) -> (World, Vec<Vec<u8>>) {
@@ -73,7 +77,7 @@ fn every_4096th_leaf_commits_to_all_before_it_on_either_side_of_a_contribution()
             if let Ok(Leaf::Record(header)) = Leaf::decode(leaf)
                 && header.subject == about
             {
-                says.add(position, &crate::leaf_hash(leaf));
+                says.add(position, &leaf_hash(leaf));
             }
         }
         assert!(says.count > 20);
@@ -106,4 +110,95 @@ fn a_commitment_to_anything_else_or_at_another_place_is_found() {
     let mut early = leaves.clone();
     early.swap(at, at - 1);
     assert_eq!(fault(&early), (at - 1, EntryFault::Commitment));
+}
+
+fn is_about(leaf: &[u8], subject: SubjectId) -> bool {
+    matches!(Leaf::decode(leaf), Ok(Leaf::Record(header)) if header.subject == subject)
+}
+
+/// What shows all about a subject in the first `size` leaves, made without the store.
+fn shown(ledger: LedgerId, leaves: &[Vec<u8>], of: SubjectId) -> (Completeness, Checkpoint) {
+    let size = leaves.len() as u64;
+    let (mut tree, mut full, mut subjects) =
+        (Tree::default(), Vec::new(), commitment::Subjects::default());
+    for (position, bytes) in (0..).zip(leaves) {
+        let leaf = leaf_hash(bytes);
+        tree.append(leaf, &mut full);
+        match Leaf::decode(bytes).unwrap() {
+            Leaf::Record(header) => subjects.add(position, header.subject, leaf),
+            Leaf::Commitment(found) => assert_eq!(subjects.commit(ledger, position).0, found),
+        }
+    }
+    let tile = |id: TileId| -> Result<_, ()> {
+        let kept = full.iter().find(|tile| tile.id == id).map(|tile| tile.hashes.clone());
+        Ok(tree.unfinished(id).map(<[Hash]>::to_vec).or(kept))
+    };
+    let first = (size / EVERY * EVERY).saturating_sub(1);
+    let cut = usize::try_from(first).unwrap();
+    let before = (0..).zip(&leaves[..cut]).filter(|(_, leaf)| is_about(leaf, of));
+    let completeness = Completeness {
+        map: (first > 0).then(|| subjects.map().prove(of)),
+        before: before.map(|(position, leaf)| (position, leaf.clone())).collect(),
+        first,
+        since: leaves[cut..].to_vec(),
+        hashes: range_proof(first, size, size, tile).unwrap(),
+    };
+    (completeness, Checkpoint { origin: "here".to_owned(), size, root: tree.root() })
+}
+
+#[test]
+fn a_list_that_is_complete_is_shown_to_be_and_no_other() {
+    let ledger = LedgerId::ACCESS;
+    let (_, leaves) = long(ledger);
+    for size in [300, EVERY - 1, EVERY, EVERY + 1, 2 * EVERY + 300] {
+        let leaves = &leaves[..usize::try_from(size).unwrap()];
+        let often = match Leaf::decode(&leaves[20]) {
+            Ok(Leaf::Record(header)) => header.subject,
+            other => panic!("{other:?}"),
+        };
+        for of in [often, SubjectId::ZERO, subject(200)] {
+            let (right, checkpoint) = shown(ledger, leaves, of);
+            let all: Vec<(u64, &[u8])> = (0..)
+                .zip(leaves)
+                .filter(|(_, leaf)| is_about(leaf, of))
+                .map(|(position, leaf)| (position, leaf.as_slice()))
+                .collect();
+            assert_eq!(all.is_empty(), of == subject(200));
+            assert_eq!(right.verify(of, &checkpoint), Ok(all));
+
+            let fault = |change: &dyn Fn(&mut Completeness)| {
+                let mut wrong = right.clone();
+                change(&mut wrong);
+                wrong.verify(of, &checkpoint).unwrap_err()
+            };
+            assert_eq!(fault(&|it| drop(it.since.pop())), NotShown::Since);
+            assert_eq!(fault(&|it| it.since[0][9] ^= 1), NotShown::Since);
+            assert_eq!(fault(&|it| it.hashes.push(Hash::ZERO)), NotShown::Since);
+            if size < EVERY {
+                assert_eq!(
+                    fault(&|it| it.before.push((1, leaves[1].clone()))),
+                    NotShown::Commitment
+                );
+                continue;
+            }
+            assert_eq!(fault(&|it| it.map = None), NotShown::Commitment);
+            assert_eq!(fault(&|it| it.map.as_mut().unwrap().siblings[0].0[3] ^= 1), NotShown::Map);
+            assert_eq!(fault(&|it| it.before.push((1, vec![7]))), NotShown::Leaf(1));
+            let given = right.before.len();
+            let counted = given as u64;
+            if let [.., last] = right.before.as_slice() {
+                for left_out in [0, given / 2, given - 1] {
+                    let not_all = NotShown::NotAll { counted, given: counted - 1 };
+                    assert_eq!(fault(&|it| drop(it.before.remove(left_out))), not_all);
+                }
+                assert!(
+                    given < 2
+                        || fault(&|it| it.before.swap(0, 1))
+                            == NotShown::NotAll { counted, given: counted }
+                );
+                let twice = NotShown::NotAll { counted, given: counted + 1 };
+                assert_eq!(fault(&|it| it.before.push(last.clone())), twice);
+            }
+        }
+    }
 }
