@@ -11,12 +11,19 @@ use crate::context::{Operation, Role};
 pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
     use Operation as O;
     match role {
-        Role::CaseManager => {
-            !matches!(operation, O::ListAccesses | O::ReadEntries | O::GetNodeStatus)
-        }
+        Role::CaseManager => !matches!(
+            operation,
+            O::ListAccesses | O::ReadEntries | O::Prove | O::ProveContents | O::GetNodeStatus
+        ),
         Role::Physician | Role::Nurse => !matches!(
             operation,
-            O::RegisterPatient | O::Import | O::ListAccesses | O::ReadEntries | O::GetNodeStatus
+            O::RegisterPatient
+                | O::Import
+                | O::ListAccesses
+                | O::ReadEntries
+                | O::Prove
+                | O::ProveContents
+                | O::GetNodeStatus
         ),
         Role::Registrar => !matches!(
             operation,
@@ -24,6 +31,8 @@ pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
                 | O::WatchPatientFile
                 | O::ListAccesses
                 | O::ReadEntries
+                | O::Prove
+                | O::ProveContents
                 | O::GetNodeStatus
         ),
         // A bill needs a part of the file; until parts can be masked, it gets none.
@@ -35,12 +44,17 @@ pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
                 | O::FindPatient
                 | O::ListAccesses
                 | O::ReadEntries
+                | O::Prove
+                | O::ProveContents
                 | O::GetHead
                 | O::GetNodeStatus
         ),
         Role::HospitalIt => matches!(operation, O::GetHead | O::GetNodeStatus),
         Role::Auditor => {
-            matches!(operation, O::ListAccesses | O::ReadEntries | O::GetHead | O::GetNodeStatus)
+            matches!(
+                operation,
+                O::ListAccesses | O::ReadEntries | O::Prove | O::GetHead | O::GetNodeStatus
+            )
         }
     }
 }
@@ -87,6 +101,8 @@ mod tests {
             Operation::WatchPatientFile,
             Operation::ListAccesses,
             Operation::ReadEntries,
+            Operation::Prove,
+            Operation::ProveContents,
             Operation::Contribute,
         ] {
             assert!(check(&[Role::HospitalIt], operation).is_none(), "{operation:?}");
@@ -95,7 +111,7 @@ mod tests {
 
     #[test]
     fn only_compliance_and_audit_read_the_trail() {
-        for operation in [Operation::ListAccesses, Operation::ReadEntries] {
+        for operation in [Operation::ListAccesses, Operation::ReadEntries, Operation::Prove] {
             let readers: Vec<_> =
                 Role::ALL.into_iter().filter(|role| permitted(*role, operation)).collect();
             assert_eq!(readers, [Role::ComplianceOfficer, Role::Auditor]);

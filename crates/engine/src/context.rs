@@ -184,6 +184,10 @@ pub enum Operation {
     ListAccesses,
     /// Read the headers of records, as a verifier of the whole ledger does.
     ReadEntries,
+    /// Have it proved what a ledger holds: headers of records, or accesses with what they say.
+    Prove,
+    /// The same of records with what they say.
+    ProveContents,
     /// Read a ledger's head.
     GetHead,
     /// Read the node's state.
@@ -205,6 +209,8 @@ impl Operation {
             Self::WatchPatientFile
             | Self::Import
             | Self::ReadEntries
+            | Self::Prove
+            | Self::ProveContents
             | Self::GetHead
             | Self::GetNodeStatus => false,
         }
@@ -224,6 +230,7 @@ impl Operation {
             Self::Import => "ImportService/Import",
             Self::ListAccesses => "AuditService/ListAccesses",
             Self::ReadEntries => "GET tile/entries",
+            Self::Prove | Self::ProveContents => "EvidenceService/Prove",
             Self::GetHead => "LedgerService/GetHead",
             Self::GetNodeStatus => "LedgerService/GetNodeStatus",
         }

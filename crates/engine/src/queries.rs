@@ -310,7 +310,7 @@ impl Engine {
     }
 
     /// The system is a subject of access records too, but no patient.
-    fn patient_of(&self, subject: SubjectId) -> Option<PatientId> {
+    pub(crate) fn patient_of(&self, subject: SubjectId) -> Option<PatientId> {
         let keys = self.vault.keys_of(subject).ok().flatten();
         keys.map(|_| PatientId(subject.0))
     }

@@ -196,6 +196,8 @@ fn reads(operation: Operation) -> bool {
         | Operation::WatchPatientFile
         | Operation::ListAccesses
         | Operation::ReadEntries
+        | Operation::Prove
+        | Operation::ProveContents
         | Operation::GetHead
         | Operation::GetNodeStatus => true,
     }

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod command;
 pub mod entry;
 pub mod event;
+pub mod evidence;
 pub mod identity;
 pub mod import;
 pub mod kind;

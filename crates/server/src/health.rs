@@ -6,6 +6,7 @@
 //! | `ImportService` | `records` takes writes |
 //! | `PatientFileService` | `records` is applied to near the stream's end, as far as that is known, and its views are made: reads survive the broker |
 //! | `AuditService` | `access` likewise |
+//! | `EvidenceService` | both likewise |
 //! | `LedgerService`, `ProofService`, `PeerService` | always: they are asked when something is wrong |
 
 use std::time::Duration;
@@ -19,13 +20,14 @@ use tonic_health::server::HealthReporter;
 /// How often the condition is looked at: an orchestrator's own probes come every few seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "caseledger.v1.ImportService",
     "caseledger.v1.PatientFileService",
     "caseledger.v1.AuditService",
     "caseledger.v1.LedgerService",
     "caseledger.v1.ProofService",
+    "caseledger.v1.EvidenceService",
     "caseledger.v1.PeerService",
 ];
 
@@ -75,6 +77,7 @@ fn serving(status: &Status) -> [bool; SERVICES.len()] {
         applied(LedgerKind::Access),
         true,
         true,
+        applied(LedgerKind::Records) && applied(LedgerKind::Access),
         true,
     ]
 }
@@ -116,14 +119,14 @@ mod tests {
     fn reads_stay_serving_without_the_broker_and_not_when_apply_stopped_or_is_behind() {
         use Condition::{CatchingUp, ReadOnly, Serving, Stopped};
         let well = serving(&status(Serving, Serving, true));
-        assert_eq!(well, [true; 7]);
+        assert_eq!(well, [true; 8]);
         let away = serving(&status(ReadOnly("x".into()), ReadOnly("x".into()), false));
-        assert_eq!(away, [false, false, true, true, true, true, true]);
+        assert_eq!(away, [false, false, true, true, true, true, true, true]);
         let stopped = serving(&status(Stopped("x".into()), Serving, true));
-        assert_eq!(stopped, [false, false, false, true, true, true, true]);
+        assert_eq!(stopped, [false, false, false, true, true, true, false, true]);
         let behind = serving(&status(CatchingUp("x".into()), Serving, true));
-        assert_eq!(behind, [false, false, false, true, true, true, true]);
+        assert_eq!(behind, [false, false, false, true, true, true, false, true]);
         let trail_behind = serving(&status(Serving, CatchingUp("x".into()), true));
-        assert_eq!(trail_behind, [false, true, true, false, true, true, true]);
+        assert_eq!(trail_behind, [false, true, true, false, true, true, false, true]);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ::ledger::{LedgerId, SigningKey};
 use api::v1::audit_service_server::AuditServiceServer;
+use api::v1::evidence_service_server::EvidenceServiceServer;
 use api::v1::import_service_server::ImportServiceServer;
 use api::v1::ledger_service_server::LedgerServiceServer;
 use api::v1::patient_file_service_server::PatientFileServiceServer;
@@ -423,6 +424,7 @@ where
         .add_service(limited!(AuditServiceServer))
         .add_service(limited!(LedgerServiceServer))
         .add_service(limited!(ProofServiceServer))
+        .add_service(limited!(EvidenceServiceServer))
         .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
         .add_service(health.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))

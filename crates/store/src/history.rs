@@ -10,8 +10,11 @@ use crate::reader::Reader;
 use crate::views::PAGE_BYTES;
 use crate::{keys, rows};
 use domain::{Event, PatientFile};
-use ledger::{Hash, Header, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash, stream_hash};
+use ledger::{
+    Hash, Header, LeafType, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash, stream_hash,
+};
 use std::ops::{ControlFlow, RangeInclusive};
+use vault::{OpenedBody, VaultError};
 
 /// A record as it is stored, checked against its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,25 @@ impl Reader<'_> {
             Ok(Some(record))
         } else {
             Err(damaged("records: leaf", &keys::record(ledger, position)))
+        }
+    }
+
+    /// A record's body opened for somebody who is to check it, with the key of that record alone.
+    /// `None` for a control record, when the key is not here or was destroyed, and when it does not
+    /// open with it.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn hand_out(&self, record: &StoredRecord) -> Result<Option<OpenedBody>, StoreError> {
+        if record.header.leaf == LeafType::Control {
+            return Ok(None);
+        }
+        let genesis = self.store.state(record.header.ledger)?.state().genesis;
+        match self.store.vault.hand_out(&genesis, &record.header, &record.body) {
+            Ok(opened) => Ok(opened),
+            // It is shown as it is: whoever checks it sees the same.
+            Err(VaultError::Tampered { .. } | VaultError::UnknownSuite { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 

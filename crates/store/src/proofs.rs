@@ -6,7 +6,8 @@ use crate::store::Snapshot;
 use crate::{keys, rows};
 use ledger::proof::{self, ProofError};
 use ledger::tree::{TILE_BYTES, TILE_WIDTH, tile_bytes, tile_hashes};
-use ledger::{Hash, LedgerId, TileId, Tree, leaf_hash};
+use ledger::{Hash, LedgerId, LedgerKind, SubjectId, TileId, Tree, leaf_hash};
+use std::ops::ControlFlow;
 
 impl Reader<'_> {
     /// A tile as it is served (hashes one after another): full, or unfinished as of now. `None`
@@ -47,6 +48,22 @@ impl Reader<'_> {
     ) -> Result<Vec<Hash>, StoreError> {
         let snapshot = self.state_with(ledger, second)?;
         proof::consistency_proof(first, second, |id| self.hashes(&snapshot, id))
+            .map_err(|error| failed(ledger, error))
+    }
+
+    /// The hashes that lead from the leaves `first..end` to the root over the first `size`.
+    ///
+    /// # Errors
+    /// As [`Reader::inclusion_proof`].
+    pub fn range_proof(
+        &self,
+        ledger: LedgerId,
+        first: u64,
+        end: u64,
+        size: u64,
+    ) -> Result<Vec<Hash>, StoreError> {
+        let snapshot = self.state_with(ledger, size)?;
+        proof::range_proof(first, end, size, |id| self.hashes(&snapshot, id))
             .map_err(|error| failed(ledger, error))
     }
 
@@ -91,6 +108,59 @@ impl Reader<'_> {
             found.ok_or_else(|| damaged(keys::RECORDS, &key))?;
         }
         Ok(Some(bundle))
+    }
+
+    /// The bytes of every leaf `first..end`, commitments too. What they are proved by shows that none
+    /// is another.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when one is missing.
+    pub fn leaves(
+        &self,
+        ledger: LedgerId,
+        first: u64,
+        end: u64,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let (from, behind) = (keys::record(ledger, first), keys::record(ledger, end));
+        let mut leaves = Vec::new();
+        let mut next = first;
+        self.range(keys::RECORDS, &from, Some(behind.to_vec()), |key, row| {
+            let leaf = rows::split_record(row).filter(|_| keys::last_number(key) == Some(next));
+            leaves.push(leaf.ok_or_else(|| damaged(keys::RECORDS, key))?.0.to_vec());
+            next += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if next == end {
+            Ok(leaves)
+        } else {
+            Err(damaged(keys::RECORDS, &keys::record(ledger, next)))
+        }
+    }
+
+    /// Positions of the records about a subject before a position, in order: of a chain in `records`,
+    /// from an index in `access`. The map of subjects shows whether they are all.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a version is missing between others.
+    pub fn about(
+        &self,
+        ledger: LedgerId,
+        subject: SubjectId,
+        before: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        if ledger.kind == LedgerKind::Records || subject == SubjectId::ZERO {
+            let mut positions = self.chain(ledger, subject, 1..=u64::MAX - 1)?;
+            positions.truncate(positions.partition_point(|position| *position < before));
+            return Ok(positions);
+        }
+        let (from, end) =
+            (keys::by_subject(ledger, subject, 0), keys::by_subject(ledger, subject, before));
+        let mut positions = Vec::new();
+        self.range(keys::BY_SUBJECT, &from, Some(end.to_vec()), |key, _| {
+            positions.push(keys::last_number(key).ok_or_else(|| damaged(keys::BY_SUBJECT, key))?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(positions)
     }
 
     /// Whether a leaf stands at a position of the tree.

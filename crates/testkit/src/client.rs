@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use api::v1;
 use api::v1::audit_service_client::AuditServiceClient;
+use api::v1::evidence_service_client::EvidenceServiceClient;
 use api::v1::import_service_client::ImportServiceClient;
 use api::v1::ledger_service_client::LedgerServiceClient;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
@@ -128,6 +129,12 @@ impl Client {
     #[must_use]
     pub fn ledger(&self) -> LedgerServiceClient<Authorised> {
         LedgerServiceClient::new(self.channel.clone())
+    }
+
+    /// The evidence service.
+    #[must_use]
+    pub fn evidence(&self) -> EvidenceServiceClient<Authorised> {
+        EvidenceServiceClient::new(self.channel.clone())
     }
 
     /// The proof service.
