@@ -35,6 +35,7 @@ pub mod stream;
 mod testing;
 pub mod tree;
 mod wire;
+pub mod witness;
 
 pub use block::{Base, Block, BlockError, Content, Contribution, Frame, Item, SealedRecord};
 pub use control::{AdminSignature, Control, Genesis, NodeKeys};
