@@ -18,6 +18,7 @@ mod patient;
 mod proof;
 mod purpose;
 mod settle;
+mod source;
 mod time;
 mod token;
 mod verify;

@@ -3,8 +3,6 @@
 //! Exit codes: 0 intact, 10 tampered with or damaged, 11 forked from or behind a checkpoint that was
 //! kept, 12 not all of it could be read, 2 wrong usage.
 
-mod source;
-
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,11 +15,11 @@ use ledger::tree::{TILE_WIDTH, tile_bytes};
 use ledger::{FullTile, Hash, TileId, TileKind, TilePath};
 use serde_json::{Value, json};
 
-use self::source::{Missing, Source};
 use crate::connection::token_text;
 use crate::failure::Failure;
 use crate::options::{Global, Verify};
 use crate::output::{Output, is_watched, thousands};
+use crate::source::{Missing, Source};
 
 /// What was found instead of an intact ledger.
 #[derive(Debug)]
