@@ -23,7 +23,7 @@ use crate::source::{Missing, Source};
 
 /// What was found instead of an intact ledger.
 #[derive(Debug)]
-enum Found {
+pub(crate) enum Found {
     /// Something does not match something else.
     Damaged(String),
     /// It does not continue the checkpoint that was kept.
@@ -39,7 +39,7 @@ impl From<Missing> for Found {
 }
 
 impl Found {
-    fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Damaged(_) => 10,
             Self::Forked(_) => 11,
@@ -48,7 +48,7 @@ impl Found {
     }
 
     /// Its name and what it is, for scripts and people.
-    fn told(&self) -> (&'static str, &'static str, &str) {
+    pub(crate) fn told(&self) -> (&'static str, &'static str, &str) {
         match self {
             Self::Damaged(what) => ("damaged", "TAMPERED WITH OR DAMAGED", what),
             Self::Forked(what) => ("forked", "NOT WHAT THE KEPT CHECKPOINT SAYS", what),
