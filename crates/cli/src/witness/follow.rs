@@ -31,27 +31,28 @@ struct Follower<'f> {
 
 pub(crate) async fn run(wanted: &Follow, output: &Output) -> Result<ExitCode, Failure> {
     let (own, policy) = (key::read(&wanted.own)?, policy(&wanted.policy)?);
-    let origin = one_origin(policy.log_keys()).ok_or_else(|| {
+    let origin = one_origin(policy.log_keys()).map(str::to_owned).ok_or_else(|| {
         let file = wanted.policy.display();
         Failure::Usage(format!("--policy {file}: names several logs; follow each with its own"))
     })?;
     let _ = Source::new(&wanted.log, None).map_err(Failure::Usage)?;
     let state = State::open(&wanted.own.state)?;
     let log = state
-        .log(origin, &own.vkey)
+        .log(&origin, &own.vkey)
         .map_err(|why| Failure::local(format!("follow {}", wanted.log), why))?;
     log.keep_each().map_err(|error| kept(wanted, error))?;
-    let mut follower = Follower { wanted, own, policy: policy.clone(), log };
+    let mut follower = Follower { wanted, own, policy, log };
+    if wanted.once {
+        let found = follower.round().await?;
+        return follower.say(&found, output);
+    }
     let mut stopping = Stopping::new()?;
     loop {
         let found = tokio::select! {
             found = follower.round() => found?,
-            () = stopping.asked(), if !wanted.once => return Ok(ExitCode::SUCCESS),
+            () = stopping.asked() => return Ok(ExitCode::SUCCESS),
         };
-        let code = follower.say(&found, output)?;
-        if wanted.once {
-            return Ok(code);
-        }
+        follower.say(&found, output)?;
         if timeout(Duration::from_secs(wanted.every), stopping.asked()).await.is_ok() {
             return Ok(ExitCode::SUCCESS);
         }

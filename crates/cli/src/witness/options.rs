@@ -102,3 +102,33 @@ pub(crate) struct Follow {
     /// A folder with `checkpoint` and `tile/`, or a node's address: http://HOST:PORT/LEDGER/GENESIS.
     pub(crate) log: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::options::Options;
+
+    #[test]
+    fn examples_can_be_typed() {
+        let own = "--name w.example/1 --key k --state s";
+        for line in [
+            "witness key --name w.example/1 -o k".to_owned(),
+            format!("witness serve {own} --listen 127.0.0.1:7090 --policy a.policy b.policy"),
+            format!("witness serve {own} --policy a.policy --policy b.policy --json"),
+            format!("witness follow {own} --policy a.policy --every 300 http://h:1/records.0.0/9f"),
+            format!("witness follow {own} --policy a.policy --once folder"),
+        ] {
+            Options::try_parse_from(format!("caseledger {line}").split(' ')).unwrap();
+        }
+        for wrong in [
+            format!("witness serve {own}"),
+            format!("witness follow {own} --policy a.policy --every 0 folder"),
+            format!("witness follow {own} --policy a.policy"),
+            "witness serve --policy a.policy".to_owned(),
+        ] {
+            let typed = Options::try_parse_from(format!("caseledger {wrong}").split(' '));
+            assert_eq!(typed.unwrap_err().exit_code(), 2, "{wrong}");
+        }
+    }
+}

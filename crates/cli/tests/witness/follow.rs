@@ -197,6 +197,15 @@ fn a_checkpoint_that_the_policy_does_not_accept_is_damage() {
 }
 
 #[test]
+fn several_logs_are_not_followed_as_one() {
+    let world = World::new(3);
+    let other = Log { origin: "other.example/log", ..world.log.clone() };
+    let both = world.log.policy().replacen("quorum", &format!("{}#", other.policy()), 1);
+    fs::write(world.office.path("0.policy"), both).unwrap();
+    assert_eq!(world.look().0, 2);
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_not_taken_for_none() {
     let world = World::new(30);
     assert_eq!(world.look().0, 0);
