@@ -18,9 +18,11 @@ mod patient;
 mod proof;
 mod purpose;
 mod settle;
+mod source;
 mod time;
 mod token;
 mod verify;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -72,6 +74,7 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::Ledger(Ledger::Policy(which)) => proof::policy(&global, &which, &output).await,
         Command::Ledger(Ledger::Proof(wanted)) => proof::proof(&global, &wanted, &output).await,
         Command::Verify(wanted) => verify::run(&global, &wanted, &output).await,
+        Command::Witness(wanted) => witness::run(&wanted, &output).await,
         Command::Status => ledger::status(&global, &output).await,
         Command::Settle(settle) => settle::run(&global, &settle, &output).await,
         Command::Token(token) => token::run(&token, &output),

@@ -100,6 +100,9 @@ Example:
   caseledger verify --policy records.policy --checkpoint last-year.checkpoint \\
     http://127.0.0.1:7080/records.0.0/9f31...")]
     Verify(Verify),
+    /// Cosign checkpoints for an office that does not run the nodes.
+    #[command(subcommand)]
+    Witness(crate::witness::options::Witness),
     /// How the node is; exit code 1 unless it serves every ledger.
     #[command(after_help = "Example:\n  caseledger status --json")]
     Status,

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use crate::failure::Failure;
 
 /// Where results go.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
 }
@@ -13,6 +13,11 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
+    }
+
+    /// Whether scripts read it.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
     }
 
     /// Prints the one or the other: a line of JSON, or text for people.

@@ -3,8 +3,6 @@
 //! Exit codes: 0 intact, 10 tampered with or damaged, 11 forked from or behind a checkpoint that was
 //! kept, 12 not all of it could be read, 2 wrong usage.
 
-mod source;
-
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,15 +15,15 @@ use ledger::tree::{TILE_WIDTH, tile_bytes};
 use ledger::{FullTile, Hash, TileId, TileKind, TilePath};
 use serde_json::{Value, json};
 
-use self::source::{Missing, Source};
 use crate::connection::token_text;
 use crate::failure::Failure;
 use crate::options::{Global, Verify};
 use crate::output::{Output, is_watched, thousands};
+use crate::source::{Missing, Source};
 
 /// What was found instead of an intact ledger.
 #[derive(Debug)]
-enum Found {
+pub(crate) enum Found {
     /// Something does not match something else.
     Damaged(String),
     /// It does not continue the checkpoint that was kept.
@@ -41,7 +39,7 @@ impl From<Missing> for Found {
 }
 
 impl Found {
-    fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Damaged(_) => 10,
             Self::Forked(_) => 11,
@@ -50,7 +48,7 @@ impl Found {
     }
 
     /// Its name and what it is, for scripts and people.
-    fn told(&self) -> (&'static str, &'static str, &str) {
+    pub(crate) fn told(&self) -> (&'static str, &'static str, &str) {
         match self {
             Self::Damaged(what) => ("damaged", "TAMPERED WITH OR DAMAGED", what),
             Self::Forked(what) => ("forked", "NOT WHAT THE KEPT CHECKPOINT SAYS", what),

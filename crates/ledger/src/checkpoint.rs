@@ -176,12 +176,12 @@ impl FromStr for TlogProof {
 }
 
 /// One spelling a number: digits, no sign, no leading zeros.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-fn base64_hash(text: &str) -> Option<Hash> {
+pub(crate) fn base64_hash(text: &str) -> Option<Hash> {
     Hash::from_slice(&STANDARD.decode(text).ok()?)
 }
 

@@ -38,6 +38,7 @@ pub mod stream;
 mod testing;
 pub mod tree;
 mod wire;
+pub mod witness;
 
 pub use block::{Base, Block, BlockError, Content, Contribution, Frame, Item, SealedRecord};
 pub use commitment::{Commitment, Leaf};

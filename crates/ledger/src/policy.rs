@@ -66,11 +66,7 @@ impl Policy {
     /// # Errors
     /// See [`NotAccepted`].
     pub fn open(&self, note: &SignedNote) -> Result<Checkpoint, NotAccepted> {
-        let witnesses = self.named.iter().filter_map(|(_, party)| match party {
-            Party::Witness(key) => Some(key),
-            Party::Group { .. } => None,
-        });
-        let keys: Vec<Vkey> = self.logs.iter().chain(witnesses).cloned().collect();
+        let keys = self.keys();
         let verified = note.verify(&keys).map_err(|error| match error {
             NoteError::NotSigned => NotAccepted::NotTheLogs,
             NoteError::Form | NoteError::BadSignature => CheckpointError::Note(error).into(),
@@ -86,6 +82,22 @@ impl Policy {
             Some(quorum) if !self.has(quorum, &verified) => Err(NotAccepted::NoQuorum),
             Some(_) | None => Ok(checkpoint),
         }
+    }
+
+    /// The keys of its `log` lines: whoever has one may sign as the log of the key's name.
+    #[must_use]
+    pub fn log_keys(&self) -> &[Vkey] {
+        &self.logs
+    }
+
+    /// Every key that it names, the logs' first, then the witnesses'.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Vkey> {
+        let witnesses = self.named.iter().filter_map(|(_, party)| match party {
+            Party::Witness(key) => Some(key),
+            Party::Group { .. } => None,
+        });
+        self.logs.iter().chain(witnesses).cloned().collect()
     }
 
     fn has(&self, place: usize, verified: &[Verified<'_>]) -> bool {

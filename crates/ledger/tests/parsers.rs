@@ -10,6 +10,7 @@ mod parsers {
     use ledger::checkpoint::{Checkpoint, TlogProof};
     use ledger::note::{SignedNote, Vkey};
     use ledger::policy::Policy;
+    use ledger::witness::AddCheckpoint;
     use ledger::{Control, Frame, Header, TilePath};
     use proptest::prelude::*;
     use proptest::sample::{Index, select};
@@ -65,6 +66,11 @@ mod parsers {
         format!("c2sp.org/tlog-proof@v1\nindex 7\n{hash}\n\n{NOTE}").into_bytes()
     }
 
+    fn request() -> Vec<u8> {
+        let hash = "rrcsJMg8f5Van4afhRM7zA3q8G1RjrUyMn2TAIYVMYk=";
+        format!("old 69000\n{hash}\n{hash}\n\n{NOTE}").into_bytes()
+    }
+
     fn policy() -> Vec<u8> {
         format!("log {LOG}\nwitness w {WITNESS}\ngroup g all w\nquorum g\n").into_bytes()
     }
@@ -81,6 +87,7 @@ mod parsers {
     fn the_seeds_are_good() {
         assert!(text::<SignedNote>(NOTE.as_bytes()).is_some());
         assert!(text::<TlogProof>(&proof()).is_some());
+        assert!(text::<AddCheckpoint>(&request()).is_some());
         assert!(
             text::<Vkey>(LOG.as_bytes()).is_some() && text::<Vkey>(WITNESS.as_bytes()).is_some()
         );
@@ -122,6 +129,11 @@ mod parsers {
         fn proofs(bytes in input(vec![proof()])) {
             // An `extra` line may stand in it, and is not written again.
             let _ = std::str::from_utf8(&bytes).map(str::parse::<TlogProof>);
+        }
+
+        #[test]
+        fn requests_for_cosignatures(bytes in input(vec![request()])) {
+            text::<AddCheckpoint>(&bytes);
         }
 
         #[test]
