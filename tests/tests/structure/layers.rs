@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("testkit", ANY),
     ("tests", ANY),
     ("bench", ANY),
+    ("interop", &["ledger"]),
 ];
 
 const ANY: &[&str] = &["*"];
