@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("testkit", ANY),
     ("tests", ANY),
     ("bench", ANY),
+    ("fuzz", &["ledger"]),
     ("interop", &["ledger"]),
 ];
 
