@@ -100,14 +100,20 @@ impl Policy {
         self.logs.iter().chain(witnesses).cloned().collect()
     }
 
+    /// Whether the party at this place has signed. A group names only what stands above it, so one
+    /// pass from the top knows all: no policy makes it go deep, or count a group for each that names it.
     fn has(&self, place: usize, verified: &[Verified<'_>]) -> bool {
-        match self.named.get(place) {
-            Some((_, Party::Witness(key))) => verified.iter().any(|one| one.key == key),
-            Some((_, Party::Group { threshold, members })) => {
-                members.iter().filter(|member| self.has(**member, verified)).count() >= *threshold
-            }
-            None => false,
+        let mut signed: Vec<bool> = Vec::with_capacity(self.named.len());
+        for (_, party) in self.named.iter().take(place + 1) {
+            signed.push(match party {
+                Party::Witness(key) => verified.iter().any(|one| one.key == key),
+                Party::Group { threshold, members } => {
+                    let has = |member: &&usize| signed.get(**member).is_some_and(|has| *has);
+                    members.iter().filter(has).count() >= *threshold
+                }
+            });
         }
+        signed.get(place).is_some_and(|has| *has)
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -281,5 +287,29 @@ mod tests {
         assert_eq!(line(good.replacen("log ", "log x", 1)), 1);
         assert_eq!(line(format!("frog\n{good}")), 1);
         assert!(format!("# ours\n\n{good}").parse::<Policy>().is_ok());
+    }
+
+    #[test]
+    fn deep_and_doubling_groups_are_counted_once() {
+        let good = policy(&checkpoint().origin, NAME, &members(1)).unwrap();
+        let (head, _) = good.split_once("group").unwrap();
+        let node = NodeId([1; 16]).to_string();
+        // Each group names the two above it: counted anew for each, the last would take 2^60 steps.
+        let mut doubling = format!("{head}group g0 any {node}\ngroup g1 any g0\n");
+        for n in 2..90 {
+            doubling.push_str(&format!("group g{n} 2 g{} g{}\n", n - 1, n - 2));
+        }
+        doubling.push_str("quorum g89\n");
+        // Deeper than the stack of a thread, and a policy may be longer still.
+        let mut deep = format!("{head}group g0 any {node}\n");
+        for n in 1..30_000 {
+            deep.push_str(&format!("group g{n} any g{}\n", n - 1));
+        }
+        deep.push_str("quorum g29999\n");
+        for text in [deep, doubling] {
+            let policy: Policy = text.parse().unwrap();
+            assert!(policy.open(&signed_by(&[1])).is_ok());
+            assert!(policy.open(&signed_by(&[2])).is_err());
+        }
     }
 }

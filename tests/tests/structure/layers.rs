@@ -29,6 +29,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("testkit", ANY),
     ("tests", ANY),
     ("bench", ANY),
+    ("fuzz", &["ledger"]),
+    ("interop", &["ledger"]),
 ];
 
 const ANY: &[&str] = &["*"];

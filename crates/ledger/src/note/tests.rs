@@ -35,7 +35,13 @@ fn the_example_key_of_the_specification_is_read() {
     assert_eq!(wrong.parse::<Vkey>(), Err(VkeyError::WrongId));
     assert_eq!("foo".parse::<Vkey>(), Err(VkeyError::Form));
     assert_eq!("foo+00000000+AgAA".parse::<Vkey>(), Err(VkeyError::NotEd25519));
-    assert_eq!(Vkey::new("a b", KeyType::Signature, public(1)), Err(VkeyError::Form));
+    for name in ["", "a b", "a+b", "a\u{1}b", "a\u{3000}b"] {
+        assert_eq!(
+            Vkey::new(name, KeyType::Signature, public(1)),
+            Err(VkeyError::Form),
+            "{name:?}"
+        );
+    }
     assert_eq!(Vkey::new("a", KeyType::Signature, [0; 32]), Err(VkeyError::NotEd25519));
 }
 
@@ -83,6 +89,7 @@ fn what_is_no_note_is_refused() {
         good.trim_end().to_owned(),
         good.replace('\u{2014}', "-"),
         good.replace("\u{2014} witness.example ", "\u{2014} a+b "),
+        good.replace("\u{2014} witness.example ", "\u{2014} a\u{1}b "),
         good.replace("one\n", "one\r\n"),
         format!("{good}\n"),
         good.replace("=\n\n", "=\n"),

@@ -123,13 +123,19 @@ proptest! {
 }
 
 /// The public vectors of transparency-dev/merkle, where they are at hand: 98 inclusion and 98
-/// consistency proofs, good and bad.
+/// consistency proofs, of each of which 6 are good. Every one is held to what it wants; none is left
+/// out. In some a bare reading of the RFC leaves the verdict open, and it is policy, ours as theirs:
+/// nothing is in or grows from a tree of size 0, not even with an empty proof, and a hash that is not
+/// of 32 bytes makes a proof bad (here it cannot even be expressed).
 #[test]
 fn the_public_vectors_agree() {
     let Some(root) = testkit::shared::folder("vectors/merkle") else { return };
     let inclusion = vectors(&root.join("inclusion"));
     let consistency = vectors(&root.join("consistency"));
-    assert_eq!((inclusion.len(), consistency.len()), (98, 98));
+    for vectors in [&inclusion, &consistency] {
+        let good = vectors.iter().filter(|(_, vector)| vector["wantErr"] == false).count();
+        assert_eq!((vectors.len(), good), (98, 6));
+    }
     for (path, vector) in &inclusion {
         let number = |name: &str| vector[name].as_u64().unwrap();
         let held = (|| {
