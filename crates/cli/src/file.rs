@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use api::v1;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
 use serde_json::{Value, json};
+use tonic::{Code, Status};
 
 use crate::connection::{Authenticated, connect, timed};
 use crate::failure::Failure;
@@ -37,24 +38,50 @@ pub(crate) async fn show(
     let mut client = PatientFileServiceClient::new(connect(global).await?);
     let purpose = purpose::of(global, Otherwise::ByRole)?;
     let patient_id = patient::resolve(&mut client, global, purpose.clone(), named).await?;
-    let mut request = request(wanted, patient_id, purpose);
+    let shown =
+        pages(&mut client, request(wanted, patient_id, purpose)).await.map_err(|status| {
+            Failure::of(&global.server, "PatientFileService/GetPatientFile", status)
+        })?;
+    output.show(|| show_json(&shown), || text::file(&shown, wanted.as_of.is_some()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn pages(
+    client: &mut PatientFileServiceClient<Authenticated>,
+    mut request: v1::GetPatientFileRequest,
+) -> Result<Shown, Status> {
     let mut shown = Shown::default();
     loop {
-        let page = client
-            .get_patient_file(timed(request.clone()))
-            .await
-            .map_err(|status| {
-                Failure::of(&global.server, "PatientFileService/GetPatientFile", status)
-            })?
-            .into_inner();
+        let page = client.get_patient_file(timed(request.clone())).await?.into_inner();
         request.page_token = page.next_page_token.clone();
         add(&mut shown, page);
         if request.page_token.is_empty() {
-            break;
+            return Ok(shown);
         }
     }
-    output.show(|| show_json(&shown), || text::file(&shown, wanted.as_of.is_some()))?;
-    Ok(ExitCode::SUCCESS)
+}
+
+/// All of a file as it is now, with what was taken back; none when there is no such file.
+pub(crate) async fn whole(
+    client: &mut PatientFileServiceClient<Authenticated>,
+    global: &Global,
+    patient_id: &str,
+    purpose: &v1::Purpose,
+) -> Result<Option<v1::PatientFile>, Failure> {
+    let request = v1::GetPatientFileRequest {
+        patient_id: patient_id.to_owned(),
+        purpose: Some(purpose.clone()),
+        include_retracted: true,
+        page_size: PAGE,
+        ..v1::GetPatientFileRequest::default()
+    };
+    match pages(client, request).await {
+        Ok(shown) => Ok(Some(shown.file)),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => {
+            Err(Failure::of(&global.server, "PatientFileService/GetPatientFile", status))
+        }
+    }
 }
 
 fn request(

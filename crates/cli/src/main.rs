@@ -7,6 +7,7 @@
 
 mod audit;
 mod connection;
+mod evidence;
 mod failure;
 mod file;
 mod import;
@@ -16,6 +17,7 @@ mod options;
 mod output;
 mod patient;
 mod proof;
+mod prove;
 mod purpose;
 mod settle;
 mod source;
@@ -73,6 +75,7 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         }
         Command::Ledger(Ledger::Policy(which)) => proof::policy(&global, &which, &output).await,
         Command::Ledger(Ledger::Proof(wanted)) => proof::proof(&global, &wanted, &output).await,
+        Command::Prove(wanted) => prove::run(&global, &wanted, &output).await,
         Command::Verify(wanted) => verify::run(&global, &wanted, &output).await,
         Command::Witness(wanted) => witness::run(&wanted, &output).await,
         Command::Status => ledger::status(&global, &output).await,

@@ -92,14 +92,31 @@ pub(crate) enum Command {
     /// Reads every header, link, version and tile, and compares them with the newest checkpoint, if
     /// the policy accepts that, and with one that you kept. It opens no bodies and needs no keys. From
     /// a node, entries are for compliance officers and auditors, and reading them is recorded.
+    ///
+    /// With --patient, one patient: that what the node shows is on file under a checkpoint, that nothing
+    /// was left out, that every body is what its header says and opens with its key, and that the
+    /// patient file shown is what follows from its records. For compliance officers.
     #[command(after_help = "\
 Exit codes: 0 intact; 10 tampered with or damaged; 11 forked from, or behind, the kept checkpoint;
 12 not all of it could be read; 2 wrong usage.
 
 Example:
   caseledger verify --policy records.policy --checkpoint last-year.checkpoint \\
-    http://127.0.0.1:7080/records.0.0/9f31...")]
+    http://127.0.0.1:7080/records.0.0/9f31...
+  caseledger verify --policy records.policy --patient 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10")]
     Verify(Verify),
+    /// Make a package of evidence that anybody can check, with nothing of ours installed.
+    ///
+    /// Everything that a ledger holds about a patient, or one record, with the keys of these records
+    /// alone, all that leads to a signed checkpoint, and a script that checks it. It is checked here
+    /// first. Making one is recorded. For compliance officers; of --ledger access for auditors, too.
+    #[command(after_help = "\
+Exit codes: 0 made; 10 what the node gave does not match (nothing is made); 1 refused or failed;
+2 wrong usage; 3 server not reachable.
+
+Example:
+  caseledger prove 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10 --policy records.policy -o evidence.zip")]
+    Prove(crate::prove::options::Prove),
     /// Cosign checkpoints for an office that does not run the nodes.
     #[command(subcommand)]
     Witness(crate::witness::options::Witness),
@@ -329,7 +346,15 @@ pub(crate) struct WhichLedger {
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// A folder with `checkpoint` and `tile/`, or a node's address: http://HOST:PORT/LEDGER/GENESIS.
-    pub(crate) log: String,
+    #[arg(required_unless_present = "patient", conflicts_with = "patient")]
+    pub(crate) log: Option<String>,
+    /// Verify what --server holds about one patient instead: id, ISSUER|NUMBER, or a number of --issuer.
+    #[arg(long, value_name = "PATIENT")]
+    pub(crate) patient: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: WhichLedger,
+    #[command(flatten)]
+    pub(crate) issuer: Issuer,
     /// C2SP tlog-policy: the keys of the ledger's nodes, and how many must have signed.
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: PathBuf,
@@ -363,6 +388,14 @@ pub(crate) enum LedgerKind {
 }
 
 impl LedgerKind {
+    /// As checkpoints and paths name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records.0.0",
+            Self::Access => "access.0.0",
+        }
+    }
+
     /// As the interface names it: shard 0, period 0, for there are no others yet.
     pub(crate) fn id(self) -> v1::LedgerId {
         let kind = match self {

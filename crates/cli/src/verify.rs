@@ -1,7 +1,10 @@
-//! `caseledger verify`: a whole ledger against a checkpoint, with nothing of the server believed.
+//! `caseledger verify`: a whole ledger, or one patient, against a checkpoint, with nothing of the
+//! server believed.
 //!
 //! Exit codes: 0 intact, 10 tampered with or damaged, 11 forked from or behind a checkpoint that was
 //! kept, 12 not all of it could be read, 2 wrong usage.
+
+mod patient;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,6 +50,14 @@ impl Found {
         }
     }
 
+    /// Tells it and gives its exit code.
+    pub(crate) fn show(&self, output: &Output) -> Result<ExitCode, Failure> {
+        let (verdict, headline, what) = self.told();
+        let json = || json!({"verdict": verdict, "what": what});
+        output.show(json, || format!("{headline}: {what}"))?;
+        Ok(ExitCode::from(self.code()))
+    }
+
     /// Its name and what it is, for scripts and people.
     pub(crate) fn told(&self) -> (&'static str, &'static str, &str) {
         match self {
@@ -69,8 +80,18 @@ pub(crate) async fn run(
         Some(file) => Some(kept(file, &policy)?),
         None => None,
     };
+    if let Some(typed) = &wanted.patient {
+        return match patient::verify(global, wanted, typed, &policy, kept.as_ref()).await? {
+            Ok(intact) => {
+                output.show(|| intact.json(), || intact.text())?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(found) => found.show(output),
+        };
+    }
     let token = token_text(global)?.map(|token| token.trim().to_owned());
-    let mut source = Source::new(&wanted.log, token).map_err(Failure::Usage)?;
+    let mut source =
+        Source::new(wanted.log.as_deref().unwrap_or_default(), token).map_err(Failure::Usage)?;
     let bar = if is_watched() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let ended = check(&mut source, &policy, kept.as_ref(), &bar).await;
     bar.finish_and_clear();
@@ -79,12 +100,7 @@ pub(crate) async fn run(
             output.show(|| intact_json(&checkpoint), || intact_text(&checkpoint, kept.as_ref()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(found) => {
-            let (verdict, headline, what) = found.told();
-            let json = || json!({"verdict": verdict, "what": what});
-            output.show(json, || format!("{headline}: {what}"))?;
-            Ok(ExitCode::from(found.code()))
-        }
+        Err(found) => found.show(output),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{Failure, Shown};
 pub struct ConsistencyProof {
     /// RFC 6962 consistency proof; empty from size 0, and from the same size.
     pub hashes: Vec<Hash>,
-    /// Where it leads.
+    /// The newest, where it leads unless something else was asked for.
     pub checkpoint: Arc<NodeCheckpoint>,
 }
 
@@ -142,7 +142,8 @@ impl Engine {
         Ok(Shown { answer, receipt, position })
     }
 
-    /// That the newest checkpoint continues the tree of the first `size` records.
+    /// That the newest checkpoint, or the tree of the first `to` records, continues that of the first
+    /// `size`.
     ///
     /// # Errors
     /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Unavailable`] when there
@@ -151,17 +152,19 @@ impl Engine {
         &self,
         ledger: LedgerId,
         size: u64,
+        to: Option<u64>,
     ) -> Result<ConsistencyProof, Failure> {
         let checkpoint = self.checkpoint(ledger)?;
         let newest = checkpoint.checkpoint.size;
-        if size > newest {
+        let to = to.unwrap_or(newest);
+        if to > newest || size > to {
             let why = format!("the newest checkpoint of {ledger} is of {newest} records");
             return Err(Failure::Unavailable { why });
         }
         let reader = self.side_of(ledger)?.line.store.reader();
-        let hashes = match size == 0 || size == newest {
+        let hashes = match size == 0 || size == to {
             true => Vec::new(),
-            false => reader.consistency_proof(ledger, size, newest)?,
+            false => reader.consistency_proof(ledger, size, to)?,
         };
         Ok(ConsistencyProof { hashes, checkpoint })
     }

@@ -56,7 +56,7 @@ async fn what_was_filed_is_proved_within_moments_and_the_proof_is_a_file_that_an
     assert_eq!((proof.index, by.len()), (position - 1, 1));
     assert!(proof.verify(&Hash([1; 32]), &verifier.origin, &verifier.cosigners).is_err());
 
-    let request = v1::GetConsistencyProofRequest { ledger: None, size: before.size };
+    let request = v1::GetConsistencyProofRequest { size: before.size, ..Default::default() };
     let answer =
         manager.proofs().get_consistency_proof(request).await.expect("a proof").into_inner();
     let (now, _) = verifier.open(&answer.note);

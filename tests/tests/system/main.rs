@@ -15,6 +15,7 @@ mod catching_up;
 mod checkpoints;
 mod crash;
 mod damage;
+mod evidence;
 mod formats;
 mod hostile;
 mod import;

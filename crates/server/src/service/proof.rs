@@ -64,8 +64,9 @@ impl ProofService for Services {
         request: Request<proto::GetConsistencyProofRequest>,
     ) -> Result<Response<proto::GetConsistencyProofResponse>, Status> {
         let (call, message) = Call::of(request)?;
+        let to = (message.to_size > 0).then_some(message.to_size);
         let proof = which(message.ledger)
-            .and_then(|ledger| self.engine().consistency_proof(ledger, message.size));
+            .and_then(|ledger| self.engine().consistency_proof(ledger, message.size, to));
         call.answer(proof.map(|proof| proto::GetConsistencyProofResponse {
             hashes: proof.hashes.iter().map(|hash| hash.0.to_vec()).collect(),
             note: proof.checkpoint.note.to_string(),

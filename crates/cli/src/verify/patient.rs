@@ -1,0 +1,173 @@
+//! One patient: what the node shows is on file, is all of it, and is what its records say.
+
+use std::collections::BTreeMap;
+
+use api::v1;
+use api::v1::event::Event;
+use api::v1::patient_file_service_client::PatientFileServiceClient;
+use api::v1::proof_service_client::ProofServiceClient;
+use ledger::checkpoint::Checkpoint;
+use ledger::policy::Policy;
+use ledger::proof::verify_consistency;
+use ledger::{Hash, SubjectId};
+use serde_json::{Value, json};
+
+use super::{Found, behind};
+use crate::connection::{connect, timed};
+use crate::evidence::{self, About, Checked};
+use crate::failure::Failure;
+use crate::file;
+use crate::options::{Global, LedgerKind, Verify};
+use crate::output::thousands;
+use crate::patient;
+use crate::purpose::{self, Otherwise};
+
+/// An intact patient.
+pub(super) struct Intact {
+    checkpoint: Checkpoint,
+    records: usize,
+    opened: usize,
+    /// Version of the file that was compared with its records; none in the ledger of accesses.
+    file: Option<u64>,
+}
+
+impl Intact {
+    pub(super) fn json(&self) -> Value {
+        json!({"verdict": "intact", "origin": self.checkpoint.origin, "size": self.checkpoint.size,
+            "records": self.records, "opened": self.opened, "file_version": self.file})
+    }
+
+    pub(super) fn text(&self) -> String {
+        let Self { checkpoint, records, opened, file } = self;
+        let file = match file {
+            Some(version) if opened == records => {
+                format!("\nthe patient file at version {version} is what these records say")
+            }
+            Some(_) => {
+                "\nnot checked: the patient file, as not every record can be opened".to_owned()
+            }
+            None => String::new(),
+        };
+        format!(
+            "intact: {records} record(s) about the patient, {opened} of them opened, and no others under \
+             the checkpoint of {} leaves of {}{file}",
+            thousands(checkpoint.size),
+            checkpoint.origin
+        )
+    }
+}
+
+pub(super) async fn verify(
+    global: &Global,
+    wanted: &Verify,
+    typed: &str,
+    policy: &Policy,
+    kept: Option<&Checkpoint>,
+) -> Result<Result<Intact, Found>, Failure> {
+    let purpose = purpose::of(global, Otherwise::Always("HCOMPL"))?;
+    let named = patient::parse(typed, &wanted.issuer.issuer)?;
+    let mut files = PatientFileServiceClient::new(connect(global).await?);
+    let id = patient::resolve(&mut files, global, purpose.clone(), named).await?;
+    let subject: SubjectId =
+        id.parse().map_err(|error| Failure::local("read the patient's id", error))?;
+    // First: the evidence then covers at least what is shown here.
+    let file = match wanted.which.ledger {
+        LedgerKind::Records => file::whole(&mut files, global, &id, &purpose).await?,
+        LedgerKind::Access => None,
+    };
+    let request = v1::ProveRequest {
+        purpose: Some(purpose),
+        ledger: Some(wanted.which.ledger.id()),
+        about: Some(v1::prove_request::About::PatientId(id)),
+        contents: true,
+    };
+    let evidence = evidence::fetch(global, request).await?;
+    let (checkpoint, checked) = match evidence.check(policy, About::Patient(subject)) {
+        Ok(checked) => checked,
+        Err(found) => return Ok(Err(found)),
+    };
+    if let Some(kept) = kept {
+        if let Err(found) = behind(&checkpoint, kept) {
+            return Ok(Err(found));
+        }
+        if !continues(global, wanted, kept, &checkpoint).await? {
+            let what = "the ledger is not the one that the kept checkpoint covers";
+            return Ok(Err(Found::Forked(what.to_owned())));
+        }
+    }
+    let opened = checked.iter().filter(|one| one.opened).count();
+    if let Some(file) = &file
+        && opened == checked.len()
+        && let Err(what) = follows(file, &checked)
+    {
+        return Ok(Err(Found::Damaged(what)));
+    }
+    let file = file.map(|file| file.version);
+    Ok(Ok(Intact { checkpoint, records: checked.len(), opened, file }))
+}
+
+/// Whether the tree of `to` continues that of the checkpoint that was kept.
+async fn continues(
+    global: &Global,
+    wanted: &Verify,
+    kept: &Checkpoint,
+    to: &Checkpoint,
+) -> Result<bool, Failure> {
+    let mut client = ProofServiceClient::new(connect(global).await?);
+    let ledger = Some(wanted.which.ledger.id());
+    let request = v1::GetConsistencyProofRequest { ledger, size: kept.size, to_size: to.size };
+    let answer = client.get_consistency_proof(timed(request)).await.map_err(|status| {
+        Failure::of(&global.server, "ProofService/GetConsistencyProof", status)
+    })?;
+    let hashes = answer.into_inner().hashes;
+    let hashes: Option<Vec<Hash>> = hashes.iter().map(|hash| Hash::from_slice(hash)).collect();
+    Ok(hashes.is_some_and(|hashes| {
+        verify_consistency(kept.size, to.size, &kept.root, &to.root, &hashes)
+    }))
+}
+
+/// An entry as its records leave it: what it says, and whether it was taken back.
+type Left<'e> = (Option<&'e v1::Entry>, bool);
+
+/// Whether the file that was shown is what its records say, up to its version.
+fn follows(file: &v1::PatientFile, checked: &[Checked<'_>]) -> Result<(), String> {
+    let mut identity = None;
+    let mut entries: BTreeMap<&str, Left<'_>> = BTreeMap::new();
+    for one in checked {
+        let Some(v1::evidence_leaf::Content::Event(filed)) = &one.leaf.content else {
+            return Err(format!("record {} says nothing that can be read", one.leaf.position));
+        };
+        if filed.version > file.version {
+            break;
+        }
+        match filed.event.as_ref().and_then(|event| event.event.as_ref()) {
+            Some(Event::PatientRegistered(event)) => identity = event.identity.as_ref(),
+            Some(Event::IdentityAmended(event)) => identity = event.identity.as_ref(),
+            Some(Event::EntryAdded(event)) => {
+                entries.insert(&event.entry_id, (event.entry.as_ref(), false));
+            }
+            Some(Event::EntryAmended(event)) => {
+                entries.insert(&event.entry_id, (event.entry.as_ref(), false));
+            }
+            Some(Event::EntryRetracted(event)) => {
+                entries.entry(&event.entry_id).or_insert((None, true)).1 = true;
+            }
+            None => return Err(format!("record {} says nothing that is known", one.leaf.position)),
+        }
+    }
+    if file.identity.as_ref() != identity {
+        return Err("the file shows another identity than its records say".to_owned());
+    }
+    let shown: BTreeMap<&str, Left<'_>> = file
+        .entries
+        .iter()
+        .map(|state| (state.entry_id.as_str(), (state.entry.as_ref(), state.retracted)))
+        .collect();
+    if shown == entries {
+        return Ok(());
+    }
+    let differs = entries.iter().find(|(id, left)| shown.get(*id) != Some(*left));
+    let differs = differs.or_else(|| shown.iter().find(|(id, _)| !entries.contains_key(*id)));
+    let id = differs.map_or("", |(id, _)| *id);
+    Err(format!("the file shows the entry {id} otherwise than its records say"))
+}

@@ -1,0 +1,175 @@
+//! Evidence: what a ledger holds about a patient, that it is all of it, and packages that others check.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use api::v1;
+use tempfile::TempDir;
+use testkit::client::{Client, Token, purpose};
+use testkit::cluster::{Cluster, program};
+
+use crate::tools::{many_notes, some_notes};
+
+/// A node whose records go on beyond a commitment, with two patients.
+struct World {
+    cluster: Cluster,
+    folder: TempDir,
+    manager: Client,
+    /// With records on both sides of the commitment.
+    ames: String,
+    /// With records before it alone.
+    bell: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cluster = Cluster::start(1).await.expect("a node");
+        let manager = cluster.client(0, "case-manager").unwrap();
+        let ames = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
+        let bell = manager.register("MRN-2", "Bell").await.expect("registered").patient_id;
+        some_notes(&manager, &bell, 3).await;
+        many_notes(&manager, &ames, 4_200).await;
+        let world = Self { cluster, folder, manager, ames, bell };
+        for ledger in ["records", "access"] {
+            let policy = world.run("auditor", &["ledger", "policy", "--ledger", ledger]);
+            std::fs::write(world.policy(ledger), policy.stdout).expect("written");
+        }
+        world
+    }
+
+    fn policy(&self, ledger: &str) -> PathBuf {
+        self.folder.path().join(format!("{ledger}.policy"))
+    }
+
+    /// The command line, by somebody in a role.
+    fn run(&self, role: &str, what: &[&str]) -> Output {
+        let state = &self.cluster.node(0).state;
+        let token = Token::signed(state, role, "officer-1").expect("a token").0;
+        let mut command = Command::new(program("caseledger").expect("built"));
+        command
+            .env("CASELEDGER_SERVER", format!("http://{}", self.cluster.node(0).listen))
+            .env("CASELEDGER_TOKEN", token);
+        command.args(what).output().expect("it runs")
+    }
+
+    fn verify(&self, role: &str, ledger: &str, patient: &str) -> Output {
+        let policy = self.policy(ledger);
+        let policy = policy.to_str().expect("text");
+        self.run(role, &["verify", "--policy", policy, "--ledger", ledger, "--patient", patient])
+    }
+
+    /// Makes a package and unpacks it.
+    fn package(&self, name: &str, what: &[&str]) -> PathBuf {
+        let zip = self.folder.path().join(format!("{name}.zip"));
+        let made = [&["prove", "-o", zip.to_str().expect("text")], what].concat();
+        let made = self.run("compliance-officer", &made);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let into = self.folder.path().join(name);
+        let unzip = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
+        let unzipped = Command::new("python3").args(["-c", unzip]).arg(&zip).arg(&into).status();
+        assert!(unzipped.expect("python3").success());
+        into
+    }
+}
+
+/// What the script in a package says.
+fn check(package: &Path) -> (Option<i32>, String) {
+    let output = Command::new("python3").arg("check.py").current_dir(package).output();
+    let output = output.expect("python3");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+fn said(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8(both).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_about_a_patient_is_proved_and_that_there_is_nothing() {
+    let world = World::new().await;
+    let nobody = "00112233445566778899aabbccddeeff";
+    for (patient, count) in [(&*world.ames, 4_201), (&*world.bell, 4), (nobody, 0)] {
+        let verified = world.verify("compliance-officer", "records", patient);
+        let said = said(&verified);
+        assert_eq!(verified.status.code(), Some(0), "{said}");
+        assert!(said.starts_with(&format!("intact: {count} record(s)")), "{said}");
+        assert_eq!(said.contains("is what these records say"), patient != nobody, "{said}");
+    }
+    // Reading the file just now is among the accesses, and so is the evidence before it.
+    let accesses = world.verify("auditor", "access", &world.bell);
+    assert_eq!(accesses.status.code(), Some(0), "{}", said(&accesses));
+    assert!(said(&accesses).starts_with("intact: 2 record(s)"), "{}", said(&accesses));
+    let denied = world.verify("auditor", "records", &world.bell);
+    assert_eq!(denied.status.code(), Some(1), "an auditor sees no file: {}", said(&denied));
+    let nurse = world.verify("nurse", "access", &world.bell);
+    assert_eq!(nurse.status.code(), Some(1), "{}", said(&nurse));
+    let accesses = world.verify("auditor", "access", &world.bell);
+    assert!(said(&accesses).starts_with("intact: 5 record(s)"), "{}", said(&accesses));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_is_checked_with_nothing_but_python_and_what_is_changed_in_it_is_found() {
+    let world = World::new().await;
+    let policy = world.policy("records");
+    let policy = ["--policy", policy.to_str().expect("text")];
+    let mut packages = Vec::new();
+    for (name, about) in [("bell", &*world.bell), ("one", "9"), ("commitment", "4095")] {
+        packages.push(world.package(name, &[&[about], policy.as_slice()].concat()));
+    }
+    packages.push(world.package("accesses", &[&world.bell, "--ledger", "access"]));
+    for package in &packages {
+        let (code, said) = check(package);
+        assert_eq!(code, Some(0), "{}: {said}", package.display());
+    }
+    let bell = &packages[0];
+    let body = bell.join("bodies");
+    let body = std::fs::read_dir(&body).expect("bodies").next().expect("one").expect("readable");
+    for file in [body.path(), bell.join("checkpoint.txt"), bell.join("evidence.json")] {
+        let whole = std::fs::read(&file).expect("readable");
+        let mut changed = whole.clone();
+        let at = whole.len() * 2 / 3;
+        changed[at] = if changed[at] == b'1' { b'2' } else { b'1' };
+        std::fs::write(&file, changed).expect("written");
+        let (code, said) = check(bell);
+        assert_eq!(code, Some(10), "{}: {said}", file.display());
+        std::fs::write(&file, whole).expect("written");
+    }
+    // Making a package is on record, and an existing file is not overwritten.
+    let zip = world.folder.path().join("bell.zip");
+    let before = std::fs::read(&zip).expect("readable");
+    let zip = zip.to_str().expect("text");
+    let again = world.run("compliance-officer", &["prove", &world.bell, "-o", zip]);
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert_eq!(std::fs::read(zip).expect("readable"), before);
+    let trail = world.run("auditor", &["audit", "list", "--json"]);
+    let proved = said(&trail).matches("EvidenceService/Prove").count();
+    assert!(proved >= packages.len(), "{proved}");
+}
+
+/// The same call, by hand: what a node gives without contents opens nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_alone_are_shown_without_contents() {
+    let world = World::new().await;
+    let auditor = world.cluster.client(0, "auditor").unwrap();
+    let request = v1::ProveRequest {
+        purpose: purpose("HCOMPL"),
+        about: Some(v1::prove_request::About::PatientId(world.bell.clone())),
+        ..v1::ProveRequest::default()
+    };
+    let mut parts = auditor.evidence().prove(request.clone()).await.expect("shown").into_inner();
+    let mut leaves = 0;
+    while let Some(part) = parts.message().await.expect("a part") {
+        if let Some(v1::prove_response::Part::Leaves(more)) = part.part {
+            leaves += more.leaves.len();
+            assert!(more.leaves.iter().all(|leaf| leaf.body.is_empty() && leaf.content.is_none()));
+        }
+    }
+    assert!(leaves > 100, "its own and all since the commitment: {leaves}");
+    let refused = world.manager.evidence().prove(request.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    let contents = v1::ProveRequest { contents: true, ..request };
+    let refused = auditor.evidence().prove(contents).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied, "contents are not for auditors");
+}
