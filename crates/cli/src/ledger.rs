@@ -136,11 +136,12 @@ fn status_text(status: &v1::GetNodeStatusResponse) -> String {
         "condition",
         "records",
         "signed",
+        "witnesses",
         "sequence",
         "time",
         "root",
     ])
-    .right_aligned([2, 3, 4]);
+    .right_aligned([2, 3, 5]);
     for one in &status.ledgers {
         let head = one.head.clone().unwrap_or_default();
         ledgers.row([
@@ -148,6 +149,7 @@ fn status_text(status: &v1::GetNodeStatusResponse) -> String {
             condition(one),
             thousands(head.size),
             thousands(one.checkpoint_size),
+            witnesses(one.witnesses),
             thousands(head.sequence),
             time::short(head.time.as_ref()),
             hex::encode(head.root.get(..8).unwrap_or_default()),
@@ -172,6 +174,11 @@ fn status_text(status: &v1::GetNodeStatusResponse) -> String {
     }
     let _ = write!(text, "\n{}", alarms.lines(""));
     text
+}
+
+/// Whether somebody outside has seen what is signed.
+fn witnesses(count: u32) -> String {
+    if count == 0 { "UNWITNESSED".to_owned() } else { count.to_string() }
 }
 
 fn condition(status: &v1::LedgerStatus) -> String {
@@ -208,6 +215,7 @@ mod tests {
                 reason: "broker away".to_owned(),
                 checkpoint_size: 1230,
                 signed_size: 1234,
+                witnesses: 0,
             }],
             ..Default::default()
         }
@@ -220,7 +228,10 @@ mod tests {
         let status = status_with(v1::LedgerCondition::ReadOnly);
         assert!(!is_serving(&status));
         let text = status_text(&status);
-        assert!(text.contains("access.0.0  READ ONLY: broker away    1,234   1,230"), "{text}");
+        assert!(
+            text.contains("access.0.0  READ ONLY: broker away    1,234   1,230  UNWITNESSED"),
+            "{text}"
+        );
         assert_eq!(status_json(&status)["serving"], false);
     }
 

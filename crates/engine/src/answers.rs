@@ -256,8 +256,11 @@ pub struct LedgerStatus {
     pub head: Head,
     /// What this node may do with it.
     pub condition: Condition,
-    /// Records under the newest checkpoint that a majority of the nodes has signed; 0: none is.
+    /// Records under the newest checkpoint that a majority of the nodes has signed, and the quorum of
+    /// witnesses; 0: none is.
     pub checkpoint_size: u64,
+    /// How many witnesses have cosigned that.
+    pub witnesses: usize,
     /// Records under the largest checkpoint of this node that it has seen filed since it started.
     pub signed_size: u64,
 }

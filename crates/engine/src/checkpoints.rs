@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Failure;
+use crate::witnesses::Witnesses;
 use crate::writer::Press;
 
 /// How often a node looks whether it should propose.
@@ -52,14 +53,18 @@ pub struct NoteKeys {
 pub struct NodeCheckpoint {
     /// Origin, size and root.
     pub checkpoint: Checkpoint,
-    /// With the signatures of all nodes that signed it.
+    /// With the signatures of all nodes that signed it, and of witnesses.
     pub note: SignedNote,
+    /// How many witnesses have cosigned it: with none it is unwitnessed.
+    pub witnesses: usize,
 }
 
 /// What is on file of a ledger's checkpoints.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OnFile {
-    /// The newest that a majority of the nodes has signed.
+    /// The newest that a majority of the nodes has signed: for witnesses.
+    pub(crate) signed: Option<Arc<NodeCheckpoint>>,
+    /// The newest of these that the quorum of witnesses has cosigned: what leaves.
     pub(crate) newest: Option<Arc<NodeCheckpoint>>,
     /// The largest size that this node has signed and seen filed since it started; 0: none.
     pub(crate) own_size: u64,
@@ -70,6 +75,7 @@ pub(crate) struct Checkpoints {
     press: Arc<Press>,
     store: Arc<Store>,
     keys: NoteKeys,
+    witnesses: Arc<Witnesses>,
     on_file: watch::Sender<OnFile>,
     /// The largest size that anybody signed, and when that was seen first.
     proposed: (u64, Instant),
@@ -84,10 +90,11 @@ impl Checkpoints {
         press: Arc<Press>,
         store: Arc<Store>,
         keys: NoteKeys,
+        witnesses: Arc<Witnesses>,
     ) -> (Self, watch::Receiver<OnFile>) {
         let (on_file, seen) = watch::channel(OnFile::default());
         let (proposed, published, told) = ((0, Instant::now()), None, BTreeSet::new());
-        (Self { press, store, keys, on_file, proposed, published, told }, seen)
+        (Self { press, store, keys, witnesses, on_file, proposed, published, told }, seen)
     }
 
     /// Signs and gathers until it is dropped.
@@ -100,6 +107,7 @@ impl Checkpoints {
                 _ = look.tick() => {}
                 // The sender lives in the line, which the press holds.
                 _ = filed.changed() => {}
+                () = self.witnesses.news.notified() => {}
             }
             if let Err(failure) = self.look() {
                 tracing::warn!(?failure, ledger = %self.press.line.ledger, "no checkpoint is signed");
@@ -123,8 +131,8 @@ impl Checkpoints {
         }
     }
 
-    /// Looks at what nodes have signed, from the largest size down to the newest that a majority has
-    /// (at the start: had, as far as this node knew). Returns the largest.
+    /// Looks at what nodes have signed, from the largest size down to the newest that a majority has,
+    /// and the quorum of witnesses (at the start: had, as far as this node knew). Returns the largest.
     fn gather(&mut self, state: &Snapshot) -> Result<Option<u64>, Failure> {
         let (store, ledger) = (Arc::clone(&self.store), self.press.line.ledger);
         let reader = store.reader();
@@ -133,7 +141,7 @@ impl Checkpoints {
             self.proposed = (size, Instant::now());
         }
         let known = self.on_file.borrow().newest.as_ref().map(|newest| newest.checkpoint.size);
-        let (mut next, mut looked) = (largest, 0);
+        let (mut next, mut looked, mut newest) = (largest, 0, true);
         while let Some(mut size) = next.filter(|size| known.is_none_or(|known| *size >= known)) {
             looked += 1;
             if looked > LOOKED_THROUGH {
@@ -148,18 +156,37 @@ impl Checkpoints {
                 if known.is_none_or(|known| known < size) {
                     store.set_newest_checkpoint(ledger, size)?;
                 }
-                let note = cosigned.note().map_err(Failure::internal)?;
-                let now = NodeCheckpoint { checkpoint: cosigned.checkpoint().clone(), note };
-                self.on_file.send_if_modified(|on_file| {
-                    let changed = on_file.newest.as_deref() != Some(&now);
-                    on_file.newest = Some(Arc::new(now));
-                    changed
-                });
-                break;
+                if self.tell(&cosigned, std::mem::take(&mut newest))? {
+                    break;
+                }
             }
             next = reader.checkpoint_before(ledger, size)?;
         }
         Ok(largest)
+    }
+
+    /// Tells of a checkpoint that a majority of the nodes has signed, `newest` for witnesses too; whether
+    /// it may leave.
+    fn tell(&self, cosigned: &Cosigned, newest: bool) -> Result<bool, Failure> {
+        let note = cosigned.note().map_err(Failure::internal)?;
+        let checkpoint = cosigned.checkpoint().clone();
+        let signed = NodeCheckpoint { checkpoint, note, witnesses: 0 };
+        let mut witnessed = signed.clone();
+        let count = self.witnesses.cosign(&mut witnessed.note);
+        witnessed.witnesses = count.unwrap_or_default();
+        self.on_file.send_if_modified(|on_file| {
+            let mut changed = false;
+            if newest && on_file.signed.as_deref() != Some(&signed) {
+                on_file.signed = Some(Arc::new(signed));
+                changed = true;
+            }
+            if count.is_some() && on_file.newest.as_deref() != Some(&witnessed) {
+                on_file.newest = Some(Arc::new(witnessed));
+                changed = true;
+            }
+            changed
+        });
+        Ok(count.is_some())
     }
 
     /// What is signed of a size, as far as it agrees with what this node has. What does not is an

@@ -31,6 +31,7 @@ use crate::supervisor::{OTHER_KEY, Supervisor};
 use crate::trail::Trail;
 use crate::turns::Turns;
 use crate::views;
+use crate::witnesses::{WitnessSetup, Witnesses};
 use crate::writer::{Press, Writer};
 
 /// One ledger as a node is configured for it.
@@ -68,6 +69,8 @@ pub struct Setup {
     pub bucket: KeyBucket,
     /// The other nodes.
     pub peers: Vec<Peer>,
+    /// Who cosigns checkpoints beside the nodes.
+    pub witnesses: WitnessSetup,
     /// The clock.
     pub clock: Clock,
     /// Cancelled when the node is to stop: nothing more is filed, and whoever waits is told what is
@@ -88,6 +91,7 @@ pub(crate) struct Working {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) writer: Writer,
     pub(crate) on_file: watch::Receiver<OnFile>,
+    pub(crate) witnesses: Arc<Witnesses>,
     press: Arc<Press>,
     _checkpoints: AbortOnDropHandle<()>,
 }
@@ -129,6 +133,7 @@ struct Shared {
     vault: Arc<Vault>,
     journal: Journal,
     peers: Arc<Vec<Peer>>,
+    witnesses: WitnessSetup,
     grants: Arc<Grants>,
     alarms: Arc<Alarms>,
     clock: Clock,
@@ -185,9 +190,13 @@ impl Shared {
         };
         let writer = Writer::start(Arc::clone(&press));
         let (store, keys) = (Arc::clone(&self.store), self.note_keys.clone());
-        let (checkpoints, on_file) = Checkpoints::new(Arc::clone(&press), store, keys);
+        let witnesses =
+            Witnesses::new(side.ledger, self.witnesses.clone(), Arc::clone(&self.alarms));
+        let witnesses = Arc::new(witnesses);
+        let (checkpoints, on_file) =
+            Checkpoints::new(Arc::clone(&press), store, keys, Arc::clone(&witnesses));
         let _checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints.run()));
-        let working = Working { line, sealer, writer, on_file, press, _checkpoints };
+        let working = Working { line, sealer, writer, on_file, witnesses, press, _checkpoints };
         Ok((working, supervisor))
     }
 }
@@ -216,6 +225,7 @@ impl Engine {
             alarms: Arc::new(Alarms::new(setup.clock.clone())),
             grants: Arc::new(Grants::new(Clock::monotonic())),
             peers: Arc::new(setup.peers),
+            witnesses: setup.witnesses,
             store: setup.store,
             vault: setup.vault,
             journal: setup.journal,
@@ -298,7 +308,8 @@ impl Engine {
             ledgers.push(LedgerStatus {
                 head: self.head_now(kind)?,
                 condition,
-                checkpoint_size: on_file.newest.map_or(0, |newest| newest.checkpoint.size),
+                checkpoint_size: on_file.newest.as_ref().map_or(0, |newest| newest.checkpoint.size),
+                witnesses: on_file.newest.map_or(0, |newest| newest.witnesses),
                 signed_size: on_file.own_size,
             });
         }

@@ -52,6 +52,7 @@ mod trail;
 mod turns;
 mod views;
 mod watch;
+mod witnesses;
 mod writer;
 
 /// Whether this build shows without putting it on record: only to measure what the audit trail
@@ -76,3 +77,4 @@ pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
 pub use proofs::ConsistencyProof;
 pub use queries::{MAX_PAGE, check_page_size};
 pub use turns::Turn;
+pub use witnesses::{WitnessSetup, Witnessed};

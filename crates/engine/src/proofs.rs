@@ -32,7 +32,10 @@ impl Engine {
     /// there is none yet.
     pub fn checkpoint(&self, ledger: LedgerId) -> Result<Arc<NodeCheckpoint>, Failure> {
         newest(self.side_of(ledger)?).ok_or_else(|| Failure::Unavailable {
-            why: format!("no checkpoint of {ledger} is signed by a majority of the nodes yet"),
+            why: format!(
+                "no checkpoint of {ledger} is signed by a majority of the nodes, and the quorum of \
+                          witnesses, yet"
+            ),
         })
     }
 
@@ -142,6 +145,23 @@ impl Engine {
         Ok(Shown { answer, receipt, position })
     }
 
+    /// That the tree of the first `size` records continues that of the first `old`, both on file here:
+    /// for a witness. None is needed from 0, or from the same size.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Damaged`].
+    pub fn consistency_of(
+        &self,
+        ledger: LedgerId,
+        old: u64,
+        size: u64,
+    ) -> Result<Vec<Hash>, Failure> {
+        if old == 0 || old == size {
+            return Ok(Vec::new());
+        }
+        Ok(self.side_of(ledger)?.line.store.reader().consistency_proof(ledger, old, size)?)
+    }
+
     /// That the newest checkpoint, or the tree of the first `to` records, continues that of the first
     /// `size`.
     ///
@@ -161,11 +181,7 @@ impl Engine {
             let why = format!("the newest checkpoint of {ledger} is of {newest} records");
             return Err(Failure::Unavailable { why });
         }
-        let reader = self.side_of(ledger)?.line.store.reader();
-        let hashes = match size == 0 || size == to {
-            true => Vec::new(),
-            false => reader.consistency_proof(ledger, size, to)?,
-        };
+        let hashes = self.consistency_of(ledger, size, to)?;
         Ok(ConsistencyProof { hashes, checkpoint })
     }
 }

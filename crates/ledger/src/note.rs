@@ -100,7 +100,7 @@ impl Vkey {
     }
 
     /// Whether this signature is this key's, good or not.
-    pub(crate) fn claims(&self, signature: &NoteSignature) -> bool {
+    pub fn claims(&self, signature: &NoteSignature) -> bool {
         signature.name == self.name && signature.key_id == self.id()
     }
 

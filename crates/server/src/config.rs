@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use ledger::note::{KeyType, Vkey};
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
 
@@ -36,6 +37,9 @@ pub struct Config {
     /// The other nodes.
     #[serde(default)]
     pub peers: Vec<Peer>,
+    /// Who cosigns checkpoints beside the nodes.
+    #[serde(default)]
+    pub witnesses: Witnesses,
     /// What is logged, and how.
     #[serde(default)]
     pub log: Log,
@@ -125,6 +129,34 @@ pub struct Peer {
     pub node: Hex<NodeId>,
     /// Its gRPC address, `http://host:port`.
     pub address: String,
+}
+
+/// `[witnesses]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witnesses {
+    /// How many of them must have cosigned a checkpoint before this node lets it leave, and so treats
+    /// what is under it as final; 0: none, they only add to it.
+    #[serde(default)]
+    pub quorum: usize,
+    /// Who they are.
+    #[serde(default)]
+    pub known: Vec<Witness>,
+}
+
+/// `[[witnesses.known]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// What it cosigns with, a C2SP verifier key: `NAME+ID+BASE64`, as `caseledger witness key` prints.
+    #[serde(deserialize_with = "vkey")]
+    pub key: Vkey,
+    /// Where it is, `http://host:port/prefix`: checkpoints go to `/add-checkpoint` under that.
+    pub url: String,
+}
+
+fn vkey<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vkey, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// `[log]`
@@ -266,6 +298,26 @@ impl Config {
                 format!("peers[{n}].address"),
                 "must be http://host:port",
             )?;
+        }
+        self.check_witnesses()
+    }
+
+    fn check_witnesses(&self) -> Result<(), (String, &'static str)> {
+        let Witnesses { quorum, known } = &self.witnesses;
+        for (n, witness) in known.iter().enumerate() {
+            let key = |name| format!("witnesses.known[{n}].{name}");
+            if !witness.url.starts_with("http://") {
+                return Err((key("url"), "must be http://host:port"));
+            }
+            if witness.key.kind() != KeyType::Cosignature {
+                return Err((key("key"), "is not a key for cosignatures"));
+            }
+            if known.iter().position(|other| other.key == witness.key) != Some(n) {
+                return Err((key("key"), "is used twice"));
+            }
+        }
+        if *quorum > known.len() {
+            return Err(("witnesses.quorum".into(), "is more than there are witnesses"));
         }
         Ok(())
     }

@@ -103,6 +103,7 @@ mod tests {
             },
             condition,
             checkpoint_size: 0,
+            witnesses: 0,
             signed_size: 0,
         };
         Status {

@@ -27,10 +27,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::Ledgers;
+use crate::config::{Config, Ledgers};
 use crate::deadline;
 use crate::gate::Gate;
+use crate::run::RunError;
 
 /// Connections at once, so that nobody takes the descriptors that gRPC and the database need.
 const CONNECTIONS: usize = 256;
@@ -50,8 +52,35 @@ struct Tiles {
     prefixes: [(LedgerId, String); 2],
 }
 
+/// Serves checkpoints and tiles where that is configured; resolves when it fails.
+pub(crate) fn run(
+    engine: &Engine,
+    gate: &Gate,
+    config: &Config,
+    listener: Option<TcpListener>,
+    stopping: &CancellationToken,
+) -> impl Future<Output = RunError> + use<> {
+    let served = listener.map(|listener| {
+        let (engine, gate, stopping) = (engine.clone(), gate.clone(), stopping.clone());
+        let ledgers = config.ledgers.clone();
+        // A task of its own: it goes on while the node's calls come to their end.
+        let serving = async move { serve(engine, gate, &ledgers, listener, stopping).await };
+        AbortOnDropHandle::new(tokio::spawn(serving))
+    });
+    async move {
+        match served {
+            None => std::future::pending().await,
+            Some(served) => match served.await {
+                Err(ended) => RunError::Task(ended),
+                // Told to stop.
+                Ok(()) => std::future::pending().await,
+            },
+        }
+    }
+}
+
 /// Serves until `stopping` is cancelled.
-pub(crate) async fn serve(
+async fn serve(
     engine: Engine,
     gate: Gate,
     ledgers: &Ledgers,

@@ -50,5 +50,6 @@ mod stream;
 pub mod telemetry;
 mod unaudited;
 mod undecodable;
+mod witness;
 
 pub use run::{KEK_VERSION, RunError, run};

@@ -32,7 +32,7 @@ use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::service::Services;
 use crate::status::MAX_MESSAGE;
-use crate::{health, http, keys, names, peers, unaudited};
+use crate::{health, http, keys, names, peers, unaudited, witness};
 
 /// Version of the key-encryption key in the configured file. Rotation adds files, not this one's
 /// meaning.
@@ -193,7 +193,8 @@ pub async fn run(
     // Nobody may be waiting to hear it.
     let _ = ready.send(address);
 
-    let tiles = serve_tiles(&engine, &gate, &config, tiles, &stopping);
+    let witnesses = witness::hand_over(&engine, &config.witnesses);
+    let tiles = http::run(&engine, &gate, &config, tiles, &stopping);
     let served = serve(gate, routes, listener, stopping.clone());
     let ended = tokio::select! {
         ended = served_until(served, shutdown, &stopping, &reporter) => ended,
@@ -203,39 +204,12 @@ pub async fn run(
     };
     // Also a node that ends by itself tells whoever waits.
     stopping.cancel();
-    drop(follows);
+    drop((follows, witnesses));
     drop(engine);
     background.stop().await;
     closed(&store).await;
     tracing::info!(node = %config.node.id.0, "stopped");
     ended
-}
-
-/// Serves checkpoints and tiles where that is configured; resolves when it fails.
-fn serve_tiles(
-    engine: &Engine,
-    gate: &Gate,
-    config: &Config,
-    listener: Option<TcpListener>,
-    stopping: &CancellationToken,
-) -> impl Future<Output = RunError> + use<> {
-    let served = listener.map(|listener| {
-        let (engine, gate, stopping) = (engine.clone(), gate.clone(), stopping.clone());
-        let ledgers = config.ledgers.clone();
-        // A task of its own: it goes on while the node's calls come to their end.
-        let serving = async move { http::serve(engine, gate, &ledgers, listener, stopping).await };
-        AbortOnDropHandle::new(tokio::spawn(serving))
-    });
-    async move {
-        match served {
-            None => std::future::pending().await,
-            Some(served) => match served.await {
-                Err(ended) => RunError::Task(ended),
-                // Told to stop.
-                Ok(()) => std::future::pending().await,
-            },
-        }
-    }
 }
 
 /// Listens, with room for everybody who comes at once.
@@ -389,6 +363,7 @@ fn start(
         bucket: names::bucket(&journal, config.nats.replicas),
         journal,
         peers,
+        witnesses: witness::setup(&config.witnesses),
         clock: Clock::system(),
         stopping,
     };

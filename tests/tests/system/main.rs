@@ -34,3 +34,4 @@ mod verifier;
 mod verify;
 mod views;
 mod watch;
+mod witness;

@@ -93,6 +93,7 @@ fn ledger_status_out(from: &LedgerStatus) -> proto::LedgerStatus {
         reason: reason.to_owned(),
         checkpoint_size: from.checkpoint_size,
         signed_size: from.signed_size,
+        witnesses: u32::try_from(from.witnesses).unwrap_or(u32::MAX),
     }
 }
 

@@ -20,9 +20,10 @@ impl ProofService for Services {
     ) -> Result<Response<proto::GetCheckpointResponse>, Status> {
         let (call, message) = Call::of(request)?;
         let found = which(message.ledger).and_then(|ledger| self.engine().checkpoint(ledger));
-        call.answer(
-            found.map(|found| proto::GetCheckpointResponse { note: found.note.to_string() }),
-        )
+        call.answer(found.map(|found| proto::GetCheckpointResponse {
+            note: found.note.to_string(),
+            witnesses: u32::try_from(found.witnesses).unwrap_or(u32::MAX),
+        }))
     }
 
     async fn get_policy(
