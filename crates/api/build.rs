@@ -18,6 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // the largest variants, so that a small entry or event is small in memory too
         .boxed(".caseledger.v1.ImportItem.content.entry")
         .boxed(".caseledger.v1.ImportItem.content.identity")
+        .boxed(".caseledger.v1.EvidenceLeaf.content.event")
+        .boxed(".caseledger.v1.EvidenceLeaf.content.access")
         .build_server(false)
         .compile_fds(compiler.file_descriptor_set())?;
     // Servers apart, because what a server sends and what a client gets may be other types of the

@@ -112,7 +112,7 @@ fn the_hashes_are_those_of_its_definition() {
     let leaf = |subject: u8, position| SubjectLeaf {
         subject: SubjectId([subject; 16]),
         position,
-        leaf: Hash([position as u8; 32]),
+        leaf: Hash([u8::try_from(position).unwrap(); 32]),
     };
     map.add(vec![leaf(0x11, 0), leaf(0x12, 1), leaf(0xf0, 2), leaf(0x11, 3)]);
     assert_golden("map_root_v1", &map.root().0);

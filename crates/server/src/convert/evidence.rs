@@ -44,8 +44,8 @@ pub fn leaf_out(from: &EvidenceLeaf) -> proto::EvidenceLeaf {
     };
     let Some(opened) = &from.opened else { return plain };
     let content = match &opened.content {
-        Content::Filed(item) => Some(Said::Event(filed_out(item))),
-        Content::Access(item) => Some(Said::Access(access_out(item))),
+        Content::Filed(item) => Some(Said::Event(Box::new(filed_out(item)))),
+        Content::Access(item) => Some(Said::Access(Box::new(access_out(item)))),
         Content::Control => None,
     };
     proto::EvidenceLeaf {

@@ -107,7 +107,7 @@ fn a_commitment_to_anything_else_or_at_another_place_is_found() {
     let mut without = leaves.clone();
     without.remove(at);
     assert_eq!(fault(&without), (at, EntryFault::Commitment));
-    let mut early = leaves.clone();
+    let mut early = leaves;
     early.swap(at, at - 1);
     assert_eq!(fault(&early), (at - 1, EntryFault::Commitment));
 }
