@@ -16,11 +16,13 @@ use ledger::{Hash, Leaf, LeafType, SubjectId, Summary, leaf_hash};
 use crate::connection::{connect, timed};
 use crate::failure::Failure;
 use crate::options::Global;
-use crate::verify::Found;
+use crate::verify::{Found, dated};
 
 /// Evidence as a node gave it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Evidence {
+    /// The checkpoint of the proof.
+    pub(crate) note: SignedNote,
     pub(crate) proof: v1::EvidenceProof,
     pub(crate) leaves: Vec<v1::EvidenceLeaf>,
 }
@@ -38,16 +40,17 @@ pub(crate) async fn fetch(global: &Global, request: v1::ProveRequest) -> Result<
     let failed = |status| Failure::of(&global.server, "EvidenceService/Prove", status);
     let mut client = EvidenceServiceClient::new(connect(global).await?);
     let mut parts = client.prove(timed(request)).await.map_err(failed)?.into_inner();
-    let mut evidence = Evidence::default();
+    let (mut proof, mut leaves) = (v1::EvidenceProof::default(), Vec::new());
     while let Some(part) = parts.message().await.map_err(failed)? {
         match part.part {
-            Some(v1::prove_response::Part::Proof(proof)) => evidence.proof = proof,
-            Some(v1::prove_response::Part::Leaves(more)) => evidence.leaves.extend(more.leaves),
+            Some(v1::prove_response::Part::Proof(first)) => proof = first,
+            Some(v1::prove_response::Part::Leaves(more)) => leaves.extend(more.leaves),
             // Of a later version.
             None => {}
         }
     }
-    Ok(evidence)
+    let note = proof.note.parse().map_err(|error| Failure::local("read the checkpoint", error))?;
+    Ok(Evidence { note, proof, leaves })
 }
 
 /// What was asked for.
@@ -65,14 +68,17 @@ impl Evidence {
         about: About,
     ) -> Result<(Checkpoint, Vec<Checked<'_>>), Found> {
         let damaged = |what: String| Found::Damaged(what);
-        let note: SignedNote =
-            self.proof.note.parse().map_err(|error| damaged(format!("checkpoint: {error}")))?;
         let checkpoint =
-            policy.open(&note).map_err(|error| damaged(format!("checkpoint: {error}")))?;
+            policy.open(&self.note).map_err(|error| damaged(format!("checkpoint: {error}")))?;
         let wanted = match about {
             About::Patient(subject) => self.complete(subject, &checkpoint)?,
             About::Position(position) => self.included(position, &checkpoint)?,
         };
+        let recorded = self.leaves.iter().filter_map(|leaf| match Leaf::decode(&leaf.leaf) {
+            Ok(Leaf::Record(header)) => Some(header.recorded_at),
+            Ok(Leaf::Commitment(_)) | Err(_) => None,
+        });
+        dated(policy, &self.note, recorded.max().unwrap_or_default())?;
         let checked = self
             .leaves
             .iter()

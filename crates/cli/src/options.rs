@@ -361,6 +361,9 @@ pub(crate) struct Verify {
     /// A checkpoint that you kept.
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// How old the newest cosignature of the checkpoint may be; nodes cosign again each minute.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_age: Option<u64>,
 }
 
 /// Of which record.

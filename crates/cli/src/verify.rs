@@ -93,7 +93,7 @@ pub(crate) async fn run(
     let mut source =
         Source::new(wanted.log.as_deref().unwrap_or_default(), token).map_err(Failure::Usage)?;
     let bar = if is_watched() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    let ended = check(&mut source, &policy, kept.as_ref(), &bar).await;
+    let ended = check(&mut source, &policy, kept.as_ref(), wanted.max_age, &bar).await;
     bar.finish_and_clear();
     match ended {
         Ok(checkpoint) => {
@@ -143,12 +143,14 @@ async fn check(
     source: &mut Source,
     policy: &Policy,
     kept: Option<&Checkpoint>,
+    max_age: Option<u64>,
     bar: &ProgressBar,
 ) -> Result<Checkpoint, Found> {
     let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
     let note = String::from_utf8(source.read("checkpoint").await?).map_err(|e| damaged(&e))?;
     let note: SignedNote = note.parse().map_err(|error| damaged(&error))?;
     let checkpoint = policy.open(&note).map_err(|error| damaged(&error))?;
+    fresh(policy, &note, max_age)?;
     if let Some(kept) = kept {
         behind(&checkpoint, kept)?;
     }
@@ -167,7 +169,46 @@ async fn check(
         return Err(damaged(&"its root is not that of the entries"));
     }
     unfinished(source, &audit).await?;
+    dated(policy, &note, audit.latest())?;
     Ok(checkpoint)
+}
+
+/// How far clocks may be apart, in seconds: what apply allows records in a block.
+const CLOCKS: u64 = 60;
+
+/// A checkpoint was cosigned after what it covers, `latest` µs UTC, was recorded; else somebody put
+/// back the date, or put records under an old one.
+pub(crate) fn dated(policy: &Policy, note: &SignedNote, latest: u64) -> Result<(), Found> {
+    match policy.cosigned(note) {
+        Some((earliest, _)) if earliest + CLOCKS < latest / 1_000_000 => {
+            Err(Found::Damaged(format!(
+                "checkpoint: it was cosigned at {}, and covers records of {}: it is dated back",
+                moment(earliest),
+                moment(latest / 1_000_000)
+            )))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A checkpoint that nobody has cosigned for so long is behind, however intact.
+fn fresh(policy: &Policy, note: &SignedNote, max_age: Option<u64>) -> Result<(), Found> {
+    let Some(max_age) = max_age else { return Ok(()) };
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    match policy.cosigned(note) {
+        Some((_, latest)) if latest + max_age >= now => Ok(()),
+        Some((_, latest)) => Err(Found::Forked(format!(
+            "its newest checkpoint was cosigned last at {}, more than {max_age} s ago: what came since \
+             is not shown",
+            moment(latest)
+        ))),
+        None => Err(Found::Forked("nobody has cosigned its newest checkpoint".to_owned())),
+    }
+}
+
+fn moment(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| "no time".to_owned(), |at| at.to_string())
 }
 
 fn behind(checkpoint: &Checkpoint, kept: &Checkpoint) -> Result<(), Found> {

@@ -58,6 +58,7 @@ struct Last {
 pub struct Audit {
     genesis: Hash,
     ledger: Option<LedgerId>,
+    latest: u64,
     tree: Tree,
     subjects: Subjects,
     chains: HashMap<SubjectId, Last>,
@@ -70,7 +71,7 @@ impl Audit {
     #[must_use]
     pub fn new(genesis: Hash) -> Self {
         let (tree, subjects, chains) = (Tree::default(), Subjects::default(), HashMap::new());
-        Self { genesis, ledger: None, tree, subjects, chains, open: None }
+        Self { genesis, ledger: None, latest: 0, tree, subjects, chains, open: None }
     }
 
     /// Takes the next entry and returns its leaf hash. Tiles that it fills are added to `full`.
@@ -100,6 +101,7 @@ impl Audit {
         self.contribution(&header)?;
         self.link(&header, hash)?;
         self.subjects.add(position, header.subject, hash);
+        self.latest = self.latest.max(header.recorded_at);
         self.tree.append(hash, full);
         Ok(hash)
     }
@@ -134,6 +136,12 @@ impl Audit {
         let now = Last { version: header.version, hash, recorded_at: header.recorded_at };
         self.chains.insert(header.chain(), now);
         Ok(())
+    }
+
+    /// The latest time at which one of them was recorded, µs UTC.
+    #[must_use]
+    pub fn latest(&self) -> u64 {
+        self.latest
     }
 
     /// How many entries were taken.

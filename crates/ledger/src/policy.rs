@@ -84,6 +84,16 @@ impl Policy {
         }
     }
 
+    /// When its witnesses cosigned a note that it opens, seconds since 1970 UTC: the earliest and the
+    /// latest. None when none has.
+    #[must_use]
+    pub fn cosigned(&self, note: &SignedNote) -> Option<(u64, u64)> {
+        let keys = self.keys();
+        let verified = note.verify(&keys).unwrap_or_default();
+        let times = verified.iter().map(|one| one.time).filter(|time| *time > 0);
+        Some((times.clone().min()?, times.max()?))
+    }
+
     /// The keys of its `log` lines: whoever has one may sign as the log of the key's name.
     #[must_use]
     pub fn log_keys(&self) -> &[Vkey] {

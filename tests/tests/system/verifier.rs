@@ -133,20 +133,31 @@ pub(crate) async fn mirror(
     files
 }
 
-/// Flips bits at places that differ from run to run, one at a time; each must be refused.
+/// Places that differ from run to run.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new() -> Self {
+        Self(u64::from(std::process::id()))
+    }
+
+    pub(crate) fn below(&mut self, below: usize) -> usize {
+        // Knuth's MMIX generator: where something is tried is all that it decides.
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % below
+    }
+}
+
+/// Flips bits, one at a time; each must be refused.
 pub(crate) fn flipped(files: &[PathBuf], flips: usize, refused: impl Fn() -> bool) {
-    let mut seed = u64::from(std::process::id());
-    let mut random = |below: usize| {
-        // Knuth's MMIX generator: where the flips are is all that it decides.
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(seed >> 33).expect("31 bits") % below
-    };
+    let mut dice = Dice::new();
     for _ in 0..flips {
-        let file = &files[random(files.len())];
+        let file = &files[dice.below(files.len())];
         let whole = std::fs::read(file).expect("readable");
         let mut changed = whole.clone();
-        let at = random(whole.len());
-        changed[at] ^= 1 << random(8);
+        let at = dice.below(whole.len());
+        changed[at] ^= 1 << dice.below(8);
         std::fs::write(file, changed).expect("written");
         assert!(refused(), "byte {at} of {} was flipped", file.display());
         std::fs::write(file, whole).expect("written");

@@ -5,13 +5,13 @@ use std::process::{Command, Output};
 
 use ledger::checkpoint::{Checkpoint, TlogProof};
 use ledger::cosigned::{cosigner_name, sign};
-use ledger::{Hash, SigningKey, TileKind, TilePath};
+use ledger::{Hash, Header, SigningKey, TileId, TileKind, TilePath, Tree, leaf_hash};
 use tempfile::TempDir;
 use testkit::client::Token;
 use testkit::cluster::{Cluster, program};
 
 use crate::tools::{Pen, many_notes};
-use crate::verifier::{Verifier, checkpoint, covering, fetch, flipped, mirror, with_http};
+use crate::verifier::{Dice, Verifier, checkpoint, covering, fetch, flipped, mirror, with_http};
 
 /// A ledger, its policy and a copy of all that a node serves of it.
 struct World {
@@ -87,6 +87,12 @@ impl World {
 
     /// Writes a checkpoint of these records that the node's own keys have signed.
     fn signed(&self, name: &str, size: u64, root: Hash) -> PathBuf {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+        self.signed_at(name, size, root, now)
+    }
+
+    /// The same, as of a time.
+    fn signed_at(&self, name: &str, size: u64, root: Hash, time: u64) -> PathBuf {
         let node = self.cluster.node(0);
         let key = |file: &str| {
             let secret =
@@ -98,11 +104,47 @@ impl World {
         let cosigner = cosigner_name(ledger, Pen::of(&node.state).node);
         let checkpoint = Checkpoint { origin: origin.clone(), size, root };
         let (as_log, cosigning) = (key("checkpoint.key"), key("cosigner.key"));
-        let note = sign(&checkpoint, &as_log, (&cosigner, &cosigning), 1_790_000_000);
+        let note = sign(&checkpoint, &as_log, (&cosigner, &cosigning), time);
         let file = self.folder.path().join(name);
         std::fs::write(&file, note.expect("signed").to_string()).expect("written");
         file
     }
+}
+
+/// Every entry of a log.
+fn all(log: &Path, size: u64) -> Vec<Vec<u8>> {
+    let bundle = |index: u64| {
+        let width = u16::try_from((size - index * 256).min(256)).expect("at most 256");
+        let path = TilePath { kind: TileKind::Entries, index, width };
+        entries(&std::fs::read(log.join(path.to_string())).expect("readable"))
+    };
+    (0..size.div_ceil(256)).flat_map(bundle).collect()
+}
+
+/// Writes a log of these entries, as whoever owns the disk can: every bundle and every tile fits. The
+/// checkpoint stays. Returns the root.
+fn forge(log: &Path, entries: &[Vec<u8>]) -> Hash {
+    std::fs::remove_dir_all(log.join("tile")).expect("removed");
+    let put = |path: TilePath, bytes: &[u8]| {
+        let file = log.join(path.to_string());
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, bytes).expect("written");
+    };
+    let (mut tree, mut full) = (Tree::default(), Vec::new());
+    for (index, some) in (0..).zip(entries.chunks(256)) {
+        some.iter().for_each(|entry| tree.append(leaf_hash(entry), &mut full));
+        let width = u16::try_from(some.len()).expect("at most 256");
+        put(TilePath { kind: TileKind::Entries, index, width }, &bundle(some));
+    }
+    full.iter().for_each(|tile| put(TilePath::full(tile.id), &tile.to_bytes()));
+    let (mut level, mut index) = (0, tree.size() / 256);
+    while let Some(hashes) = tree.unfinished(TileId { level, index }) {
+        let width = u16::try_from(hashes.len()).expect("at most 255");
+        let bytes = ledger::tree::tile_bytes(hashes);
+        put(TilePath { kind: TileKind::Hashes(level), index, width }, &bytes);
+        (level, index) = (level + 1, index / 256);
+    }
+    tree.root()
 }
 
 /// The entries of a bundle.
@@ -186,4 +228,122 @@ async fn a_kept_checkpoint_that_is_not_continued_is_a_fork() {
     std::fs::write(&newer, "hospital.example\n1\nAAAA\n\n\u{2014} x AAAAAAAA\n").expect("written");
     assert_eq!(world.code(Some(&newer)), Some(2));
     assert_eq!(fetch(&world.at, "/nothing", None).await.0, 404);
+}
+
+/// Each place that was tampered with, by whoever owns the disk but not the nodes' keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_rewritten_from_any_of_200_places_on_is_found() {
+    let world = World::new(700).await;
+    let (log, size) = (world.log(), world.checkpoint.size);
+    let whole = all(&log, size);
+    assert_eq!(forge(&log, &whole), world.checkpoint.root);
+    assert_eq!(world.code(None), Some(0), "forged as it was");
+    let mut dice = Dice::new();
+    for turn in 0..200 {
+        let mut changed = whole.clone();
+        let at = 2 + dice.below(whole.len() - 3);
+        let what = match turn % 4 {
+            0 => {
+                changed.remove(at);
+                // So that there are as many: one more at the end.
+                changed.push(whole[at].clone());
+                "removed"
+            }
+            1 => {
+                changed.swap(at, at + 1);
+                "swapped"
+            }
+            2 => {
+                changed[at] = whole[at - 1].clone();
+                "put twice"
+            }
+            _ => {
+                let mut header = Header::decode(&whole[at]).expect("a header");
+                header.version += 1;
+                changed[at] = header.encode();
+                "skipped a version"
+            }
+        };
+        forge(&log, &changed);
+        let output = world.verify(&log.to_string_lossy(), None);
+        let said = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(10), "record {at} {what}: {said}");
+        assert!(said.contains("record"), "it is named: {said}");
+    }
+    forge(&log, &whole);
+    assert_eq!(world.code(None), Some(0));
+}
+
+/// Whoever has a node's keys too: what does not show by itself shows against what was kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_signed_again_is_found_by_its_date_and_by_what_was_kept() {
+    let world = World::new(300).await;
+    let (log, size) = (world.log(), world.checkpoint.size);
+    let kept = world.folder.path().join("kept");
+    std::fs::copy(log.join("checkpoint"), &kept).expect("kept");
+    let whole = all(&log, size);
+    // The last record is gone, and all of it is signed anew.
+    let mut short = whole.clone();
+    short.truncate(whole.len() - 20);
+    let root = forge(&log, &short);
+    let signed = world.signed("again", short.len() as u64, root);
+    std::fs::copy(&signed, log.join("checkpoint")).expect("put there");
+    assert_eq!(world.code(None), Some(0), "by itself it is a log like any other");
+    assert_eq!(world.code(Some(&kept)), Some(11), "the end is gone");
+    // Other records in its place.
+    let mut other = short.clone();
+    let last: Vec<Vec<u8>> = whole[short.len()..]
+        .iter()
+        .map(|entry| {
+            let mut header = Header::decode(entry).expect("a header");
+            header.recorded_at += 1;
+            header.encode()
+        })
+        .collect();
+    let mut before = leaf_hash(other.last().expect("some"));
+    for entry in last {
+        let mut header = Header::decode(&entry).expect("a header");
+        header.previous = before;
+        before = leaf_hash(&header.encode());
+        other.push(header.encode());
+    }
+    let root = forge(&log, &other);
+    let signed = world.signed("other", size, root);
+    std::fs::copy(&signed, log.join("checkpoint")).expect("put there");
+    assert_eq!(world.code(None), Some(0), "by itself it is a log like any other");
+    assert_eq!(world.code(Some(&kept)), Some(11), "the kept checkpoint has other records");
+    // The right records under a checkpoint of a year ago, and one that nobody has cosigned for long.
+    forge(&log, &whole);
+    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let old = world.signed_at("old", size, world.checkpoint.root, now - 365 * 86_400);
+    std::fs::copy(&old, log.join("checkpoint")).expect("put there");
+    let said = world.said();
+    assert_eq!(world.code(None), Some(10), "{said}");
+    assert!(said.contains("dated back"), "{said}");
+    let late = world.signed_at("late", size, world.checkpoint.root, now - 50);
+    std::fs::copy(&late, log.join("checkpoint")).expect("put there");
+    assert_eq!(world.code(None), Some(0));
+    let mut command = Command::new(program("caseledger").expect("built"));
+    command.args(["verify", "--max-age", "30", "--policy"]).arg(world.folder.path().join("policy"));
+    let output = command.arg(&log).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(11), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Whoever owns all of it begins anew: the origin is another, and the policy knows it not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_recomputed_from_a_new_genesis_is_another_ledger() {
+    let (ours, theirs) = (World::new(20).await, World::new(20).await);
+    let mut command = Command::new(program("caseledger").expect("built"));
+    command.arg("verify").arg("--policy").arg(ours.folder.path().join("policy"));
+    let output = command.arg(theirs.log()).output().expect("it runs");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    // Under our name and keys, too: the first record is not the one that the origin names.
+    let entries = all(&theirs.log(), theirs.checkpoint.size);
+    let root = forge(&ours.log(), &entries);
+    let signed = ours.signed("ours", entries.len() as u64, root);
+    std::fs::copy(&signed, ours.log().join("checkpoint")).expect("put there");
+    let said = ours.said();
+    assert_eq!(ours.code(None), Some(10), "{said}");
+    assert!(said.contains("genesis"), "{said}");
 }

@@ -12,7 +12,7 @@ use ledger::proof::verify_consistency;
 use ledger::{Hash, SubjectId};
 use serde_json::{Value, json};
 
-use super::{Found, behind};
+use super::{Found, behind, fresh};
 use crate::connection::{connect, timed};
 use crate::evidence::{self, About, Checked};
 use crate::failure::Failure;
@@ -86,6 +86,9 @@ pub(super) async fn verify(
         Ok(checked) => checked,
         Err(found) => return Ok(Err(found)),
     };
+    if let Err(found) = fresh(policy, &evidence.note, wanted.max_age) {
+        return Ok(Err(found));
+    }
     if let Some(kept) = kept {
         if let Err(found) = behind(&checkpoint, kept) {
             return Ok(Err(found));
