@@ -229,7 +229,8 @@ def parse_key(text):  # NAME+ID+BASE64
     name, _, rest = text.partition("+")
     key_id, _, data = rest.partition("+")
     data = unbase64(data)
-    need(name and len(data) == 33 and data[0] in (1, 4) and point_from(data[1:]), "has no Ed25519 key NAME+ID+BASE64")
+    need(re.fullmatch(r"[^\s+\0-\x1f]+", name) and len(data) == 33 and data[0] in (1, 4) and point_from(data[1:]),
+         "has no Ed25519 key NAME+ID+BASE64")
     key = Key(name, sha256(name.encode(), b"\n", data)[:4], data[0], data[1:])
     need(key.id.hex() == key_id, "has a key whose id does not belong to it")
     return key
@@ -241,7 +242,7 @@ def parse_note(text):
          "is no signed note, or was cut off")
     signatures = []
     for line in lines[:-1].split("\n"):
-        match = re.fullmatch(r"\u2014 ([^\s+]+) (\S{8,})", line)
+        match = re.fullmatch(r"\u2014 ([^\s+\0-\x1f]+) (\S{8,})", line)
         need(match, "has a signature line that is none")
         data = unbase64(match.group(2))
         signatures.append((match.group(1), data[:4], data[4:]))
@@ -439,7 +440,10 @@ def shaped(value, shape, where):
     return value
 
 def read_evidence(folder):
-    evidence = SimpleNamespace(**shaped(read_json(folder, "evidence.json", 2**29), SHAPE, "evidence.json"))
+    given = read_json(folder, "evidence.json", 2**29)
+    known = {name: given[name] for name in SHAPE if name in given} if isinstance(given, dict) else given
+    evidence = SimpleNamespace(**shaped(known, SHAPE, "evidence.json"))
+    evidence.further = sorted(set(given) - set(SHAPE))
     of_patient = isinstance(evidence.about, dict) and "patient" in evidence.about
     about = shaped(evidence.about, {"patient": SUBJECT} if of_patient else {"position": int}, "evidence.json.about")
     evidence.patient, evidence.position = about.get("patient"), about.get("position")
@@ -654,6 +658,7 @@ def check_evidence(report, folder, evidence, checkpoint, times):
     ours = [(entry, decoded[entry.position]) for entry in evidence.leaves if entry.position in decoded and (
         evidence.patient is None or decoded[entry.position].subject == evidence.patient)]
     if checkpoint:
+        report.attempt("", check_dates, times or [], decoded.values())
         report.attempt("", check_inclusion if evidence.patient is None else check_range, report, evidence, checkpoint)
     if evidence.patient is not None:
         report.attempt("", check_map, report, evidence, decoded)
@@ -665,9 +670,17 @@ def check_evidence(report, folder, evidence, checkpoint, times):
             report.attempt("", check_chain, report, ours)
     check_bodies(report, folder, ours)
     report.attempt("", check_strays, folder, evidence)
-    report.say("note", f"evidence.json says that it was made at {evidence.made_at}, which nobody signed")
+    report.say("note", f"evidence.json says that it was made at {evidence.made_at}, which nobody signed"
+               + (f"; nor does anything here check its fields {some(evidence.further)}" if evidence.further else ""))
     if checkpoint:
         summarise(report, evidence, checkpoint, times or [], [leaf for _, leaf in ours])
+
+def check_dates(times, decoded):
+    """A checkpoint was cosigned after what it covers was recorded. Clocks may be 60 seconds apart."""
+    latest = max((leaf.recorded_at for leaf in decoded if leaf.kind != COMMITMENT), default=0)
+    for time in times:
+        need(10**6 * (time + 60) >= latest, f"3 dates: the checkpoint was cosigned at {utc(10**6 * time)} and covers what "
+             f"was recorded at {utc(latest)}: it is dated back")
 
 def summarise(report, evidence, checkpoint, times, ours):
     signed = " to ".join(utc(10**6 * time) for time in sorted({*times[:1], *times[-1:]})) or "no time that is signed"
