@@ -11,7 +11,7 @@ use ledger::map::{End, MapProof};
 use ledger::note::SignedNote;
 use ledger::policy::Policy;
 use ledger::proof::verify_inclusion;
-use ledger::{Hash, Leaf, LeafType, SubjectId, Summary, leaf_hash};
+use ledger::{Hash, Leaf, LeafType, LedgerId, SubjectId, Summary, leaf_hash};
 
 use crate::connection::{connect, timed};
 use crate::failure::Failure;
@@ -65,13 +65,14 @@ impl Evidence {
     pub(crate) fn check(
         &self,
         policy: &Policy,
+        ledger: LedgerId,
         about: About,
     ) -> Result<(Checkpoint, Vec<Checked<'_>>), Found> {
         let damaged = |what: String| Found::Damaged(what);
         let checkpoint =
             policy.open(&self.note).map_err(|error| damaged(format!("checkpoint: {error}")))?;
         let wanted = match about {
-            About::Patient(subject) => self.complete(subject, &checkpoint)?,
+            About::Patient(subject) => self.complete(subject, ledger, &checkpoint)?,
             About::Position(position) => self.included(position, &checkpoint)?,
         };
         let recorded = self.leaves.iter().filter_map(|leaf| match Leaf::decode(&leaf.leaf) {
@@ -91,7 +92,12 @@ impl Evidence {
     }
 
     /// Positions of everything about the patient.
-    fn complete(&self, subject: SubjectId, checkpoint: &Checkpoint) -> Result<Vec<u64>, Found> {
+    fn complete(
+        &self,
+        subject: SubjectId,
+        ledger: LedgerId,
+        checkpoint: &Checkpoint,
+    ) -> Result<Vec<u64>, Found> {
         let damaged = |what: &str| Found::Damaged(what.to_owned());
         let first = self.proof.first;
         let map = match &self.proof.map {
@@ -115,7 +121,7 @@ impl Evidence {
                 .ok_or_else(|| damaged("its range proof is malformed"))?,
         };
         let found = completeness
-            .verify(subject, checkpoint)
+            .verify(subject, ledger, checkpoint)
             .map_err(|not_shown| damaged(&not_shown.to_string()))?;
         Ok(found.into_iter().map(|(position, _)| position).collect())
     }

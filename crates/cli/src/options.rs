@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use api::v1;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ledger::LedgerId;
 
 use crate::purpose;
 use crate::time::{AsOf, Moment, Until};
@@ -391,11 +392,11 @@ pub(crate) enum LedgerKind {
 }
 
 impl LedgerKind {
-    /// As checkpoints and paths name it.
-    pub(crate) fn name(self) -> &'static str {
+    /// As headers name it: shard 0, period 0.
+    pub(crate) fn of(self) -> LedgerId {
         match self {
-            Self::Records => "records.0.0",
-            Self::Access => "access.0.0",
+            Self::Records => LedgerId::RECORDS,
+            Self::Access => LedgerId::ACCESS,
         }
     }
 

@@ -118,7 +118,7 @@ async fn make(
         contents: !wanted.headers_only,
     };
     let evidence = evidence::fetch(global, request).await?;
-    let (checkpoint, checked) = match evidence.check(policy, about) {
+    let (checkpoint, checked) = match evidence.check(policy, wanted.which.ledger.of(), about) {
         Ok(checked) => checked,
         Err(found) => return Ok(Err(found)),
     };
@@ -188,7 +188,7 @@ fn describe(
     json!({
         "format": "caseledger-evidence/1",
         "origin": checkpoint.origin,
-        "ledger": wanted.which.ledger.name(),
+        "ledger": wanted.which.ledger.of().to_string(),
         "about": match about {
             About::Patient(SubjectId(id)) => json!({"patient": hex::encode(id)}),
             About::Position(position) => json!({"position": position}),
@@ -218,14 +218,14 @@ fn cover(told: &Told, about: About, wanted: &Prove, given: bool) -> String {
         About::Patient(subject) => write!(
             what,
             "everything that the ledger \"{}\" holds about the patient\nwith the id {subject}: {} record(s)",
-            wanted.which.ledger.name(),
+            wanted.which.ledger.of(),
             told.records
         ),
         About::Position(position) => {
             write!(
                 what,
                 "the record at position {position} of the ledger \"{}\"",
-                wanted.which.ledger.name()
+                wanted.which.ledger.of()
             )
         }
     };

@@ -99,6 +99,15 @@ pub enum Leaf {
 }
 
 impl Leaf {
+    /// The ledger that it says it is of.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerId {
+        match self {
+            Self::Record(header) => header.ledger,
+            Self::Commitment(commitment) => commitment.ledger,
+        }
+    }
+
     /// Reads a leaf.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 use crate::checkpoint::Checkpoint;
 use crate::commitment::{self, Leaf};
 use crate::header::leaf_hash;
-use crate::id::{Hash, SubjectId};
+use crate::id::{Hash, LedgerId, SubjectId};
 use crate::map::{MapProof, Summary};
 use crate::proof::root_of_range;
 
@@ -36,8 +36,8 @@ pub enum NotShown {
     /// The leaves since the last commitment are not those under the checkpoint, or not all.
     #[error("the leaves since the last commitment are not those that the checkpoint covers")]
     Since,
-    /// A leaf in it is not one, or of another ledger.
-    #[error("leaf {0} is none, or of another ledger")]
+    /// A leaf in it is not one, of another ledger, or not where it could be.
+    #[error("leaf {0} is none, of another ledger, or not where it could be")]
     Leaf(u64),
     /// No commitment where it has to begin.
     #[error("it does not begin with the last commitment")]
@@ -58,13 +58,15 @@ pub enum NotShown {
 }
 
 impl Completeness {
-    /// Every leaf about `subject` under the checkpoint, in order: where it is, and its bytes.
+    /// Every leaf about `subject` under the checkpoint of this ledger, in order: where it is, and its
+    /// bytes.
     ///
     /// # Errors
     /// [`NotShown`].
     pub fn verify(
         &self,
         subject: SubjectId,
+        ledger: LedgerId,
         checkpoint: &Checkpoint,
     ) -> Result<Vec<(u64, &[u8])>, NotShown> {
         let leaves: Vec<Hash> = self.since.iter().map(|leaf| leaf_hash(leaf)).collect();
@@ -75,7 +77,11 @@ impl Completeness {
         }
         let mut found = self.counted(subject)?;
         for (position, bytes) in (self.first..).zip(&self.since) {
-            match Leaf::decode(bytes).map_err(|_| NotShown::Leaf(position))? {
+            let leaf = Leaf::decode(bytes).map_err(|_| NotShown::Leaf(position))?;
+            if leaf.ledger() != ledger {
+                return Err(NotShown::Leaf(position));
+            }
+            match leaf {
                 Leaf::Record(header) if header.subject == subject => found.push((position, bytes)),
                 Leaf::Record(_) | Leaf::Commitment(_) => {}
             }
@@ -104,7 +110,10 @@ impl Completeness {
         for (position, bytes) in &self.before {
             match Leaf::decode(bytes) {
                 Ok(Leaf::Record(header))
-                    if header.subject == subject && header.ledger == commitment.ledger => {}
+                    if header.subject == subject
+                        && header.ledger == commitment.ledger
+                        && *position < self.first
+                        && (given.count == 0 || given.last < *position) => {}
                 Ok(_) | Err(_) => return Err(NotShown::Leaf(*position)),
             }
             given.add(*position, &leaf_hash(bytes));

@@ -9,7 +9,7 @@
 //! ```text
 //! subject  SHA-256(0x02 ‖ subject 16 ‖ count u64 BE ‖ last position u64 BE ‖ chained 32)
 //! halves   SHA-256(0x03 ‖ left ‖ right)
-//! chained  SHA-256(0x04 ‖ chained before, zero at first ‖ leaf hash)
+//! chained  SHA-256(0x04 ‖ chained before, zero at first ‖ position u64 BE ‖ leaf hash)
 //! ```
 //!
 //! So a root depends on what the map says alone, not on how it came to that.
@@ -44,7 +44,7 @@ impl Summary {
 
     /// Adds the next leaf about the subject.
     pub fn add(&mut self, position: u64, leaf: &Hash) {
-        let chained = sha256(4, [&self.chained.0, &leaf.0]);
+        let chained = sha256(4, [&self.chained.0, &position.to_be_bytes(), &leaf.0]);
         *self = Self { count: self.count + 1, last: position, chained };
     }
 
@@ -69,21 +69,29 @@ pub struct SubjectLeaf {
 /// only what it changed.
 #[derive(Clone, Debug)]
 pub struct Map {
-    root: Arc<Node>,
+    root: Part,
     subjects: u64,
+}
+
+/// A part of the map: the subjects that begin alike. Its hash stands beside it, so that a change needs
+/// to look at nothing beside its way.
+#[derive(Clone, Debug)]
+struct Part {
+    hash: Hash,
+    node: Arc<Node>,
 }
 
 #[derive(Clone, Debug)]
 enum Node {
     /// At most [`FEW`] subjects, in order.
-    Few { hash: Hash, subjects: Vec<(SubjectId, Summary)> },
-    /// More.
-    Halves { hash: Hash, left: Arc<Node>, right: Arc<Node> },
+    Few(Vec<(SubjectId, Summary)>),
+    /// More: those whose next bit is 0, and those whose is 1.
+    Halves([Part; 2]),
 }
 
 impl Default for Map {
     fn default() -> Self {
-        Self { root: Arc::new(Node::few(Vec::new(), 0)), subjects: 0 }
+        Self { root: Part::of(Vec::new(), 0), subjects: 0 }
     }
 }
 
@@ -102,13 +110,13 @@ impl Map {
     pub fn new(mut subjects: Vec<(SubjectId, Summary)>) -> Self {
         subjects.sort_unstable_by_key(|(subject, _)| *subject);
         let count = subjects.len() as u64;
-        Self { root: Arc::new(Node::of(subjects, 0)), subjects: count }
+        Self { root: Part::of(subjects, 0), subjects: count }
     }
 
     /// Its root; zero when it is empty.
     #[must_use]
     pub fn root(&self) -> Hash {
-        self.root.hash()
+        self.root.hash
     }
 
     /// How many subjects it has.
@@ -132,7 +140,7 @@ impl Map {
         // Keeps the order of position within a subject.
         leaves.sort_by_key(|leaf| leaf.subject);
         let mut changed = Vec::new();
-        self.subjects += Arc::make_mut(&mut self.root).add(0, &leaves, &mut changed);
+        self.subjects += self.root.add(0, &leaves, &mut changed);
         changed
     }
 
@@ -140,15 +148,15 @@ impl Map {
     /// know it.
     #[must_use]
     pub fn prove(&self, subject: SubjectId) -> MapProof {
-        let (mut node, mut depth, mut siblings) = (&*self.root, 0, Vec::new());
+        let (mut node, mut depth, mut siblings) = (&*self.root.node, 0, Vec::new());
         let subjects = loop {
             match node {
-                Node::Few { subjects, .. } => break subjects,
-                Node::Halves { left, right, .. } => {
+                Node::Few(subjects) => break subjects,
+                Node::Halves([left, right]) => {
                     let (next, other) =
                         if bit(subject, depth) { (right, left) } else { (left, right) };
-                    siblings.push(other.hash());
-                    (node, depth) = (next, depth + 1);
+                    siblings.push(other.hash);
+                    (node, depth) = (&*next.node, depth + 1);
                 }
             }
         };
@@ -165,25 +173,16 @@ impl Map {
     }
 }
 
-impl Node {
-    fn few(subjects: Vec<(SubjectId, Summary)>, depth: usize) -> Self {
-        Self::Few { hash: root_of(&subjects, depth), subjects }
-    }
-
+impl Part {
     fn of(subjects: Vec<(SubjectId, Summary)>, depth: usize) -> Self {
         if subjects.len() <= FEW {
-            return Self::few(subjects, depth);
+            let hash = root_of(&subjects, depth);
+            return Self { hash, node: Arc::new(Node::Few(subjects)) };
         }
         let (left, right) = halves(&subjects, depth);
-        let left = Arc::new(Self::of(left.to_vec(), depth + 1));
-        let right = Arc::new(Self::of(right.to_vec(), depth + 1));
-        Self::Halves { hash: both(&left.hash(), &right.hash()), left, right }
-    }
-
-    fn hash(&self) -> Hash {
-        match self {
-            Self::Few { hash, .. } | Self::Halves { hash, .. } => *hash,
-        }
+        let halves = [left, right].map(|half| Self::of(half.to_vec(), depth + 1));
+        let hash = joined(&halves);
+        Self { hash, node: Arc::new(Node::Halves(halves)) }
     }
 
     /// Adds leaves, in order of subject; how many subjects are new.
@@ -193,31 +192,38 @@ impl Node {
         leaves: &[SubjectLeaf],
         changed: &mut Vec<(SubjectId, Summary)>,
     ) -> u64 {
-        match self {
-            Self::Halves { hash, left, right } => {
+        match Arc::make_mut(&mut self.node) {
+            Node::Halves(halves) => {
                 let (to_left, to_right) =
                     leaves.split_at(leaves.partition_point(|leaf| !bit(leaf.subject, depth)));
                 let mut new = 0;
-                for (half, leaves) in [(&mut *left, to_left), (&mut *right, to_right)] {
+                for (half, leaves) in halves.iter_mut().zip([to_left, to_right]) {
                     if !leaves.is_empty() {
-                        new += Arc::make_mut(half).add(depth + 1, leaves, changed);
+                        new += half.add(depth + 1, leaves, changed);
                     }
                 }
-                *hash = both(&left.hash(), &right.hash());
+                self.hash = joined(halves);
                 new
             }
-            Self::Few { subjects, .. } => {
-                let mut subjects = core::mem::take(subjects);
+            Node::Few(subjects) => {
                 let before = subjects.len();
                 for leaves in leaves.chunk_by(|one, next| one.subject == next.subject) {
-                    changed.extend(add_to(&mut subjects, leaves));
+                    changed.extend(add_to(subjects, leaves));
                 }
                 let new = (subjects.len() - before) as u64;
-                *self = Self::of(subjects, depth);
+                if subjects.len() > FEW {
+                    *self = Self::of(core::mem::take(subjects), depth);
+                } else {
+                    self.hash = root_of(subjects, depth);
+                }
                 new
             }
         }
     }
+}
+
+fn joined([left, right]: &[Part; 2]) -> Hash {
+    both(&left.hash, &right.hash)
 }
 
 /// Adds leaves of one subject to a list.

@@ -11,6 +11,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ledger::{Hash, Header};
 
 const SALT: usize = 32;
+/// Bodies are padded to powers of two from here.
+const SMALLEST_CLASS: usize = 256;
 
 /// What the body says, in its stored form.
 pub(crate) fn open(header: &Header, body: &[u8], record_key: &[u8]) -> Result<Vec<u8>, String> {
@@ -33,5 +35,7 @@ pub(crate) fn open(header: &Header, body: &[u8], record_key: &[u8]) -> Result<Ve
         plain.split_first_chunk::<4>().ok_or_else(|| wrong("its body is empty"))?;
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     let content = rest.get(..length).ok_or_else(|| wrong("its body is cut"))?;
-    Ok(content.to_vec())
+    let class = (length + 4).next_power_of_two().max(SMALLEST_CLASS);
+    let padded = plain.len() == class && rest.iter().skip(length).all(|byte| *byte == 0);
+    if padded { Ok(content.to_vec()) } else { Err(wrong("its body is not padded as bodies are")) }
 }

@@ -82,10 +82,11 @@ pub(super) async fn verify(
         contents: true,
     };
     let evidence = evidence::fetch(global, request).await?;
-    let (checkpoint, checked) = match evidence.check(policy, About::Patient(subject)) {
-        Ok(checked) => checked,
-        Err(found) => return Ok(Err(found)),
-    };
+    let (checkpoint, checked) =
+        match evidence.check(policy, wanted.which.ledger.of(), About::Patient(subject)) {
+            Ok(checked) => checked,
+            Err(found) => return Ok(Err(found)),
+        };
     if let Err(found) = fresh(policy, &evidence.note, wanted.max_age) {
         return Ok(Err(found));
     }
