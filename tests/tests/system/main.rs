@@ -16,6 +16,7 @@ mod checkpoints;
 mod crash;
 mod damage;
 mod formats;
+mod fsck;
 mod hostile;
 mod import;
 mod interop;
