@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use testkit::client::Token;
+use testkit::client::{Token, request_id};
 use testkit::cluster::{Cluster, Node, program};
 
 use crate::tools::{copy, with_notes};
@@ -53,7 +53,7 @@ async fn a_stopped_nodes_folder_is_intact_and_a_running_ones_is_left_alone() {
     // killed, not stopped: what is in the log alone is seen
     cluster.node_mut(0).spawn().expect("started");
     cluster.node(0).serving().await.expect("serving");
-    client.file_note(&patient, &testkit::client::request_id(), "late", None).await.expect("filed");
+    client.file_note(&patient, "late", &request_id(), None).await.expect("filed");
     client.read_file(&patient, None).await.expect("shown");
     cluster.node_mut(0).kill().expect("killed");
     let (code, said) = fsck(&data, &["--json"]);
@@ -78,4 +78,29 @@ async fn a_stopped_nodes_folder_is_intact_and_a_running_ones_is_left_alone() {
     let (code, said) = fsck(&older, &[]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--genesis"), "{said}");
+}
+
+#[tokio::test]
+async fn two_nodes_folders_are_intact_also_with_accesses_that_wait_in_the_spool() {
+    let (mut cluster, _, patient) = with_notes(2, 20).await;
+    for node in [0, 1] {
+        let nurse = cluster.client(node, "nurse").unwrap();
+        nurse.read_file(&patient, None).await.expect("shown");
+        nurse.file_note(&patient, "slept well", &request_id(), None).await.expect("filed");
+    }
+    let head = cluster.agreed().await.expect("at rest").swap_remove(0);
+    let verifier = Verifier::of(&cluster, &head);
+    let nurse = cluster.client(0, "nurse").unwrap();
+    covering(&nurse, &verifier, head.size).await;
+    cluster.nats.kill().expect("killed");
+    nurse.read_file(&patient, None).await.expect("shown without the broker");
+    for node in [0, 1] {
+        cluster.node_mut(node).stop().await.expect("it ends");
+        let (code, said) = fsck(&cluster.node(node).data(), &["--json"]);
+        assert_eq!(code, Some(0), "{said}");
+        let json: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        assert!(node == 1 || json["spooled"].as_u64() > Some(0), "{said}");
+    }
+    std::fs::remove_dir_all(cluster.node(0).data().join("spool")).expect("removed");
+    assert_eq!(fsck(&cluster.node(0).data(), &[]).0, Some(12));
 }
