@@ -20,6 +20,7 @@
 //! | `status`, `undecodable` | the one table from failures to statuses |
 //! | `peers` | signed calls to other nodes |
 //! | `run`, `health`, `config`, `telemetry` | a node at work |
+//! | `fsck` | the data folder of a stopped node against itself |
 //! | `unaudited` | a build that only measures serves nobody else |
 //! | `init`, `admit`, `retire`, `sponsor`, `keys`, `state_dir`, `names` | founding and membership |
 
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod convert;
 mod deadline;
+pub mod fsck;
 pub mod gate;
 mod health;
 mod http;

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use ledger::NodeId;
 use server::admit::{Admit, admit};
 use server::config::Config;
+use server::fsck::{Fsck, PinnedGenesis};
 use server::init::{Init, init};
 use server::retire::{Retire, Retired, retire};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,8 +30,9 @@ const VERSION: &str = if engine::UNAUDITED {
 const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
 A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs
-with `run`.
-Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard error), 2 wrong use.";
+with `run`. `fsck` checks the data folder of one that is stopped.
+Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard error), 2 wrong use; those
+of `fsck` are in its help.";
 
 #[derive(Debug, Parser)]
 #[command(name = "caseledgerd", version = VERSION, about = ABOUT, arg_required_else_help = true)]
@@ -119,7 +121,44 @@ Prints one line with the address once it serves; everything else is logged to st
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Check the data folder of a stopped node against itself, and change nothing in it.
+    ///
+    /// Puts every message together from its rows and judges it again: signatures, membership, chains,
+    /// stream hashes, verdicts, commitments and tiles are made anew, and every row is compared with what
+    /// is stored, as are checkpoints, position.json, the spool and the keys. It opens no bodies and needs
+    /// no keys: what sealed rows say is not compared. The first thing that does not match is named.
+    #[command(after_help = FSCK_HELP)]
+    Fsck {
+        /// The node's data folder.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Genesis that is believed, as records=HASH or access=HASH; else the one in config.toml beside
+        /// the data folder.
+        #[arg(long, value_name = "LEDGER=HASH")]
+        genesis: Vec<PinnedGenesis>,
+        /// Checkpoint that was kept, which the ledger has to continue; may be given several times.
+        #[arg(long = "checkpoint", value_name = "FILE", requires = "policies")]
+        checkpoints: Vec<PathBuf>,
+        /// Whose signatures on it count (C2SP tlog-policy); one for each ledger.
+        #[arg(long = "policy", value_name = "FILE")]
+        policies: Vec<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
+
+const FSCK_HELP: &str = "\
+Exit codes: 0 intact; 10 tampered with or damaged; 11 behind, or another history than, position.json or
+the kept checkpoint; 12 something could not be read, or the node runs; 2 wrong use.
+
+Memory: RocksDB's cache (256 MiB) and log (up to 256 MiB), and what messages are judged by: heads of chains,
+ids of contributions, stream hashes. Measured, all in all: 135 MiB for 100,000 records in as many
+contributions, 197 MiB for 200,000.
+
+Example:
+  caseledgerd fsck --data /var/lib/caseledger/data --policy records.policy \\
+    --checkpoint last-year.checkpoint";
 
 fn copies(text: &str) -> Result<u8, String> {
     match text {
@@ -131,7 +170,7 @@ fn copies(text: &str) -> Result<u8, String> {
 
 fn main() -> ExitCode {
     match obey(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -149,35 +188,65 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-fn obey(arguments: Arguments) -> anyhow::Result<()> {
+fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Command::Fsck { data, genesis, checkpoints, policies, json } = arguments.command {
+        return Ok(fsck(&Fsck { data, genesis, checkpoints, policies }, json));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime cannot start")?;
-    runtime.block_on(async move {
-        match arguments.command {
-            Command::Init { state, nats, monitor, listen, name, replicas } => {
-                let made = init(&Init { state, nats, monitor, listen, name, replicas }).await?;
-                say(&format!("founded; first node {}", made.node));
-                say(&format!("genesis of records {}", made.records));
-                say(&format!("genesis of access  {}", made.access));
-                say("keep copies of keys/admin.key and keys/kek elsewhere: without the first no node can be admitted or retired, without the second nothing can be read");
-                say(&format!("run it: caseledgerd run --config {}", made.config.display()));
-            }
-            Command::Admit { state, from, listen, name } => {
-                let made = admit(&Admit { state, from, listen, name }).await?;
-                say(&format!("admitted node {}", made.node));
-                say("restart the existing nodes, so that they know their new peer");
-                say(&format!("run it: caseledgerd run --config {}", made.config.display()));
-            }
-            Command::Retire { from, nodes, without_majority } => {
-                let made = retire(&Retire { from, nodes, without_majority }).await?;
-                retired(&made, without_majority);
-            }
-            Command::Run { config } => run(config).await?,
+    runtime.block_on(work(arguments.command))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn work(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Init { state, nats, monitor, listen, name, replicas } => {
+            let made = init(&Init { state, nats, monitor, listen, name, replicas }).await?;
+            say(&format!("founded; first node {}", made.node));
+            say(&format!("genesis of records {}", made.records));
+            say(&format!("genesis of access  {}", made.access));
+            say(
+                "keep copies of keys/admin.key and keys/kek elsewhere: without the first no node can be admitted or retired, without the second nothing can be read",
+            );
+            say(&format!("run it: caseledgerd run --config {}", made.config.display()));
         }
-        Ok(())
-    })
+        Command::Admit { state, from, listen, name } => {
+            let made = admit(&Admit { state, from, listen, name }).await?;
+            say(&format!("admitted node {}", made.node));
+            say("restart the existing nodes, so that they know their new peer");
+            say(&format!("run it: caseledgerd run --config {}", made.config.display()));
+        }
+        Command::Retire { from, nodes, without_majority } => {
+            let made = retire(&Retire { from, nodes, without_majority }).await?;
+            retired(&made, without_majority);
+        }
+        Command::Run { config } => run(config).await?,
+        // Done before, without a runtime.
+        Command::Fsck { .. } => {}
+    }
+    Ok(())
+}
+
+/// Prints what is found.
+fn fsck(wanted: &Fsck, json: bool) -> ExitCode {
+    /// As clap exits with.
+    const WRONG_USE: u8 = 2;
+    match server::fsck::fsck(wanted) {
+        Ok(found) if json => {
+            say(&server::fsck::json(&found).to_string());
+            ExitCode::from(server::fsck::exit_code(&found))
+        }
+        Ok(found) => {
+            say(&server::fsck::text(&found));
+            ExitCode::from(server::fsck::exit_code(&found))
+        }
+        Err(error) => {
+            complain(&error.into());
+            ExitCode::from(WRONG_USE)
+        }
+    }
 }
 
 fn retired(made: &Retired, without_majority: bool) {

@@ -134,59 +134,71 @@ impl Store {
 
 /// Stages everything one message changed.
 fn stage(fold: &mut Fold<'_>, message: &[u8], applied: &Applied) -> Result<(), StoreError> {
-    let (store, ledger) = (fold.store, fold.ledger);
+    let store = fold.store;
+    rows_of(fold.ledger, message, applied, |table, key, row| {
+        fold.batch.put_cf(store.table(table)?, key, row);
+        Ok::<_, StoreError>(())
+    })?;
+    for record in &applied.records {
+        fold.record(record.position, &record.header, record.body(message))?;
+    }
+    Ok(())
+}
+
+/// Tells `put` every row that one message makes, but for views and checkpoints: table, key, value. What
+/// apply writes, and what `fsck` makes again and compares.
+pub(crate) fn rows_of<E: From<StoreError>>(
+    ledger: LedgerId,
+    message: &[u8],
+    applied: &Applied,
+    mut put: impl FnMut(&'static str, &[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut placed = Vec::with_capacity(applied.records.len());
     for record in &applied.records {
+        let (position, header_at) = (record.position, record.header_at.start);
         let (header, body) = (record.header_bytes(message), record.body(message));
-        placed.push(Placed {
-            position: record.position,
-            header_at: record.header_at.start,
-            header,
-            body,
-        });
-        let row = rows::encode_record(header, body).ok_or(StoreError::Encoding(keys::RECORDS))?;
-        fold.batch.put_cf(store.table(keys::RECORDS)?, keys::record(ledger, record.position), row);
-        let chain = ChainRow { position: record.position, recorded_at: record.header.recorded_at };
-        fold.batch.put_cf(
-            store.table(keys::CHAINS)?,
-            keys::chain(ledger, record.header.chain(), record.header.version),
-            rows::encode_chain(chain),
-        );
-        fold.record(record.position, &record.header, body)?;
+        placed.push(Placed { position, header_at, header, body });
+        put_record(ledger, position, header, body, &mut put)?;
+        let chain = ChainRow { position, recorded_at: record.header.recorded_at };
+        let key = keys::chain(ledger, record.header.chain(), record.header.version);
+        put(keys::CHAINS, &key, &rows::encode_chain(chain))?;
+        // Where it stands among the records of a block.
+        if let Some(committed) = applied.committed.as_ref().filter(|it| it.position == position + 1)
+        {
+            put_record(ledger, committed.position, &committed.bytes, &[], &mut put)?;
+        }
     }
     let form = postcard::to_stdvec(&take_apart(message, &placed))
         .map_err(|_| StoreError::Encoding(keys::BLOCKS))?;
-    fold.batch.put_cf(
-        store.table(keys::BLOCKS)?,
-        keys::block(ledger, applied.sequence),
-        [applied.stream_hash.0.as_slice(), &form].concat(),
-    );
+    let row = [applied.stream_hash.0.as_slice(), &form].concat();
+    put(keys::BLOCKS, &keys::block(ledger, applied.sequence), &row)?;
     for (chain, head) in &applied.heads {
-        let key = keys::head(ledger, *chain);
-        fold.batch.put_cf(store.table(keys::HEADS)?, key, rows::encode_head(head));
+        put(keys::HEADS, &keys::head(ledger, *chain), &rows::encode_head(head))?;
     }
     for (id, settled) in &applied.settled {
-        let key = keys::settled(ledger, id);
-        fold.batch.put_cf(store.table(keys::SETTLED)?, key, rows::encode_settled(settled));
+        put(keys::SETTLED, &keys::settled(ledger, id), &rows::encode_settled(settled))?;
     }
     for key in &applied.destroyed {
-        fold.batch.put_cf(store.table(keys::DESTROYED)?, keys::destroyed(ledger, *key), []);
+        put(keys::DESTROYED, &keys::destroyed(ledger, *key), &[])?;
     }
-    if let Some(committed) = &applied.committed {
-        let row = rows::encode_record(&committed.bytes, &[])
-            .ok_or(StoreError::Encoding(keys::RECORDS))?;
-        let key = keys::record(ledger, committed.position);
-        fold.batch.put_cf(store.table(keys::RECORDS)?, key, row);
-        for (subject, summary) in &committed.changed {
-            let key = keys::file(ledger, *subject);
-            fold.batch.put_cf(store.table(keys::SUBJECTS)?, key, rows::encode_summary(summary));
-        }
+    for (subject, summary) in applied.committed.iter().flat_map(|committed| &committed.changed) {
+        put(keys::SUBJECTS, &keys::file(ledger, *subject), &rows::encode_summary(summary))?;
     }
     for tile in &applied.tiles {
-        let key = keys::tile(ledger, tile.id.level, tile.id.index);
-        fold.batch.put_cf(store.table(keys::TILES)?, key, tile.to_bytes());
+        put(keys::TILES, &keys::tile(ledger, tile.id.level, tile.id.index), &tile.to_bytes())?;
     }
     Ok(())
+}
+
+fn put_record<E: From<StoreError>>(
+    ledger: LedgerId,
+    position: u64,
+    leaf: &[u8],
+    body: &[u8],
+    put: &mut impl FnMut(&'static str, &[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let row = rows::encode_record(leaf, body).ok_or(StoreError::Encoding(keys::RECORDS))?;
+    put(keys::RECORDS, &keys::record(ledger, position), &row)
 }
 
 /// The state's row leaves the tree's hashes out: up to 33 KiB a batch would be most of what a

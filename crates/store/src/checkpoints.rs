@@ -21,36 +21,47 @@ pub struct FiledCheckpoint {
     pub note: SignedNote,
 }
 
-/// Stages the checkpoints that a judged block brought. What is none, or is of another ledger or of
-/// more than there was, is in the block alone: it takes no part in any verdict.
+/// Stages the checkpoints that a judged block brought.
 pub(crate) fn stage(
     fold: &mut Fold<'_>,
     message: &[u8],
     applied: &Applied,
     state: &State,
 ) -> Result<(), StoreError> {
-    let BlockVerdict::Judged(items) = &applied.verdict else { return Ok(()) };
+    for (size, FiledCheckpoint { node, note }) in brought(message, applied, state) {
+        let key = keys::checkpoint(fold.ledger, size, node);
+        let filed = fold.reader.row(keys::CHECKPOINTS, &key, parse)?;
+        // Else it is of an earlier block that was published once more.
+        if filed.is_none_or(|(filed, _)| cosigned_at(&filed) <= cosigned_at(&note)) {
+            fold.batch.put_cf(fold.store.table(keys::CHECKPOINTS)?, key, note.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// The checkpoints that a judged block brought, with their sizes. What is none, or is of another
+/// ledger or of more than there was, is in the block alone: it takes no part in any verdict.
+pub(crate) fn brought(
+    message: &[u8],
+    applied: &Applied,
+    state: &State,
+) -> Vec<(u64, FiledCheckpoint)> {
+    let mut brought = Vec::new();
+    let BlockVerdict::Judged(items) = &applied.verdict else { return brought };
     if !items.contains(&ItemVerdict::Checkpoint) {
-        return Ok(());
+        return brought;
     }
     let (origin, size) = (state.origin(), state.size());
-    let Ok(frame) = Frame::parse(message) else { return Ok(()) };
-    let Ok(content) = frame.content() else { return Ok(()) };
+    let Ok(frame) = Frame::parse(message) else { return brought };
+    let Ok(content) = frame.content() else { return brought };
     for item in &content.items {
         let Item::Checkpoint(bytes) = item else { continue };
         let Some((note, checkpoint)) = parse(bytes) else { continue };
         if checkpoint.origin == origin && (1..=size).contains(&checkpoint.size) {
-            let key = keys::checkpoint(fold.ledger, checkpoint.size, frame.node);
-            let filed = fold.reader.row(keys::CHECKPOINTS, &key, parse)?;
-            if filed.is_some_and(|(filed, _)| cosigned_at(&filed) > cosigned_at(&note)) {
-                // An earlier block that was published once more.
-                continue;
-            }
-            let row = note.to_string();
-            fold.batch.put_cf(fold.store.table(keys::CHECKPOINTS)?, key, row);
+            brought.push((checkpoint.size, FiledCheckpoint { node: frame.node, note }));
         }
     }
-    Ok(())
+    brought
 }
 
 /// When the note says that it was cosigned, seconds since 1970 UTC.
@@ -62,7 +73,7 @@ fn cosigned_at(note: &SignedNote) -> u64 {
     note.signatures.iter().map(cosigned).max().unwrap_or(0)
 }
 
-fn parse(bytes: &[u8]) -> Option<(SignedNote, Checkpoint)> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<(SignedNote, Checkpoint)> {
     let note: SignedNote = std::str::from_utf8(bytes).ok()?.parse().ok()?;
     let checkpoint = note.text().parse().ok()?;
     Some((note, checkpoint))

@@ -82,14 +82,11 @@ impl<'a> Fold<'a> {
     }
 
     fn access(&mut self, position: u64, header: &Header) -> Result<(), StoreError> {
-        let (store, ledger) = (self.store, self.ledger);
-        let by_subject = keys::by_subject(ledger, header.subject, position);
-        let by_actor = keys::by_actor(ledger, header.actor, position);
-        let by_time = keys::by_time(ledger, header.recorded_at, position);
-        self.batch.put_cf(store.table(keys::BY_SUBJECT)?, by_subject, []);
-        self.batch.put_cf(store.table(keys::BY_ACTOR)?, by_actor, []);
-        self.batch.put_cf(store.table(keys::BY_TIME)?, by_time, []);
-        Ok(())
+        let store = self.store;
+        access_rows(self.ledger, position, header, |table, key| {
+            self.batch.put_cf(store.table(table)?, key, []);
+            Ok(())
+        })
     }
 
     fn change(&mut self, position: u64, header: &Header, body: &[u8]) -> Result<(), StoreError> {
@@ -274,6 +271,18 @@ impl<'a> Fold<'a> {
         }
         Ok(())
     }
+}
+
+/// Tells `put` the rows by which an access record is found: table and key; they have no value.
+pub(crate) fn access_rows<E>(
+    ledger: LedgerId,
+    position: u64,
+    header: &Header,
+    mut put: impl FnMut(&'static str, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    put(keys::BY_SUBJECT, &keys::by_subject(ledger, header.subject, position))?;
+    put(keys::BY_ACTOR, &keys::by_actor(ledger, header.actor, position))?;
+    put(keys::BY_TIME, &keys::by_time(ledger, header.recorded_at, position))
 }
 
 fn encode(row: Result<Vec<u8>, schema::EncodeError>) -> Result<Vec<u8>, StoreError> {

@@ -24,6 +24,7 @@
 //! | `checkpoints` | what nodes signed, and what this one signed last |
 //! | `aside` | foreign messages, known end, override |
 //! | `spool` | access blocks that wait for the broker, in a database of their own |
+//! | `fsck` | the whole folder of a stopped node against itself |
 //! | `damage` | what is done about a database that cannot be trusted |
 
 mod access;
@@ -34,6 +35,7 @@ mod checkpoints;
 mod damage;
 mod error;
 mod fold;
+mod fsck;
 mod history;
 mod keys;
 mod lately;
@@ -55,6 +57,7 @@ pub use background::lower_priority;
 pub use checkpoints::FiledCheckpoint;
 pub use damage::{SetAside, set_aside};
 pub use error::{OpenError, StoreError, causes};
+pub use fsck::{Finding, Fsck, FsckProgress, Intact, LedgerSeen, Place, Verdict, fsck};
 pub use history::{Folded, HistoryItem, HistoryPage, StoredRecord};
 pub use position::{Floor, position_file};
 pub use reader::Reader;

@@ -42,25 +42,19 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn open(dir: &Path) -> Result<Self, VaultError> {
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        // a damaged file is an error at open and at read, never an empty answer
-        options.set_paranoid_checks(true);
-        // a torn last write (power loss before its sync) opens, a damaged middle does not
-        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-        // a recycled log would make a damaged middle look like an old tail
-        options.set_recycle_log_file_num(0);
-        // column families never disagree after a lost tail
-        options.set_atomic_flush(true);
-        // 1,000,000 patients are 300 MB of rows: keep few files open and few memtables
-        options.set_max_open_files(64);
-        options.set_write_buffer_size(8 * 1024 * 1024);
-        options.set_keep_log_file_num(2);
-        options.set_max_log_file_size(1024 * 1024);
+    /// As it lies on the disk, of which nothing is changed: what its log holds is replayed in memory.
+    pub(crate) fn open_read_only(dir: &Path) -> Result<Self, VaultError> {
+        let mut options = options();
+        options.create_if_missing(false);
         let tables = TABLES.map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
-        let db = DB::open_cf_descriptors(&options, dir.join("keys"), tables)
+        let db = DB::open_cf_descriptors_read_only(&options, dir.join("keys"), tables, false)
+            .map_err(|source| VaultError::Database { action: "be opened", source })?;
+        Ok(Self { db })
+    }
+
+    pub(crate) fn open(dir: &Path) -> Result<Self, VaultError> {
+        let tables = TABLES.map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
+        let db = DB::open_cf_descriptors(&options(), dir.join("keys"), tables)
             .map_err(|source| VaultError::Database { action: "be opened", source })?;
         Ok(Self { db })
     }
@@ -137,6 +131,20 @@ impl Database {
         .collect()
     }
 
+    /// Visits every row of a table, in order.
+    pub(crate) fn each(
+        &self,
+        table: &'static str,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), VaultError>,
+    ) -> Result<(), VaultError> {
+        for row in self.db.iterator_cf(self.table(table)?, rocksdb::IteratorMode::Start) {
+            let (key, value) =
+                row.map_err(|source| VaultError::Database { action: "list rows", source })?;
+            visit(&key, &value)?;
+        }
+        Ok(())
+    }
+
     /// Makes an overwritten row leave the disk: RocksDB keeps old versions in its log and tables
     /// until they are compacted away.
     pub(crate) fn purge_old_versions(&self, key: &[u8]) -> Result<(), VaultError> {
@@ -152,6 +160,26 @@ impl Database {
         self.db.compact_range_cf_opt(table, Some(key), Some(key), &options);
         Ok(())
     }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    // a damaged file is an error at open and at read, never an empty answer
+    options.set_paranoid_checks(true);
+    // a torn last write (power loss before its sync) opens, a damaged middle does not
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // a recycled log would make a damaged middle look like an old tail
+    options.set_recycle_log_file_num(0);
+    // column families never disagree after a lost tail
+    options.set_atomic_flush(true);
+    // 1,000,000 patients are 300 MB of rows: keep few files open and few memtables
+    options.set_max_open_files(64);
+    options.set_write_buffer_size(8 * 1024 * 1024);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1024 * 1024);
+    options
 }
 
 pub(crate) fn damaged(table: &'static str, key: &[u8]) -> VaultError {

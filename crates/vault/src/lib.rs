@@ -22,6 +22,7 @@ mod cache;
 mod data_key;
 mod database;
 mod error;
+mod inspection;
 mod key_encryption;
 mod keystore;
 mod system;
@@ -35,6 +36,7 @@ pub use body::{
 };
 pub use data_key::DataKey;
 pub use error::VaultError;
+pub use inspection::{Holder, Inspection, KeysSeen};
 pub use key_encryption::KeyEncryptionKey;
 pub use keystore::{BatchOrigin, KeyState, Opened, PatientKeyIds, SubjectKeyIds, Vault};
 pub use system::SystemKeyIds;

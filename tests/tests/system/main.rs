@@ -17,6 +17,7 @@ mod crash;
 mod damage;
 mod evidence;
 mod formats;
+mod fsck;
 mod hostile;
 mod import;
 mod interop;

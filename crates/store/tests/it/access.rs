@@ -33,7 +33,7 @@ fn record(reason: &str) -> AccessRecord {
     }
 }
 
-fn show(world: &mut World, patients: &[PatientKeyIds]) -> Applied {
+pub(crate) fn show(world: &mut World, patients: &[PatientKeyIds]) -> Applied {
     let drafts: Vec<Draft> = patients
         .iter()
         .map(|keys| Draft {

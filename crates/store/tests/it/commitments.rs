@@ -6,7 +6,7 @@ use ledger::{Item, leaf_hash};
 use std::ops::ControlFlow;
 
 /// Files until the ledger has so many leaves, in blocks of contributions that commitments may cut.
-fn grow(world: &mut World, size: u64) {
+pub(crate) fn grow(world: &mut World, size: u64) {
     let patients: Vec<_> = (0..5).map(|_| world.patient()).collect();
     for keys in &patients {
         world.file(*keys, &[registered("Anna")]);

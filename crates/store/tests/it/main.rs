@@ -10,6 +10,7 @@ mod access;
 mod aside;
 mod commitments;
 mod damage;
+mod fsck;
 mod records;
 mod reopening;
 mod spool;
