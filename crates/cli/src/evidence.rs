@@ -31,6 +31,8 @@ pub(crate) struct Evidence {
 #[derive(Debug)]
 pub(crate) struct Checked<'e> {
     pub(crate) leaf: &'e v1::EvidenceLeaf,
+    /// Version of its chain, as its header says; 0 of a commitment.
+    pub(crate) version: u64,
     /// Whether its body was opened here, with the record key.
     pub(crate) opened: bool,
 }
@@ -88,6 +90,9 @@ impl Evidence {
                 checked(leaf).map_err(|why| damaged(format!("record {}: {why}", leaf.position)))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        if checked.len() != wanted.len() {
+            return Err(damaged("its leaves do not stand in order of position".to_owned()));
+        }
         Ok((checkpoint, checked))
     }
 
@@ -146,10 +151,11 @@ impl Evidence {
 fn checked(leaf: &v1::EvidenceLeaf) -> Result<Checked<'_>, String> {
     let header = match Leaf::decode(&leaf.leaf).map_err(|error| error.to_string())? {
         Leaf::Record(header) => header,
-        Leaf::Commitment(_) => return Ok(Checked { leaf, opened: false }),
+        Leaf::Commitment(_) => return Ok(Checked { leaf, version: 0, opened: false }),
     };
+    let version = header.version;
     if leaf.body.is_empty() {
-        return Ok(Checked { leaf, opened: false });
+        return Ok(Checked { leaf, version, opened: false });
     }
     let length = u32::try_from(leaf.body.len());
     if length != Ok(header.body_length) || Hash::of(&leaf.body) != header.body_hash {
@@ -159,7 +165,7 @@ fn checked(leaf: &v1::EvidenceLeaf) -> Result<Checked<'_>, String> {
     if header.leaf == LeafType::Record && opened {
         body::open(&header, &leaf.body, &leaf.record_key)?;
     }
-    Ok(Checked { leaf, opened })
+    Ok(Checked { leaf, version, opened })
 }
 
 fn map_in(from: &v1::MapProof) -> Option<MapProof> {

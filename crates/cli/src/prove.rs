@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -52,7 +53,12 @@ pub(crate) async fn run(
     let policy: Policy =
         policy_text.parse().map_err(|error| Failure::Usage(format!("--policy: {error}")))?;
     // Before anything is asked for, and so recorded.
-    let file = File::create_new(&wanted.output)
+    // It holds what records say, and their keys.
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&wanted.output)
         .map_err(|error| Failure::local(format!("make {}", wanted.output.display()), error))?;
     let made = make(global, wanted, &policy, &policy_text, given, &file).await;
     let kept = matches!(&made, Ok(Ok(_)));
@@ -77,11 +83,21 @@ struct Told {
     checkpoint: Checkpoint,
     records: usize,
     opened: usize,
+    about: About,
 }
 
 impl Told {
     fn text(&self, file: &Path, given: bool) -> String {
-        let Self { checkpoint, records, opened } = self;
+        let Self { checkpoint, records, opened, about } = self;
+        let complete = match (about, records) {
+            (About::Patient(_), 0) => {
+                "the ledger holds nothing about this patient, as the checkpoint shows"
+            }
+            (About::Patient(_), _) => {
+                "nothing about the patient is left out, as the checkpoint shows"
+            }
+            (About::Position(_), _) => "it is on file, as the checkpoint shows",
+        };
         let policy = match given {
             true => "",
             false => {
@@ -91,7 +107,7 @@ impl Told {
         };
         format!(
             "{}: {records} record(s), {opened} of them opened, under the checkpoint of {} leaves\n\
-             nothing is left out of it, as the checkpoint shows{policy}\n\
+             {complete}{policy}\n\
              check it:  unzip it, and in its folder:  python3 check.py",
             file.display(),
             checkpoint.size
@@ -126,6 +142,7 @@ async fn make(
         records: checked.len(),
         opened: checked.iter().filter(|one| one.opened).count(),
         checkpoint,
+        about,
     };
     let described = describe(&evidence, &checked, &told.checkpoint, about, wanted);
     let cover = cover(&told, about, wanted, given);
@@ -145,10 +162,11 @@ async fn policy_of_the_node(global: &Global, wanted: &Prove) -> Result<String, F
 }
 
 async fn about(global: &Global, wanted: &Prove) -> Result<About, Failure> {
-    if let Ok(position) = wanted.about.parse::<u64>() {
+    if let Some(position) = wanted.position {
         return Ok(About::Position(position));
     }
-    let named = patient::parse(&wanted.about, &wanted.issuer.issuer)?;
+    let typed = wanted.patient.as_deref().unwrap_or_default();
+    let named = patient::parse(typed, &wanted.issuer.issuer)?;
     let mut client = PatientFileServiceClient::new(connect(global).await?);
     let purpose = purpose::of(global, Otherwise::Always("HCOMPL"))?;
     let id = patient::resolve(&mut client, global, purpose, named).await?;
@@ -175,7 +193,7 @@ fn describe(
         .as_ref()
         .map(|map| json!({"siblings": hexes(&map.siblings), "end": map.end.as_ref().map(end)}));
     let leaf = |leaf: &v1::EvidenceLeaf| {
-        let about = checked.iter().any(|one| one.leaf.position == leaf.position);
+        let about = checked.binary_search_by_key(&leaf.position, |one| one.leaf.position).is_ok();
         let with_body = about && !leaf.body.is_empty();
         json!({
             "position": leaf.position,

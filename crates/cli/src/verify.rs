@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::connection::token_text;
 use crate::failure::Failure;
 use crate::options::{Global, Verify};
-use crate::output::{Output, is_watched, thousands};
+use crate::output::{Output, is_watched, one_line, thousands};
 use crate::source::{Missing, Source};
 
 /// What was found instead of an intact ledger.
@@ -42,6 +42,12 @@ impl From<Missing> for Found {
 }
 
 impl Found {
+    /// What a node would not or could not show.
+    fn of(failure: &Failure) -> Self {
+        let what = one_line(failure.report().trim_end());
+        if failure.is_damage() { Self::Damaged(what) } else { Self::Incomplete(what) }
+    }
+
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Damaged(_) => 10,
@@ -62,7 +68,7 @@ impl Found {
     pub(crate) fn told(&self) -> (&'static str, &'static str, &str) {
         match self {
             Self::Damaged(what) => ("damaged", "TAMPERED WITH OR DAMAGED", what),
-            Self::Forked(what) => ("forked", "NOT WHAT THE KEPT CHECKPOINT SAYS", what),
+            Self::Forked(what) => ("forked", "FORKED, BEHIND OR TOO OLD", what),
             Self::Incomplete(what) => ("incomplete", "COULD NOT BE READ", what),
         }
     }
@@ -81,7 +87,8 @@ pub(crate) async fn run(
         None => None,
     };
     if let Some(typed) = &wanted.patient {
-        return match patient::verify(global, wanted, typed, &policy, kept.as_ref()).await? {
+        let verified = patient::verify(global, wanted, typed, &policy, kept.as_ref()).await;
+        return match verified.unwrap_or_else(|failure| Err(Found::of(&failure))) {
             Ok(intact) => {
                 output.show(|| intact.json(), || intact.text())?;
                 Ok(ExitCode::SUCCESS)
@@ -180,7 +187,9 @@ const CLOCKS: u64 = 60;
 /// back the date, or put records under an old one.
 pub(crate) fn dated(policy: &Policy, note: &SignedNote, latest: u64) -> Result<(), Found> {
     match policy.cosigned(note) {
-        Some((earliest, _)) if earliest + CLOCKS < latest / 1_000_000 => {
+        Some((earliest, _))
+            if !policy.is_cosigned_since(note, (latest / 1_000_000).saturating_sub(CLOCKS)) =>
+        {
             Err(Found::Damaged(format!(
                 "checkpoint: it was cosigned at {}, and covers records of {}: it is dated back",
                 moment(earliest),
@@ -195,11 +204,13 @@ pub(crate) fn dated(policy: &Policy, note: &SignedNote, latest: u64) -> Result<(
 fn fresh(policy: &Policy, note: &SignedNote, max_age: Option<u64>) -> Result<(), Found> {
     let Some(max_age) = max_age else { return Ok(()) };
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    if policy.is_cosigned_since(note, now.saturating_sub(max_age)) {
+        return Ok(());
+    }
     match policy.cosigned(note) {
-        Some((_, latest)) if latest + max_age >= now => Ok(()),
         Some((_, latest)) => Err(Found::Forked(format!(
-            "its newest checkpoint was cosigned last at {}, more than {max_age} s ago: what came since \
-             is not shown",
+            "its newest checkpoint is not cosigned by the quorum within the last {max_age} s (last by \
+             anybody at {}): what came since is not shown",
             moment(latest)
         ))),
         None => Err(Found::Forked("nobody has cosigned its newest checkpoint".to_owned())),

@@ -39,6 +39,9 @@ const PUBLISH_AGAIN: Duration = Duration::from_secs(5);
 /// signs later than that signs the next.
 const LOOKED_THROUGH: usize = 64;
 
+/// How long witnesses have for one checkpoint before they are handed the next.
+const HANDED_FOR: Duration = Duration::from_secs(5);
+
 /// What a node signs checkpoints with.
 #[derive(Clone, Debug)]
 pub struct NoteKeys {
@@ -83,6 +86,8 @@ pub(crate) struct Checkpoints {
     published: Option<(u64, Instant)>,
     /// Nodes of which a checkpoint was found to disagree: told once.
     told: BTreeSet<NodeId>,
+    /// When witnesses were handed the checkpoint that they have now.
+    handed_at: Instant,
 }
 
 impl Checkpoints {
@@ -93,8 +98,12 @@ impl Checkpoints {
         witnesses: Arc<Witnesses>,
     ) -> (Self, watch::Receiver<OnFile>) {
         let (on_file, seen) = watch::channel(OnFile::default());
-        let (proposed, published, told) = ((0, Instant::now()), None, BTreeSet::new());
-        (Self { press, store, keys, witnesses, on_file, proposed, published, told }, seen)
+        let now = Instant::now();
+        let (proposed, published, told) = ((0, now), None, BTreeSet::new());
+        let handed_at = now;
+        let own =
+            Self { press, store, keys, witnesses, on_file, proposed, published, told, handed_at };
+        (own, seen)
     }
 
     /// Signs and gathers until it is dropped.
@@ -153,10 +162,11 @@ impl Checkpoints {
             }
             let cosigned = self.cosigned(state, size)?;
             if cosigned.has_majority(&state.state().authority) {
-                if known.is_none_or(|known| known < size) {
-                    store.set_newest_checkpoint(ledger, size)?;
-                }
                 if self.tell(&cosigned, std::mem::take(&mut newest))? {
+                    // Before, a slower witness may still cosign it.
+                    if known.is_none_or(|known| known < size) {
+                        store.set_newest_checkpoint(ledger, size)?;
+                    }
                     break;
                 }
             }
@@ -167,16 +177,27 @@ impl Checkpoints {
 
     /// Tells of a checkpoint that a majority of the nodes has signed, `newest` for witnesses too; whether
     /// it may leave.
-    fn tell(&self, cosigned: &Cosigned, newest: bool) -> Result<bool, Failure> {
+    fn tell(&mut self, cosigned: &Cosigned, newest: bool) -> Result<bool, Failure> {
         let note = cosigned.note().map_err(Failure::internal)?;
         let checkpoint = cosigned.checkpoint().clone();
         let signed = NodeCheckpoint { checkpoint, note, witnesses: 0 };
         let mut witnessed = signed.clone();
         let count = self.witnesses.cosign(&mut witnessed.note);
         witnessed.witnesses = count.unwrap_or_default();
+        // All witnesses get the same one until the quorum has it, or it takes too long: each that takes
+        // the newest when it has time would never meet the others.
+        let with_them = self.on_file.borrow().signed.clone();
+        let waits = with_them.is_some_and(|with_them| {
+            self.witnesses.cosign(&mut with_them.note.clone()).is_none()
+                && self.handed_at.elapsed() < HANDED_FOR
+        });
+        let hand_over = newest && !waits;
+        if hand_over {
+            self.handed_at = Instant::now();
+        }
         self.on_file.send_if_modified(|on_file| {
             let mut changed = false;
-            if newest && on_file.signed.as_deref() != Some(&signed) {
+            if hand_over && on_file.signed.as_deref() != Some(&signed) {
                 on_file.signed = Some(Arc::new(signed));
                 changed = true;
             }

@@ -7,7 +7,7 @@ use ed25519_dalek::Signer;
 use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
 use ledger::{Control, Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey, SubjectId};
 use store::{SetAside, Store};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
@@ -18,6 +18,7 @@ use crate::alarms::Alarms;
 use crate::answers::{LedgerStatus, Status};
 use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
 use crate::clock::Clock;
+use crate::evidence::MADE_AT_ONCE;
 use crate::filing::InDoubt;
 use crate::grants::Grants;
 use crate::keys::Upkeep;
@@ -117,6 +118,8 @@ pub struct Parts {
     pub(crate) turns: Turns,
     pub(crate) rendered: Rendered,
     pub(crate) in_doubt: InDoubt,
+    /// Turns of those who have evidence made.
+    pub(crate) proving: Semaphore,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) stopping: CancellationToken,
     grants: Arc<Grants>,
@@ -280,6 +283,7 @@ impl Engine {
             turns: Turns::new(Clock::monotonic()),
             rendered: Rendered::default(),
             in_doubt: InDoubt::default(),
+            proving: Semaphore::new(MADE_AT_ONCE),
             alarms: shared.alarms,
             stopping: setup.stopping,
             grants: shared.grants,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use domain::PatientId;
 use ledger::map::MapProof;
-use ledger::{Commitment, Hash, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash};
-use store::{Reader, StoredRecord};
+use ledger::{Commitment, Hash, LeafType, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash};
+use store::{Reader, Snapshot, StoredRecord};
 
 use crate::Failure;
 use crate::access::Pass;
@@ -16,8 +16,14 @@ use crate::context::Context;
 use crate::engine::{Engine, Working};
 use crate::showing::{Ended, Saw};
 
-/// Most leaves about a subject that are proved at once: with their bodies some 100 MB.
+/// Most leaves about a subject that are proved at once.
 pub const MAX_PROVED: usize = 50_000;
+
+/// Most bytes of bodies that are opened for one answer: it is in memory as a whole, several times over.
+pub(crate) const MAX_OPENED: usize = 64 * 1024 * 1024;
+
+/// How many answers are made at once; others wait for their turn.
+pub(crate) const MADE_AT_ONCE: usize = 2;
 
 /// About what evidence is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +101,11 @@ impl Engine {
     /// [`Failure::NotFound`] for a ledger or position that there is not, [`Failure::Unavailable`]
     /// when no checkpoint covers it within the caller's patience, [`Failure::Refused`] beyond
     /// [`MAX_PROVED`], [`Failure::Denied`], and whatever keeps the showing from being recorded.
-    pub async fn prove<T>(
+    pub async fn prove<T: Send + 'static>(
         &self,
         ctx: &Context,
         query: &EvidenceQuery,
-        render: impl FnOnce(&Evidence) -> (T, Vec<u8>),
+        render: impl FnOnce(&Evidence) -> (T, Vec<u8>) + Send + 'static,
     ) -> Result<Shown<T>, Failure> {
         let side = self.side_of(query.ledger)?;
         let patient = self.concerned(side, query)?;
@@ -108,20 +114,33 @@ impl Engine {
         if query.ledger.kind == LedgerKind::Access {
             self.trail.applied().await;
         }
-        let position = side.line.state()?.size;
-        let evidence = match query.about {
-            About::Patient(patient) => {
-                self.about(&pass, ctx, side, patient, query.contents).await?
+        let now = side.line.state()?;
+        let covered = match query.about {
+            About::Patient(_) => now.size,
+            About::Position(at) if at < now.size => at + 1,
+            About::Position(_) => {
+                self.ended(ctx, None, Ended::NotFound, &Saw::default()).await?;
+                return Err(Failure::NotFound);
             }
-            About::Position(at) => self.at(&pass, ctx, side, at, query.contents).await?,
         };
-        let (answer, bytes) = render(&evidence);
-        let saw = Saw {
-            position,
-            count: u32::try_from(evidence.leaves.len()).map_err(Failure::internal)?,
-            digest: Some(self.answer_digest(&bytes)?),
-            ..Saw::default()
+        let position = now.size;
+        let checkpoint = self.covering(side, covered, ctx).await?;
+        // Thousands of records are read and opened: not where others wait for their answers.
+        let _turn = self.proving.acquire().await.map_err(Failure::internal)?;
+        let (engine, query) = (self.clone(), *query);
+        let made = tokio::task::spawn_blocking(move || {
+            let evidence = engine.evidence(&pass, &query, &now, checkpoint)?;
+            let (answer, bytes) = render(&evidence);
+            Ok::<_, Failure>((answer, evidence.leaves.len(), engine.answer_digest(&bytes)?))
+        });
+        let (answer, count, digest) = match (made.await.map_err(Failure::internal)?, patient) {
+            (Ok(made), _) => made,
+            // It tells how much there is.
+            (Err(failure), Some(patient)) => return Err(self.refused(ctx, patient, failure).await),
+            (Err(failure), None) => return Err(failure),
         };
+        let count = u32::try_from(count).map_err(Failure::internal)?;
+        let saw = Saw { position, count, digest: Some(digest), ..Saw::default() };
         let receipt = self.ended(ctx, patient, Ended::Shown, &saw).await?;
         Ok(Shown { answer, receipt, position })
     }
@@ -144,59 +163,65 @@ impl Engine {
         Ok(record.and_then(|record| self.patient_of(record.header.subject)))
     }
 
-    async fn about(
+    fn evidence(
         &self,
         pass: &Pass,
-        ctx: &Context,
-        side: &Working,
-        patient: PatientId,
-        contents: bool,
+        query: &EvidenceQuery,
+        now: &Snapshot,
+        checkpoint: Arc<NodeCheckpoint>,
     ) -> Result<Evidence, Failure> {
-        let (line, subject) = (&side.line, SubjectId(patient.0));
-        let now = line.state()?;
+        match query.about {
+            About::Patient(patient) => self.about(pass, query, now, checkpoint, patient),
+            About::Position(position) => self.at(pass, query, checkpoint, position),
+        }
+    }
+
+    fn about(
+        &self,
+        pass: &Pass,
+        query: &EvidenceQuery,
+        now: &Snapshot,
+        checkpoint: Arc<NodeCheckpoint>,
+        patient: PatientId,
+    ) -> Result<Evidence, Failure> {
+        let EvidenceQuery { ledger, contents, .. } = *query;
+        let subject = SubjectId(patient.0);
         let first = (now.size - now.size % commitment::EVERY).saturating_sub(1);
         let map = (first > 0).then(|| now.state().subjects.map().prove(subject));
-        let checkpoint = self.covering(side, now.size, ctx).await?;
         let reader = self.shelf.open(pass).reader();
         let size = checkpoint.checkpoint.size;
-        let about = reader.about(line.ledger, subject, first)?;
+        let about = reader.about(ledger, subject, first)?;
         if about.len() > MAX_PROVED {
-            let message = format!(
-                "the ledger holds {} records about this patient, and at most {MAX_PROVED} are proved \
-                 at once: verify the whole ledger instead",
-                about.len()
-            );
-            return Err(Failure::Refused { reason: "TOO_MANY_RECORDS", message });
+            return Err(too_many());
         }
-        let mut leaves = Vec::with_capacity(about.len());
-        for position in about {
-            leaves.push(self.record(&reader, line.ledger, position, contents)?);
+        let since = (first..).zip(reader.leaves(ledger, first, size)?);
+        let wanted = about.into_iter().map(|position| (position, None));
+        let (mut leaves, mut opened) = (Vec::new(), 0);
+        for (position, leaf) in wanted.chain(since.map(|(position, leaf)| (position, Some(leaf)))) {
+            let leaf = match leaf {
+                Some(leaf) if !(contents && is_about(&leaf, subject)) => {
+                    EvidenceLeaf { position, leaf, opened: None }
+                }
+                Some(_) | None => self.record(&reader, ledger, position, contents)?,
+            };
+            opened += leaf.opened.as_ref().map_or(0, |opened| opened.body.len());
+            if opened > MAX_OPENED {
+                return Err(too_many());
+            }
+            leaves.push(leaf);
         }
-        let since = reader.leaves(line.ledger, first, size)?;
-        for (position, leaf) in (first..).zip(since) {
-            let opened = contents && is_about(&leaf, subject);
-            leaves.push(match opened {
-                true => self.record(&reader, line.ledger, position, true)?,
-                false => EvidenceLeaf { position, leaf, opened: None },
-            });
-        }
-        let hashes = reader.range_proof(line.ledger, first, size, size)?;
+        let hashes = reader.range_proof(ledger, first, size, size)?;
         Ok(Evidence { checkpoint, first, map, hashes, leaves })
     }
 
-    async fn at(
+    fn at(
         &self,
         pass: &Pass,
-        ctx: &Context,
-        side: &Working,
+        query: &EvidenceQuery,
+        checkpoint: Arc<NodeCheckpoint>,
         position: u64,
-        contents: bool,
     ) -> Result<Evidence, Failure> {
-        let ledger = side.line.ledger;
-        if position >= side.line.state()?.size {
-            return Err(Failure::NotFound);
-        }
-        let checkpoint = self.covering(side, position + 1, ctx).await?;
+        let EvidenceQuery { ledger, contents, .. } = *query;
         let reader = self.shelf.open(pass).reader();
         let hashes = reader.inclusion_proof(ledger, position, checkpoint.checkpoint.size)?;
         let leaf = if commitment::is_at(position) {
@@ -238,7 +263,11 @@ impl Engine {
     ) -> Result<EvidenceLeaf, Failure> {
         let damaged = || Failure::Damaged { what: format!("record {position} of {ledger}") };
         let record = reader.record(ledger, position)?.ok_or_else(damaged)?;
-        if !contents {
+        // A bucket of the registry is a subject too, but nobody's file: what it says is about others.
+        let of_nobody = record.header.leaf == LeafType::Record
+            && ledger.kind == LedgerKind::Records
+            && self.patient_of(record.header.subject).is_none();
+        if !contents || of_nobody {
             return Ok(EvidenceLeaf { position, leaf: record.header_bytes, opened: None });
         }
         let opened = reader.hand_out(&record)?;
@@ -274,6 +303,14 @@ impl Engine {
             }
         }
     }
+}
+
+fn too_many() -> Failure {
+    let message = format!(
+        "the ledger holds more about this patient than is proved at once, {MAX_PROVED} records or \
+         {MAX_OPENED} bytes of bodies: ask without contents, or verify the whole ledger instead"
+    );
+    Failure::Refused { reason: "TOO_MANY_RECORDS", message }
 }
 
 fn is_about(leaf: &[u8], subject: SubjectId) -> bool {

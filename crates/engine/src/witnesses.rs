@@ -80,12 +80,15 @@ impl Witnesses {
 
     /// Takes in what a witness answered; false when its signature does not hold.
     fn add(&self, key: &Vkey, text: &str, lines: &str) -> bool {
-        let known = std::slice::from_ref(key);
-        let Ok(note) = format!("{text}\n{lines}").parse::<SignedNote>() else { return false };
-        let good = note.verify(known).is_ok();
-        let line = note.signatures.into_iter().find(|line| key.claims(line));
+        let Ok(answer) = format!("{text}\n{lines}").parse::<SignedNote>() else { return false };
+        let Ok(mut note) = SignedNote::new(text.to_owned()) else { return false };
+        // That line alone, under that text and no longer one.
+        note.signatures.extend(answer.signatures.iter().find(|line| key.claims(line)).cloned());
+        let good = answer.text() == text && note.verify(std::slice::from_ref(key)).is_ok();
         let place = self.setup.keys.iter().position(|one| one == key);
-        let (true, Some(line), Some(place)) = (good, line, place) else { return false };
+        let (true, Some(line), Some(place)) = (good, note.signatures.pop(), place) else {
+            return false;
+        };
         let mut state = self.state();
         match state.cosigned.iter_mut().find(|(known, _)| known == text) {
             Some((_, lines)) => {

@@ -84,6 +84,19 @@ impl Policy {
         }
     }
 
+    /// Whether the quorum cosigned a note that it opens at or after a time, seconds since 1970 UTC: of a
+    /// policy without a quorum, whether anybody did.
+    #[must_use]
+    pub fn is_cosigned_since(&self, note: &SignedNote, time: u64) -> bool {
+        let keys = self.keys();
+        let mut verified = note.verify(&keys).unwrap_or_default();
+        verified.retain(|one| one.time >= time.max(1));
+        match self.quorum {
+            Some(quorum) => self.has(quorum, &verified),
+            None => !verified.is_empty(),
+        }
+    }
+
     /// When its witnesses cosigned a note that it opens, seconds since 1970 UTC: the earliest and the
     /// latest. None when none has.
     #[must_use]

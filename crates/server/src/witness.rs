@@ -1,6 +1,6 @@
 //! Hands checkpoints to a witness over HTTP, as c2sp.org/tlog-witness says: `POST <url>/add-checkpoint`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::ledger::witness::AddCheckpoint;
 use ::ledger::{Hash, LedgerId};
@@ -19,6 +19,8 @@ use crate::config::{Witness, Witnesses};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one that failed is left alone.
 const LATER: Duration = Duration::from_secs(5);
+/// How long a witness may be ahead of a node that lags, before it counts as disagreeing.
+const CATCHING_UP: Duration = Duration::from_secs(20);
 /// Longest answer: a few signature lines.
 const MAX_ANSWER: usize = 16 * 1024;
 
@@ -43,8 +45,16 @@ pub(crate) fn hand_over(engine: &Engine, witnesses: &Witnesses) -> Vec<AbortOnDr
 async fn follow(engine: Engine, ledger: LedgerId, witness: Witness) {
     // What it has cosigned, as far as is known: at first nothing, and it says so.
     let (mut old, mut before): (u64, Option<NodeCheckpoint>) = (0, None);
+    let mut ahead: Option<Instant> = None;
     while let Some(checkpoint) = engine.for_witness(ledger, before.as_ref()).await {
         let did = add(&engine, ledger, &witness, &checkpoint, &mut old).await;
+        if old <= checkpoint.checkpoint.size {
+            ahead = None;
+        } else if ahead.get_or_insert_with(Instant::now).elapsed() < CATCHING_UP {
+            // Another node handed it more than this one has applied yet.
+            wait().await;
+            continue;
+        }
         match engine.witnessed(ledger, &witness.key, &checkpoint, did) {
             Ok(true) => before = Some(NodeCheckpoint::clone(&checkpoint)),
             Ok(false) | Err(_) => wait().await,

@@ -126,9 +126,9 @@ async fn a_flipped_bit_in_a_table_is_data_loss_for_what_it_hit_and_for_nothing_e
     some_notes(&manager, &hit, 1).await;
     let block = filed_since(&cluster, 0).await.pop().expect("the note's block");
     let other = manager.register("MRN-2", "Bell").await.unwrap().patient_id;
-    // More than a tile of 256 records and well more than 16 messages, so that what is damaged is not
-    // among what every start reads.
-    many_notes(&manager, &other, 480).await;
+    // More than stands between two commitments and well more than 16 messages, so that what is damaged
+    // is not among what every start reads.
+    many_notes(&manager, &other, 4_200).await;
     let untouched = manager.register("MRN-3", "Cole").await.unwrap().patient_id;
     // What is in the log goes into tables at the next start.
     cluster.node_mut(0).stop().await.expect("stopped");

@@ -141,7 +141,8 @@ fn follows(file: &v1::PatientFile, checked: &[Checked<'_>]) -> Result<(), String
         let Some(v1::evidence_leaf::Content::Event(filed)) = &one.leaf.content else {
             return Err(format!("record {} says nothing that can be read", one.leaf.position));
         };
-        if filed.version > file.version {
+        if one.version > file.version {
+            // Filed after the file was shown.
             break;
         }
         match filed.event.as_ref().and_then(|event| event.event.as_ref()) {
