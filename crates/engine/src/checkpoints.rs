@@ -161,14 +161,14 @@ impl Checkpoints {
                 }
             }
             let cosigned = self.cosigned(state, size)?;
-            if cosigned.has_majority(&state.state().authority) {
-                if self.tell(&cosigned, std::mem::take(&mut newest))? {
-                    // Before, a slower witness may still cosign it.
-                    if known.is_none_or(|known| known < size) {
-                        store.set_newest_checkpoint(ledger, size)?;
-                    }
-                    break;
+            if cosigned.has_majority(&state.state().authority)
+                && self.tell(&cosigned, std::mem::take(&mut newest))?
+            {
+                // Before, a slower witness may still cosign it.
+                if known.is_none_or(|known| known < size) {
+                    store.set_newest_checkpoint(ledger, size)?;
                 }
+                break;
             }
             next = reader.checkpoint_before(ledger, size)?;
         }

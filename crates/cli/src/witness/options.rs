@@ -18,7 +18,7 @@ Example:
     Key(Key),
     /// Answer logs that ask for cosignatures, over HTTP, as c2sp.org/tlog-witness says.
     ///
-    /// POST /add-checkpoint cosigns; GET /<hex SHA-256 of the origin>/checkpoint shows the newest
+    /// POST /add-checkpoint cosigns; GET /HASH/checkpoint, with the hex SHA-256 of the origin, shows the newest
     /// checkpoint that was cosigned. What was cosigned is on disk before the answer leaves.
     #[command(after_help = "\
 Stops with exit code 0 on SIGTERM and SIGINT; 1 when it cannot start; 2 wrong usage.
