@@ -46,11 +46,6 @@ impl Failure {
         Self::Refused { server, call, status: Box::new(status) }
     }
 
-    /// Whether the server answered that what it has is damaged.
-    pub(crate) fn is_damage(&self) -> bool {
-        matches!(self, Self::Refused { status, .. } if status.code() == Code::DataLoss)
-    }
-
     /// What the process exits with.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

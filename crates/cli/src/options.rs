@@ -96,7 +96,8 @@ pub(crate) enum Command {
     ///
     /// With --patient, one patient: that what the node shows is on file under a checkpoint, that nothing
     /// was left out, that every body is what its header says and opens with its key, and that the
-    /// patient file shown is what follows from its records. For compliance officers.
+    /// patient file shown is what follows from its records, as the node decodes them. For compliance
+    /// officers.
     #[command(after_help = "\
 Exit codes: 0 intact; 10 tampered with or damaged; 11 forked from, or behind, the kept checkpoint;
 12 not all of it could be read; 2 wrong usage.
@@ -105,7 +106,7 @@ Example:
   caseledger verify --policy records.policy --checkpoint last-year.checkpoint \\
     http://127.0.0.1:7080/records.0.0/9f31...
   caseledger verify --policy records.policy --patient 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10")]
-    Verify(Verify),
+    Verify(crate::verify::options::Verify),
     /// Make a package of evidence that anybody can check, with nothing of ours installed.
     ///
     /// Everything that a ledger holds about a patient, or one record, with the keys of these records
@@ -341,30 +342,6 @@ pub(crate) struct WhichLedger {
     /// Changes, or who was shown what.
     #[arg(long, value_enum, default_value = "records")]
     pub(crate) ledger: LedgerKind,
-}
-
-/// What to verify, and with what.
-#[derive(Debug, Args)]
-pub(crate) struct Verify {
-    /// A folder with `checkpoint` and `tile/`, or a node's address: http://HOST:PORT/LEDGER/GENESIS.
-    #[arg(required_unless_present = "patient", conflicts_with = "patient")]
-    pub(crate) log: Option<String>,
-    /// Verify what --server holds about one patient instead: id, ISSUER|NUMBER, or a number of --issuer.
-    #[arg(long, value_name = "PATIENT")]
-    pub(crate) patient: Option<String>,
-    #[command(flatten)]
-    pub(crate) which: WhichLedger,
-    #[command(flatten)]
-    pub(crate) issuer: Issuer,
-    /// C2SP tlog-policy: the keys of the ledger's nodes, and how many must have signed.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: PathBuf,
-    /// A checkpoint that you kept.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// How old the newest cosignature of the checkpoint may be; nodes cosign again each minute.
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) max_age: Option<u64>,
 }
 
 /// Of which record.

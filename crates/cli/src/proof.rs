@@ -42,15 +42,20 @@ pub(crate) async fn policy(
     wanted: &WhichLedger,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
+    let policy = node_policy(global, wanted).await?;
+    output.show(|| json!({"policy": policy}), || policy.clone())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The policy of a ledger as the node tells it.
+pub(crate) async fn node_policy(global: &Global, wanted: &WhichLedger) -> Result<String, Failure> {
     let mut client = ProofServiceClient::new(connect(global).await?);
     let request = v1::GetPolicyRequest { ledger: Some(wanted.ledger.id()) };
     let answer = client
         .get_policy(timed(request))
         .await
         .map_err(|status| Failure::of(&global.server, "ProofService/GetPolicy", status))?;
-    let policy = answer.into_inner().policy;
-    output.show(|| json!({"policy": policy}), || policy.clone())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(answer.into_inner().policy)
 }
 
 /// Prints the proof that a record is under a checkpoint; waits for one that covers it.

@@ -13,7 +13,6 @@ use std::process::ExitCode;
 
 use api::v1;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
-use api::v1::proof_service_client::ProofServiceClient;
 use ledger::SubjectId;
 use ledger::checkpoint::Checkpoint;
 use ledger::policy::Policy;
@@ -21,13 +20,14 @@ use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::connection::{connect, timed};
+use crate::connection::connect;
 use crate::evidence::{self, About, Checked, Evidence};
 use crate::failure::Failure;
 use crate::json;
 use crate::options::Global;
 use crate::output::Output;
 use crate::patient;
+use crate::proof;
 use crate::purpose::{self, Otherwise};
 
 use self::options::Prove;
@@ -48,12 +48,11 @@ pub(crate) async fn run(
                 .map_err(|error| Failure::local(format!("read {}", file.display()), error))?;
             (text, true)
         }
-        None => (policy_of_the_node(global, wanted).await?, false),
+        None => (proof::node_policy(global, &wanted.which).await?, false),
     };
     let policy: Policy =
         policy_text.parse().map_err(|error| Failure::Usage(format!("--policy: {error}")))?;
-    // Before anything is asked for, and so recorded.
-    // It holds what records say, and their keys.
+    // Before anything is asked for, and so recorded. It holds what records say, and their keys.
     let file = File::options()
         .write(true)
         .create_new(true)
@@ -149,16 +148,6 @@ async fn make(
     let written = write(file, &described, &cover, policy_text, &evidence, &checked);
     written.map_err(|error| Failure::local(format!("write {}", wanted.output.display()), error))?;
     Ok(Ok(told))
-}
-
-async fn policy_of_the_node(global: &Global, wanted: &Prove) -> Result<String, Failure> {
-    let mut client = ProofServiceClient::new(connect(global).await?);
-    let request = v1::GetPolicyRequest { ledger: Some(wanted.which.ledger.id()) };
-    let answer = client
-        .get_policy(timed(request))
-        .await
-        .map_err(|status| Failure::of(&global.server, "ProofService/GetPolicy", status))?;
-    Ok(answer.into_inner().policy)
 }
 
 async fn about(global: &Global, wanted: &Prove) -> Result<About, Failure> {

@@ -4,6 +4,7 @@
 //! Exit codes: 0 intact, 10 tampered with or damaged, 11 forked from or behind a checkpoint that was
 //! kept, 12 not all of it could be read, 2 wrong usage.
 
+pub(crate) mod options;
 mod patient;
 
 use std::path::Path;
@@ -17,12 +18,15 @@ use ledger::policy::Policy;
 use ledger::tree::{TILE_WIDTH, tile_bytes};
 use ledger::{FullTile, Hash, TileId, TileKind, TilePath};
 use serde_json::{Value, json};
+use tonic::Code;
 
 use crate::connection::token_text;
 use crate::failure::Failure;
-use crate::options::{Global, Verify};
+use crate::options::Global;
 use crate::output::{Output, is_watched, one_line, thousands};
 use crate::source::{Missing, Source};
+
+use self::options::Verify;
 
 /// What was found instead of an intact ledger.
 #[derive(Debug)]
@@ -42,10 +46,16 @@ impl From<Missing> for Found {
 }
 
 impl Found {
-    /// What a node would not or could not show.
-    fn of(failure: &Failure) -> Self {
+    /// What a node would not or could not show; none when it was not the node.
+    fn of(failure: &Failure) -> Option<Self> {
         let what = one_line(failure.report().trim_end());
-        if failure.is_damage() { Self::Damaged(what) } else { Self::Incomplete(what) }
+        match failure {
+            Failure::Refused { status, .. } if status.code() == Code::DataLoss => {
+                Some(Self::Damaged(what))
+            }
+            Failure::Refused { .. } | Failure::Unreachable { .. } => Some(Self::Incomplete(what)),
+            Failure::Usage(_) | Failure::Local { .. } | Failure::OutputClosed => None,
+        }
     }
 
     pub(crate) fn code(&self) -> u8 {
@@ -88,7 +98,8 @@ pub(crate) async fn run(
     };
     if let Some(typed) = &wanted.patient {
         let verified = patient::verify(global, wanted, typed, &policy, kept.as_ref()).await;
-        return match verified.unwrap_or_else(|failure| Err(Found::of(&failure))) {
+        let unread = |failure: Failure| Found::of(&failure).map(Err).ok_or(failure);
+        return match verified.or_else(unread)? {
             Ok(intact) => {
                 output.show(|| intact.json(), || intact.text())?;
                 Ok(ExitCode::SUCCESS)

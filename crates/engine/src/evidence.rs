@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::PatientId;
 use ledger::map::MapProof;
-use ledger::{Commitment, Hash, LeafType, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash};
+use ledger::{Hash, LeafType, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash};
 use store::{Reader, Snapshot, StoredRecord};
 
 use crate::Failure;
@@ -71,8 +71,8 @@ pub struct EvidenceLeaf {
     pub opened: Option<OpenedLeaf>,
 }
 
-/// A record with its body.
-#[derive(Clone, Debug)]
+/// A record with its body. It does not print: neither content nor keys belong into a log.
+#[derive(Clone)]
 pub struct OpenedLeaf {
     /// As it is on file.
     pub body: Vec<u8>,
@@ -80,6 +80,12 @@ pub struct OpenedLeaf {
     pub record_key: Option<Vec<u8>>,
     /// What the body says.
     pub content: Content,
+}
+
+impl std::fmt::Debug for OpenedLeaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenedLeaf").finish_non_exhaustive()
+    }
 }
 
 /// What a body says.
@@ -316,6 +322,6 @@ fn too_many() -> Failure {
 fn is_about(leaf: &[u8], subject: SubjectId) -> bool {
     match ledger::Leaf::decode(leaf) {
         Ok(ledger::Leaf::Record(header)) => header.subject == subject,
-        Ok(ledger::Leaf::Commitment(Commitment { .. })) | Err(_) => false,
+        Ok(ledger::Leaf::Commitment(_)) | Err(_) => false,
     }
 }

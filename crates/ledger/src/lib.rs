@@ -5,7 +5,7 @@
 //! records ([`control`], filed as in [`filing`]), signed blocks ([`block`]), the stream hash ([`stream`]), the verdict on
 //! a block ([`rules`]), the RFC 6962 tree with C2SP tiles and proofs ([`tree`], [`proof`]), signed
 //! notes and checkpoints ([`note`], [`checkpoint`]), what nodes cosigned and what a verifier asks for
-//! ([`cosigned`], [`policy`]), what shows that a list is complete ([`map`], [`commitment`], [`completeness`]), a whole log entry by entry ([`audit`]), the block that founds a ledger ([`founding`]) and
+//! ([`cosigned`], [`policy`]), what a witness is asked and decides ([`witness`]), what shows that a list is complete ([`map`], [`commitment`], [`completeness`]), a whole log entry by entry ([`audit`]), the block that founds a ledger ([`founding`]) and
 //! the administrators' leave to go on without a majority ([`quorum`]).
 //!
 //! Deliberately not here: any input or output, any clock, any source of randomness, any knowledge

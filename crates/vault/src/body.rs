@@ -133,13 +133,18 @@ pub(crate) fn seal(
     Ok(body)
 }
 
-/// A body that was opened, with the key that opens it alone.
-#[derive(Debug)]
+/// A body that was opened, with the key that opens it alone. It does not print.
 pub struct OpenedBody {
     /// What it says.
     pub plain: Vec<u8>,
     /// The record key, see the module's layout.
     pub record_key: Zeroizing<[u8; RECORD_KEY]>,
+}
+
+impl std::fmt::Debug for OpenedBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenedBody").finish_non_exhaustive()
+    }
 }
 
 /// Opens a body: length, hash, commitment, seal and padding must all match the header.

@@ -12,12 +12,13 @@ use ledger::proof::verify_consistency;
 use ledger::{Hash, SubjectId};
 use serde_json::{Value, json};
 
+use super::options::Verify;
 use super::{Found, behind, fresh};
 use crate::connection::{connect, timed};
 use crate::evidence::{self, About, Checked};
 use crate::failure::Failure;
 use crate::file;
-use crate::options::{Global, LedgerKind, Verify};
+use crate::options::{Global, LedgerKind};
 use crate::output::thousands;
 use crate::patient;
 use crate::purpose::{self, Otherwise};
@@ -27,7 +28,7 @@ pub(super) struct Intact {
     checkpoint: Checkpoint,
     records: usize,
     opened: usize,
-    /// Version of the file that was compared with its records; none in the ledger of accesses.
+    /// Version of the file that was compared with its records; none when none was.
     file: Option<u64>,
 }
 
@@ -40,11 +41,11 @@ impl Intact {
     pub(super) fn text(&self) -> String {
         let Self { checkpoint, records, opened, file } = self;
         let file = match file {
-            Some(version) if opened == records => {
+            Some(version) => {
                 format!("\nthe patient file at version {version} is what these records say")
             }
-            Some(_) => {
-                "\nnot checked: the patient file, as not every record can be opened".to_owned()
+            None if opened < records => {
+                "\nnot checked: what they say, as not every record can be opened".to_owned()
             }
             None => String::new(),
         };
@@ -100,14 +101,17 @@ pub(super) async fn verify(
         }
     }
     let opened = checked.iter().filter(|one| one.opened).count();
-    if let Some(file) = &file
-        && opened == checked.len()
-        && let Err(what) = follows(file, &checked)
-    {
-        return Ok(Err(Found::Damaged(what)));
-    }
-    let file = file.map(|file| file.version);
-    Ok(Ok(Intact { checkpoint, records: checked.len(), opened, file }))
+    let comparable = opened == checked.len() && wanted.which.ledger == LedgerKind::Records;
+    let compared = match (file.filter(|_| comparable), comparable && opened > 0) {
+        (Some(file), _) => follows(&file, &checked).map(|()| Some(file.version)),
+        // Whoever shows no file is not to be spared the comparison.
+        (None, true) => Err("the node shows no file, and its records can be opened".to_owned()),
+        (None, false) => Ok(None),
+    };
+    Ok(match compared {
+        Ok(file) => Ok(Intact { checkpoint, records: checked.len(), opened, file }),
+        Err(what) => Err(Found::Damaged(what)),
+    })
 }
 
 /// Whether the tree of `to` continues that of the checkpoint that was kept.

@@ -76,7 +76,7 @@ pub struct State {
     /// The Merkle tree over all accepted records and the commitments between them.
     pub tree: Tree,
     /// The map of subjects as of the last commitment, and the leaves since. Not stored with the rest:
-    /// up to 92 bytes a subject.
+    /// some 160 bytes a subject.
     #[serde(skip)]
     pub subjects: Subjects,
 }
