@@ -71,8 +71,9 @@ pub(crate) async fn proof(
         .await_proof(timed(request))
         .await
         .map_err(|status| Failure::of(&global.server, "ProofService/AwaitProof", status))?;
-    let proof = answer.into_inner().proof;
-    output.show(|| json!({"position": wanted.position, "proof": proof}), || proof.clone())?;
+    let v1::AwaitProofResponse { proof, witnesses } = answer.into_inner();
+    let json = || json!({"position": wanted.position, "proof": proof, "witnesses": witnesses});
+    output.show(json, || proof.clone())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,5 @@
-//! Where a log is read from: a folder, or a node's HTTP address, both laid out as C2SP tlog-tiles.
+//! Where a log is read from: a folder, or a node's HTTP address, both laid out as C2SP tlog-tiles, with
+//! the bodies of control records beside.
 
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ const MAX_FILE: usize = 256 * (2 + 65_535);
 
 /// A log.
 pub(crate) enum Source {
-    /// `checkpoint` and `tile/` are in this folder.
+    /// `checkpoint`, `tile/` and `control/` are in this folder.
     Folder(PathBuf),
     /// They are under this address.
     Http(Http),

@@ -16,7 +16,7 @@ use ledger::checkpoint::Checkpoint;
 use ledger::note::SignedNote;
 use ledger::policy::Policy;
 use ledger::tree::{TILE_WIDTH, tile_bytes};
-use ledger::{FullTile, Hash, TileId, TileKind, TilePath};
+use ledger::{Authority, FullTile, Hash, Member, NodeId, TileId, TileKind, TilePath};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -114,8 +114,9 @@ pub(crate) async fn run(
     let ended = check(&mut source, &policy, kept.as_ref(), wanted.max_age, &bar).await;
     bar.finish_and_clear();
     match ended {
-        Ok(checkpoint) => {
-            output.show(|| intact_json(&checkpoint), || intact_text(&checkpoint, kept.as_ref()))?;
+        Ok((checkpoint, authority)) => {
+            let json = || intact_json(&checkpoint, &authority);
+            output.show(json, || intact_text(&checkpoint, &authority, kept.as_ref()))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(found) => found.show(output),
@@ -135,24 +136,37 @@ fn kept(file: &Path, policy: &Policy) -> Result<Checkpoint, Failure> {
     policy.open(&note).map_err(|error| wrong(error.to_string()))
 }
 
-fn intact_json(checkpoint: &Checkpoint) -> Value {
+fn intact_json(checkpoint: &Checkpoint, authority: &Authority) -> Value {
+    let member = |(id, member): (&NodeId, &Member)| json!({"node": id.to_string(), "retired": member.retired});
     json!({
         "verdict": "intact",
         "origin": checkpoint.origin,
         "records": checkpoint.size,
         "root": hex::encode(checkpoint.root.0),
+        "administrators": authority.administrators.len(),
+        "must_sign": authority.threshold,
+        "members": authority.members.iter().map(member).collect::<Vec<_>>(),
     })
 }
 
-fn intact_text(checkpoint: &Checkpoint, kept: Option<&Checkpoint>) -> String {
+fn intact_text(
+    checkpoint: &Checkpoint,
+    authority: &Authority,
+    kept: Option<&Checkpoint>,
+) -> String {
     let continues = kept.map_or_else(String::new, |kept| {
         format!("\nit continues the checkpoint of {} records that was kept", thousands(kept.size))
     });
+    let (admitted, active) = (authority.members.len(), authority.active_count());
     format!(
-        "intact: {} records of {}\nheaders, chains and tiles match a checkpoint that the policy \
-         accepts{continues}\nnot checked: what bodies say, which needs keys",
+        "intact: {} records of {}\nheaders, chains, commitments and tiles match a checkpoint that the \
+         policy accepts{continues}\n{admitted} nodes were admitted, {} of them retired, each by {} of {} \
+         administrators; no other filed anything\nnot checked: what bodies say, which needs keys",
         thousands(checkpoint.size),
-        checkpoint.origin
+        checkpoint.origin,
+        admitted - active,
+        authority.threshold,
+        authority.administrators.len(),
     )
 }
 
@@ -163,7 +177,7 @@ async fn check(
     kept: Option<&Checkpoint>,
     max_age: Option<u64>,
     bar: &ProgressBar,
-) -> Result<Checkpoint, Found> {
+) -> Result<(Checkpoint, Authority), Found> {
     let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
     let note = String::from_utf8(source.read("checkpoint").await?).map_err(|e| damaged(&e))?;
     let note: SignedNote = note.parse().map_err(|error| damaged(&error))?;
@@ -188,7 +202,8 @@ async fn check(
     }
     unfinished(source, &audit).await?;
     dated(policy, &note, audit.latest())?;
-    Ok(checkpoint)
+    let authority = audit.authority().cloned().unwrap_or_default();
+    Ok((checkpoint, authority))
 }
 
 /// How far clocks may be apart, in seconds: what apply allows records in a block.
@@ -269,6 +284,12 @@ async fn bundle(
             audit.add(entry, full).map_err(|fault| wrong(format!("record {position} {fault}")))?;
         leaves.push(leaf);
         rest = after;
+        if audit.awaits().is_some() {
+            let control = format!("control/{position}");
+            let body = source.read(&control).await?;
+            let wrong = |fault| Found::Damaged(format!("{control}: record {position} {fault}"));
+            audit.control(&body).map_err(wrong)?;
+        }
         if let Some(kept) = kept.filter(|kept| kept.size == position + 1)
             && audit.root() != kept.root
         {

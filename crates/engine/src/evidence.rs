@@ -114,8 +114,10 @@ impl Engine {
         render: impl FnOnce(&Evidence) -> (T, Vec<u8>) + Send + 'static,
     ) -> Result<Shown<T>, Failure> {
         let side = self.side_of(query.ledger)?;
-        let patient = self.concerned(side, query)?;
-        let pass = self.admit(ctx, patient).await?;
+        let concerned = self.concerned(side, query);
+        // May they comes first: that something is damaged is not for everybody either.
+        let pass = self.admit(ctx, concerned.as_ref().ok().copied().flatten()).await?;
+        let patient = concerned?;
         side.line.near_end()?;
         if query.ledger.kind == LedgerKind::Access {
             self.trail.applied().await;

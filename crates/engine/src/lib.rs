@@ -74,7 +74,7 @@ pub use failure::{Failure, Violation};
 pub use import::ImportOutcome;
 pub use keys::SYSTEM_ENTRY;
 pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
-pub use proofs::ConsistencyProof;
+pub use proofs::{ConsistencyProof, InclusionProof};
 pub use queries::{MAX_PAGE, check_page_size};
 pub use turns::Turn;
 pub use witnesses::{WitnessSetup, Witnessed};

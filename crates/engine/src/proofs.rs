@@ -7,13 +7,22 @@ use std::time::Duration;
 use ledger::checkpoint::TlogProof;
 use ledger::cosigned::policy;
 use ledger::tree::TILE_WIDTH;
-use ledger::{Hash, LedgerId, TileId};
+use ledger::{Hash, LeafType, LedgerId, TileId};
 
 use crate::checkpoints::{NodeCheckpoint, OnFile};
 use crate::context::Context;
 use crate::engine::{Engine, Working};
 use crate::showing::{Ended, Saw};
 use crate::{Failure, Shown};
+
+/// That a record is under a checkpoint.
+#[derive(Clone, Debug)]
+pub struct InclusionProof {
+    /// Hashes and checkpoint.
+    pub proof: TlogProof,
+    /// How many witnesses have cosigned the checkpoint.
+    pub witnesses: usize,
+}
 
 /// That one checkpoint's tree continues a smaller one.
 #[derive(Clone, Debug)]
@@ -54,7 +63,11 @@ impl Engine {
     /// # Errors
     /// [`Failure::NotFound`] for a ledger or position that there is not, [`Failure::Unavailable`]
     /// while no checkpoint covers the position.
-    pub fn inclusion_proof(&self, ledger: LedgerId, position: u64) -> Result<TlogProof, Failure> {
+    pub fn inclusion_proof(
+        &self,
+        ledger: LedgerId,
+        position: u64,
+    ) -> Result<InclusionProof, Failure> {
         let side = self.side_of(ledger)?;
         if position >= side.line.state()?.size {
             // What has not come here yet may be on file.
@@ -67,7 +80,8 @@ impl Engine {
         })?;
         let (reader, size) = (side.line.store.reader(), checkpoint.checkpoint.size);
         let proof = reader.inclusion_proof(ledger, position, size)?;
-        Ok(TlogProof { index: position, proof, checkpoint: checkpoint.note.clone() })
+        let proof = TlogProof { index: position, proof, checkpoint: checkpoint.note.clone() };
+        Ok(InclusionProof { proof, witnesses: checkpoint.witnesses })
     }
 
     /// As [`Engine::inclusion_proof`], as soon as a checkpoint covers the position.
@@ -80,7 +94,7 @@ impl Engine {
         ledger: LedgerId,
         position: u64,
         patience: Duration,
-    ) -> Result<TlogProof, Failure> {
+    ) -> Result<InclusionProof, Failure> {
         let mut on_file = self.side_of(ledger)?.on_file.clone();
         let covers = |now: &OnFile| {
             now.newest.as_ref().is_some_and(|newest| newest.checkpoint.size > position)
@@ -135,9 +149,45 @@ impl Engine {
         }
         let found = self.shelf.open(&pass).reader().entry_bundle(ledger, index, width)?;
         let answer = found.ok_or(Failure::NotFound)?;
+        self.showed_leaves(ctx, position, width, answer).await
+    }
+
+    /// The body of the control record at a position under the newest checkpoint. It is clear, and says
+    /// who may write and whose keys are gone: a showing, like the headers.
+    ///
+    /// # Errors
+    /// As [`Engine::entry_bundle`]; [`Failure::NotFound`] also for a record that is no control record.
+    pub async fn control_body(
+        &self,
+        ctx: &Context,
+        ledger: LedgerId,
+        position: u64,
+    ) -> Result<Shown<Vec<u8>>, Failure> {
+        let pass = self.admit(ctx, None).await?;
+        let side = self.side_of(ledger)?;
+        let size = side.line.state()?.size;
+        if !covers(
+            side,
+            TileId { level: 0, index: position / TILE_WIDTH as u64 },
+            in_tile(position),
+        )? {
+            return Err(Failure::NotFound);
+        }
+        let record = self.shelf.open(&pass).reader().record(ledger, position)?;
+        let control = record.filter(|record| record.header.leaf == LeafType::Control);
+        self.showed_leaves(ctx, size, 1, control.ok_or(Failure::NotFound)?.body).await
+    }
+
+    async fn showed_leaves(
+        &self,
+        ctx: &Context,
+        position: u64,
+        count: usize,
+        answer: Vec<u8>,
+    ) -> Result<Shown<Vec<u8>>, Failure> {
         let saw = Saw {
             position,
-            count: u32::try_from(width).map_err(Failure::internal)?,
+            count: u32::try_from(count).map_err(Failure::internal)?,
             digest: Some(self.answer_digest(&answer)?),
             ..Saw::default()
         };
@@ -184,6 +234,11 @@ impl Engine {
         let hashes = self.consistency_of(ledger, size, to)?;
         Ok(ConsistencyProof { hashes, checkpoint })
     }
+}
+
+/// How much of its tile reaches to a position.
+fn in_tile(position: u64) -> usize {
+    usize::try_from(position % TILE_WIDTH as u64).unwrap_or(TILE_WIDTH) + 1
 }
 
 /// Whether the newest checkpoint covers a tile. A node that is far from the stream's end does not say

@@ -1,14 +1,20 @@
 //! A whole log, entry by entry, as somebody checks it who trusts nobody: every header is what this
-//! ledger writes, follows the one before it in its chain and in its contribution, every commitment is
-//! to the map of what stands before it, and the tree over all of them is the one that was signed.
+//! ledger writes, was filed by a node that the administrators had admitted, follows the one before it
+//! in its chain and in its contribution, every commitment is to the map of what stands before it, and
+//! the tree over all of them is the one that was signed.
+//!
+//! Who may admit stands in the bodies of control records, which are clear: they are asked for as they
+//! come ([`Audit::awaits`]).
 //!
 //! Memory grows with the number of chains (subjects, nodes), not with that of entries.
 
 use std::collections::HashMap;
 
 use crate::commitment::{self, Leaf, Subjects};
-use crate::header::{Header, leaf_hash};
+use crate::control::Control;
+use crate::header::{Header, LeafType, leaf_hash};
 use crate::id::{ContributionId, Hash, LedgerId, SubjectId};
+use crate::rules::Authority;
 use crate::tree::{FullTile, Tree};
 
 /// What is wrong with an entry.
@@ -44,6 +50,18 @@ pub enum EntryFault {
     /// A contribution is not whole, or not in one piece.
     #[error("is not the next record of its contribution")]
     Contribution,
+    /// It was filed in the name of a node that was not admitted before it.
+    #[error("was filed in the name of a node that the administrators had not admitted")]
+    NotAMember,
+    /// The body of a control record is not the one that its header names.
+    #[error("is a control record of another body")]
+    OtherBody,
+    /// The administrators did not sign it in sufficient number, or it cannot follow what they did before.
+    #[error("is a control record that the administrators did not sign, or that cannot be")]
+    NotAuthorised,
+    /// A control record's body was not looked at before more entries came.
+    #[error("follows a control record whose body was not given")]
+    BodyNotGiven,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +80,10 @@ pub struct Audit {
     tree: Tree,
     subjects: Subjects,
     chains: HashMap<SubjectId, Last>,
+    /// Who may write and who decides that; none before the genesis record's body.
+    authority: Option<Authority>,
+    /// A control record whose body was not given yet: its position, and the body's hash.
+    awaits: Option<(u64, Hash)>,
     /// A contribution of which more must follow: its id, the next index, how many there are.
     open: Option<(ContributionId, u16, u16)>,
 }
@@ -71,7 +93,8 @@ impl Audit {
     #[must_use]
     pub fn new(genesis: Hash) -> Self {
         let (tree, subjects, chains) = (Tree::default(), Subjects::default(), HashMap::new());
-        Self { genesis, ledger: None, latest: 0, tree, subjects, chains, open: None }
+        let (ledger, authority, awaits, open) = (None, None, None, None);
+        Self { genesis, ledger, latest: 0, tree, subjects, chains, authority, awaits, open }
     }
 
     /// Takes the next entry and returns its leaf hash. Tiles that it fills are added to `full`.
@@ -80,6 +103,9 @@ impl Audit {
     /// What is wrong with it; the audit is over then.
     pub fn add(&mut self, entry: &[u8], full: &mut Vec<FullTile>) -> Result<Hash, EntryFault> {
         let (position, hash) = (self.tree.size(), leaf_hash(entry));
+        if self.awaits.is_some() {
+            return Err(EntryFault::BodyNotGiven);
+        }
         if let Some(ledger) = self.ledger.filter(|_| commitment::is_at(position)) {
             let (due, _) = self.subjects.commit(ledger, position);
             if due.encode() != entry {
@@ -98,12 +124,50 @@ impl Audit {
             Some(ledger) if ledger != header.ledger => return Err(EntryFault::OtherLedger),
             Some(_) => {}
         }
+        if header.leaf == LeafType::Control {
+            self.awaits = Some((position, header.body_hash));
+        }
+        self.member(&header)?;
         self.contribution(&header)?;
         self.link(&header, hash)?;
         self.subjects.add(position, header.subject, hash);
         self.latest = self.latest.max(header.recorded_at);
         self.tree.append(hash, full);
         Ok(hash)
+    }
+
+    /// Position of the control record just taken, whose body must be given before more is taken.
+    #[must_use]
+    pub fn awaits(&self) -> Option<u64> {
+        self.awaits.map(|(position, _)| position)
+    }
+
+    /// Takes the body of the control record just taken.
+    ///
+    /// # Errors
+    /// What is wrong with it; the audit is over then.
+    pub fn control(&mut self, body: &[u8]) -> Result<(), EntryFault> {
+        match self.awaits.take() {
+            Some((_, hash)) if hash == Hash::of(body) => {}
+            Some(_) | None => return Err(EntryFault::OtherBody),
+        }
+        let control = Control::decode(body).map_err(|_| EntryFault::NotAuthorised)?;
+        let after = match (&self.authority, &control, self.ledger) {
+            (None, Control::Genesis(genesis), Some(ledger)) => Authority::founded(genesis, ledger),
+            (Some(authority), control, _) => authority.after(&self.genesis, control),
+            (None, _, _) => None,
+        };
+        self.authority = Some(after.ok_or(EntryFault::NotAuthorised)?);
+        Ok(())
+    }
+
+    /// The founding records come before any member. A node that is retired may have filed what stands
+    /// in one block with that, so having been admitted is what can be asked of it from here.
+    fn member(&self, header: &Header) -> Result<(), EntryFault> {
+        let Some(authority) = &self.authority else { return Ok(()) };
+        let founds = authority.members.is_empty() && header.leaf == LeafType::Control;
+        let admitted = founds || authority.members.contains_key(&header.node);
+        if admitted { Ok(()) } else { Err(EntryFault::NotAMember) }
     }
 
     fn contribution(&mut self, header: &Header) -> Result<(), EntryFault> {
@@ -162,73 +226,18 @@ impl Audit {
         &self.tree
     }
 
+    /// Who may write, and who decides that; none before the genesis record's body was given.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Authority> {
+        self.authority.as_ref()
+    }
+
     /// Whether the last contribution is whole. A checkpoint never ends within one.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.open.is_none()
+        self.open.is_none() && self.awaits.is_none()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::block::Item;
-    use crate::testing::{NODE, World, founding_block, subject};
-
-    /// The headers of a ledger of some chains and contributions, and its root.
-    fn entries() -> (Hash, Vec<Vec<u8>>, Hash) {
-        let founded = founding_block(LedgerId::RECORDS);
-        let frame = crate::Frame::parse(&founded.block).unwrap();
-        let content = frame.content().unwrap();
-        let Item::Contribution(first) = &content.items[0] else { panic!("a contribution") };
-        let mut entries: Vec<Vec<u8>> =
-            first.records.iter().map(|record| record.header.to_vec()).collect();
-        let mut world = World::records();
-        for (number, chains) in (1..).zip([[1, 2].as_slice(), &[2], &[1, 3, 2], &[1], &[3]]) {
-            let subjects: Vec<SubjectId> = chains.iter().map(|chain| subject(*chain)).collect();
-            let draft = world.draft(number, &subjects);
-            let message = world.seal_by(NODE, vec![Item::Contribution(draft)]);
-            let applied = world.apply(&message);
-            assert_eq!(applied.records.len(), subjects.len());
-            entries.extend(applied.records.iter().map(|one| one.header_bytes(&message).to_vec()));
-        }
-        (founded.genesis, entries, world.state.tree.root())
-    }
-
-    fn audited(genesis: Hash, entries: &[Vec<u8>]) -> Result<Audit, (usize, EntryFault)> {
-        let (mut audit, mut full) = (Audit::new(genesis), Vec::new());
-        for (at, entry) in entries.iter().enumerate() {
-            audit.add(entry, &mut full).map_err(|fault| (at, fault))?;
-        }
-        Ok(audit)
-    }
-
-    #[test]
-    fn a_log_as_it_was_written_has_the_root_that_apply_has() {
-        let (genesis, entries, root) = entries();
-        let audit = audited(genesis, &entries).unwrap();
-        assert_eq!(
-            (audit.root(), audit.size(), audit.is_whole()),
-            (root, entries.len() as u64, true)
-        );
-    }
-
-    #[test]
-    fn what_was_taken_out_swapped_or_put_in_shows_where_it_is() {
-        let (genesis, entries, root) = entries();
-        for at in 0..entries.len() - 1 {
-            let mut without = entries.clone();
-            without.remove(at);
-            // The end of a chain that nothing follows does not show by itself: the root does.
-            let shows = audited(genesis, &without).map(|audit| audit.root() != root);
-            assert!(shows.is_err() || shows == Ok(true), "{at} removed");
-            let mut twice = entries.clone();
-            twice.insert(at, entries[at].clone());
-            assert!(audited(genesis, &twice).is_err(), "{at} twice");
-            let mut cut = entries.clone();
-            cut[at].pop();
-            assert_eq!(audited(genesis, &cut).unwrap_err(), (at, EntryFault::NotAHeader));
-        }
-        assert_eq!(audited(Hash([1; 32]), &entries).unwrap_err(), (0, EntryFault::OtherGenesis));
-    }
-}
+mod tests;

@@ -163,6 +163,19 @@ impl World {
     }
 
     /// Admits another node.
+    /// The body of the filed control record whose header has this hash.
+    pub(crate) fn control_body(&self, leaf: Hash) -> Option<Vec<u8>> {
+        self.messages.iter().find_map(|message| {
+            let content = crate::Frame::parse(message).ok()?.content().ok()?;
+            let records = content.items.into_iter().filter_map(|item| match item {
+                Item::Contribution(contribution) => Some(contribution.records),
+                Item::Abandonment(_) | Item::Checkpoint(_) => None,
+            });
+            let mut records = records.flatten();
+            records.find(|record| leaf_hash(record.header) == leaf).map(|one| one.body.to_vec())
+        })
+    }
+
     pub(crate) fn admit(&mut self, node: NodeId) {
         let admission = self.control(1000 + u64::from(node.0[0]), admission(node));
         assert!(is_accepted(&self.file(admission)));

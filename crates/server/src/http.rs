@@ -1,10 +1,11 @@
-//! The ledgers over HTTP, for other people's verifiers: exactly as c2sp.org/tlog-tiles says.
+//! The ledgers over HTTP, for other people's verifiers: as c2sp.org/tlog-tiles says, to the byte.
 //!
 //! | path under `/<ledger>/<genesis hash>/`, which is the end of its origin | for | cached |
 //! |---|---|---|
 //! | `checkpoint` | everybody | no |
 //! | `tile/<level>/<number>` | everybody: hashes show nothing | for ever |
 //! | `tile/entries/<number>` | who may read the audit trail, by bearer token; each is on record before it leaves | by the caller alone, for ever |
+//! | `control/<position>` | the same; not of tlog-tiles: the body of a control record, for who checks membership | the same |
 //!
 //! Plain HTTP on an address of its own, so that a hospital can show it to the world, through its own
 //! proxy, without the gRPC services.
@@ -18,7 +19,7 @@ use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use engine::{Context, Engine, Failure, Operation, Purpose};
+use engine::{Context, Engine, Failure, Operation, Purpose, Shown};
 use http::{HeaderMap, StatusCode, header};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -93,6 +94,7 @@ async fn serve(
     let router = Router::new()
         .route("/{ledger}/{genesis}/checkpoint", get(checkpoint))
         .route("/{ledger}/{genesis}/tile/{*tile}", get(tile))
+        .route("/{ledger}/{genesis}/control/{position}", get(control))
         .with_state(Tiles { engine, gate, prefixes });
     // Whoever is served when the node stops is let go with this.
     let (mut connections, places) = (JoinSet::new(), Arc::new(Semaphore::new(CONNECTIONS)));
@@ -181,6 +183,32 @@ async fn entries(
     address: SocketAddr,
     headers: &HeaderMap,
 ) -> Response {
+    let width = usize::from(asked.width);
+    let read = async |context: Context| {
+        tiles.engine.entry_bundle(&context, ledger, asked.index, width).await
+    };
+    on_record(tiles, format!("{ledger}/{asked}"), address, headers, read).await
+}
+
+async fn control(
+    State(tiles): State<Tiles>,
+    Path((ledger, genesis, position)): Path<(String, String, u64)>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(ledger) = tiles.ledger(&ledger, &genesis) else { return refusal(&Failure::NotFound) };
+    let read = async |context: Context| tiles.engine.control_body(&context, ledger, position).await;
+    on_record(&tiles, format!("{ledger}/control/{position}"), address, &headers, read).await
+}
+
+/// What only who may read the audit trail is shown: `read` puts it on record.
+async fn on_record(
+    tiles: &Tiles,
+    asked: String,
+    address: SocketAddr,
+    headers: &HeaderMap,
+    read: impl AsyncFnOnce(Context) -> Result<Shown<Vec<u8>>, Failure>,
+) -> Response {
     let caller = match tiles.gate.caller(headers, Some(address.ip())) {
         Ok(verified) => verified.caller,
         Err(_) => {
@@ -199,11 +227,10 @@ async fn entries(
         purpose: Purpose::COMPLIANCE,
         reason: None,
         operation: Operation::ReadEntries,
-        request: format!("{ledger}/{asked}").into_bytes(),
+        request: asked.into_bytes(),
         patience: deadline::patience(headers),
     };
-    let width = usize::from(asked.width);
-    match tiles.engine.entry_bundle(&context, ledger, asked.index, width).await {
+    match read(context).await {
         Ok(shown) => answer("application/octet-stream", BY_THE_CALLER, shown.answer),
         Err(failure) => refusal(&failure),
     }

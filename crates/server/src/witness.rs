@@ -48,7 +48,8 @@ async fn follow(engine: Engine, ledger: LedgerId, witness: Witness) {
     let mut ahead: Option<Instant> = None;
     while let Some(checkpoint) = engine.for_witness(ledger, before.as_ref()).await {
         let did = add(&engine, ledger, &witness, &checkpoint, &mut old).await;
-        if old <= checkpoint.checkpoint.size {
+        let size = checkpoint.checkpoint.size;
+        if old <= size {
             ahead = None;
         } else if ahead.get_or_insert_with(Instant::now).elapsed() < CATCHING_UP {
             // Another node handed it more than this one has applied yet.
@@ -56,7 +57,8 @@ async fn follow(engine: Engine, ledger: LedgerId, witness: Witness) {
             continue;
         }
         match engine.witnessed(ledger, &witness.key, &checkpoint, did) {
-            Ok(true) => before = Some(NodeCheckpoint::clone(&checkpoint)),
+            // Only now is it known that the signature is its own.
+            Ok(true) => (old, before) = (size, Some(NodeCheckpoint::clone(&checkpoint))),
             Ok(false) | Err(_) => wait().await,
         }
     }
@@ -94,10 +96,7 @@ async fn add(
         };
         let line = said.lines().next().unwrap_or_default().to_owned();
         match (status, said.trim_end().parse::<u64>()) {
-            (StatusCode::OK, _) => {
-                *old = size;
-                return Witnessed::Cosigned(said);
-            }
+            (StatusCode::OK, _) => return Witnessed::Cosigned(said),
             (StatusCode::CONFLICT, Ok(has)) if has != *old => *old = has,
             (StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY, _) => {
                 return Witnessed::Disagrees(line);

@@ -43,7 +43,9 @@ use crate::plan::Plan;
 use crate::report::{Contender, Report};
 use crate::session::{Session, say};
 use crate::workload::reads::Files;
-use crate::workload::{commands, growth, history, import, length, mixed, open, reads, rebuild};
+use crate::workload::{
+    commands, growth, history, import, length, mixed, open, reads, rebuild, verification,
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -174,6 +176,12 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
         let database = UmaDb::start(program).await?;
         commands::umadb(session, &database).await?;
         import::umadb(session, &database).await?;
+    }
+    if options.wants(Part::Verification) {
+        tokio::task::block_in_place(|| verification::caseledger(session))?;
+    }
+    if !options.wants_a_node() {
+        return Ok(());
     }
     let mut hospital = Hospital::start().await?;
     if options.wants(Part::Commands) {

@@ -23,6 +23,8 @@ pub(crate) enum Part {
     Length,
     /// All views from the records.
     Rebuild,
+    /// A ledger's headers verified offline.
+    Verification,
 }
 
 /// Caseledger measured against its peers.
@@ -71,6 +73,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Whether anything is wanted that a node must run for.
+    pub(crate) fn wants_a_node(&self) -> bool {
+        self.only.iter().any(|part| *part != Part::Verification) || self.only.is_empty()
+    }
+
     /// Whether this part is wanted.
     pub(crate) fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)

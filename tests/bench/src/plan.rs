@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) files_read_once: u64,
     /// Entries of the long file that is compared with a short one.
     pub(crate) long_file: usize,
+    /// Records of the ledger that is verified offline, a tenth as many patients.
+    pub(crate) verified: u64,
     /// Calls a second in an open loop.
     pub(crate) rates: &'static [u32],
     /// How long the disk is synced, to know how fast it does.
@@ -58,6 +60,7 @@ impl Plan {
                 files: 32,
                 files_read_once: 200,
                 long_file: 5_000,
+                verified: 50_000,
                 rates: &[500],
                 syncing: Duration::from_millis(500),
             }
@@ -73,6 +76,7 @@ impl Plan {
                 files: 256,
                 files_read_once: 2_000,
                 long_file: 100_000,
+                verified: 1_000_000,
                 rates: &[500, 2_000, 4_000],
                 syncing: Duration::from_secs(3),
             }

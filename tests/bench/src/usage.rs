@@ -1,8 +1,11 @@
 //! What a process has used so far, as the kernel counts it.
 
 use std::fs;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 /// Clock ticks a second in `/proc/PID/stat`: what every Linux on x86-64 and arm64 tells programs.
 const TICKS: f64 = 100.0;
@@ -70,6 +73,34 @@ impl Meter {
         let now = self.read()?;
         Ok(now.into_iter().zip(before).map(|(now, before)| now.since(before)).collect())
     }
+}
+
+/// Runs a program to its end: what it wrote to standard output, how long it took, and what it used.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub(crate) fn ran(
+    name: &'static str,
+    command: &mut Command,
+) -> anyhow::Result<(String, f64, Usage)> {
+    let ended = || Stat::of(std::process::id()).map_or(0.0, |stat| stat.reaped_ticks / TICKS);
+    let (before, began) = (ended(), Instant::now());
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let mut peak = None;
+    // The kernel forgets it with the process, so it is looked at as long as that runs.
+    let status = loop {
+        peak = peak.max(peak_memory(child.id()));
+        match child.try_wait()? {
+            Some(status) => break status,
+            None => std::thread::park_timeout(Duration::from_millis(5)),
+        }
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let mut said = String::new();
+    child.stdout.take().context("its output")?.read_to_string(&mut said)?;
+    ensure!(status.success(), "{name} ended with {status}: {said}");
+    let cpu_seconds = ended() - before;
+    Ok((said, seconds, Usage { name, cpu_seconds, written: 0, peak_memory: peak }))
 }
 
 fn read(process: &Process) -> anyhow::Result<Usage> {

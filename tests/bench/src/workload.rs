@@ -13,6 +13,7 @@ pub(crate) mod mixed;
 pub(crate) mod open;
 pub(crate) mod reads;
 pub(crate) mod rebuild;
+pub(crate) mod verification;
 
 /// Groups of rows.
 pub(crate) const COMMANDS: &str = "durable commands, one small entry each, closed loop";
@@ -28,6 +29,7 @@ pub(crate) const IMPORT_BESIDE: &str = "the import that went on meanwhile";
 pub(crate) const REBUILD: &str = "views made anew from records";
 pub(crate) const BESIDE_REBUILD: &str =
     "at a fixed rate, alone and while another node's views are made anew on the same machine";
+pub(crate) const VERIFICATION: &str = "a ledger verified offline, from a folder";
 pub(crate) const GROWTH: &str = "as the ledger grows";
 
 pub(crate) const LENGTH: &str =
@@ -46,12 +48,15 @@ pub(crate) const FIFTY: &str = "GetPatientFile, 50 entries";
 pub(crate) const ONCE: &str = "GetPatientFile, 50 entries, each file once";
 pub(crate) const AUDITED: &str = "the same 50 entries, after a restart";
 pub(crate) const UNAUDITED: &str = "the same 50 entries, auditing compiled out";
+pub(crate) const VERIFIED: &str = "caseledger verify";
 pub(crate) const VIEWS: &str = "in this process, the node stopped";
 pub(crate) const SHORT_FILE: &str = "100 entries";
 pub(crate) const LONG_FILE: &str = "a long file";
 pub(crate) const ALONE: &str = "alone";
 pub(crate) const IMPORTING: &str = "importing";
 pub(crate) const REBUILDING: &str = "making views";
+pub(crate) const IN_ROWS: &str = "a patient after the other";
+pub(crate) const SCATTERED: &str = "patients at random";
 
 /// Told to what goes on beside a measurement: it ends when this is dropped, also on the way out after a
 /// failure.

@@ -1,7 +1,7 @@
-//! Bytes: headers, blocks, control bodies and overrides.
+//! Bytes: headers, commitments, blocks, control bodies and overrides.
 
 use ledger::block::{BLOCK_FORMAT, FRAME_HEAD, SIGNATURE};
-use ledger::{Block, BlockError, Control, Frame, Hash, Header, Item, NodeId, Override};
+use ledger::{Block, BlockError, Control, Frame, Hash, Header, Item, Leaf, NodeId, Override};
 
 use crate::seeds;
 
@@ -12,6 +12,22 @@ pub(crate) fn header(bytes: &[u8]) -> bool {
     assert!(bytes.starts_with(&header.sealed_prefix()), "sealed is what stands first");
     let _ = header.chain();
     true
+}
+
+/// A leaf is a header or a commitment, never both, and is written as it stood.
+pub(crate) fn leaf(bytes: &[u8]) -> bool {
+    match Leaf::decode(bytes) {
+        Ok(Leaf::Commitment(commitment)) => {
+            assert_eq!(commitment.encode(), bytes, "one encoding");
+            assert!(Header::decode(bytes).is_err(), "no header");
+            true
+        }
+        Ok(Leaf::Record(read)) => {
+            assert_eq!(read.encode(), bytes, "one encoding");
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 /// A message is its frame and its content, to the byte.

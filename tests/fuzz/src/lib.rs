@@ -27,11 +27,13 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "note", run: texts::note, seeds: seeds::notes },
     Target { name: "checkpoint", run: texts::checkpoint, seeds: seeds::checkpoints },
+    Target { name: "add-checkpoint", run: texts::add_checkpoint, seeds: seeds::additions },
     Target { name: "proof", run: texts::proof, seeds: seeds::proofs },
     Target { name: "vkey", run: texts::vkey, seeds: seeds::vkeys },
     Target { name: "path", run: texts::path, seeds: seeds::paths },
     Target { name: "policy", run: texts::policy, seeds: seeds::policies },
     Target { name: "header", run: bytes::header, seeds: seeds::headers },
+    Target { name: "leaf", run: bytes::leaf, seeds: seeds::leaves },
     Target { name: "frame", run: bytes::frame, seeds: seeds::blocks },
     Target { name: "content", run: bytes::content, seeds: seeds::contents },
     Target { name: "control", run: bytes::control, seeds: seeds::controls },

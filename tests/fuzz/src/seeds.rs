@@ -9,6 +9,7 @@ use ledger::block::FRAME_HEAD;
 use ledger::checkpoint::{Checkpoint, TlogProof};
 use ledger::note::{KeyType, SignedNote, Vkey};
 use ledger::proof::inclusion_proof;
+use ledger::witness::AddCheckpoint;
 use ledger::{Frame, Hash, Header, SigningKey, Tree, leaf_hash};
 
 const NAME: &str = "ledger.hospital.example/log1";
@@ -99,6 +100,13 @@ pub(crate) fn notes() -> Vec<Vec<u8>> {
     [own.to_vec(), golden("note")].concat()
 }
 
+pub(crate) fn additions() -> Vec<Vec<u8>> {
+    let Log { note, proof, .. } = Log::get();
+    let first = AddCheckpoint { old: 0, proof: Vec::new(), note: note.clone() };
+    let next = AddCheckpoint { old: 3, proof: proof.proof.clone(), note: note.clone() };
+    [first, next].map(|asked| asked.to_string().into_bytes()).to_vec()
+}
+
 pub(crate) fn checkpoints() -> Vec<Vec<u8>> {
     let text = Log::get().note.text();
     texts(&[text, &format!("{text}an extension\nand another\n")])
@@ -140,6 +148,10 @@ pub(crate) fn headers() -> Vec<Vec<u8>> {
     // The golden block's records are not all what they say.
     let good = of_records.filter(|bytes| Header::decode(bytes).is_ok());
     golden("header").into_iter().chain(good).collect()
+}
+
+pub(crate) fn leaves() -> Vec<Vec<u8>> {
+    [golden("commitment"), headers()].concat()
 }
 
 fn headers_of(content: &ledger::Content<&[u8]>) -> Vec<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Texts: notes, keys, checkpoints, proofs, paths of tiles and policies.
+//! Texts: notes, keys, checkpoints, proofs, paths of tiles, policies and what a witness is asked.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -8,6 +8,7 @@ use ledger::checkpoint::{Checkpoint, TlogProof};
 use ledger::note::{KeyType, SignedNote, Vkey};
 use ledger::policy::Policy;
 use ledger::tree::TileKind;
+use ledger::witness::AddCheckpoint;
 
 use crate::seeds::{self, Log};
 
@@ -35,6 +36,14 @@ pub(crate) fn note(bytes: &[u8]) -> bool {
         assert!((1..=log.keys.len()).contains(&verified.len()), "one a key");
     }
     let _ = note.text().parse::<Checkpoint>();
+    true
+}
+
+/// What a witness is asked is printed as it stood, and names the log of its note.
+pub(crate) fn add_checkpoint(bytes: &[u8]) -> bool {
+    let Some(asked) = one_spelling::<AddCheckpoint>(bytes) else { return false };
+    let named = asked.note.text().parse().ok().map(|checkpoint: Checkpoint| checkpoint.origin);
+    assert_eq!(asked.origin(), named);
     true
 }
 

@@ -36,3 +36,4 @@ mod verify;
 mod views;
 mod watch;
 mod witness;
+mod witness_faults;

@@ -133,6 +133,26 @@ pub(crate) async fn mirror(
     files
 }
 
+/// Copies the bodies of the control records at these positions beside a mirrored log.
+pub(crate) async fn controls(
+    at: &str,
+    prefix: &str,
+    token: &str,
+    positions: &[usize],
+    log: &Path,
+) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    std::fs::create_dir_all(log.join("control")).expect("made");
+    for position in positions {
+        let path = format!("control/{position}");
+        let (status, body) = fetch(at, &format!("/{prefix}/{path}"), Some(token)).await;
+        assert_eq!(status, 200, "{path}");
+        std::fs::write(log.join(&path), body).expect("written");
+        files.push(log.join(&path));
+    }
+    files
+}
+
 /// Places that differ from run to run.
 pub(crate) struct Dice(u64);
 

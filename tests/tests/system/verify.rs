@@ -5,13 +5,18 @@ use std::process::{Command, Output};
 
 use ledger::checkpoint::{Checkpoint, TlogProof};
 use ledger::cosigned::{cosigner_name, sign};
-use ledger::{Hash, Header, SigningKey, TileId, TileKind, TilePath, Tree, leaf_hash};
+use ledger::{
+    ContributionId, Control, Hash, Header, LeafType, NodeId, NodeKeys, SigningKey, TileId,
+    TileKind, TilePath, Tree, leaf_hash,
+};
 use tempfile::TempDir;
 use testkit::client::Token;
 use testkit::cluster::{Cluster, program};
 
 use crate::tools::{Pen, many_notes};
-use crate::verifier::{Dice, Verifier, checkpoint, covering, fetch, flipped, mirror, with_http};
+use crate::verifier::{
+    Dice, Verifier, checkpoint, controls, covering, fetch, flipped, mirror, with_http,
+};
 
 /// A ledger, its policy and a copy of all that a node serves of it.
 struct World {
@@ -58,7 +63,9 @@ impl World {
         let genesis: Hash = genesis.expect("a hash");
         proof.verify(&genesis, &verifier.origin, &verifier.cosigners).expect("it holds");
         let log = folder.path().join("log");
-        let files = mirror(&at, &prefix, &token, checkpoint.size, &log).await;
+        let mut files = mirror(&at, &prefix, &token, checkpoint.size, &log).await;
+        let control = control_records(&all(&log, checkpoint.size));
+        files.extend(controls(&at, &prefix, &token, &control, &log).await);
         Self { cluster, folder, at, prefix, token, checkpoint, files }
     }
 
@@ -109,6 +116,14 @@ impl World {
         std::fs::write(&file, note.expect("signed").to_string()).expect("written");
         file
     }
+}
+
+/// Positions of the records whose bodies are clear.
+fn control_records(entries: &[Vec<u8>]) -> Vec<usize> {
+    let is_control = |entry: &Vec<u8>| {
+        Header::decode(entry).is_ok_and(|header| header.leaf == LeafType::Control)
+    };
+    (0..).zip(entries).filter(|(_, entry)| is_control(entry)).map(|(at, _)| at).collect()
 }
 
 /// Every entry of a log.
@@ -327,6 +342,53 @@ async fn what_was_signed_again_is_found_by_its_date_and_by_what_was_kept() {
     command.args(["verify", "--max-age", "30", "--policy"]).arg(world.folder.path().join("policy"));
     let output = command.arg(&log).output().expect("it runs");
     assert_eq!(output.status.code(), Some(11), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Whoever has a node's keys can sign what he likes, but nobody in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_the_administrators_did_not_admit_is_found() {
+    let world = World::new(20).await;
+    let (log, whole) = (world.log(), all(&world.log(), world.checkpoint.size));
+    assert_eq!(control_records(&whole), [0, 1], "the genesis and the first admission");
+    assert!(world.said().contains("1 nodes were admitted"), "{}", world.said());
+    let public = |seed| SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes();
+    let keys = NodeKeys { block: public(1), checkpoint: public(2), cosigner: public(3) };
+    let node = NodeId([9; 16]);
+    let admission = Control::NodeAdmitted { node, keys, signatures: Vec::new() };
+    let first = Header::decode(&whole[1]).expect("a header");
+    let last = Header::decode(&whole[whole.len() - 1]).expect("a header");
+    let stranger = admission.into_record(Header {
+        contribution_id: ContributionId([8; 32]),
+        index: 0,
+        count: 1,
+        version: first.version + 1,
+        previous: leaf_hash(&whole[1]),
+        recorded_at: last.recorded_at,
+        ..first
+    });
+    let mut entries = whole.clone();
+    entries.push(stranger.header);
+    let path = format!("control/{}", whole.len());
+    let signed_anew = |entries: &[Vec<u8>]| {
+        let root = forge(&log, entries);
+        let signed = world.signed("anew", entries.len() as u64, root);
+        std::fs::copy(&signed, log.join("checkpoint")).expect("put there");
+    };
+    signed_anew(&entries);
+    assert_eq!(world.code(None), Some(12), "the body is not there: {}", world.said());
+    std::fs::write(log.join(&path), stranger.body).expect("written");
+    let said = world.said();
+    assert_eq!(world.code(None), Some(10), "{said}");
+    assert!(said.contains(&path) && said.contains("administrators did not sign"), "{said}");
+    // Nor does it help to file without having been admitted.
+    let mut entries = whole.clone();
+    let record = Header { node, version: last.version + 1, ..last };
+    let record = Header { previous: leaf_hash(&whole[whole.len() - 1]), ..record };
+    entries.push(record.encode());
+    signed_anew(&entries);
+    let said = world.said();
+    assert_eq!(world.code(None), Some(10), "{said}");
+    assert!(said.contains("had not admitted"), "{said}");
 }
 
 /// Whoever owns all of it begins anew: the origin is another, and the policy knows it not.

@@ -16,15 +16,15 @@ use crate::verifier::{Verifier, checkpoint, covering};
 const NAME: &str = "compliance.hospital.example/w1";
 
 /// A witness's folder: its key, and what it has cosigned.
-struct Office {
+pub(crate) struct Office {
     folder: TempDir,
     /// Its key, for policies.
-    vkey: String,
-    address: String,
+    pub(crate) vkey: String,
+    pub(crate) address: String,
 }
 
 /// A witness that runs; it ends with the test.
-struct Serving(Child);
+pub(crate) struct Serving(Child);
 
 impl Drop for Serving {
     fn drop(&mut self) {
@@ -36,7 +36,7 @@ impl Drop for Serving {
 
 impl Office {
     /// With an address where nobody listens yet, of a port that was free a moment ago.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(program("caseledger").expect("built"));
         command.args(["witness", "key", "--name", NAME, "-o"]).arg(folder.path().join("key"));
@@ -47,7 +47,7 @@ impl Office {
     }
 
     /// Starts it, for these logs.
-    fn serve(&self, policies: &[PathBuf]) -> Serving {
+    pub(crate) fn serve(&self, policies: &[PathBuf]) -> Serving {
         let mut command = Command::new(program("caseledger").expect("built"));
         command.args(["witness", "serve", "--json", "--name", NAME, "--listen", &self.address]);
         command.arg("--key").arg(self.folder.path().join("key"));
@@ -64,26 +64,35 @@ impl Office {
     }
 
     /// What a node's configuration says of it.
-    fn config(&self, quorum: usize) -> String {
-        let Self { vkey, address, .. } = self;
+    pub(crate) fn config(&self, quorum: usize) -> String {
+        self.config_at(&self.address, quorum)
+    }
+
+    /// The same, as if it were at another address.
+    pub(crate) fn config_at(&self, address: &str, quorum: usize) -> String {
+        let vkey = &self.vkey;
         format!(
             "\n[witnesses]\nquorum = {quorum}\n[[witnesses.known]]\nkey = \"{vkey}\"\nurl = \"http://{address}\"\n"
         )
     }
 }
 
-/// A node with a patient, its policies, and a case manager and an operator.
-struct World {
-    cluster: Cluster,
+/// Nodes with a patient, their policies, and a case manager and an operator.
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
     folder: TempDir,
-    manager: Client,
-    operator: Client,
-    patient: String,
+    pub(crate) manager: Client,
+    pub(crate) operator: Client,
+    pub(crate) patient: String,
 }
 
 impl World {
-    async fn new() -> Self {
-        let cluster = Cluster::start(1).await.expect("a node");
+    pub(crate) async fn new() -> Self {
+        Self::of(1).await
+    }
+
+    pub(crate) async fn of(nodes: usize) -> Self {
+        let cluster = Cluster::start(nodes).await.expect("nodes");
         let manager = cluster.client(0, "case-manager").unwrap();
         let operator = cluster.client(0, "hospital-it").unwrap();
         let patient = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
@@ -92,7 +101,7 @@ impl World {
     }
 
     /// The ledgers' policies, as files.
-    fn policies(&self) -> Vec<PathBuf> {
+    pub(crate) fn policies(&self) -> Vec<PathBuf> {
         let token = Token::signed(&self.cluster.node(0).state, "auditor", "auditor-1");
         let token = token.expect("a token").0;
         let policy = |ledger: &str| {
@@ -109,31 +118,53 @@ impl World {
         ["records", "access"].map(policy).to_vec()
     }
 
-    /// Starts the node anew with more in its configuration.
-    async fn with(&mut self, more: &str) {
-        self.cluster.node_mut(0).stop().await.expect("stopped");
-        let config = self.cluster.node(0).state.join("config.toml");
-        let text = std::fs::read_to_string(&config).expect("configuration");
-        std::fs::write(&config, format!("{text}{more}")).expect("written");
+    /// Starts the nodes anew with more in their configuration.
+    pub(crate) async fn with(&mut self, more: &str) {
+        for node in &mut self.cluster.nodes {
+            node.stop().await.expect("stopped");
+            let config = node.state.join("config.toml");
+            let text = std::fs::read_to_string(&config).expect("configuration");
+            std::fs::write(&config, format!("{text}{more}")).expect("written");
+        }
         self.start().await;
     }
 
-    async fn start(&mut self) {
-        self.cluster.node_mut(0).spawn().expect("started");
-        self.cluster.node(0).serving().await.expect("serving");
+    /// Starts the nodes anew with another `[witnesses]` in their configuration.
+    pub(crate) async fn with_instead(&mut self, witnesses: &str) {
+        for node in &self.cluster.nodes {
+            let config = node.state.join("config.toml");
+            let text = std::fs::read_to_string(&config).expect("configuration");
+            let before = text.split_once("\n[witnesses]").expect("some").0;
+            std::fs::write(&config, before).expect("written");
+        }
+        self.with(witnesses).await;
     }
 
-    async fn verifier(&self) -> Verifier {
+    async fn start(&mut self) {
+        for node in &mut self.cluster.nodes {
+            node.spawn().expect("started");
+        }
+        for node in &self.cluster.nodes {
+            node.serving().await.expect("serving");
+        }
+    }
+
+    pub(crate) async fn verifier(&self) -> Verifier {
         let head = self.manager.heads().await.expect("heads").swap_remove(0);
         Verifier::of(&self.cluster, &head)
     }
 
     /// A note that the witness has cosigned, of at least so many records.
-    async fn witnessed(&self, office: &Office, size: u64) -> String {
+    pub(crate) async fn witnessed(&self, office: &Office, size: u64) -> String {
+        self.witnessed_by(&self.manager, office, size).await
+    }
+
+    /// The same, of the node that this client asks.
+    pub(crate) async fn witnessed_by(&self, asks: &Client, office: &Office, size: u64) -> String {
         let witness = [office.vkey.parse().expect("a key")];
         let verifier = self.verifier().await;
         let found = eventually(PATIENCE, "a cosignature of the witness", async || {
-            let text = checkpoint(&self.manager).await?;
+            let text = checkpoint(asks).await?;
             let note: ledger::note::SignedNote = text.parse()?;
             note.verify(&witness)?;
             anyhow::ensure!(verifier.open(&text).0.size >= size, "it covers less than {size}");

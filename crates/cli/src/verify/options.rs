@@ -9,7 +9,7 @@ use crate::options::{Issuer, WhichLedger};
 /// What to verify, and with what.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// A folder with `checkpoint` and `tile/`, or a node's address: http://HOST:PORT/LEDGER/GENESIS.
+    /// A folder with `checkpoint`, `tile/` and `control/`, or a node's address: http://HOST:PORT/LEDGER/GENESIS.
     #[arg(required_unless_present = "patient", conflicts_with = "patient")]
     pub(crate) log: Option<String>,
     /// Verify what --server holds about one patient instead: id, ISSUER|NUMBER, or a number of --issuer.

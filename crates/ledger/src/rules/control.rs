@@ -10,7 +10,7 @@ use crate::control::{
     CONTROL_ENVELOPE, Control, Genesis, MAX_ADMINISTRATORS, NodeKeys, is_valid_name,
 };
 use crate::header::LeafType;
-use crate::id::{KeyId, LedgerId, NodeId};
+use crate::id::{Hash, KeyId, LedgerId, NodeId};
 
 /// What an accepted contribution changes beside its chains.
 #[derive(Debug)]
@@ -41,49 +41,54 @@ impl<L: Lookup> Judge<'_, L> {
     }
 
     fn permit(&self, control: &Control) -> Result<Effect, Stop<L::Error>> {
-        let authority = &*self.authority;
-        let by = &authority.administrators;
-        if !control.is_signed_by(&self.state.genesis, by, authority.threshold) {
-            return Err(VoidReason::NotAuthorised.into());
+        let after = self.authority.after(&self.state.genesis, control);
+        let after = after.ok_or(VoidReason::NotAuthorised)?;
+        if let Control::KeyDestroyed { key, .. } = control {
+            if self.is_destroyed(*key)? {
+                return Err(VoidReason::KeyDestroyed.into());
+            }
+            return Ok(Effect::Destroyed(*key));
         }
-        let changed = match control {
-            Control::Genesis(_) => None,
-            Control::NodeAdmitted { node, keys, .. } => admit(authority, *node, *keys),
-            Control::NodeRetired { node, .. } => retire(authority, *node),
-            Control::RulesRaised { rules, .. } => {
-                (*rules > authority.rules).then(|| Authority { rules: *rules, ..authority.clone() })
-            }
-            Control::KeyDestroyed { key, .. } => {
-                if self.is_destroyed(*key)? {
-                    return Err(VoidReason::KeyDestroyed.into());
-                }
-                return Ok(Effect::Destroyed(*key));
-            }
-        };
-        Ok(Effect::Authority(changed.ok_or(VoidReason::NotAuthorised)?))
+        Ok(Effect::Authority(after))
     }
 
     fn found(&self, genesis: &Control, admission: &Control) -> Result<Effect, VoidReason> {
-        let (Control::Genesis(genesis), Control::NodeAdmitted { node, keys, .. }) =
-            (genesis, admission)
-        else {
+        let (Control::Genesis(genesis), Control::NodeAdmitted { .. }) = (genesis, admission) else {
             return Err(VoidReason::NotAuthorised);
         };
-        if !is_sound(genesis, self.state.ledger) {
-            return Err(VoidReason::Malformed);
-        }
-        let by = &genesis.administrators;
-        if !admission.is_signed_by(&self.state.genesis, by, genesis.threshold) {
-            return Err(VoidReason::NotAuthorised);
-        }
-        let empty = Authority {
+        let empty = Authority::founded(genesis, self.state.ledger).ok_or(VoidReason::Malformed)?;
+        let admitted = empty.after(&self.state.genesis, admission);
+        Ok(Effect::Founded(admitted.ok_or(VoidReason::NotAuthorised)?, genesis.name.clone()))
+    }
+}
+
+impl Authority {
+    /// As a genesis says, before it admits its first node; none when it can found nothing in this
+    /// ledger.
+    pub(crate) fn founded(genesis: &Genesis, ledger: LedgerId) -> Option<Self> {
+        is_sound(genesis, ledger).then(|| Self {
             administrators: genesis.administrators.clone(),
             threshold: genesis.threshold,
             rules: genesis.rules,
             members: std::collections::BTreeMap::new(),
-        };
-        let founded = admit(&empty, *node, *keys);
-        Ok(Effect::Founded(founded.ok_or(VoidReason::NotAuthorised)?, genesis.name.clone()))
+        })
+    }
+
+    /// After a control record, in the ledger of this genesis; none when too few administrators have
+    /// signed it, or it is not possible now.
+    pub(crate) fn after(&self, genesis: &Hash, control: &Control) -> Option<Self> {
+        if !control.is_signed_by(genesis, &self.administrators, self.threshold) {
+            return None;
+        }
+        match control {
+            Control::Genesis(_) => None,
+            Control::NodeAdmitted { node, keys, .. } => admit(self, *node, *keys),
+            Control::NodeRetired { node, .. } => retire(self, *node),
+            Control::RulesRaised { rules, .. } => {
+                (*rules > self.rules).then(|| Self { rules: *rules, ..self.clone() })
+            }
+            Control::KeyDestroyed { .. } => Some(self.clone()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub fn proof_out(from: &Evidence) -> proto::EvidenceProof {
         map: from.map.as_ref().map(map_out),
         hashes: from.hashes.iter().map(|hash| hash.0.to_vec()).collect(),
         receipt: Vec::new(),
+        witnesses: u32::try_from(from.checkpoint.witnesses).unwrap_or(u32::MAX),
     }
 }
 

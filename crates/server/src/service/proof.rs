@@ -22,7 +22,7 @@ impl ProofService for Services {
         let found = which(message.ledger).and_then(|ledger| self.engine().checkpoint(ledger));
         call.answer(found.map(|found| proto::GetCheckpointResponse {
             note: found.note.to_string(),
-            witnesses: u32::try_from(found.witnesses).unwrap_or(u32::MAX),
+            witnesses: count(found.witnesses),
         }))
     }
 
@@ -42,9 +42,10 @@ impl ProofService for Services {
         let (call, message) = Call::of(request)?;
         let proof = which(message.ledger)
             .and_then(|ledger| self.engine().inclusion_proof(ledger, message.position));
-        call.answer(
-            proof.map(|proof| proto::GetInclusionProofResponse { proof: proof.to_string() }),
-        )
+        call.answer(proof.map(|found| proto::GetInclusionProofResponse {
+            proof: found.proof.to_string(),
+            witnesses: count(found.witnesses),
+        }))
     }
 
     async fn await_proof(
@@ -57,7 +58,10 @@ impl ProofService for Services {
             Err(failure) => return Err(call.status(&failure)),
         };
         let proof = self.engine().await_proof(ledger, message.position, call.patience()).await;
-        call.answer(proof.map(|proof| proto::AwaitProofResponse { proof: proof.to_string() }))
+        call.answer(proof.map(|found| proto::AwaitProofResponse {
+            proof: found.proof.to_string(),
+            witnesses: count(found.witnesses),
+        }))
     }
 
     async fn get_consistency_proof(
@@ -71,8 +75,13 @@ impl ProofService for Services {
         call.answer(proof.map(|proof| proto::GetConsistencyProofResponse {
             hashes: proof.hashes.iter().map(|hash| hash.0.to_vec()).collect(),
             note: proof.checkpoint.note.to_string(),
+            witnesses: count(proof.checkpoint.witnesses),
         }))
     }
+}
+
+fn count(witnesses: usize) -> u32 {
+    u32::try_from(witnesses).unwrap_or(u32::MAX)
 }
 
 fn which(ledger: Option<proto::LedgerId>) -> Result<LedgerId, Failure> {

@@ -4,8 +4,9 @@ use super::{Report, Row, Spread};
 use crate::load::Measured;
 use crate::workload::{
     ALONE, AUDITED, BARE_BLOCKS, BARE_COMMAND, BESIDE_REBUILD, COMMANDS, CONTRIBUTE, FIFTY, IMPORT,
-    IMPORTING, LONG_FILE, MESSAGE_DB, MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD, REBUILDING,
-    SHORT_FILE, STREAMED, UMADB, UMADB_BATCHES, UNAUDITED, VIEWS,
+    IMPORTING, IN_ROWS, LONG_FILE, MESSAGE_DB, MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD,
+    REBUILDING, SHORT_FILE, STREAMED, UMADB, UMADB_BATCHES, UNAUDITED, VERIFICATION, VERIFIED,
+    VIEWS,
 };
 
 /// One thing that should be so.
@@ -33,6 +34,9 @@ type Metric = fn(&Measured) -> f64;
 
 const RATE: Metric = Measured::rate;
 const P50: Metric = |measured| measured.quantile(0.5);
+const A_CORE: Metric = |measured| {
+    measured.units as f64 / measured.usage.iter().map(|usage| usage.cpu_seconds).sum::<f64>()
+};
 const P99: Metric = |measured| measured.quantile(0.99);
 
 /// Rows that may stand for something: the best of them does, run by run.
@@ -130,6 +134,12 @@ pub(crate) fn aims(report: &Report) -> Vec<Aim> {
             ratio(&length(LONG_FILE), &length(SHORT_FILE), P99, false),
         ),
     ];
+    // One thread reads, checks and compares all of it: what one core does.
+    aims.push(at_least(
+        "a ledger verified offline: headers a second a core",
+        1_000_000.0,
+        number(report.row(VERIFICATION, VERIFIED, IN_ROWS), A_CORE),
+    ));
     aims.extend(beside_others(report));
     aims
 }

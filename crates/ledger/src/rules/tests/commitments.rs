@@ -52,6 +52,10 @@ fn audited(world: &World, leaves: &[Vec<u8>]) -> Result<Hash, (usize, EntryFault
     let (mut audit, mut full) = (Audit::new(world.state.genesis), Vec::new());
     for (at, leaf) in leaves.iter().enumerate() {
         audit.add(leaf, &mut full).map_err(|fault| (at, fault))?;
+        if audit.awaits().is_some() {
+            let body = world.control_body(leaf_hash(leaf)).unwrap_or_default();
+            audit.control(&body).map_err(|fault| (at, fault))?;
+        }
     }
     Ok(audit.root())
 }

@@ -1,0 +1,119 @@
+use super::*;
+use crate::block::Item;
+use crate::id::NodeId;
+use crate::testing::{NODE, World, admission, subject};
+
+const OTHER: NodeId = NodeId([2; 16]);
+
+/// An entry, and the body of a control record.
+type Entry = (Vec<u8>, Option<Vec<u8>>);
+
+/// A ledger of some chains and contributions, with a node that comes, files and goes, and the root.
+fn entries() -> (Hash, Vec<Entry>, Hash) {
+    let mut world = World::records();
+    let file = |world: &mut World, node, number, chains: &[u8]| {
+        let subjects: Vec<SubjectId> = chains.iter().map(|chain| subject(*chain)).collect();
+        let draft = world.draft_by(node, number, &subjects);
+        let message = world.seal_by(node, vec![Item::Contribution(draft)]);
+        world.apply(&message);
+    };
+    for (number, chains) in (1..).zip([[1, 2].as_slice(), &[2], &[1, 3, 2]]) {
+        file(&mut world, NODE, number, chains);
+    }
+    let admitted = world.control(10, admission(OTHER));
+    world.file(admitted);
+    file(&mut world, OTHER, 11, &[1]);
+    let retired = Control::NodeRetired { node: OTHER, signatures: Vec::new() };
+    let retired = world.control(12, retired);
+    world.file(retired);
+    file(&mut world, NODE, 13, &[3]);
+    (world.state.genesis, of(&world), world.state.tree.root())
+}
+
+/// The records of a world that accepted all it was given.
+fn of(world: &World) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for message in &world.messages {
+        let content = crate::Frame::parse(message).unwrap().content().unwrap();
+        for item in content.items {
+            let Item::Contribution(contribution) = item else { panic!("a contribution") };
+            for record in contribution.records {
+                let header = Header::decode(record.header).unwrap();
+                let clear = (header.leaf == LeafType::Control).then(|| record.body.to_vec());
+                entries.push((record.header.to_vec(), clear));
+            }
+        }
+    }
+    assert_eq!(entries.len() as u64, world.state.size());
+    entries
+}
+
+fn audited(genesis: Hash, entries: &[Entry]) -> Result<Audit, (usize, EntryFault)> {
+    let (mut audit, mut full) = (Audit::new(genesis), Vec::new());
+    for (at, (entry, body)) in entries.iter().enumerate() {
+        audit.add(entry, &mut full).map_err(|fault| (at, fault))?;
+        assert_eq!(audit.awaits().is_some(), body.is_some());
+        if let Some(body) = body {
+            audit.control(body).map_err(|fault| (at, fault))?;
+        }
+    }
+    Ok(audit)
+}
+
+#[test]
+fn a_log_as_it_was_written_has_the_root_that_apply_has() {
+    let (genesis, entries, root) = entries();
+    let audit = audited(genesis, &entries).unwrap();
+    assert_eq!((audit.root(), audit.size(), audit.is_whole()), (root, entries.len() as u64, true));
+    let authority = audit.authority().unwrap();
+    assert_eq!((authority.members.len(), authority.active_count()), (2, 1));
+}
+
+#[test]
+fn what_was_taken_out_swapped_or_put_in_shows_where_it_is() {
+    let (genesis, entries, root) = entries();
+    for at in 0..entries.len() - 1 {
+        let mut without = entries.clone();
+        without.remove(at);
+        // The end of a chain that nothing follows does not show by itself: the root does.
+        let shows = audited(genesis, &without).map(|audit| audit.root() != root);
+        assert!(shows.is_err() || shows == Ok(true), "{at} removed");
+        let mut twice = entries.clone();
+        twice.insert(at, entries[at].clone());
+        assert!(audited(genesis, &twice).is_err(), "{at} twice");
+        let mut cut = entries.clone();
+        cut[at].0.pop();
+        assert_eq!(audited(genesis, &cut).unwrap_err(), (at, EntryFault::NotAHeader));
+    }
+    assert_eq!(audited(Hash([1; 32]), &entries).unwrap_err(), (0, EntryFault::OtherGenesis));
+}
+
+#[test]
+fn nobody_files_whom_the_administrators_did_not_admit() {
+    let (genesis, entries, _) = entries();
+    let bodies: Vec<usize> = (0..entries.len()).filter(|at| entries[*at].1.is_some()).collect();
+    assert_eq!(bodies.len(), 4, "genesis, two admissions, a retirement");
+    for at in &bodies {
+        let mut other = entries.clone();
+        other[*at].1.as_mut().unwrap()[0] ^= 1;
+        assert_eq!(audited(genesis, &other).unwrap_err(), (*at, EntryFault::OtherBody));
+    }
+    // Whoever can write headers as he likes still lacks the administrators' signature.
+    let mut world = World::records();
+    world.admit(OTHER);
+    let honest = of(&world);
+    let unsigned = world.control_unsigned(20, &admission(NodeId([3; 16])));
+    let (record, mut forged) = (&unsigned.records[0], honest.clone());
+    forged.push((record.header.clone(), Some(record.body.clone())));
+    let at = forged.len() - 1;
+    assert_eq!(audited(world.state.genesis, &forged).unwrap_err(), (at, EntryFault::NotAuthorised));
+    let stranger = world.draft_by(NodeId([9; 16]), 21, &[subject(1)]);
+    let mut forged = honest;
+    forged.push((stranger.records[0].header.clone(), None));
+    assert_eq!(audited(world.state.genesis, &forged).unwrap_err(), (at, EntryFault::NotAMember));
+    // Nothing goes on before a body was given, and a log that ends there is not whole.
+    let (mut audit, mut full) = (Audit::new(genesis), Vec::new());
+    audit.add(&entries[0].0, &mut full).unwrap();
+    assert!(!audit.is_whole());
+    assert_eq!(audit.add(&entries[1].0, &mut full), Err(EntryFault::BodyNotGiven));
+}
