@@ -56,8 +56,10 @@ impl Source {
     pub(crate) async fn read(&mut self, path: &str) -> Result<Vec<u8>, Missing> {
         let missing = |why: String| Missing(format!("{path}: {why}"));
         match self {
+            // Here and now: nothing else goes on meanwhile, and handing each of many small files to
+            // another thread took a quarter of the time of a verification.
             Self::Folder(folder) => {
-                tokio::fs::read(folder.join(path)).await.map_err(|error| missing(error.to_string()))
+                std::fs::read(folder.join(path)).map_err(|error| missing(error.to_string()))
             }
             Self::Http(http) => http.read(path).await.map_err(missing),
         }

@@ -187,9 +187,10 @@ impl Audit {
 
     fn link(&mut self, header: &Header, hash: Hash) -> Result<(), EntryFault> {
         let start = Last { version: 0, hash: Hash::ZERO, recorded_at: 0 };
-        let last = self.chains.get(&header.chain()).copied().unwrap_or(start);
-        if header.version != last.version + 1 {
-            return Err(EntryFault::Version { wanted: last.version + 1, found: header.version });
+        let last = self.chains.entry(header.chain()).or_insert(start);
+        if last.version.checked_add(1) != Some(header.version) {
+            let wanted = last.version.saturating_add(1);
+            return Err(EntryFault::Version { wanted, found: header.version });
         }
         if header.previous != last.hash {
             return Err(EntryFault::Link);
@@ -197,8 +198,7 @@ impl Audit {
         if header.recorded_at < last.recorded_at {
             return Err(EntryFault::Time);
         }
-        let now = Last { version: header.version, hash, recorded_at: header.recorded_at };
-        self.chains.insert(header.chain(), now);
+        *last = Last { version: header.version, hash, recorded_at: header.recorded_at };
         Ok(())
     }
 

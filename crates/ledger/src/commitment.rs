@@ -161,8 +161,8 @@ impl Subjects {
         ledger: LedgerId,
         position: u64,
     ) -> (Commitment, Vec<(SubjectId, Summary)>) {
-        let mut leaves: Vec<SubjectLeaf> =
-            self.since.drain(..).flat_map(|leaves| leaves.to_vec()).collect();
+        let mut leaves = Vec::with_capacity(self.since.len() * TOGETHER + TOGETHER);
+        self.since.drain(..).for_each(|some| leaves.extend_from_slice(&some));
         leaves.append(&mut self.newest);
         let changed = self.map.add(leaves);
         let (subjects, root) = (self.map.subjects(), self.map.root());

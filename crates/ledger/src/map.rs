@@ -16,8 +16,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::id::{Hash, SubjectId};
 
 /// Bits of a subject, and so the most hashes that a [`MapProof`] can have.
@@ -44,13 +42,13 @@ impl Summary {
 
     /// Adds the next leaf about the subject.
     pub fn add(&mut self, position: u64, leaf: &Hash) {
-        let chained = sha256(4, [&self.chained.0, &position.to_be_bytes(), &leaf.0]);
+        let chained = Hash::labelled::<73>(4, &[&self.chained.0, &position.to_be_bytes(), &leaf.0]);
         *self = Self { count: self.count + 1, last: position, chained };
     }
 
     fn hash(&self, subject: SubjectId) -> Hash {
         let (count, last) = (self.count.to_be_bytes(), self.last.to_be_bytes());
-        sha256(2, [subject.0.as_slice(), &count, &last, &self.chained.0])
+        Hash::labelled::<65>(2, &[&subject.0, &count, &last, &self.chained.0])
     }
 }
 
@@ -321,16 +319,7 @@ fn bit(subject: SubjectId, depth: usize) -> bool {
 }
 
 fn both(left: &Hash, right: &Hash) -> Hash {
-    sha256(3, [&left.0, &right.0])
-}
-
-fn sha256<const N: usize>(label: u8, parts: [&[u8]; N]) -> Hash {
-    let mut digest = Sha256::new();
-    digest.update([label]);
-    for part in parts {
-        digest.update(part);
-    }
-    Hash(digest.finalize().into())
+    Hash::labelled::<65>(3, &[&left.0, &right.0])
 }
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ impl FullTile {
 /// A tile, full or not, as it is stored and served.
 #[must_use]
 pub fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
-    hashes.iter().flat_map(|hash| hash.0).collect()
+    let mut bytes = Vec::with_capacity(hashes.len() * Hash::SIZE);
+    hashes.iter().for_each(|hash| bytes.extend_from_slice(&hash.0));
+    bytes
 }
 
 /// Reads a tile; none when the length is not that of 1 to 256 hashes.
@@ -154,11 +156,7 @@ pub fn tile_root(tile: &FullTile) -> Hash {
 /// SHA-256(0x01 ‖ left ‖ right).
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut digest = Sha256::new();
-    digest.update([1]);
-    digest.update(left.0);
-    digest.update(right.0);
-    Hash(digest.finalize().into())
+    Hash::labelled::<65>(1, &[&left.0, &right.0])
 }
 
 /// The root over a power of two of hashes. (Of any other number the last ones would be lost, and

@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use api::v1;
+use ledger::{LedgerId, SubjectId};
+use rocksdb::{DB, Direction, IteratorMode, Options};
 use tempfile::TempDir;
 use testkit::client::{Client, Token, purpose};
-use testkit::cluster::{Cluster, program};
+use testkit::cluster::{Cluster, Node, program};
+use vault::{DataKey, KeyEncryptionKey, Vault};
 
 use crate::tools::{many_notes, some_notes};
 
@@ -178,4 +182,110 @@ async fn headers_alone_are_shown_without_contents() {
     let contents = v1::ProveRequest { contents: true, ..request };
     let refused = auditor.evidence().prove(contents).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied, "contents are not for auditors");
+}
+
+/// What somebody does to rows.
+type Edit = fn(&Insider);
+
+/// Key and value.
+type Row = (Vec<u8>, Vec<u8>);
+
+/// The closed database of a node, and the keys to what is in it: what whoever owns the machine has.
+struct Insider {
+    rows: DB,
+    key: Arc<DataKey>,
+    subject: SubjectId,
+}
+
+impl Insider {
+    fn at(node: &Node, patient: &str) -> Self {
+        let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), 1).expect("a key");
+        let vault = Vault::open(&node.data(), kek).expect("the keys");
+        let subject: SubjectId = patient.parse().expect("an id");
+        let file_key = vault.keys_of(subject).expect("read").expect("its keys").file;
+        let key = vault.data_key(file_key).expect("read").expect("its key");
+        let path = node.data().join("ledger");
+        let tables = DB::list_cf(&Options::default(), &path).expect("tables");
+        let rows = DB::open_cf(&Options::default(), &path, tables).expect("opened");
+        Self { rows, key, subject }
+    }
+
+    /// The patient's rows of a table.
+    fn rows(&self, table: &str) -> Vec<Row> {
+        let prefix = [LedgerId::RECORDS.to_bytes().as_slice(), &self.subject.0].concat();
+        let of = self.rows.cf_handle(table).expect("the table");
+        let from = IteratorMode::From(&prefix, Direction::Forward);
+        let rows = self.rows.iterator_cf(of, from).map(|row| row.expect("readable"));
+        let own = rows.take_while(|(key, _)| key.starts_with(&prefix));
+        own.map(|(key, row)| (key.into_vec(), row.into_vec())).collect()
+    }
+
+    /// Writes another word in place of one of the same length, sealed as the node seals it.
+    fn rewrite(&self, table: &str, word: &str, other: &str) {
+        let of = self.rows.cf_handle(table).expect("the table");
+        let mut found = 0;
+        for (key, row) in self.rows(table) {
+            let mut plain = self.key.open_view(&key, &row).expect("it opens");
+            let has = |plain: &[u8], at: usize| plain[at..].starts_with(word.as_bytes());
+            // The summary has it too, which is not what is shown.
+            let places: Vec<usize> = (0..plain.len()).filter(|at| has(&plain, *at)).collect();
+            for at in &places {
+                plain[*at..at + word.len()].copy_from_slice(other.as_bytes());
+            }
+            found += places.len();
+            let sealed = self.key.seal_view(&key, &plain).expect("sealed");
+            self.rows.put_cf(of, key, sealed).expect("written");
+        }
+        assert!(found > 0, "{word} stands in {table}");
+    }
+
+    fn remove(&self, table: &str) {
+        let of = self.rows.cf_handle(table).expect("the table");
+        for (key, _) in self.rows(table) {
+            self.rows.delete_cf(of, key).expect("removed");
+        }
+    }
+
+    fn put_back(&self, table: &str, rows: &[Row]) {
+        let of = self.rows.cf_handle(table).expect("the table");
+        for (key, row) in rows {
+            self.rows.put_cf(of, key, row).expect("written");
+        }
+    }
+}
+
+/// Views are what is shown: whoever has the keys can seal another, but not make it follow from the
+/// records.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_row_that_the_keys_owner_rewrote_or_removed_is_found() {
+    let mut world = World::new().await;
+    let edits: [(Edit, &str); 4] = [
+        (|insider| insider.rewrite("files", "Bell", "Hill"), "another identity"),
+        (|insider| insider.rewrite("entries", "note 1", "note 9"), "otherwise"),
+        (|insider| insider.remove("entries"), "otherwise"),
+        (|insider| insider.remove("files"), "shows no file"),
+    ];
+    let bell = world.bell.clone();
+    for (edit, names) in edits {
+        world.cluster.node_mut(0).stop().await.expect("stopped");
+        let insider = Insider::at(world.cluster.node(0), &bell);
+        let before = ["files", "entries"].map(|table| (table, insider.rows(table)));
+        edit(&insider);
+        drop(insider);
+        world.cluster.node_mut(0).spawn().expect("started");
+        world.cluster.node(0).serving().await.expect("serving");
+        let found = world.verify("compliance-officer", "records", &bell);
+        assert_eq!(found.status.code(), Some(10), "{names}: {}", said(&found));
+        assert!(said(&found).contains(names), "{}", said(&found));
+        let other = world.verify("compliance-officer", "records", &world.ames);
+        assert_eq!(other.status.code(), Some(0), "the other file is as it was: {}", said(&other));
+        world.cluster.node_mut(0).stop().await.expect("stopped");
+        let insider = Insider::at(world.cluster.node(0), &bell);
+        before.iter().for_each(|(table, rows)| insider.put_back(table, rows));
+        drop(insider);
+        world.cluster.node_mut(0).spawn().expect("started");
+        world.cluster.node(0).serving().await.expect("serving");
+    }
+    let again = world.verify("compliance-officer", "records", &bell);
+    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
 }

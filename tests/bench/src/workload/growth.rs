@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use api::v1;
+use testkit::client::Client;
+
 use super::commands::Contribute;
 use super::reads::{Files, Read};
 use super::{CONTRIBUTE, FIFTY, GROWTH, STREAMED};
 use crate::contender::hospital::Hospital;
 use crate::importing::Delivery;
-use crate::load::{Measured, closed};
+use crate::load::{Caller, Measured, closed};
+use crate::rng::Rng;
 use crate::session::{Session, say};
 
 /// Records at which everything is measured.
@@ -21,8 +25,26 @@ const AT_A_TIME: u64 = 2_000;
 const TAKEN: usize = 20;
 /// Reads of patients from everywhere in the ledger.
 const ANYBODY: &str = "GetPatientFile, 8 entries, anybody's";
+/// A proof that a record of any age is under the newest checkpoint, one at a time.
+const PROOF: &str = "GetInclusionProof, any record, 1 client";
 /// Clients that call.
 const CLIENTS: usize = 64;
+
+/// Asks for proofs of records at random.
+struct Prove {
+    client: Client,
+    records: u64,
+    rng: Rng,
+}
+
+impl Caller for Prove {
+    async fn call(&mut self) -> anyhow::Result<u64> {
+        let position = self.rng.next() % self.records;
+        let request = v1::GetInclusionProofRequest { ledger: None, position };
+        self.client.proofs().get_inclusion_proof(request).await?;
+        Ok(1)
+    }
+}
 
 /// Imports up to `upto` records, and measures at every step on the way and at the end.
 ///
@@ -58,6 +80,9 @@ pub(crate) async fn caseledger(
                 hospital.callers(CLIENTS, |client| Read::first_page(&client, &cold, ENTRIES))?;
             let measured = closed(callers, window, &meter).await?;
             session.report.add(GROWTH, "calls", ANYBODY, &load, measured);
+            let prove = |client| Prove { client, records: step, rng: Rng::fresh() };
+            let measured = closed(hospital.callers(1, prove)?, window, &meter).await?;
+            session.report.add(GROWTH, "proofs", PROOF, &load, measured);
         }
     }
     Ok(())
