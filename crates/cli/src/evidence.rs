@@ -10,13 +10,13 @@ use ledger::completeness::Completeness;
 use ledger::map::{End, MapProof};
 use ledger::note::SignedNote;
 use ledger::policy::Policy;
-use ledger::proof::verify_inclusion;
+use ledger::proof::{root_of_range, verify_inclusion};
 use ledger::{Hash, Leaf, LeafType, LedgerId, SubjectId, Summary, leaf_hash};
 
 use crate::connection::{connect, timed};
 use crate::failure::Failure;
 use crate::options::Global;
-use crate::verify::{Found, dated};
+use crate::verify::{Found, dated, opened};
 
 /// Evidence as a node gave it.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub(crate) async fn fetch(global: &Global, request: v1::ProveRequest) -> Result<
 pub(crate) enum About {
     Patient(SubjectId),
     Position(u64),
+    /// Every leaf from the first position up to the second.
+    Range(u64, u64),
 }
 
 impl Evidence {
@@ -71,11 +73,11 @@ impl Evidence {
         about: About,
     ) -> Result<(Checkpoint, Vec<Checked<'_>>), Found> {
         let damaged = |what: String| Found::Damaged(what);
-        let checkpoint =
-            policy.open(&self.note).map_err(|error| damaged(format!("checkpoint: {error}")))?;
+        let checkpoint = opened(policy, &self.note)?;
         let wanted = match about {
             About::Patient(subject) => self.complete(subject, ledger, &checkpoint)?,
             About::Position(position) => self.included(position, &checkpoint)?,
+            About::Range(first, end) => self.between(first, end, &checkpoint)?,
         };
         let recorded = self.leaves.iter().filter_map(|leaf| match Leaf::decode(&leaf.leaf) {
             Ok(Leaf::Record(header)) => Some(header.recorded_at),
@@ -129,6 +131,19 @@ impl Evidence {
             .verify(subject, ledger, checkpoint)
             .map_err(|not_shown| damaged(&not_shown.to_string()))?;
         Ok(found.into_iter().map(|(position, _)| position).collect())
+    }
+
+    fn between(&self, first: u64, end: u64, checkpoint: &Checkpoint) -> Result<Vec<u64>, Found> {
+        let positions: Vec<u64> = self.leaves.iter().map(|leaf| leaf.position).collect();
+        let leaves: Vec<Hash> = self.leaves.iter().map(|leaf| leaf_hash(&leaf.leaf)).collect();
+        let root = hashes_in(&self.proof.hashes)
+            .and_then(|hashes| root_of_range(first, &leaves, checkpoint.size, &hashes));
+        if positions.iter().copied().eq(first..end) && root == Some(checkpoint.root) {
+            return Ok(positions);
+        }
+        Err(Found::Damaged(format!(
+            "the proof does not show that these are all leaves from {first} up to {end}"
+        )))
     }
 
     fn included(&self, position: u64, checkpoint: &Checkpoint) -> Result<Vec<u64>, Found> {

@@ -90,17 +90,18 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// Check a whole ledger against a checkpoint, believing nothing of the server.
     ///
-    /// Reads every header, link, version and tile, and compares them with the newest checkpoint, if
-    /// the policy accepts that, and with one that you kept. It opens no bodies and needs no keys. From
-    /// a node, entries are for compliance officers and auditors, and reading them is recorded.
+    /// Reads every header, link, version, commitment and tile, and who was admitted by whom, and compares
+    /// them with the newest checkpoint, if the policy accepts that, and with one that you kept. It opens
+    /// no sealed bodies and needs no keys. From a node, entries are for compliance officers and auditors,
+    /// and reading them is recorded.
     ///
     /// With --patient, one patient: that what the node shows is on file under a checkpoint, that nothing
     /// was left out, that every body is what its header says and opens with its key, and that the
     /// patient file shown is what follows from its records, as the node decodes them. For compliance
     /// officers.
     #[command(after_help = "\
-Exit codes: 0 intact; 10 tampered with or damaged; 11 forked from, or behind, the kept checkpoint;
-12 not all of it could be read; 2 wrong usage.
+Exit codes: 0 intact; 10 tampered with or damaged; 11 forked from, or behind, the kept checkpoint, or
+older than --max-age; 12 not all of it could be read; 2 wrong usage, or another ledger's policy.
 
 Example:
   caseledger verify --policy records.policy --checkpoint last-year.checkpoint \\
@@ -110,7 +111,7 @@ Example:
     /// Make a package of evidence that anybody can check, with nothing of ours installed.
     ///
     /// Everything that a ledger holds about a patient, or one record, with the keys of these records
-    /// alone, all that leads to a signed checkpoint, and a script that checks it. It is checked here
+    /// alone, or every header between two positions, all that leads to a signed checkpoint, and a script that checks it. It is checked here
     /// first. Making one is recorded. For compliance officers; of --ledger access for auditors, too.
     #[command(after_help = "\
 Exit codes: 0 made; 10 what the node gave does not match (nothing is made); 1 refused or failed;

@@ -96,6 +96,7 @@ impl Told {
                 "nothing about the patient is left out, as the checkpoint shows"
             }
             (About::Position(_), _) => "it is on file, as the checkpoint shows",
+            (About::Range(..), _) => "they are on file, and no other stands between them",
         };
         let policy = match given {
             true => "",
@@ -129,8 +130,11 @@ async fn make(
         about: Some(match about {
             About::Patient(subject) => v1::prove_request::About::PatientId(hex::encode(subject.0)),
             About::Position(position) => v1::prove_request::About::Position(position),
+            About::Range(first, end) => {
+                v1::prove_request::About::Range(v1::LeafRange { first, end })
+            }
         }),
-        contents: !wanted.headers_only,
+        contents: !wanted.headers_only && wanted.range.is_none(),
     };
     let evidence = evidence::fetch(global, request).await?;
     let (checkpoint, checked) = match evidence.check(policy, wanted.which.ledger.of(), about) {
@@ -153,6 +157,9 @@ async fn make(
 async fn about(global: &Global, wanted: &Prove) -> Result<About, Failure> {
     if let Some(position) = wanted.position {
         return Ok(About::Position(position));
+    }
+    if let Some((first, end)) = wanted.range {
+        return Ok(About::Range(first, end));
     }
     let typed = wanted.patient.as_deref().unwrap_or_default();
     let named = patient::parse(typed, &wanted.issuer.issuer)?;
@@ -199,6 +206,7 @@ fn describe(
         "about": match about {
             About::Patient(SubjectId(id)) => json!({"patient": hex::encode(id)}),
             About::Position(position) => json!({"position": position}),
+            About::Range(first, end) => json!({"range": [first, end]}),
         },
         "made_at": jiff::Timestamp::now().to_string(),
         "receipt": hex::encode(&proof.receipt),
@@ -233,6 +241,14 @@ fn cover(told: &Told, about: About, wanted: &Prove, given: bool) -> String {
                 what,
                 "the record at position {position} of the ledger \"{}\"",
                 wanted.which.ledger.of()
+            )
+        }
+        About::Range(first, end) => {
+            write!(
+                what,
+                "every entry of the ledger \"{}\" from position {first} to {}",
+                wanted.which.ledger.of(),
+                end - 1
             )
         }
     };

@@ -2,6 +2,7 @@
 //! the bodies of control records beside.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
@@ -9,6 +10,10 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest file of a log: 256 entries of at most 64 KiB.
 const MAX_FILE: usize = 256 * (2 + 65_535);
@@ -54,14 +59,25 @@ impl Source {
 
     /// A file of the log.
     pub(crate) async fn read(&mut self, path: &str) -> Result<Vec<u8>, Missing> {
-        let missing = |why: String| Missing(format!("{path}: {why}"));
+        let from = match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Http(http) => format!("http://{}/{}", http.authority, http.prefix),
+        };
+        let missing = |why: String| Missing(format!("{path} of {from}: {why}"));
         match self {
             // Here and now: nothing else goes on meanwhile, and handing each of many small files to
             // another thread took a quarter of the time of a verification.
             Self::Folder(folder) => {
                 std::fs::read(folder.join(path)).map_err(|error| missing(error.to_string()))
             }
-            Self::Http(http) => http.read(path).await.map_err(missing),
+            Self::Http(http) => match timeout(PATIENCE, http.read(path)).await {
+                Ok(read) => read.map_err(missing),
+                Err(_) => {
+                    // What comes later on it would be taken for another answer.
+                    http.connection = None;
+                    Err(missing(format!("no answer for {} seconds", PATIENCE.as_secs())))
+                }
+            },
         }
     }
 }
@@ -89,7 +105,14 @@ impl Http {
             return Ok(body.to_vec());
         }
         let said = String::from_utf8_lossy(&body);
-        Err(format!("{status}: {}", said.lines().next().unwrap_or_default()))
+        let what = said.lines().next().unwrap_or_default();
+        let advice = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                "; use a compliance officer's or an auditor's token (--token-file)"
+            }
+            _ => "",
+        };
+        Err(format!("{status}: {what}{advice}"))
     }
 
     async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, String> {

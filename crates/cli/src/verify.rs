@@ -11,9 +11,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
-use ledger::audit::Audit;
+use ledger::audit::{Audit, EntryFault};
 use ledger::checkpoint::Checkpoint;
-use ledger::note::SignedNote;
+use ledger::cosigned::{cosigner_vkey, log_vkey};
+use ledger::note::{SignedNote, Vkey};
 use ledger::policy::Policy;
 use ledger::tree::{TILE_WIDTH, tile_bytes};
 use ledger::{Authority, FullTile, Hash, Member, NodeId, TileId, TileKind, TilePath};
@@ -37,6 +38,8 @@ pub(crate) enum Found {
     Forked(String),
     /// Not all of it could be read.
     Incomplete(String),
+    /// The policy is for something else.
+    OtherPolicy(String),
 }
 
 impl From<Missing> for Found {
@@ -63,6 +66,7 @@ impl Found {
             Self::Damaged(_) => 10,
             Self::Forked(_) => 11,
             Self::Incomplete(_) => 12,
+            Self::OtherPolicy(_) => 2,
         }
     }
 
@@ -80,6 +84,7 @@ impl Found {
             Self::Damaged(what) => ("damaged", "TAMPERED WITH OR DAMAGED", what),
             Self::Forked(what) => ("forked", "FORKED, BEHIND OR TOO OLD", what),
             Self::Incomplete(what) => ("incomplete", "COULD NOT BE READ", what),
+            Self::OtherPolicy(what) => ("usage", "ANOTHER LEDGER'S POLICY", what),
         }
     }
 }
@@ -93,7 +98,7 @@ pub(crate) async fn run(
         .parse()
         .map_err(|error| Failure::Usage(format!("{}: {error}", wanted.policy.display())))?;
     let kept = match &wanted.checkpoint {
-        Some(file) => Some(kept(file, &policy)?),
+        Some(file) => Some(kept(file)?),
         None => None,
     };
     if let Some(typed) = &wanted.patient {
@@ -129,11 +134,61 @@ fn read(file: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", file.display())))
 }
 
-/// A checkpoint that the user kept: of no use unless the policy accepts it.
-fn kept(file: &Path, policy: &Policy) -> Result<Checkpoint, Failure> {
+/// A checkpoint that the user kept. What it is worth is that they did: who signed it may have gone since.
+fn kept(file: &Path) -> Result<Checkpoint, Failure> {
     let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
     let note: SignedNote = read(file)?.parse().map_err(|error| wrong(format!("{error}")))?;
-    policy.open(&note).map_err(|error| wrong(error.to_string()))
+    note.text().parse().map_err(|error| wrong(format!("{error}")))
+}
+
+/// Opens a checkpoint as the policy asks. A policy that is for another ledger is not the ledger's fault;
+/// but the same ledger from another genesis is.
+pub(crate) fn opened(policy: &Policy, note: &SignedNote) -> Result<Checkpoint, Found> {
+    let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
+    let told: Checkpoint = note.text().parse().map_err(|error| damaged(&error))?;
+    let ledger = |origin: &str| origin.rsplit_once('/').map(|(ledger, _)| ledger.to_owned());
+    let mut origins = policy.log_keys().iter().map(Vkey::name);
+    if origins.clone().all(|origin| ledger(origin) != ledger(&told.origin)) {
+        let of = origins.next().unwrap_or_default();
+        let what = format!("the policy is for {of}, and this is {}", told.origin);
+        return Err(Found::OtherPolicy(what));
+    }
+    if origins.all(|origin| origin != told.origin) {
+        return Err(damaged(
+            &"its genesis is not the one that the policy names: another ledger stands \
+                             in its place",
+        ));
+    }
+    policy.open(note).map_err(|error| damaged(&error))
+}
+
+/// That a node which the administrators admitted has signed a checkpoint as the log, and that the
+/// policy counts nobody as a node whom they did not.
+fn signed_by_members(
+    policy: &Policy,
+    note: &SignedNote,
+    checkpoint: &Checkpoint,
+    authority: &Authority,
+) -> Result<(), Found> {
+    let damaged = |what: String| Err(Found::Damaged(format!("checkpoint: {what}")));
+    let name = checkpoint.origin.split('/').next().unwrap_or_default();
+    let (mut logs, mut cosigners) = (Vec::new(), Vec::new());
+    for (node, member) in &authority.members {
+        logs.extend(log_vkey(&checkpoint.origin, &member.keys));
+        cosigners.extend(cosigner_vkey(name, *node, &member.keys));
+    }
+    if note.verify(&logs).is_err() {
+        return damaged("no node that the administrators admitted has signed it".to_owned());
+    }
+    let of_nodes = format!("{name}/node/");
+    let mut nodes = policy.keys().into_iter().filter(|key| key.name().starts_with(&of_nodes));
+    match nodes.find(|key| !cosigners.contains(key)) {
+        Some(key) => damaged(format!(
+            "the policy counts {} as a node, whose key the administrators did not admit",
+            key.name()
+        )),
+        None => Ok(()),
+    }
 }
 
 fn intact_json(checkpoint: &Checkpoint, authority: &Authority) -> Value {
@@ -160,8 +215,9 @@ fn intact_text(
     let (admitted, active) = (authority.members.len(), authority.active_count());
     format!(
         "intact: {} records of {}\nheaders, chains, commitments and tiles match a checkpoint that the \
-         policy accepts{continues}\n{admitted} nodes were admitted, {} of them retired, each by {} of {} \
-         administrators; no other filed anything\nnot checked: what bodies say, which needs keys",
+         policy accepts{continues}\nnodes admitted: {admitted}, since retired: {}, each signed for by {} of \
+         {} administrators; every header names one of them\nnot checked: that it was the named node, which \
+         blocks show (fsck), and what bodies say, which needs keys",
         thousands(checkpoint.size),
         checkpoint.origin,
         admitted - active,
@@ -181,7 +237,7 @@ async fn check(
     let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
     let note = String::from_utf8(source.read("checkpoint").await?).map_err(|e| damaged(&e))?;
     let note: SignedNote = note.parse().map_err(|error| damaged(&error))?;
-    let checkpoint = policy.open(&note).map_err(|error| damaged(&error))?;
+    let checkpoint = opened(policy, &note)?;
     fresh(policy, &note, max_age)?;
     if let Some(kept) = kept {
         behind(&checkpoint, kept)?;
@@ -203,6 +259,7 @@ async fn check(
     unfinished(source, &audit).await?;
     dated(policy, &note, audit.latest())?;
     let authority = audit.authority().cloned().unwrap_or_default();
+    signed_by_members(policy, &note, &checkpoint, &authority)?;
     Ok((checkpoint, authority))
 }
 
@@ -287,8 +344,14 @@ async fn bundle(
         if audit.awaits().is_some() {
             let control = format!("control/{position}");
             let body = source.read(&control).await?;
-            let wrong = |fault| Found::Damaged(format!("{control}: record {position} {fault}"));
-            audit.control(&body).map_err(wrong)?;
+            audit.control(&body).map_err(|fault| {
+                let what = format!("{control}: record {position} {fault}");
+                if matches!(fault, EntryFault::UnknownRules { .. }) {
+                    Found::Incomplete(what)
+                } else {
+                    Found::Damaged(what)
+                }
+            })?;
         }
         if let Some(kept) = kept.filter(|kept| kept.size == position + 1)
             && audit.root() != kept.root
@@ -301,7 +364,15 @@ async fn bundle(
         return Err(wrong("goes on behind its last record".to_owned()));
     }
     let tile = TilePath { kind: TileKind::Hashes(0), ..path };
-    same(source, tile, &tile_bytes(&leaves)).await
+    let hashes = source.read(&tile.to_string()).await?;
+    let own = tile_bytes(&leaves);
+    if hashes == own {
+        return Ok(());
+    }
+    // Whichever of them it is, here they differ first.
+    let (one, other) = (hashes.chunks(Hash::SIZE), own.chunks(Hash::SIZE));
+    let alike = one.zip(other).take_while(|(one, other)| one == other).count() as u64;
+    Err(Found::Damaged(format!("record {}: {path} and {tile} do not agree", first + alike)))
 }
 
 /// The unfinished tiles above the lowest.

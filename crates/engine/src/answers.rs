@@ -182,6 +182,9 @@ pub struct AccessAnswer {
     pub items: Vec<AccessItem>,
     /// Continue before this position of `access`.
     pub next: Option<u64>,
+    /// Bytes of access records that somebody was answered on and that wait for the broker, so that
+    /// they cannot be among these.
+    pub waiting_bytes: u64,
 }
 
 /// One access.

@@ -1,6 +1,7 @@
-//! Evidence: what a ledger holds about a patient or at a position, with all that shows to somebody who
+//! Evidence: what a ledger holds about a patient, at a position or between two, with all that shows to somebody who
 //! trusts no node that it is so and that nothing was left out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use domain::PatientId;
@@ -14,6 +15,7 @@ use crate::answers::{AccessItem, HistoryItem, Shown};
 use crate::checkpoints::{NodeCheckpoint, OnFile};
 use crate::context::Context;
 use crate::engine::{Engine, Working};
+use crate::proofs::lacks;
 use crate::showing::{Ended, Saw};
 
 /// Most leaves about a subject that are proved at once.
@@ -32,6 +34,9 @@ pub enum About {
     Patient(PatientId),
     /// The leaf at a position.
     Position(u64),
+    /// Every leaf from the first of these positions up to the second, at most [`MAX_PROVED`]: headers
+    /// alone, for they may be about many patients.
+    Range(u64, u64),
 }
 
 /// What is asked for.
@@ -50,13 +55,14 @@ pub struct EvidenceQuery {
 pub struct Evidence {
     /// Where it leads.
     pub checkpoint: Arc<NodeCheckpoint>,
-    /// About a patient: see [`ledger::completeness::Completeness::first`]. Else the position.
+    /// About a patient: see [`ledger::completeness::Completeness::first`]. Else the first position.
     pub first: u64,
     /// What the map says of the patient, once there is a commitment.
     pub map: Option<MapProof>,
-    /// The range proof of the leaves from `first` on, or the inclusion proof of the position.
+    /// The range proof of the leaves from `first` on, or of the range that was asked for, or the
+    /// inclusion proof of the position.
     pub hashes: Vec<Hash>,
-    /// About a patient: those about them before `first`, then every one. Else the one.
+    /// About a patient: those about them before `first`, then every one. Else what was asked for.
     pub leaves: Vec<EvidenceLeaf>,
 }
 
@@ -126,7 +132,8 @@ impl Engine {
         let covered = match query.about {
             About::Patient(_) => now.size,
             About::Position(at) if at < now.size => at + 1,
-            About::Position(_) => {
+            About::Range(first, end) if first < end && end <= now.size => end,
+            About::Position(_) | About::Range(..) => {
                 self.ended(ctx, None, Ended::NotFound, &Saw::default()).await?;
                 return Err(Failure::NotFound);
             }
@@ -161,6 +168,7 @@ impl Engine {
     ) -> Result<Option<PatientId>, Failure> {
         let at = match query.about {
             About::Patient(patient) => return Ok(Some(patient)),
+            About::Range(..) => return Ok(None),
             About::Position(at) => at,
         };
         let store = self.shelf.never_to_be_shown();
@@ -181,7 +189,22 @@ impl Engine {
         match query.about {
             About::Patient(patient) => self.about(pass, query, now, checkpoint, patient),
             About::Position(position) => self.at(pass, query, checkpoint, position),
+            About::Range(first, end) => self.range(pass, query.ledger, checkpoint, first..end),
         }
+    }
+
+    fn range(
+        &self,
+        pass: &Pass,
+        ledger: LedgerId,
+        checkpoint: Arc<NodeCheckpoint>,
+        Range { start: first, end }: Range<u64>,
+    ) -> Result<Evidence, Failure> {
+        let reader = self.shelf.open(pass).reader();
+        let hashes = reader.range_proof(ledger, first, end, checkpoint.checkpoint.size)?;
+        let leaves = (first..).zip(reader.leaves(ledger, first, end)?);
+        let leaves = leaves.map(|(position, leaf)| EvidenceLeaf { position, leaf, opened: None });
+        Ok(Evidence { checkpoint, first, map: None, hashes, leaves: leaves.collect() })
     }
 
     fn about(
@@ -258,7 +281,11 @@ impl Engine {
             Some(Ok(Err(_)) | Err(_)) | None => None,
         };
         newest.ok_or_else(|| Failure::Unavailable {
-            why: format!("no checkpoint of {} covers {size} records yet", side.line.ledger),
+            why: format!(
+                "no checkpoint of {} covers {size} records yet{}",
+                side.line.ledger,
+                lacks(side)
+            ),
         })
     }
 

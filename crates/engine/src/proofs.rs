@@ -13,7 +13,7 @@ use crate::checkpoints::{NodeCheckpoint, OnFile};
 use crate::context::Context;
 use crate::engine::{Engine, Working};
 use crate::showing::{Ended, Saw};
-use crate::{Failure, Shown};
+use crate::{Failure, Shown, Violation};
 
 /// That a record is under a checkpoint.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Engine {
         }
         let checkpoint = newest(side).filter(|newest| newest.checkpoint.size > position);
         let checkpoint = checkpoint.ok_or_else(|| Failure::Unavailable {
-            why: format!("no checkpoint of {ledger} covers position {position} yet"),
+            why: format!("no checkpoint of {ledger} covers position {position} yet{}", lacks(side)),
         })?;
         let (reader, size) = (side.line.store.reader(), checkpoint.checkpoint.size);
         let proof = reader.inclusion_proof(ledger, position, size)?;
@@ -226,6 +226,13 @@ impl Engine {
     ) -> Result<ConsistencyProof, Failure> {
         let checkpoint = self.checkpoint(ledger)?;
         let newest = checkpoint.checkpoint.size;
+        if let Some(to) = to.filter(|to| size > *to) {
+            return Err(Failure::Invalid(vec![Violation {
+                field: "to_size".to_owned(),
+                code: "before-size".to_owned(),
+                description: format!("must not be below `size`, as {to} is"),
+            }]));
+        }
         let to = to.unwrap_or(newest);
         if to > newest || size > to {
             let why = format!("the newest checkpoint of {ledger} is of {newest} records");
@@ -233,6 +240,18 @@ impl Engine {
         }
         let hashes = self.consistency_of(ledger, size, to)?;
         Ok(ConsistencyProof { hashes, checkpoint })
+    }
+}
+
+/// What keeps newer checkpoints back, if the nodes have signed one.
+pub(crate) fn lacks(side: &Working) -> &'static str {
+    let on_file = side.on_file.borrow();
+    let size =
+        |one: &Option<Arc<NodeCheckpoint>>| one.as_ref().map_or(0, |one| one.checkpoint.size);
+    if size(&on_file.signed) > size(&on_file.newest) {
+        ": the nodes have signed one, and the quorum of witnesses has not cosigned it"
+    } else {
+        ""
     }
 }
 

@@ -257,9 +257,12 @@ impl Engine {
         let pass = self.admit(ctx, filter.patient).await?;
         self.access.line.near_end()?;
         self.trail.applied().await;
+        // Before this listing itself is on record.
+        let waiting_bytes = self.trail.waiting_bytes(&self.access.line.store);
         // Of `access`: this is what the answer reflects.
         let position = self.access.line.progress().size;
         let answer = self.load_accesses(&pass, filter, before, page_size(limit))?;
+        let answer = AccessAnswer { waiting_bytes, ..answer };
         let (rendered, digest) = render(&answer);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
@@ -287,7 +290,7 @@ impl Engine {
         };
         let times =
             filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
-        let mut answer = AccessAnswer { items: Vec::new(), next: before };
+        let mut answer = AccessAnswer { items: Vec::new(), next: before, waiting_bytes: 0 };
         let mut scanned = 0;
         while answer.items.len() < limit && scanned < MAX_SCANNED {
             let room = (limit - answer.items.len()).min(MAX_PAGE);
@@ -338,12 +341,6 @@ impl Engine {
                 ),
             }),
         }
-    }
-
-    /// Bytes of access records that wait for the broker.
-    #[must_use]
-    pub fn waiting_bytes(&self) -> u64 {
-        self.access.line.store.spool().bytes()
     }
 
     /// Records of `records` that this node has applied: what an answer that files nothing reflects.

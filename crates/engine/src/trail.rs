@@ -140,6 +140,13 @@ impl Trail {
         Ok(Receipt(spooled.receipt))
     }
 
+    /// Bytes of what was answered on and is not applied; what is, leaves the spool a little later.
+    pub(crate) fn waiting_bytes(&self, store: &Store) -> u64 {
+        let answered = self.answered.load(Ordering::Relaxed);
+        let applied = self.forwarded.borrow().upto >= answered;
+        if applied { 0 } else { store.spool().bytes() }
+    }
+
     /// Returns when what was answered on before is applied, so that whoever asks this node for its
     /// trail next finds it there; or after 200 ms, for without the broker nothing is.
     pub(crate) async fn applied(&self) {

@@ -6,15 +6,20 @@
 //! Who may admit stands in the bodies of control records, which are clear: they are asked for as they
 //! come ([`Audit::awaits`]).
 //!
+//! What a header says of its node is a claim: it stands in a block that the node signed, and blocks are
+//! not in the log. Nor is it looked for whether a contribution's id comes twice, which would take memory
+//! for each. Both are for nodes and for `fsck`.
+//!
 //! Memory grows with the number of chains (subjects, nodes), not with that of entries.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use crate::block::MAX_CONTRIBUTION_RECORDS;
 use crate::commitment::{self, Leaf, Subjects};
-use crate::control::Control;
-use crate::header::{Header, LeafType, leaf_hash};
-use crate::id::{ContributionId, Hash, LedgerId, SubjectId};
-use crate::rules::Authority;
+use crate::control::{CONTROL_ENVELOPE, Control};
+use crate::header::{Header, LeafType, MAX_BODY, leaf_hash};
+use crate::id::{ContributionId, Hash, KeyId, LedgerId, LedgerKind, NodeId, SubjectId};
+use crate::rules::{Authority, RULES};
 use crate::tree::{FullTile, Tree};
 
 /// What is wrong with an entry.
@@ -50,9 +55,23 @@ pub enum EntryFault {
     /// A contribution is not whole, or not in one piece.
     #[error("is not the next record of its contribution")]
     Contribution,
-    /// It was filed in the name of a node that was not admitted before it.
-    #[error("was filed in the name of a node that the administrators had not admitted")]
+    /// Fields that apply accepts of nobody.
+    #[error("has fields that cannot stand together")]
+    Fields,
+    /// It was filed in the name of a node that was not admitted before it, or was retired.
+    #[error(
+        "was filed in the name of a node that the administrators had not admitted, or had retired"
+    )]
     NotAMember,
+    /// It is sealed under a key that was destroyed before it.
+    #[error("is sealed under a key that was destroyed before")]
+    KeyDestroyed,
+    /// From here on the ledger is judged by rules that this program does not know.
+    #[error("raises the rules to {rules}, which this program does not know: update it")]
+    UnknownRules {
+        /// The rules from here on.
+        rules: u16,
+    },
     /// The body of a control record is not the one that its header names.
     #[error("is a control record of another body")]
     OtherBody,
@@ -82,8 +101,12 @@ pub struct Audit {
     chains: HashMap<SubjectId, Last>,
     /// Who may write and who decides that; none before the genesis record's body.
     authority: Option<Authority>,
-    /// A control record whose body was not given yet: its position, and the body's hash.
-    awaits: Option<(u64, Hash)>,
+    /// A control record whose body was not given yet: its position, the body's hash, and who filed it.
+    awaits: Option<(u64, Hash, NodeId)>,
+    /// A node that filed its own retirement: what follows directly may be of the same block.
+    leaving: Option<NodeId>,
+    /// Data keys that were destroyed.
+    destroyed: HashSet<KeyId>,
     /// A contribution of which more must follow: its id, the next index, how many there are.
     open: Option<(ContributionId, u16, u16)>,
 }
@@ -93,8 +116,19 @@ impl Audit {
     #[must_use]
     pub fn new(genesis: Hash) -> Self {
         let (tree, subjects, chains) = (Tree::default(), Subjects::default(), HashMap::new());
-        let (ledger, authority, awaits, open) = (None, None, None, None);
-        Self { genesis, ledger, latest: 0, tree, subjects, chains, authority, awaits, open }
+        Self {
+            genesis,
+            ledger: None,
+            latest: 0,
+            tree,
+            subjects,
+            chains,
+            authority: None,
+            awaits: None,
+            leaving: None,
+            destroyed: HashSet::new(),
+            open: None,
+        }
     }
 
     /// Takes the next entry and returns its leaf hash. Tiles that it fills are added to `full`.
@@ -124,12 +158,13 @@ impl Audit {
             Some(ledger) if ledger != header.ledger => return Err(EntryFault::OtherLedger),
             Some(_) => {}
         }
-        if header.leaf == LeafType::Control {
-            self.awaits = Some((position, header.body_hash));
-        }
+        self.fields(&header)?;
         self.member(&header)?;
         self.contribution(&header)?;
         self.link(&header, hash)?;
+        if header.leaf == LeafType::Control {
+            self.awaits = Some((position, header.body_hash, header.node));
+        }
         self.subjects.add(position, header.subject, hash);
         self.latest = self.latest.max(header.recorded_at);
         self.tree.append(hash, full);
@@ -139,7 +174,7 @@ impl Audit {
     /// Position of the control record just taken, whose body must be given before more is taken.
     #[must_use]
     pub fn awaits(&self) -> Option<u64> {
-        self.awaits.map(|(position, _)| position)
+        self.awaits.map(|(position, ..)| position)
     }
 
     /// Takes the body of the control record just taken.
@@ -147,10 +182,10 @@ impl Audit {
     /// # Errors
     /// What is wrong with it; the audit is over then.
     pub fn control(&mut self, body: &[u8]) -> Result<(), EntryFault> {
-        match self.awaits.take() {
-            Some((_, hash)) if hash == Hash::of(body) => {}
+        let by = match self.awaits.take() {
+            Some((_, hash, by)) if hash == Hash::of(body) => by,
             Some(_) | None => return Err(EntryFault::OtherBody),
-        }
+        };
         let control = Control::decode(body).map_err(|_| EntryFault::NotAuthorised)?;
         let after = match (&self.authority, &control, self.ledger) {
             (None, Control::Genesis(genesis), Some(ledger)) => Authority::founded(genesis, ledger),
@@ -158,15 +193,51 @@ impl Audit {
             (None, _, _) => None,
         };
         self.authority = Some(after.ok_or(EntryFault::NotAuthorised)?);
+        match control {
+            Control::Genesis(_) | Control::NodeAdmitted { .. } => {}
+            Control::NodeRetired { node, .. } => self.leaving = (node == by).then_some(node),
+            Control::RulesRaised { rules, .. } if rules > RULES => {
+                return Err(EntryFault::UnknownRules { rules });
+            }
+            Control::RulesRaised { .. } => {}
+            Control::KeyDestroyed { key, .. } => {
+                if !self.destroyed.insert(key) {
+                    return Err(EntryFault::NotAuthorised);
+                }
+            }
+        }
         Ok(())
     }
 
-    /// The founding records come before any member. A node that is retired may have filed what stands
-    /// in one block with that, so having been admitted is what can be asked of it from here.
-    fn member(&self, header: &Header) -> Result<(), EntryFault> {
+    /// What apply asks of a header by itself. A control record is alone in its contribution, but for the
+    /// two that found a ledger.
+    fn fields(&self, header: &Header) -> Result<(), EntryFault> {
+        let founds = self.authority.as_ref().is_none_or(|authority| authority.members.is_empty());
+        let alone = header.count == if founds { 2 } else { 1 };
+        let of_its_type = match header.leaf {
+            LeafType::Record => !founds,
+            LeafType::Control => header.envelope_version == CONTROL_ENVELOPE && alone,
+        };
+        let short = usize::from(header.count) <= MAX_CONTRIBUTION_RECORDS
+            && usize::try_from(header.body_length).is_ok_and(|length| length <= MAX_BODY);
+        if !(header.is_of_its_type() && of_its_type && short) {
+            return Err(EntryFault::Fields);
+        }
+        let changes = header.ledger.kind == LedgerKind::Records && header.leaf == LeafType::Record;
+        match changes && self.destroyed.contains(&header.data_key) {
+            true => Err(EntryFault::KeyDestroyed),
+            false => Ok(()),
+        }
+    }
+
+    /// The founding records come before any member. A block is one node's, so a node that files its own
+    /// retirement may have filed what follows directly.
+    fn member(&mut self, header: &Header) -> Result<(), EntryFault> {
         let Some(authority) = &self.authority else { return Ok(()) };
-        let founds = authority.members.is_empty() && header.leaf == LeafType::Control;
-        let admitted = founds || authority.members.contains_key(&header.node);
+        let by = header.node;
+        self.leaving = self.leaving.filter(|node| *node == by);
+        let founds = authority.members.is_empty();
+        let admitted = founds || authority.active(by).is_some() || self.leaving == Some(by);
         if admitted { Ok(()) } else { Err(EntryFault::NotAMember) }
     }
 

@@ -224,6 +224,20 @@ impl Header {
             (LeafType::Record, LedgerKind::Access) => SubjectId(self.node.0),
         }
     }
+
+    /// Sealed records name a suite and are not in the control records' chain. Control records are clear
+    /// and name neither subject nor key.
+    pub(crate) fn is_of_its_type(&self) -> bool {
+        match self.leaf {
+            LeafType::Record => self.suite == SUITE_SEALED && self.chain() != SubjectId::ZERO,
+            LeafType::Control => {
+                self.suite == SUITE_CLEAR
+                    && self.subject == SubjectId::ZERO
+                    && self.data_key == KeyId::ZERO
+                    && self.key_commitment == Hash::ZERO
+            }
+        }
+    }
 }
 
 /// SHA-256(0x00 ‖ header bytes): RFC 6962's leaf hash and, at once, the link of the chain.

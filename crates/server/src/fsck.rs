@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use ::ledger::checkpoint::Checkpoint;
 use ::ledger::note::SignedNote;
-use ::ledger::policy::Policy;
 use ::ledger::{Hash, LedgerId, NodeId};
 use serde_json::{Value, json};
 use store::{Finding, FsckProgress, Intact, LedgerPin, Place, Verdict};
@@ -27,8 +26,6 @@ pub struct Fsck {
     pub genesis: Vec<PinnedGenesis>,
     /// Files of checkpoints that somebody kept.
     pub checkpoints: Vec<PathBuf>,
-    /// What their signatures have to be; one file for each ledger.
-    pub policies: Vec<PathBuf>,
 }
 
 /// A ledger's genesis as it is written on the command line: `records=HASH` or `access=HASH`.
@@ -70,9 +67,6 @@ pub enum FsckError {
         /// What is wrong with it.
         why: String,
     },
-    /// A checkpoint alone proves nothing.
-    #[error("--checkpoint needs --policy: whose signatures count")]
-    NoPolicy,
 }
 
 /// Checks a data folder; the outer error is wrong use.
@@ -125,31 +119,17 @@ fn config_of(data: &Path) -> Result<Option<Config>, ConfigError> {
     Ok(its.then_some(config))
 }
 
-/// The checkpoints that somebody kept: of no use unless a policy accepts them.
+/// The checkpoints that somebody kept. What they are worth is that they did: who signed them may have
+/// gone since.
 fn kept(wanted: &Fsck) -> Result<Vec<Checkpoint>, FsckError> {
-    if wanted.policies.is_empty() && !wanted.checkpoints.is_empty() {
-        return Err(FsckError::NoPolicy);
-    }
-    let wrong = |file: &Path, why: String| FsckError::File { file: file.to_owned(), why };
-    let read = |file: &Path| {
-        std::fs::read_to_string(file)
-            .map_err(|error| wrong(file, format!("cannot be read: {error}")))
+    let read = |file: &PathBuf| {
+        let wrong = |why: String| FsckError::File { file: file.clone(), why };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let note: SignedNote = text.parse().map_err(|error| wrong(format!("{error}")))?;
+        note.text().parse().map_err(|error| wrong(format!("{error}")))
     };
-    let mut policies: Vec<Policy> = Vec::with_capacity(wanted.policies.len());
-    for file in &wanted.policies {
-        policies.push(read(file)?.parse().map_err(|error| wrong(file, format!("{error}")))?);
-    }
-    let mut kept = Vec::with_capacity(wanted.checkpoints.len());
-    for file in &wanted.checkpoints {
-        let note: SignedNote =
-            read(file)?.parse().map_err(|error| wrong(file, format!("{error}")))?;
-        let mut refused = String::new();
-        let opened = policies.iter().find_map(|policy| {
-            policy.open(&note).map_err(|error| refused = error.to_string()).ok()
-        });
-        kept.push(opened.ok_or_else(|| wrong(file, refused))?);
-    }
-    Ok(kept)
+    wanted.checkpoints.iter().map(read).collect()
 }
 
 /// What a process that found this exits with.
@@ -288,14 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_genesis_or_a_policy_nothing_is_checked() {
+    fn without_a_genesis_nothing_is_checked() {
         let dir = tempfile::tempdir().unwrap();
-        let mut wanted = Fsck {
-            data: dir.path().to_owned(),
-            genesis: Vec::new(),
-            checkpoints: Vec::new(),
-            policies: Vec::new(),
-        };
+        let mut wanted =
+            Fsck { data: dir.path().to_owned(), genesis: Vec::new(), checkpoints: Vec::new() };
         assert!(matches!(fsck(&wanted), Err(FsckError::NoGenesis(_))));
         wanted.genesis = ["records", "access"]
             .map(|ledger| format!("{ledger}={}", Hash([7; 32])).parse().unwrap())
@@ -307,8 +283,6 @@ mod tests {
         let elsewhere = Fsck { data: dir.path().join("gone"), ..wanted.clone() };
         assert_eq!(exit_code(&fsck(&elsewhere).unwrap()), 12);
         wanted.checkpoints.push(dir.path().join("kept"));
-        assert!(matches!(fsck(&wanted), Err(FsckError::NoPolicy)));
-        wanted.policies.push(dir.path().join("policy"));
         assert!(matches!(fsck(&wanted), Err(FsckError::File { .. })));
     }
 }

@@ -192,11 +192,14 @@ async fn entries(
 
 async fn control(
     State(tiles): State<Tiles>,
-    Path((ledger, genesis, position)): Path<(String, String, u64)>,
+    Path((ledger, genesis, asked)): Path<(String, String, String)>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
     let Some(ledger) = tiles.ledger(&ledger, &genesis) else { return refusal(&Failure::NotFound) };
+    // What is kept for ever has one address.
+    let position = asked.parse::<u64>().ok().filter(|position| position.to_string() == asked);
+    let Some(position) = position else { return refusal(&Failure::NotFound) };
     let read = async |context: Context| tiles.engine.control_body(&context, ledger, position).await;
     on_record(&tiles, format!("{ledger}/control/{position}"), address, &headers, read).await
 }

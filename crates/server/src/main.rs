@@ -137,11 +137,8 @@ Prints one line with the address once it serves; everything else is logged to st
         #[arg(long, value_name = "LEDGER=HASH")]
         genesis: Vec<PinnedGenesis>,
         /// Checkpoint that was kept, which the ledger has to continue; may be given several times.
-        #[arg(long = "checkpoint", value_name = "FILE", requires = "policies")]
+        #[arg(long = "checkpoint", value_name = "FILE")]
         checkpoints: Vec<PathBuf>,
-        /// Whose signatures on it count (C2SP tlog-policy); one for each ledger.
-        #[arg(long = "policy", value_name = "FILE")]
-        policies: Vec<PathBuf>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -157,8 +154,7 @@ ids of contributions, stream hashes. Measured, all in all: 135 MiB for 100,000 r
 contributions, 197 MiB for 200,000.
 
 Example:
-  caseledgerd fsck --data /var/lib/caseledger/data --policy records.policy \\
-    --checkpoint last-year.checkpoint";
+  caseledgerd fsck --data /var/lib/caseledger/data --checkpoint last-year.checkpoint";
 
 fn copies(text: &str) -> Result<u8, String> {
     match text {
@@ -189,8 +185,8 @@ fn say(line: &str) {
 }
 
 fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    if let Command::Fsck { data, genesis, checkpoints, policies, json } = arguments.command {
-        return Ok(fsck(&Fsck { data, genesis, checkpoints, policies }, json));
+    if let Command::Fsck { data, genesis, checkpoints, json } = arguments.command {
+        return Ok(fsck(&Fsck { data, genesis, checkpoints }, json));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -173,3 +173,27 @@ async fn invariant_9_nothing_is_overwritten_by_amendments() {
     let then = manager.file().get_patient_file(as_of).await.unwrap().into_inner();
     assert!(format!("{:?}", then.file).contains("left knee"), "the file as it was");
 }
+
+/// What waits for the broker is told, so that nobody takes a part of the trail for all of it; the listing
+/// itself, which is on record too, does not count.
+#[tokio::test]
+async fn with_a_broker_nothing_waits_that_a_listing_would_lack() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let registered =
+        cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap();
+    for reading in 1..=10 {
+        nurse.read_file(&registered.patient_id, None).await.unwrap();
+        let request = v1::ListAccessesRequest {
+            purpose: purpose("HCOMPL"),
+            patient_id: registered.patient_id.clone(),
+            page_size: 200,
+            ..v1::ListAccessesRequest::default()
+        };
+        let page = officer.audit().list_accesses(request).await.unwrap().into_inner();
+        assert_eq!(page.waiting_bytes, 0);
+        let read = page.accesses.iter().filter(|access| access.person == "nurse-1").count();
+        assert_eq!(read, reading, "all of them are listed");
+    }
+}

@@ -42,6 +42,17 @@ impl World {
         world
     }
 
+    /// The rows that the patient's file is shown from.
+    async fn rows_of(&mut self, patient: &str) -> [(&'static str, Vec<Row>); 2] {
+        self.cluster.node_mut(0).stop().await.expect("stopped");
+        let insider = Insider::at(self.cluster.node(0), patient);
+        let rows = ["files", "entries"].map(|table| (table, insider.rows(table)));
+        drop(insider);
+        self.cluster.node_mut(0).spawn().expect("started");
+        self.cluster.node(0).serving().await.expect("serving");
+        rows
+    }
+
     fn policy(&self, ledger: &str) -> PathBuf {
         self.folder.path().join(format!("{ledger}.policy"))
     }
@@ -128,6 +139,7 @@ async fn a_package_is_checked_with_nothing_but_python_and_what_is_changed_in_it_
         packages.push(world.package(name, &[about, policy.as_slice()].concat()));
     }
     packages.push(world.package("accesses", &[&world.bell, "--ledger", "access"]));
+    packages.push(world.package("range", &["--range", "4090..4120"]));
     for package in &packages {
         let (code, said) = check(package);
         assert_eq!(code, Some(0), "{}: {said}", package.display());
@@ -145,6 +157,24 @@ async fn a_package_is_checked_with_nothing_but_python_and_what_is_changed_in_it_
         assert_eq!(code, Some(10), "{}: {said}", file.display());
         std::fs::write(&file, whole).expect("written");
     }
+    // Of a range nothing may be left out between, nor before or behind.
+    let between = packages.last().expect("made").join("evidence.json");
+    let whole = std::fs::read_to_string(&between).expect("readable");
+    for at in [0, 12, 29] {
+        let mut changed: serde_json::Value = serde_json::from_str(&whole).expect("JSON");
+        changed["leaves"].as_array_mut().expect("leaves").remove(at);
+        std::fs::write(&between, changed.to_string()).expect("written");
+        let (code, said) = check(&packages[packages.len() - 1]);
+        assert_eq!(code, Some(10), "{said}");
+        assert!(said.contains("4090 to 4119"), "{said}");
+    }
+    std::fs::write(&between, whole).expect("written");
+    for (range, code) in [("9..9", 2), ("9..", 2), ("0..9999", 1), ("0..1000000", 1)] {
+        let zip = world.folder.path().join("none.zip");
+        let zip = zip.to_str().expect("text");
+        let refused = world.run("compliance-officer", &["prove", "--range", range, "-o", zip]);
+        assert_eq!(refused.status.code(), Some(code), "{range}: {}", said(&refused));
+    }
     // Making a package is on record, and an existing file is not overwritten.
     let zip = world.folder.path().join("bell.zip");
     let before = std::fs::read(&zip).expect("readable");
@@ -155,7 +185,7 @@ async fn a_package_is_checked_with_nothing_but_python_and_what_is_changed_in_it_
     let trail = world.run("auditor", &["audit", "list", "--json"]);
     let trail = said(&trail).replace([' ', '\n'], "");
     let proved = trail.matches("\"operation\":\"EvidenceService/Prove\"").count();
-    assert_eq!(proved, packages.len(), "each, and not the one that was not made");
+    assert_eq!(proved, packages.len() + 1, "each, and that somebody asked for what there is not");
 }
 
 /// The same call, by hand: what a node gives without contents opens nothing.
@@ -288,4 +318,19 @@ async fn a_view_row_that_the_keys_owner_rewrote_or_removed_is_found() {
     }
     let again = world.verify("compliance-officer", "records", &bell);
     assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+    // All rows as they were before the newest record: what is shown was true once.
+    let early = world.rows_of(&bell).await;
+    some_notes(&world.manager, &bell, 1).await;
+    world.cluster.node_mut(0).stop().await.expect("stopped");
+    let insider = Insider::at(world.cluster.node(0), &bell);
+    for (table, rows) in &early {
+        insider.remove(table);
+        insider.put_back(table, rows);
+    }
+    drop(insider);
+    world.cluster.node_mut(0).spawn().expect("started");
+    world.cluster.node(0).serving().await.expect("serving");
+    let found = world.verify("compliance-officer", "records", &bell);
+    assert_eq!(found.status.code(), Some(10), "{}", said(&found));
+    assert!(said(&found).contains("otherwise"), "{}", said(&found));
 }

@@ -37,14 +37,14 @@ async fn a_stopped_nodes_folder_is_intact_and_a_running_ones_is_left_alone() {
     let head = cluster.agreed().await.expect("at rest").swap_remove(0);
     let verifier = Verifier::of(&cluster, &head);
     covering(&client, &verifier, head.size).await;
-    let (policy, checkpoint) = (told(&cluster, "policy"), told(&cluster, "checkpoint"));
+    let checkpoint = told(&cluster, "checkpoint");
     let data = cluster.node(0).data();
     let (code, said) = fsck(&data, &[]);
     assert_eq!(code, Some(12), "{said}");
     assert!(said.contains("stop the node first"), "{said}");
     let older = cluster.node(0).state.join("older");
     assert_eq!(cluster.node_mut(0).stop().await.expect("it ends"), Some(0));
-    let kept = ["--policy", &policy, "--checkpoint", &checkpoint];
+    let kept = ["--checkpoint", &checkpoint];
     let (code, said) = fsck(&data, &kept);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("intact: records.0.0") && said.contains("intact: access.0.0"), "{said}");

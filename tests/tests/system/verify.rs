@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use api::v1::Head;
 use ledger::checkpoint::{Checkpoint, TlogProof};
 use ledger::cosigned::{cosigner_name, sign};
+use ledger::note::{KeyType, Vkey};
 use ledger::{
     ContributionId, Control, Hash, Header, LeafType, NodeId, NodeKeys, SigningKey, TileId,
     TileKind, TilePath, Tree, leaf_hash,
@@ -12,8 +14,9 @@ use ledger::{
 use tempfile::TempDir;
 use testkit::client::Token;
 use testkit::cluster::{Cluster, program};
+use testkit::wait::eventually;
 
-use crate::tools::{Pen, many_notes};
+use crate::tools::{PATIENCE, Pen, many_notes};
 use crate::verifier::{
     Dice, Verifier, checkpoint, controls, covering, fetch, flipped, mirror, with_http,
 };
@@ -31,6 +34,11 @@ struct World {
 
 impl World {
     async fn new(notes: usize) -> Self {
+        Self::of("records", notes, 0).await
+    }
+
+    /// With a copy of this ledger, after a patient got so many notes and was read so often.
+    async fn of(ledger: &str, notes: usize, reads: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut cluster = Cluster::found(1).await.expect("founded");
         let at = with_http(cluster.node(0));
@@ -39,25 +47,39 @@ impl World {
         let manager = cluster.client(0, "case-manager").unwrap();
         let patient = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
         many_notes(&manager, &patient, notes).await;
-        let head = cluster.agreed().await.expect("at rest").swap_remove(0);
-        let verifier = Verifier::of(&cluster, &head);
-        let (checkpoint, _) = covering(&manager, &verifier, head.size).await;
+        for _ in 0..reads {
+            manager.read_file(&patient, None).await.expect("shown");
+        }
+        let heads = cluster.agreed().await.expect("at rest");
+        let of_it = |head: &&Head| head.origin.contains(&format!("/{ledger}."));
+        let head = heads.iter().find(of_it).expect("its head");
+        let verifier = Verifier::of(&cluster, head);
+        let prefix = head.origin.split_once('/').expect("name and path").1.to_owned();
+        let path = format!("/{prefix}/checkpoint");
+        let signed = eventually(PATIENCE, "a checkpoint", async || {
+            let note = String::from_utf8(fetch(&at, &path, None).await.1)?;
+            anyhow::ensure!(note.starts_with(&head.origin), "{note}");
+            let checkpoint = verifier.open(&note).0;
+            anyhow::ensure!(checkpoint.size >= head.size, "it covers {}", checkpoint.size);
+            Ok((checkpoint, note))
+        });
+        let (checkpoint, note) = signed.await.expect("a checkpoint that covers it");
         let state = &cluster.node(0).state;
         let token = Token::signed(state, "auditor", "auditor-1").expect("a token").0;
         let told = |what: &[&str]| {
             let mut command = Command::new(program("caseledger").expect("built"));
             let server = format!("http://{}", cluster.node(0).listen);
             command.env("CASELEDGER_SERVER", server).env("CASELEDGER_TOKEN", &token);
-            testkit::cluster::run(command.arg("ledger").args(what)).expect("answered")
+            command.arg("ledger").args(what).args(["--ledger", ledger]);
+            testkit::cluster::run(&mut command).expect("answered")
         };
         let policy = told(&["policy"]);
         for key in verifier.log.iter().chain(&verifier.cosigners) {
             assert!(policy.contains(&key.to_string()), "the policy names the node's keys");
         }
         std::fs::write(folder.path().join("policy"), policy).expect("written");
-        let prefix = head.origin.split_once('/').expect("name and path").1.to_owned();
         let opened = verifier.open(&told(&["checkpoint"])).0;
-        assert_eq!(opened, checkpoint, "the command prints what is signed");
+        assert!(opened.size >= checkpoint.size, "the command prints what is signed");
         let proof: TlogProof = told(&["proof", "0"]).parse().expect("a tlog-proof");
         let genesis = verifier.origin.rsplit('/').next().expect("the genesis").parse();
         let genesis: Hash = genesis.expect("a hash");
@@ -66,6 +88,8 @@ impl World {
         let mut files = mirror(&at, &prefix, &token, checkpoint.size, &log).await;
         let control = control_records(&all(&log, checkpoint.size));
         files.extend(controls(&at, &prefix, &token, &control, &log).await);
+        // Asking for entries is on record: by now the ledger of accesses has a newer one.
+        std::fs::write(log.join("checkpoint"), note).expect("written");
         Self { cluster, folder, at, prefix, token, checkpoint, files }
     }
 
@@ -289,6 +313,29 @@ async fn a_log_rewritten_from_any_of_200_places_on_is_found() {
     assert_eq!(world.code(None), Some(0));
 }
 
+/// That somebody looked is taken out of the trail as little as anything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_record_that_is_dropped_at_any_place_is_found() {
+    let world = World::of("access", 1, 300).await;
+    let (log, size) = (world.log(), world.checkpoint.size);
+    let said = world.said();
+    assert_eq!(world.code(None), Some(0), "{said}");
+    let whole = all(&log, size);
+    let mut dice = Dice::new();
+    for _ in 0..100 {
+        let at = 2 + dice.below(whole.len() - 3);
+        let mut dropped = whole.clone();
+        dropped.remove(at);
+        // Those behind it move up; the node's own keys sign it.
+        let root = forge(&log, &dropped);
+        let signed = world.signed("dropped", dropped.len() as u64, root);
+        std::fs::copy(&signed, log.join("checkpoint")).expect("put there");
+        let said = world.said();
+        assert_eq!(world.code(None), Some(10), "{at}: {said}");
+        assert!(said.contains(&format!("record {at} is version")), "{said}");
+    }
+}
+
 /// Whoever has a node's keys too: what does not show by itself shows against what was kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_signed_again_is_found_by_its_date_and_by_what_was_kept() {
@@ -350,7 +397,7 @@ async fn a_node_that_the_administrators_did_not_admit_is_found() {
     let world = World::new(20).await;
     let (log, whole) = (world.log(), all(&world.log(), world.checkpoint.size));
     assert_eq!(control_records(&whole), [0, 1], "the genesis and the first admission");
-    assert!(world.said().contains("1 nodes were admitted"), "{}", world.said());
+    assert!(world.said().contains("nodes admitted: 1, since retired: 0"), "{}", world.said());
     let public = |seed| SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes();
     let keys = NodeKeys { block: public(1), checkpoint: public(2), cosigner: public(3) };
     let node = NodeId([9; 16]);
@@ -380,6 +427,35 @@ async fn a_node_that_the_administrators_did_not_admit_is_found() {
     let said = world.said();
     assert_eq!(world.code(None), Some(10), "{said}");
     assert!(said.contains(&path) && said.contains("administrators did not sign"), "{said}");
+    // Nor is somebody a node because a policy says so.
+    forge(&log, &whole);
+    let own = SigningKey::from_bytes(&[7; 32]);
+    let origin = world.checkpoint.origin.clone();
+    let key = Vkey::new(&origin, KeyType::Signature, own.verifying_key().to_bytes());
+    let key = key.expect("a key");
+    let policy = world.folder.path().join("policy");
+    let theirs = std::fs::read_to_string(&policy).expect("readable");
+    std::fs::write(&policy, format!("log {key}\nquorum none\n")).expect("written");
+    let mut note = world.checkpoint.to_note().expect("a note");
+    note.sign(&origin, &own);
+    std::fs::write(log.join("checkpoint"), note.to_string()).expect("written");
+    let said = world.said();
+    assert_eq!(world.code(None), Some(10), "{said}");
+    assert!(said.contains("no node that the administrators admitted"), "{said}");
+    // A policy that is for another ledger is not this one's fault.
+    let access = theirs.replace("/records.0.0/", "/access.0.0/");
+    let access: Vec<&str> = access.lines().filter(|line| !line.starts_with("log ")).collect();
+    let key = Vkey::new(
+        &origin.replace("/records.0.0/", "/access.0.0/"),
+        KeyType::Signature,
+        own.verifying_key().to_bytes(),
+    );
+    let key = key.expect("a key");
+    std::fs::write(&policy, format!("log {key}\n{}\n", access.join("\n"))).expect("written");
+    let said = world.said();
+    assert_eq!(world.code(None), Some(2), "{said}");
+    assert!(said.starts_with("ANOTHER LEDGER'S POLICY"), "{said}");
+    std::fs::write(&policy, theirs).expect("written");
     // Nor does it help to file without having been admitted.
     let mut entries = whole.clone();
     let record = Header { node, version: last.version + 1, ..last };

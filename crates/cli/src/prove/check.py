@@ -15,7 +15,8 @@ not match, 12 a file is missing or unreadable, 2 wrong usage. What is checked, a
   the commitment leads to a map of patients that has their number and one hash over all of them in order.
 5 A record's leaf is its header, with the hash of its body, which is sealed (AES-256-GCM), and of the only key that
   opens it. So a body that opens is what was filed.
-6 records/N.json is what the hospital's program read in body N. Its texts are looked for in the opened body.
+6 records/N.json is what the hospital's program read in header and body N. What it repeats of the header is compared, and
+  its texts must stand in the opened body; numbers, dates and choices in it are that program's reading.
 
 This program came with the package too: who doubts it gets it elsewhere, or reads it. It follows RFC 8032 (Ed25519),
 NIST SP 800-38D (GCM), RFC 6962 (tree) and c2sp.org signed-note, tlog-checkpoint, tlog-cosignature and tlog-policy.
@@ -444,9 +445,12 @@ def read_evidence(folder):
     known = {name: given[name] for name in SHAPE if name in given} if isinstance(given, dict) else given
     evidence = SimpleNamespace(**shaped(known, SHAPE, "evidence.json"))
     evidence.further = sorted(set(given) - set(SHAPE))
-    of_patient = isinstance(evidence.about, dict) and "patient" in evidence.about
-    about = shaped(evidence.about, {"patient": SUBJECT} if of_patient else {"position": int}, "evidence.json.about")
-    evidence.patient, evidence.position = about.get("patient"), about.get("position")
+    kinds = {"patient": SUBJECT, "position": int, "range": [int]}
+    named = [name for name in kinds if isinstance(evidence.about, dict) and name in evidence.about] or ["patient"]
+    about = shaped(evidence.about, {named[0]: kinds[named[0]]}, "evidence.json.about")
+    evidence.patient, evidence.position, evidence.range = (about.get(name) for name in kinds)
+    need(evidence.range is None or len(evidence.range) == 2 and evidence.range[0] < evidence.range[1],
+         "evidence.json.about.range: not two positions, the first before the second")
     evidence.leaves = [SimpleNamespace(hash=sha256(b"\0", leaf["leaf"]), **leaf) for leaf in evidence.leaves]
     for entry in evidence.leaves:
         for path, own in (entry.body, "bodies/%d.bin"), (entry.content, "records/%d.json"):
@@ -526,6 +530,16 @@ def check_inclusion(report, evidence, checkpoint):
          f"3 inclusion: the leaf at position {at} does not lead to the root over {size} leaves")
     report.say("ok", f"3 inclusion: the leaf at position {at} is one of the checkpoint's {size}")
 
+def check_between(report, evidence, checkpoint):
+    (first, end), leaves, size = evidence.range, evidence.leaves, checkpoint.size
+    need([entry.position for entry in leaves] == list(range(first, min(end, first + len(leaves) + 1)))
+         and evidence.first == first and evidence.map is None,
+         f"3 range: it is about positions {first} to {end - 1} and has not just these leaves, in order")
+    need(end <= size, f"3 range: there are no positions {first} to {end - 1} in {size} leaves")
+    need(root_of_range(first, [entry.hash for entry in leaves], size, evidence.hashes) == checkpoint.root,
+         f"3 range: leaves {first} to {end - 1} do not lead to the checkpoint's root: one was changed, or a hash")
+    report.say("ok", f"3 range: these are all leaves from {first} to {end - 1}, and they lead to the checkpoint's root")
+
 def check_range(report, evidence, checkpoint):
     first, size = evidence.first, checkpoint.size
     positions = [entry.position for entry in evidence.leaves]
@@ -603,6 +617,26 @@ def texts_of(content):
             found += [value] if len(value) >= 4 else []
     return found
 
+def micros_of(text):
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?Z", text) if isinstance(text, str) else None
+    try:
+        since = datetime.datetime.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S") - datetime.datetime(1970, 1, 1)
+    except (AttributeError, ValueError):
+        return None
+    return since // datetime.timedelta(microseconds=1) + int((match.group(2) or "").ljust(6, "0"))
+
+def need_header(content, entry, leaf):
+    """What a file in records/ repeats of the header."""
+    need(isinstance(content, dict), "is no object")
+    about = ("", leaf.subject.hex())  # "": a query that is about nobody in particular, under the system's own subject
+    repeated = {"position": (entry.position,), "version": (leaf.version,), "header": (entry.leaf.hex(),),
+                "hash": (entry.hash.hex(),), "node": (leaf.node.hex(),), "actor": (leaf.actor.hex(),),
+                "contribution_id": (leaf.contribution.hex(),), "patient_id": about}
+    for name, right in repeated.items():
+        need(content.get(name, right[0]) in right, f"says another {name.replace('_', ' ')} than the header")
+    need({"position", "hash", "recorded_at"} <= set(content), "leaves out where it stands, its hash or its time")
+    need(micros_of(content["recorded_at"]) == leaf.recorded_at, "says another time than the header")
+
 def check_bodies(report, folder, ours):
     hits, wanted, unlike, unshown = 0, 0, [], []
     for entry, leaf in ours:
@@ -615,6 +649,7 @@ def check_bodies(report, folder, ours):
         if entry.content and plain is None:
             unshown.append(entry.position)
         elif content is not None:
+            report.attempt(f"6 {entry.content}", need_header, content, entry, leaf)
             texts = texts_of(content)
             found = sum(text.encode("utf-8", "surrogatepass") in plain for text in texts)
             hits, wanted = hits + found, wanted + len(texts)
@@ -623,9 +658,13 @@ def check_bodies(report, folder, ours):
     if states and "NOT AS FILED" not in states:
         counts = [f"{states.count(state)} {state}" for state in sorted(set(states))]
         report.say("ok", f"5 bodies: {', '.join(counts)}")
-    if wanted:
-        report.say("note", f"6 contents: of {wanted} texts in records/, {hits} stand in the opened bodies, whose form "
-                   "is described with the product" + (f"; not all of {some(unlike)}" if unlike else ""))
+    if unlike:
+        report.say("WRONG", f"6 contents: texts that stand in no opened body, in {some(unlike)}")
+    elif wanted:
+        report.say("ok", f"6 contents: the {wanted} texts in records/ stand in the opened bodies, and what is repeated of "
+                   "headers is so")
+        report.say("note", "6 contents: numbers, dates and choices in records/ are the hospital's program's reading of the "
+                   "bodies, whose form is described with the product")
     if unshown:
         report.say("note", f"6 contents: NOTHING HERE SHOWS what records/ says about positions {some(unshown)}")
     report.facts.update(texts=wanted, texts_found=hits)
@@ -656,7 +695,8 @@ def check_evidence(report, folder, evidence, checkpoint, times):
         evidence.patient is None or decoded[entry.position].subject == evidence.patient)]
     if checkpoint:
         report.attempt("", check_dates, times or [], decoded.values())
-        report.attempt("", check_inclusion if evidence.patient is None else check_range, report, evidence, checkpoint)
+        proof = check_range if evidence.patient is not None else check_inclusion if evidence.range is None else check_between
+        report.attempt("", proof, report, evidence, checkpoint)
     if evidence.patient is not None:
         report.attempt("", check_map, report, evidence, decoded)
         mine = {entry.position for entry, _ in ours}
@@ -681,7 +721,10 @@ def check_dates(times, decoded):
 
 def summarise(report, evidence, checkpoint, times, ours):
     signed = " to ".join(utc(10**6 * time) for time in sorted({*times[:1], *times[-1:]})) or "no time that is signed"
-    if evidence.patient is None:
+    if evidence.range is not None:
+        report.summary.append(f"The leaves from position {evidence.range[0]} to {evidence.range[1] - 1} are these, of the "
+                              f"{checkpoint.size} that ledger {evidence.ledger} had, signed at {signed}.")
+    elif evidence.patient is None:
         report.summary.append(f"The leaf at position {evidence.position} is one of the {checkpoint.size} that ledger "
                               f"{evidence.ledger} had, signed at {signed}.")
         report.summary += [f"It is version {leaf.version} of what is filed about {leaf.subject.hex()}, recorded at "

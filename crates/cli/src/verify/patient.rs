@@ -72,14 +72,14 @@ pub(super) async fn verify(
     let subject: SubjectId =
         id.parse().map_err(|error| Failure::local("read the patient's id", error))?;
     // First: the evidence then covers at least what is shown here.
-    let file = match wanted.which.ledger {
+    let mut file = match wanted.which.ledger {
         LedgerKind::Records => file::whole(&mut files, global, &id, &purpose).await?,
         LedgerKind::Access => None,
     };
     let request = v1::ProveRequest {
-        purpose: Some(purpose),
+        purpose: Some(purpose.clone()),
         ledger: Some(wanted.which.ledger.id()),
-        about: Some(v1::prove_request::About::PatientId(id)),
+        about: Some(v1::prove_request::About::PatientId(id.clone())),
         contents: true,
     };
     let evidence = evidence::fetch(global, request).await?;
@@ -98,6 +98,19 @@ pub(super) async fn verify(
         if !continues(global, wanted, kept, &checkpoint).await? {
             let what = "the ledger is not the one that the kept checkpoint covers";
             return Ok(Err(Found::Forked(what.to_owned())));
+        }
+    }
+    let last = checked.last().map_or(0, |one| one.version);
+    if file.as_ref().is_some_and(|file| file.version < last) {
+        // More was filed in between. By now it has to be shown; what is newer still is not compared.
+        file = file::whole(&mut files, global, &id, &purpose).await?;
+        match &file {
+            Some(newer) if newer.version > last => {
+                return Ok(Err(Found::Incomplete(
+                    "the file changes faster than it can be compared: verify again".to_owned(),
+                )));
+            }
+            Some(_) | None => {}
         }
     }
     let opened = checked.iter().filter(|one| one.opened).count();
@@ -146,8 +159,11 @@ fn follows(file: &v1::PatientFile, checked: &[Checked<'_>]) -> Result<(), String
             return Err(format!("record {} says nothing that can be read", one.leaf.position));
         };
         if one.version > file.version {
-            // Filed after the file was shown.
-            break;
+            return Err(format!(
+                "the file is shown as of version {}, and record {} is version {}: what came since is \
+                 withheld",
+                file.version, one.leaf.position, one.version
+            ));
         }
         match filed.event.as_ref().and_then(|event| event.event.as_ref()) {
             Some(Event::PatientRegistered(event)) => identity = event.identity.as_ref(),

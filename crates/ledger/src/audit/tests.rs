@@ -1,6 +1,5 @@
 use super::*;
 use crate::block::Item;
-use crate::id::NodeId;
 use crate::testing::{NODE, World, admission, subject};
 
 const OTHER: NodeId = NodeId([2; 16]);
@@ -111,9 +110,69 @@ fn nobody_files_whom_the_administrators_did_not_admit() {
     let mut forged = honest;
     forged.push((stranger.records[0].header.clone(), None));
     assert_eq!(audited(world.state.genesis, &forged).unwrap_err(), (at, EntryFault::NotAMember));
+    // A node that another one retired files nothing any more; one that retired itself, what is in the
+    // same block.
+    let retired = |by| {
+        let mut world = World::records();
+        world.admit(OTHER);
+        let gone = Control::NodeRetired { node: OTHER, signatures: Vec::new() };
+        let mut control = world.control(30, gone);
+        let mut header = Header::decode(&control.records[0].header).unwrap();
+        header.node = by;
+        control.records[0].header = header.encode();
+        let mut entries = of(&world);
+        entries.push((control.records[0].header.clone(), Some(control.records[0].body.clone())));
+        for (number, node) in [(31, OTHER), (32, NODE), (33, OTHER)] {
+            let one = world.draft_by(node, number, &[subject(u8::try_from(number).unwrap())]);
+            entries.push((one.records[0].header.clone(), None));
+        }
+        (audited(world.state.genesis, &entries).unwrap_err(), entries.len())
+    };
+    let (found, length) = retired(NODE);
+    assert_eq!(found, (length - 3, EntryFault::NotAMember));
+    let (found, length) = retired(OTHER);
+    assert_eq!(found, (length - 1, EntryFault::NotAMember));
     // Nothing goes on before a body was given, and a log that ends there is not whole.
     let (mut audit, mut full) = (Audit::new(genesis), Vec::new());
     audit.add(&entries[0].0, &mut full).unwrap();
     assert!(!audit.is_whole());
     assert_eq!(audit.add(&entries[1].0, &mut full), Err(EntryFault::BodyNotGiven));
+}
+
+#[test]
+fn what_apply_accepts_of_nobody_is_found_in_a_header() {
+    let mut world = World::records();
+    let key = KeyId([99; 16]);
+    let destroyed = Control::KeyDestroyed { key, subject: subject(1), signatures: Vec::new() };
+    let destruction = world.control(1, destroyed.clone());
+    world.file(destruction);
+    let honest = of(&world);
+    let audit = audited(world.state.genesis, &honest).unwrap();
+    let draft = world.draft(2, &[subject(2)]);
+    let header = Header::decode(&draft.records[0].header).unwrap();
+    let finds = |header: Header| audit.clone().add(&header.encode(), &mut Vec::new());
+    assert!(finds(header.clone()).is_ok());
+    let edits: [fn(&mut Header); 5] = [
+        |header| header.suite = 9,
+        |header| header.body_length = u32::MAX,
+        |header| header.subject = SubjectId::ZERO,
+        |header| header.count = 257,
+        |header| header.leaf = LeafType::Control,
+    ];
+    for edit in edits {
+        let mut edited = header.clone();
+        edit(&mut edited);
+        assert_eq!(finds(edited.clone()), Err(EntryFault::Fields), "{edited:?}");
+    }
+    let under = Header { data_key: key, ..header };
+    assert_eq!(finds(under), Err(EntryFault::KeyDestroyed));
+    let takes = |control: &Control| {
+        let filed = world.control(3, control.clone());
+        let mut audit = audit.clone();
+        audit.add(&filed.records[0].header, &mut Vec::new()).unwrap();
+        audit.control(&filed.records[0].body)
+    };
+    assert_eq!(takes(&destroyed), Err(EntryFault::NotAuthorised), "a key is destroyed once");
+    let raised = Control::RulesRaised { rules: RULES + 1, signatures: Vec::new() };
+    assert_eq!(takes(&raised), Err(EntryFault::UnknownRules { rules: RULES + 1 }));
 }

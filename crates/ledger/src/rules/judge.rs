@@ -13,7 +13,7 @@ use super::state::{Authority, State};
 use super::verdict::{AppliedRecord, ChainHead, ItemVerdict, Settled, VoidReason};
 use crate::block::{Content, Contribution, Item, MAX_CONTRIBUTION_READS, MAX_CONTRIBUTION_RECORDS};
 use crate::commitment;
-use crate::header::{Header, LeafType, MAX_BODY, SUITE_CLEAR, SUITE_SEALED, leaf_hash};
+use crate::header::{Header, LeafType, MAX_BODY, leaf_hash};
 use crate::id::{ContributionId, Hash, KeyId, LedgerKind, NodeId, SubjectId};
 
 /// What a judged block changes.
@@ -213,7 +213,7 @@ impl<'a, L: Lookup> Judge<'a, L> {
                 && record.body.len() <= MAX_BODY
                 && u32::try_from(record.body.len()) == Ok(header.body_length)
                 && header.body_hash == Hash::of(record.body)
-                && is_of_its_type(&header);
+                && header.is_of_its_type();
             if !agrees {
                 return None;
             }
@@ -316,20 +316,6 @@ impl<'a, L: Lookup> Judge<'a, L> {
             return Ok(true);
         }
         self.lookup.destroyed(key).map_err(Stop::Failed)
-    }
-}
-
-/// Sealed records name a suite and are not in the control records' chain. Control records are clear
-/// and name neither subject nor key.
-fn is_of_its_type(header: &Header) -> bool {
-    match header.leaf {
-        LeafType::Record => header.suite == SUITE_SEALED && header.chain() != SubjectId::ZERO,
-        LeafType::Control => {
-            header.suite == SUITE_CLEAR
-                && header.subject == SubjectId::ZERO
-                && header.data_key == KeyId::ZERO
-                && header.key_commitment == Hash::ZERO
-        }
     }
 }
 

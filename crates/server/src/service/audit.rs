@@ -49,7 +49,7 @@ impl Services {
         let before = place.as_ref().map(Place::number).transpose()?;
         let shown =
             self.engine().list_accesses(&context, &filter, before, size, accesses_out).await?;
-        let (accesses, next) = shown.answer;
+        let (accesses, next, waiting_bytes) = shown.answer;
         let position = place.map_or(shown.position, |place| place.position);
         let next = next.map(|before| pages.token(&bound, &Place::at(position, before)));
         Ok(proto::ListAccessesResponse {
@@ -57,16 +57,16 @@ impl Services {
             next_page_token: next.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),
-            waiting_bytes: self.engine().waiting_bytes(),
+            waiting_bytes,
         })
     }
 }
 
-type Page = (Vec<proto::Access>, Option<u64>);
+type Page = (Vec<proto::Access>, Option<u64>, u64);
 
 fn accesses_out(from: &AccessAnswer) -> (Page, Vec<u8>) {
     let accesses = all(&from.items, access_out);
     let shown = proto::ListAccessesResponse { accesses, ..Default::default() };
     let bytes = shown.encode_to_vec();
-    ((shown.accesses, from.next), bytes)
+    ((shown.accesses, from.next, from.waiting_bytes), bytes)
 }

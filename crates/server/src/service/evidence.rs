@@ -3,7 +3,7 @@
 use ::ledger::LedgerKind;
 use api::v1 as proto;
 use api::v1::evidence_service_server::EvidenceService;
-use engine::{About, Evidence, EvidenceQuery, Failure, Operation};
+use engine::{About, Evidence, EvidenceQuery, Failure, MAX_PROVED, Operation};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -69,6 +69,7 @@ fn query_in(message: &proto::ProveRequest, report: &mut Report) -> Option<Eviden
             patient_in(id, &At::TOP.field("patient_id"), report).map(About::Patient)
         }
         Some(Asked::Position(position)) => Some(About::Position(*position)),
+        Some(Asked::Range(range)) => range_in(range, message.contents, report),
         None => {
             report.missing(&At::TOP.field("about"));
             None
@@ -76,6 +77,24 @@ fn query_in(message: &proto::ProveRequest, report: &mut Report) -> Option<Eviden
     };
     let (ledger, about) = ledger.zip(about)?;
     Some(EvidenceQuery { ledger, about, contents: message.contents })
+}
+
+fn range_in(range: &proto::LeafRange, contents: bool, report: &mut Report) -> Option<About> {
+    let at = At::TOP.field("range");
+    let most = u64::try_from(MAX_PROVED).unwrap_or(u64::MAX);
+    match range.end.checked_sub(range.first) {
+        None | Some(0) => report.fault(&at.field("end"), "empty", "must be behind `first`"),
+        Some(leaves) if leaves > most => {
+            let told = format!("{leaves} leaves; at most {most} are proved at once");
+            report.fault(&at.field("end"), "too-large", told);
+        }
+        Some(_) if contents => {
+            let told = "headers alone: a range may be about many patients";
+            report.fault(&At::TOP.field("contents"), "not-of-a-range", told);
+        }
+        Some(_) => return Some(About::Range(range.first, range.end)),
+    }
+    None
 }
 
 type Parts = (proto::EvidenceProof, Vec<proto::ProveResponse>);

@@ -1,7 +1,6 @@
 //! Looking at a log: its checkpoint, and from its tiles the proof that it continues an earlier one.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use ledger::checkpoint::Checkpoint;
 use ledger::note::SignedNote;
@@ -10,14 +9,10 @@ use ledger::proof::{ProofError, consistency_proof, root_at, verify_consistency};
 use ledger::tree::{TILE_WIDTH, tile_hashes};
 use ledger::witness::AddCheckpoint;
 use ledger::{Hash, TileId, TileKind, TilePath};
-use tokio::time::timeout;
 
 use crate::output::thousands;
-use crate::source::{Missing, Source};
+use crate::source::Source;
 use crate::verify::Found;
-
-/// How long one file may take: a log that holds the line must not hold the witness.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The log's newest checkpoint, as the policy asks.
 pub(super) async fn newest(
@@ -25,7 +20,7 @@ pub(super) async fn newest(
     policy: &Policy,
 ) -> Result<(SignedNote, Checkpoint), Found> {
     let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
-    let note = String::from_utf8(read(source, "checkpoint").await?).map_err(|e| damaged(&e))?;
+    let note = String::from_utf8(source.read("checkpoint").await?).map_err(|e| damaged(&e))?;
     let note: SignedNote = note.parse().map_err(|error| damaged(&error))?;
     let checkpoint = policy.open(&note).map_err(|error| damaged(&error))?;
     Ok((note, checkpoint))
@@ -118,11 +113,11 @@ impl Tiles<'_> {
         let width = hashes.saturating_sub(id.index.saturating_mul(TILE_WIDTH as u64));
         let width = u16::try_from(width).unwrap_or(full.width).min(full.width);
         let path = TilePath { kind: TileKind::Hashes(id.level), index: id.index, width };
-        let bytes = match read(self.source, &path.to_string()).await {
+        let bytes = match self.source.read(&path.to_string()).await {
             Ok(bytes) => bytes,
             Err(missing) if path.is_full() => return Err(missing.into()),
             // A log may take an unfinished tile away once the full one is there.
-            Err(missing) => read(self.source, &full.to_string()).await.map_err(|_| missing)?,
+            Err(missing) => self.source.read(&full.to_string()).await.map_err(|_| missing)?,
         };
         let hashes = tile_hashes(&bytes).filter(|hashes| hashes.len() >= usize::from(width));
         hashes.ok_or_else(|| Found::Damaged(format!("{path}: is not {width} hashes")))
@@ -135,9 +130,4 @@ impl Tiles<'_> {
         let read: Vec<String> = read.into_iter().map(|id| TilePath::full(id).to_string()).collect();
         format!("the checkpoint's root is not that of its tiles: one of {}", read.join(", "))
     }
-}
-
-async fn read(source: &mut Source, path: &str) -> Result<Vec<u8>, Missing> {
-    let late = |_| Missing(format!("{path}: no answer for {} seconds", PATIENCE.as_secs()));
-    timeout(PATIENCE, source.read(path)).await.map_err(late)?
 }
