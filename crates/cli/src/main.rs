@@ -34,6 +34,10 @@ use failure::Failure;
 use options::{Audit, Command, File, Import, Ledger, Options};
 use output::Output;
 
+/// Verifying a ledger makes and changes millions of small nodes of a map.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,

@@ -322,7 +322,7 @@ async fn an_access_record_that_is_dropped_at_any_place_is_found() {
     assert_eq!(world.code(None), Some(0), "{said}");
     let whole = all(&log, size);
     let mut dice = Dice::new();
-    for _ in 0..100 {
+    for _ in 0..200 {
         let at = 2 + dice.below(whole.len() - 3);
         let mut dropped = whole.clone();
         dropped.remove(at);
@@ -344,14 +344,19 @@ async fn what_was_signed_again_is_found_by_its_date_and_by_what_was_kept() {
     let kept = world.folder.path().join("kept");
     std::fs::copy(log.join("checkpoint"), &kept).expect("kept");
     let whole = all(&log, size);
-    // The last record is gone, and all of it is signed anew.
+    // The end is gone, and all of it is signed anew. (A cut within a contribution shows by itself.)
     let mut short = whole.clone();
-    short.truncate(whole.len() - 20);
-    let root = forge(&log, &short);
-    let signed = world.signed("again", short.len() as u64, root);
-    std::fs::copy(&signed, log.join("checkpoint")).expect("put there");
+    let mut dice = Dice::new();
+    for turn in 0..200 {
+        short.clone_from(&whole);
+        let left = if turn == 199 { whole.len() - 20 } else { 2 + dice.below(whole.len() - 2) };
+        short.truncate(left);
+        let root = forge(&log, &short);
+        let signed = world.signed("again", short.len() as u64, root);
+        std::fs::copy(&signed, log.join("checkpoint")).expect("put there");
+        assert_eq!(world.code(Some(&kept)), Some(11), "{left} of {} are left", whole.len());
+    }
     assert_eq!(world.code(None), Some(0), "by itself it is a log like any other");
-    assert_eq!(world.code(Some(&kept)), Some(11), "the end is gone");
     // Other records in its place.
     let mut other = short.clone();
     let last: Vec<Vec<u8>> = whole[short.len()..]
