@@ -20,7 +20,7 @@ fn id(node: &Node) -> NodeId {
 }
 
 /// Runs `caseledgerd retire` in the name of one node; what it said, or why it refused.
-async fn retire(from: &Node, nodes: &[NodeId], more: &[&str]) -> Result<String, String> {
+pub(crate) async fn retire(from: &Node, nodes: &[NodeId], more: &[&str]) -> Result<String, String> {
     let mut command = Command::new(program("caseledgerd").expect("built"));
     command.arg("retire").arg("--from").arg(&from.state).args(more);
     for node in nodes {

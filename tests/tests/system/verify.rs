@@ -16,7 +16,8 @@ use testkit::client::Token;
 use testkit::cluster::{Cluster, program};
 use testkit::wait::eventually;
 
-use crate::tools::{PATIENCE, Pen, many_notes};
+use crate::membership::retire;
+use crate::tools::{PATIENCE, Pen, many_notes, some_notes};
 use crate::verifier::{
     Dice, Verifier, checkpoint, controls, covering, fetch, flipped, mirror, with_http,
 };
@@ -470,6 +471,59 @@ async fn a_node_that_the_administrators_did_not_admit_is_found() {
     let said = world.said();
     assert_eq!(world.code(None), Some(10), "{said}");
     assert!(said.contains("had not admitted"), "{said}");
+}
+
+/// A ledger that several nodes wrote, of which one was retired, in both kinds.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_came_and_went_leave_intact_ledgers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut cluster = Cluster::found(3).await.expect("founded");
+    let at = with_http(cluster.node(0));
+    for node in &mut cluster.nodes {
+        node.spawn().expect("started");
+    }
+    for node in &cluster.nodes {
+        node.serving().await.expect("serving");
+    }
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
+    let use_each = async |cluster: &Cluster, nodes: usize| {
+        for node in 0..nodes {
+            let manager = cluster.client(node, "case-manager").unwrap();
+            some_notes(&manager, &patient, 3).await;
+            manager.read_file(&patient, None).await.expect("shown");
+        }
+    };
+    use_each(&cluster, 3).await;
+    let gone = Pen::of(&cluster.node(2).state).node;
+    cluster.node_mut(2).kill().expect("killed");
+    retire(cluster.node(0), &[gone], &[]).await.expect("retired");
+    use_each(&cluster, 2).await;
+    let token = Token::signed(&cluster.node(0).state, "auditor", "auditor-1").expect("a token").0;
+    let told = |what: &[&str]| {
+        let mut command = Command::new(program("caseledger").expect("built"));
+        command.env("CASELEDGER_SERVER", format!("http://{}", cluster.node(0).listen));
+        command.env("CASELEDGER_TOKEN", &token).args(what).output().expect("it runs")
+    };
+    let head = manager.heads().await.expect("heads");
+    for (ledger, head) in ["records", "access"].into_iter().zip(head) {
+        let policy = folder.path().join(ledger);
+        let text = told(&["ledger", "policy", "--ledger", ledger]).stdout;
+        std::fs::write(&policy, text).expect("written");
+        let prefix = head.origin.split_once('/').expect("name and path").1.to_owned();
+        let address = format!("http://{at}/{prefix}");
+        let policy = policy.to_str().expect("text").to_owned();
+        let intact = eventually(PATIENCE, "a checkpoint that covers it", async || {
+            let verified = told(&["verify", "--policy", &policy, &address]);
+            let said = String::from_utf8(verified.stdout)?;
+            // Until a checkpoint is signed by a majority of those that remain, the older one stands.
+            anyhow::ensure!(said.contains("since retired: 1"), "{said}");
+            Ok((verified.status.code(), said))
+        });
+        let (code, said) = intact.await.expect("verified");
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("nodes admitted: 3"), "{said}");
+    }
 }
 
 /// Whoever owns all of it begins anew: the origin is another, and the policy knows it not.
