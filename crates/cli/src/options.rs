@@ -111,8 +111,9 @@ Example:
     /// Make a package of evidence that anybody can check, with nothing of ours installed.
     ///
     /// Everything that a ledger holds about a patient, or one record, with the keys of these records
-    /// alone, or every header between two positions, all that leads to a signed checkpoint, and a script that checks it. It is checked here
-    /// first. Making one is recorded. For compliance officers; of --ledger access for auditors, too.
+    /// alone, or every header between two positions; all that leads to a signed checkpoint; and a script
+    /// that checks it. It is checked here first. Making one is recorded. For compliance officers; of
+    /// --ledger access for auditors, too.
     #[command(after_help = "\
 Exit codes: 0 made; 10 what the node gave does not match (nothing is made); 1 refused or failed;
 2 wrong usage; 3 server not reachable.

@@ -1,5 +1,5 @@
-//! Evidence: what a ledger holds about a patient, at a position or between two, with all that shows to somebody who
-//! trusts no node that it is so and that nothing was left out.
+//! Evidence: what a ledger holds about a patient, at a position or between two, with all that shows to
+//! somebody who trusts no node that it is so and that nothing was left out.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -67,7 +67,9 @@ fn tlog_scales(python: &Path, log: &Path, verifier: &Verifier) {
 fn aics_tlog(log: &Path, verifier: &Verifier, checkpoint: &Checkpoint, made: &Made) {
     let program = prepared("aics/bin/aics-tlog");
     if !program.exists() {
-        // There is no Python that it runs with, as tests/interop/prepare has said.
+        // There is no Python that it runs with, as tests/interop/prepare has said; not that nobody
+        // prepared anything.
+        assert!(prepared("aics/left-out").exists(), "run tests/interop/prepare");
         return;
     }
     // It takes no key from where the log is.
