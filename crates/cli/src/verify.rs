@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use ledger::audit::{Audit, EntryFault};
 use ledger::checkpoint::Checkpoint;
 use ledger::cosigned::{cosigner_vkey, log_vkey};
-use ledger::note::{SignedNote, Vkey};
+use ledger::note::{NoteError, SignedNote, Vkey};
 use ledger::policy::Policy;
 use ledger::tree::{TILE_WIDTH, tile_bytes};
 use ledger::{Authority, FullTile, Hash, Member, NodeId, TileId, TileKind, TilePath};
@@ -141,14 +141,24 @@ fn kept(file: &Path) -> Result<Checkpoint, Failure> {
     note.text().parse().map_err(|error| wrong(format!("{error}")))
 }
 
+/// The checkpoint of a log, from its bytes.
+fn served(policy: &Policy, bytes: Vec<u8>) -> Result<(SignedNote, Checkpoint), Found> {
+    let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
+    let note = String::from_utf8(bytes).map_err(|error| damaged(&error))?;
+    let note: SignedNote = note.parse().map_err(|error| damaged(&error))?;
+    let checkpoint = opened(policy, &note)?;
+    Ok((note, checkpoint))
+}
+
 /// Opens a checkpoint as the policy asks. A policy that is for another ledger is not the ledger's fault;
-/// but the same ledger from another genesis is.
+/// but the same ledger from another genesis is, and so is a name that the policy's keys did not sign.
 pub(crate) fn opened(policy: &Policy, note: &SignedNote) -> Result<Checkpoint, Found> {
     let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
     let told: Checkpoint = note.text().parse().map_err(|error| damaged(&error))?;
     let ledger = |origin: &str| origin.rsplit_once('/').map(|(ledger, _)| ledger.to_owned());
     let mut origins = policy.log_keys().iter().map(Vkey::name);
-    if origins.clone().all(|origin| ledger(origin) != ledger(&told.origin)) {
+    let claims_their_keys = note.verify(&policy.keys()) == Err(NoteError::BadSignature);
+    if !claims_their_keys && origins.clone().all(|origin| ledger(origin) != ledger(&told.origin)) {
         let of = origins.next().unwrap_or_default();
         let what = format!("the policy is for {of}, and this is {}", told.origin);
         return Err(Found::OtherPolicy(what));
@@ -235,9 +245,7 @@ async fn check(
     bar: &ProgressBar,
 ) -> Result<(Checkpoint, Authority), Found> {
     let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
-    let note = String::from_utf8(source.read("checkpoint").await?).map_err(|e| damaged(&e))?;
-    let note: SignedNote = note.parse().map_err(|error| damaged(&error))?;
-    let checkpoint = opened(policy, &note)?;
+    let (note, checkpoint) = served(policy, source.read("checkpoint").await?)?;
     fresh(policy, &note, max_age)?;
     if let Some(kept) = kept {
         behind(&checkpoint, kept)?;
@@ -395,4 +403,52 @@ async fn same(source: &mut Source, path: TilePath, wanted: &[u8]) -> Result<(), 
         return Ok(());
     }
     Err(Found::Damaged(format!("{path}: is not the tile of these records")))
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::SigningKey;
+    use ledger::note::KeyType;
+
+    use super::*;
+
+    const HOSPITAL: &str = "hospital.example";
+
+    /// A checkpoint of the ledger `name`, signed by the log and by a cosigner.
+    fn signed(name: &str) -> (Policy, SignedNote) {
+        let (log, cosigner) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+        let origin = format!("{HOSPITAL}/{name}.0.0/{}", "ab".repeat(32));
+        let node = format!("{HOSPITAL}/node/1");
+        let checkpoint = Checkpoint { origin: origin.clone(), size: 70, root: Hash([7; 32]) };
+        let mut note = checkpoint.to_note().unwrap();
+        note.sign(&origin, &log);
+        note.cosign(&node, &cosigner, 1_800_000_000);
+        let vkey = |name: &str, kind, key: &SigningKey| {
+            Vkey::new(name, kind, key.verifying_key().to_bytes()).unwrap()
+        };
+        let log = vkey(&origin, KeyType::Signature, &log);
+        let node = vkey(&node, KeyType::Cosignature, &cosigner);
+        let policy = format!("log {log}\nwitness node {node}\nquorum node\n");
+        (policy.parse().unwrap(), note)
+    }
+
+    #[test]
+    fn every_bit_of_a_checkpoint_counts() {
+        let (policy, note) = signed("records");
+        let whole = note.to_string().into_bytes();
+        assert!(served(&policy, whole.clone()).is_ok());
+        for bit in 0..whole.len() * 8 {
+            let mut changed = whole.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let found = served(&policy, changed).map(|(_, checkpoint)| checkpoint);
+            assert!(matches!(found, Err(Found::Damaged(_))), "bit {bit}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_for_another_ledger_is_not_its_fault() {
+        let ((policy, _), (_, other)) = (signed("records"), signed("access"));
+        let found = served(&policy, other.to_string().into_bytes());
+        assert!(matches!(found, Err(Found::OtherPolicy(_))), "{found:?}");
+    }
 }

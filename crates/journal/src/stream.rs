@@ -62,23 +62,28 @@ pub struct StreamFacts {
     pub deleted: u64,
     /// Name of the server that leads it (a single server names itself). A server without a
     /// `server_name` has another name after each start.
-    pub leader: Option<String>,
+    pub leader: String,
     /// The broker's clock when it told this, nanoseconds since 1970 UTC.
     pub told_at: Option<i128>,
 }
 
 impl StreamFacts {
-    fn of(told: &Told) -> StreamFacts {
+    /// A server that is cut off from the majority answers too once it gave up the lead, and then names no
+    /// leader: what it holds may be behind what was acknowledged, so it is no answer.
+    fn of(told: &Told) -> Result<StreamFacts, Unavailable> {
         let info = &told.info;
-        StreamFacts {
+        let Some(leader) = info.cluster.as_ref().and_then(|cluster| cluster.leader.clone()) else {
+            return Err(Unavailable::new(format!("stream {} has no leader", info.config.name)));
+        };
+        Ok(StreamFacts {
             created: info.created.unix_timestamp_nanos(),
             first: info.state.first_sequence,
             last: info.state.last_sequence,
             messages: info.state.messages,
             deleted: info.state.deleted_count.unwrap_or(0),
-            leader: info.cluster.as_ref().and_then(|cluster| cluster.leader.clone()),
+            leader,
             told_at: told.ts.map(jiff::Timestamp::as_nanosecond),
-        }
+        })
     }
 
     /// Whether every sequence from 1 to the last is there, as far as the leader itself knows: some
@@ -240,7 +245,7 @@ pub(crate) async fn inspect(
 ) -> Result<Option<StreamFacts>, InspectError> {
     let Some(told) = info(journal, &required.name).await? else { return Ok(None) };
     compare(required, &told.info.config)?;
-    Ok(Some(StreamFacts::of(&told)))
+    Ok(Some(StreamFacts::of(&told)?))
 }
 
 /// What the stream is, whatever its configuration.
@@ -248,7 +253,7 @@ pub(crate) async fn facts(
     journal: &Journal,
     name: &str,
 ) -> Result<Option<StreamFacts>, Unavailable> {
-    Ok(info(journal, name).await?.as_ref().map(StreamFacts::of))
+    info(journal, name).await?.as_ref().map(StreamFacts::of).transpose()
 }
 
 /// What STREAM.INFO answers, with the server's clock, which the client's type leaves out.

@@ -31,6 +31,12 @@ async fn expect(follower: &mut Follower, sequence: u64) {
     assert_eq!((message.sequence, message.payload), (sequence, text(sequence)));
 }
 
+/// The index of the server that leads the stream now.
+async fn leading(stream: &LedgerStream) -> usize {
+    let leader = stream.inspect().await.unwrap().unwrap().leader;
+    leader.trim_start_matches('n').parse().unwrap()
+}
+
 #[tokio::test]
 async fn the_stream_goes_on_when_its_leader_is_killed() {
     let (mut servers, _journal, stream) = three().await;
@@ -38,13 +44,12 @@ async fn the_stream_goes_on_when_its_leader_is_killed() {
     publish(&stream, 1).await;
     expect(&mut follower, 1).await;
 
-    let leader = stream.inspect().await.unwrap().unwrap().leader.unwrap();
-    let index: usize = leader.trim_start_matches('n').parse().unwrap();
+    let index = leading(&stream).await;
     servers[index].kill().unwrap();
     // A leader is elected, and what may or may not have been stored is asked for first.
     eventually(PATIENCE, "another leader answers", async || {
         let facts = stream.inspect().await?.ok_or_else(|| anyhow::anyhow!("no stream"))?;
-        anyhow::ensure!(facts.leader.as_ref().is_some_and(|now| *now != leader), "{facts:?}");
+        anyhow::ensure!(facts.leader != format!("n{index}"), "{facts:?}");
         Ok(())
     })
     .await
@@ -106,18 +111,32 @@ async fn two_healers_at_once_rebuild_one_stream() {
 
 #[tokio::test]
 async fn without_a_majority_nothing_is_stored_and_the_follower_says_so() {
+    majority_lost(1).await;
+}
+
+// It goes on answering, and its consumers keep saying that they live.
+#[tokio::test]
+async fn a_leader_left_alone_stores_nothing_and_the_follower_says_so() {
+    majority_lost(0).await;
+}
+
+/// Only the server so many after the leader is left.
+async fn majority_lost(after_leader: usize) {
     let (mut servers, _journal, stream) = three().await;
     publish(&stream, 1).await;
     let mut follower = stream.follow(1);
     expect(&mut follower, 1).await;
-    servers[0].kill().unwrap();
-    servers[1].kill().unwrap();
+    let left = (leading(&stream).await + after_leader) % servers.len();
+    for lost in (0..servers.len()).filter(|index| *index != left) {
+        servers[lost].kill().unwrap();
+    }
     let refused = stream.publish(text(2)).await;
     assert!(refused.is_err(), "{refused:?}");
     let told = tokio::time::timeout(PATIENCE, futures::StreamExt::next(&mut follower)).await;
     assert!(matches!(told, Ok(Some(Err(FollowError::Unavailable(_))))), "{told:?}");
-    servers[0].restart().await.unwrap();
-    servers[1].restart().await.unwrap();
+    for lost in (0..servers.len()).filter(|index| *index != left) {
+        servers[lost].restart().await.unwrap();
+    }
     // Whether the refused message was stored is unknown: the next one shows.
     let next = eventually(PATIENCE, "a majority stores again", async || {
         Ok(stream.publish(bytes::Bytes::from_static(b"after")).await?)
