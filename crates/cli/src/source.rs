@@ -1,6 +1,8 @@
 //! Where a log is read from: a folder, or a node's HTTP address, both laid out as C2SP tlog-tiles, with
 //! the bodies of control records beside.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,6 +61,17 @@ impl Source {
 
     /// A file of the log.
     pub(crate) async fn read(&mut self, path: &str) -> Result<Vec<u8>, Missing> {
+        let mut bytes = Vec::new();
+        self.read_into(path, &mut bytes).await?;
+        Ok(bytes)
+    }
+
+    /// A file of the log, instead of what the buffer held.
+    pub(crate) async fn read_into(
+        &mut self,
+        path: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Missing> {
         let from = match self {
             Self::Folder(folder) => folder.display().to_string(),
             Self::Http(http) => format!("http://{}/{}", http.authority, http.prefix),
@@ -68,10 +81,13 @@ impl Source {
             // Here and now: nothing else goes on meanwhile, and handing each of many small files to
             // another thread took a quarter of the time of a verification.
             Self::Folder(folder) => {
-                std::fs::read(folder.join(path)).map_err(|error| missing(error.to_string()))
+                bytes.clear();
+                let read =
+                    File::open(folder.join(path)).and_then(|mut file| file.read_to_end(bytes));
+                read.map(drop).map_err(|error| missing(error.to_string()))
             }
             Self::Http(http) => match timeout(PATIENCE, http.read(path)).await {
-                Ok(read) => read.map_err(missing),
+                Ok(read) => read.map(|read| *bytes = read).map_err(missing),
                 Err(_) => {
                     // What comes later on it would be taken for another answer.
                     http.connection = None;

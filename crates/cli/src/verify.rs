@@ -6,18 +6,17 @@
 
 pub(crate) mod options;
 mod patient;
+mod walk;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
-use ledger::audit::{Audit, EntryFault};
 use ledger::checkpoint::Checkpoint;
 use ledger::cosigned::{cosigner_vkey, log_vkey};
 use ledger::note::{NoteError, SignedNote, Vkey};
 use ledger::policy::Policy;
-use ledger::tree::{TILE_WIDTH, tile_bytes};
-use ledger::{Authority, FullTile, Hash, Member, NodeId, TileId, TileKind, TilePath};
+use ledger::{Authority, Hash, Member, NodeId};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -28,6 +27,7 @@ use crate::output::{Output, is_watched, one_line, thousands};
 use crate::source::{Missing, Source};
 
 use self::options::Verify;
+use self::walk::Walk;
 
 /// What was found instead of an intact ledger.
 #[derive(Debug)]
@@ -252,19 +252,17 @@ async fn check(
     }
     let genesis = checkpoint.origin.rsplit('/').next().and_then(|hash| hash.parse().ok());
     let genesis: Hash = genesis.ok_or_else(|| damaged(&"origin does not end in a genesis hash"))?;
-    let (mut audit, mut full) = (Audit::new(genesis), Vec::new());
+    let mut walk = Walk::new(source, genesis);
     bar.set_length(checkpoint.size);
-    while audit.size() < checkpoint.size {
-        bundle(source, &mut audit, &mut full, checkpoint.size, kept).await?;
-        for tile in full.drain(..).filter(|tile| tile.id.level > 0) {
-            same(source, TilePath::full(tile.id), &tile.to_bytes()).await?;
-        }
-        bar.set_position(audit.size());
+    while walk.audit().size() < checkpoint.size {
+        walk.bundle(checkpoint.size, kept).await?;
+        bar.set_position(walk.audit().size());
     }
-    if audit.root() != checkpoint.root || !audit.is_whole() {
+    if walk.audit().root() != checkpoint.root || !walk.audit().is_whole() {
         return Err(damaged(&"its root is not that of the entries"));
     }
-    unfinished(source, &audit).await?;
+    walk.unfinished().await?;
+    let audit = walk.audit();
     dated(policy, &note, audit.latest())?;
     let authority = audit.authority().cloned().unwrap_or_default();
     signed_by_members(policy, &note, &checkpoint, &authority)?;
@@ -324,85 +322,6 @@ fn behind(checkpoint: &Checkpoint, kept: &Checkpoint) -> Result<(), Found> {
         )));
     }
     Ok(())
-}
-
-/// The next up to 256 entries: each follows those before, and is what the level-0 tile has.
-async fn bundle(
-    source: &mut Source,
-    audit: &mut Audit,
-    full: &mut Vec<FullTile>,
-    size: u64,
-    kept: Option<&Checkpoint>,
-) -> Result<(), Found> {
-    let (first, wide) = (audit.size(), TILE_WIDTH as u64);
-    let width = u16::try_from((size - first).min(wide)).unwrap_or(u16::MAX);
-    let path = TilePath { kind: TileKind::Entries, index: first / wide, width };
-    let bytes = source.read(&path.to_string()).await?;
-    let wrong = |what: String| Found::Damaged(format!("{path}: {what}"));
-    let (mut rest, mut leaves) = (bytes.as_slice(), Vec::with_capacity(TILE_WIDTH));
-    for position in first..first + u64::from(width) {
-        let cut = || wrong(format!("ends within record {position}"));
-        let (length, after) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (entry, after) = after.split_at_checked(length).ok_or_else(cut)?;
-        let leaf =
-            audit.add(entry, full).map_err(|fault| wrong(format!("record {position} {fault}")))?;
-        leaves.push(leaf);
-        rest = after;
-        if audit.awaits().is_some() {
-            let control = format!("control/{position}");
-            let body = source.read(&control).await?;
-            audit.control(&body).map_err(|fault| {
-                let what = format!("{control}: record {position} {fault}");
-                if matches!(fault, EntryFault::UnknownRules { .. }) {
-                    Found::Incomplete(what)
-                } else {
-                    Found::Damaged(what)
-                }
-            })?;
-        }
-        if let Some(kept) = kept.filter(|kept| kept.size == position + 1)
-            && audit.root() != kept.root
-        {
-            let what = "the first {} records are not those that the kept checkpoint covers";
-            return Err(Found::Forked(what.replace("{}", &kept.size.to_string())));
-        }
-    }
-    if !rest.is_empty() {
-        return Err(wrong("goes on behind its last record".to_owned()));
-    }
-    let tile = TilePath { kind: TileKind::Hashes(0), ..path };
-    let hashes = source.read(&tile.to_string()).await?;
-    let own = tile_bytes(&leaves);
-    if hashes == own {
-        return Ok(());
-    }
-    // Whichever of them it is, here they differ first.
-    let (one, other) = (hashes.chunks(Hash::SIZE), own.chunks(Hash::SIZE));
-    let alike = one.zip(other).take_while(|(one, other)| one == other).count() as u64;
-    Err(Found::Damaged(format!("record {}: {path} and {tile} do not agree", first + alike)))
-}
-
-/// The unfinished tiles above the lowest.
-async fn unfinished(source: &mut Source, audit: &Audit) -> Result<(), Found> {
-    let (mut level, mut hashes) = (1, audit.size() / TILE_WIDTH as u64);
-    while hashes > 0 {
-        let index = hashes / TILE_WIDTH as u64;
-        if let Some(hashes) = audit.tree().unfinished(TileId { level, index }) {
-            let width = u16::try_from(hashes.len()).unwrap_or(u16::MAX);
-            let path = TilePath { kind: TileKind::Hashes(level), index, width };
-            same(source, path, &tile_bytes(hashes)).await?;
-        }
-        (level, hashes) = (level + 1, index);
-    }
-    Ok(())
-}
-
-async fn same(source: &mut Source, path: TilePath, wanted: &[u8]) -> Result<(), Found> {
-    if source.read(&path.to_string()).await? == wanted {
-        return Ok(());
-    }
-    Err(Found::Damaged(format!("{path}: is not the tile of these records")))
 }
 
 #[cfg(test)]

@@ -15,10 +15,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::block::MAX_CONTRIBUTION_RECORDS;
-use crate::commitment::{self, Leaf, Subjects};
+use crate::commitment::{self, Commitment, Leaf};
 use crate::control::{CONTROL_ENVELOPE, Control};
 use crate::header::{Header, LeafType, MAX_BODY, leaf_hash};
 use crate::id::{ContributionId, Hash, KeyId, LedgerId, LedgerKind, NodeId, SubjectId};
+use crate::map::{Map, SubjectLeaf};
 use crate::rules::{Authority, RULES};
 use crate::tree::{FullTile, Tree};
 
@@ -97,7 +98,9 @@ pub struct Audit {
     ledger: Option<LedgerId>,
     latest: u64,
     tree: Tree,
-    subjects: Subjects,
+    /// As of the last commitment, and the leaves since.
+    map: Map,
+    since: Vec<SubjectLeaf>,
     chains: HashMap<SubjectId, Last>,
     /// Who may write and who decides that; none before the genesis record's body.
     authority: Option<Authority>,
@@ -115,14 +118,14 @@ impl Audit {
     /// Before the first entry of the ledger whose genesis record has this hash: the end of its origin.
     #[must_use]
     pub fn new(genesis: Hash) -> Self {
-        let (tree, subjects, chains) = (Tree::default(), Subjects::default(), HashMap::new());
         Self {
             genesis,
             ledger: None,
             latest: 0,
-            tree,
-            subjects,
-            chains,
+            tree: Tree::default(),
+            map: Map::default(),
+            since: Vec::new(),
+            chains: HashMap::new(),
             authority: None,
             awaits: None,
             leaving: None,
@@ -141,17 +144,19 @@ impl Audit {
             return Err(EntryFault::BodyNotGiven);
         }
         if let Some(ledger) = self.ledger.filter(|_| commitment::is_at(position)) {
-            let (due, _) = self.subjects.commit(ledger, position);
+            self.map.add(&self.since);
+            self.since.clear();
+            let due = Commitment::new(ledger, position, &self.map);
             if due.encode() != entry {
                 return Err(EntryFault::Commitment);
             }
             self.tree.append(hash, full);
             return Ok(hash);
         }
-        let header = match Leaf::decode(entry).map_err(|_| EntryFault::NotAHeader)? {
-            Leaf::Record(header) => header,
-            Leaf::Commitment(_) => return Err(EntryFault::Commitment),
-        };
+        let header = Header::decode(entry).map_err(|_| match Leaf::decode(entry) {
+            Ok(Leaf::Commitment(_)) => EntryFault::Commitment,
+            Ok(Leaf::Record(_)) | Err(_) => EntryFault::NotAHeader,
+        })?;
         match self.ledger {
             None if hash != self.genesis => return Err(EntryFault::OtherGenesis),
             None => self.ledger = Some(header.ledger),
@@ -165,7 +170,7 @@ impl Audit {
         if header.leaf == LeafType::Control {
             self.awaits = Some((position, header.body_hash, header.node));
         }
-        self.subjects.add(position, header.subject, hash);
+        self.since.push(SubjectLeaf { subject: header.subject, position, leaf: hash });
         self.latest = self.latest.max(header.recorded_at);
         self.tree.append(hash, full);
         Ok(hash)

@@ -14,6 +14,7 @@
 //! follows from the records before it. What makes it true is that every node makes it for itself and
 //! signs the tree that has it, and that whoever reads a whole log ([`crate::audit`]) makes it again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::header::{HEADER_FORMAT, Header, HeaderError, MAX_HEADER};
@@ -62,6 +63,12 @@ pub struct Commitment {
 }
 
 impl Commitment {
+    /// At `position`, to the map of all leaves before it.
+    #[must_use]
+    pub fn new(ledger: LedgerId, position: u64, map: &Map) -> Self {
+        Self { ledger, position, subjects: map.subjects(), root: map.root() }
+    }
+
     /// The leaf's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -123,22 +130,41 @@ impl Leaf {
     }
 }
 
-/// Leaves kept together, so that a copy of [`Subjects`] shares nearly all of them.
+/// Leaves that are added to the map in one go: few enough not to be felt, and so many that a copy of
+/// [`Subjects`] shares nearly all that it has.
 const TOGETHER: usize = 64;
 
-/// The map as of the last commitment, and the leaves that the next one adds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The map as of the last commitment, and what the next one adds.
+#[derive(Clone, Debug, Default)]
 pub struct Subjects {
     map: Map,
-    since: Vec<Arc<Vec<SubjectLeaf>>>,
+    /// The same with what came since, but for the newest: else a commitment would take as long as
+    /// thousands of leaves take, and whoever waits for the block it stands in with it.
+    ahead: Map,
+    /// What `ahead` says anew, as it came.
+    changed: Vec<Arc<Vec<(SubjectId, Summary)>>>,
     newest: Vec<SubjectLeaf>,
 }
+
+impl PartialEq for Subjects {
+    /// Whether both are at the same commitment and would come to the same next one.
+    fn eq(&self, other: &Self) -> bool {
+        let next = |subjects: &Self| {
+            let mut ahead = subjects.ahead.clone();
+            ahead.add(&subjects.newest);
+            ahead
+        };
+        self.map == other.map && next(self) == next(other)
+    }
+}
+
+impl Eq for Subjects {}
 
 impl Subjects {
     /// Right behind a commitment to this map, or at the beginning.
     #[must_use]
     pub fn new(map: Map) -> Self {
-        Self { map, since: Vec::new(), newest: Vec::new() }
+        Self { ahead: map.clone(), map, changed: Vec::new(), newest: Vec::new() }
     }
 
     /// The map as of the last commitment; empty before the first.
@@ -150,9 +176,18 @@ impl Subjects {
     /// Takes the next leaf that is not a commitment.
     pub fn add(&mut self, position: u64, subject: SubjectId, leaf: Hash) {
         self.newest.push(SubjectLeaf { subject, position, leaf });
-        if self.newest.len() == TOGETHER {
-            self.since.push(Arc::new(core::mem::take(&mut self.newest)));
+    }
+
+    /// Does now what the next commitment would have to do else, if that is worth while.
+    pub fn advance(&mut self) {
+        if self.newest.len() >= TOGETHER {
+            self.take_newest();
         }
+    }
+
+    fn take_newest(&mut self) {
+        self.changed.push(Arc::new(self.ahead.add(&self.newest)));
+        self.newest.clear();
     }
 
     /// The commitment at `position`, which is the next, and what it changes in the map.
@@ -160,13 +195,12 @@ impl Subjects {
         &mut self,
         ledger: LedgerId,
         position: u64,
-    ) -> (Commitment, Vec<(SubjectId, Summary)>) {
-        let mut leaves = Vec::with_capacity(self.since.len() * TOGETHER + TOGETHER);
-        self.since.drain(..).for_each(|some| leaves.extend_from_slice(&some));
-        leaves.append(&mut self.newest);
-        let changed = self.map.add(leaves);
-        let (subjects, root) = (self.map.subjects(), self.map.root());
-        (Commitment { ledger, position, subjects, root }, changed)
+    ) -> (Commitment, BTreeMap<SubjectId, Summary>) {
+        self.take_newest();
+        self.map = self.ahead.clone();
+        // Of what a subject has more than one of, the later stays.
+        let changed = self.changed.drain(..).flat_map(Arc::unwrap_or_clone).collect();
+        (Commitment::new(ledger, position, &self.map), changed)
     }
 }
 

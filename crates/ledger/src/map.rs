@@ -63,6 +63,19 @@ pub struct SubjectLeaf {
     pub leaf: Hash,
 }
 
+/// Leaves about one subject that follow each other.
+#[derive(Clone, Copy)]
+struct Run<'l> {
+    subject: SubjectId,
+    leaves: &'l [SubjectLeaf],
+}
+
+impl<'l> Run<'l> {
+    fn of(leaves: &'l [SubjectLeaf]) -> Option<Self> {
+        leaves.first().map(|leaf| Self { subject: leaf.subject, leaves })
+    }
+}
+
 /// The map. Copies share what they have in common, so that a copy costs nothing and a changed copy
 /// only what it changed.
 #[derive(Clone, Debug)]
@@ -82,9 +95,23 @@ struct Part {
 #[derive(Clone, Debug)]
 enum Node {
     /// At most [`FEW`] subjects, in order.
-    Few(Vec<(SubjectId, Summary)>),
+    Few(Vec<Entry>),
     /// More: those whose next bit is 0, and those whose is 1.
     Halves([Part; 2]),
+}
+
+/// A subject in a list. Its hash stands beside it: a change to its neighbour asks for it.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    subject: SubjectId,
+    summary: Summary,
+    hash: Hash,
+}
+
+impl Entry {
+    fn new((subject, summary): (SubjectId, Summary)) -> Self {
+        Self { subject, summary, hash: summary.hash(subject) }
+    }
 }
 
 impl Default for Map {
@@ -108,7 +135,8 @@ impl Map {
     pub fn new(mut subjects: Vec<(SubjectId, Summary)>) -> Self {
         subjects.sort_unstable_by_key(|(subject, _)| *subject);
         let count = subjects.len() as u64;
-        Self { root: Part::of(subjects, 0), subjects: count }
+        let entries = subjects.into_iter().map(Entry::new).collect();
+        Self { root: Part::of(entries, 0), subjects: count }
     }
 
     /// Its root; zero when it is empty.
@@ -134,11 +162,14 @@ impl Map {
 
     /// Adds leaves, which are in order of position, and returns what it says now of their subjects,
     /// in order of subject.
-    pub fn add(&mut self, mut leaves: Vec<SubjectLeaf>) -> Vec<(SubjectId, Summary)> {
+    pub fn add(&mut self, leaves: &[SubjectLeaf]) -> Vec<(SubjectId, Summary)> {
+        // What follows each other is mostly about one subject: an import's records, a patient's reads.
+        let mut runs: Vec<Run<'_>> =
+            leaves.chunk_by(|one, next| one.subject == next.subject).filter_map(Run::of).collect();
         // Keeps the order of position within a subject.
-        leaves.sort_by_key(|leaf| leaf.subject);
+        runs.sort_by_key(|run| run.subject);
         let mut changed = Vec::new();
-        self.subjects += self.root.add(0, &leaves, &mut changed);
+        self.subjects += self.root.add(0, &runs, &mut changed);
         changed
     }
 
@@ -166,13 +197,13 @@ impl Map {
             (part, depth) = (next, depth + 1);
         }
         let end =
-            part.first().map_or(End::Nobody, |(found, summary)| End::Subject(*found, *summary));
+            part.first().map_or(End::Nobody, |entry| End::Subject(entry.subject, entry.summary));
         MapProof { siblings, end }
     }
 }
 
 impl Part {
-    fn of(subjects: Vec<(SubjectId, Summary)>, depth: usize) -> Self {
+    fn of(subjects: Vec<Entry>, depth: usize) -> Self {
         if subjects.len() <= FEW {
             let hash = root_of(&subjects, depth);
             return Self { hash, node: Arc::new(Node::Few(subjects)) };
@@ -187,17 +218,17 @@ impl Part {
     fn add(
         &mut self,
         depth: usize,
-        leaves: &[SubjectLeaf],
+        runs: &[Run<'_>],
         changed: &mut Vec<(SubjectId, Summary)>,
     ) -> u64 {
         match Arc::make_mut(&mut self.node) {
             Node::Halves(halves) => {
                 let (to_left, to_right) =
-                    leaves.split_at(leaves.partition_point(|leaf| !bit(leaf.subject, depth)));
+                    runs.split_at(runs.partition_point(|run| !bit(run.subject, depth)));
                 let mut new = 0;
-                for (half, leaves) in halves.iter_mut().zip([to_left, to_right]) {
-                    if !leaves.is_empty() {
-                        new += half.add(depth + 1, leaves, changed);
+                for (half, runs) in halves.iter_mut().zip([to_left, to_right]) {
+                    if !runs.is_empty() {
+                        new += half.add(depth + 1, runs, changed);
                     }
                 }
                 self.hash = joined(halves);
@@ -205,8 +236,8 @@ impl Part {
             }
             Node::Few(subjects) => {
                 let before = subjects.len();
-                for leaves in leaves.chunk_by(|one, next| one.subject == next.subject) {
-                    changed.extend(add_to(subjects, leaves));
+                for runs in runs.chunk_by(|one, next| one.subject == next.subject) {
+                    changed.extend(add_to(subjects, runs));
                 }
                 let new = (subjects.len() - before) as u64;
                 if subjects.len() > FEW {
@@ -225,24 +256,23 @@ fn joined([left, right]: &[Part; 2]) -> Hash {
 }
 
 /// Adds leaves of one subject to a list.
-fn add_to(
-    subjects: &mut Vec<(SubjectId, Summary)>,
-    leaves: &[SubjectLeaf],
-) -> Option<(SubjectId, Summary)> {
-    let subject = leaves.first()?.subject;
-    let place = match subjects.binary_search_by_key(&subject, |(known, _)| *known) {
-        Ok(place) => place,
-        Err(place) => {
-            subjects.reserve_exact(1);
-            subjects.insert(place, (subject, Summary::NONE));
-            place
-        }
-    };
-    let (_, summary) = subjects.get_mut(place)?;
-    for leaf in leaves {
+fn add_to(subjects: &mut Vec<Entry>, runs: &[Run<'_>]) -> Option<(SubjectId, Summary)> {
+    let subject = runs.first()?.subject;
+    let found = subjects.binary_search_by_key(&subject, |entry| entry.subject);
+    let known = found.ok().and_then(|place| subjects.get(place));
+    let mut summary = known.map_or(Summary::NONE, |entry| entry.summary);
+    for leaf in runs.iter().flat_map(|run| run.leaves) {
         summary.add(leaf.position, &leaf.leaf);
     }
-    Some((subject, *summary))
+    let entry = Entry::new((subject, summary));
+    match found {
+        Ok(place) => *subjects.get_mut(place)? = entry,
+        Err(place) => {
+            subjects.reserve_exact(1);
+            subjects.insert(place, entry);
+        }
+    }
+    Some((subject, summary))
 }
 
 /// What ends the way to where a subject would be.
@@ -296,10 +326,10 @@ impl MapProof {
 }
 
 /// The hash of the part of the map that holds these subjects, which begin alike to this depth.
-fn root_of(subjects: &[(SubjectId, Summary)], depth: usize) -> Hash {
+fn root_of(subjects: &[Entry], depth: usize) -> Hash {
     match subjects {
         [] => Hash::ZERO,
-        [(subject, summary)] => summary.hash(*subject),
+        [entry] => entry.hash,
         more => {
             let (left, right) = halves(more, depth);
             both(&root_of(left, depth + 1), &root_of(right, depth + 1))
@@ -307,10 +337,8 @@ fn root_of(subjects: &[(SubjectId, Summary)], depth: usize) -> Hash {
     }
 }
 
-type Subjects<'s> = &'s [(SubjectId, Summary)];
-
-fn halves(subjects: Subjects<'_>, depth: usize) -> (Subjects<'_>, Subjects<'_>) {
-    subjects.split_at(subjects.partition_point(|(subject, _)| !bit(*subject, depth)))
+fn halves(subjects: &[Entry], depth: usize) -> (&[Entry], &[Entry]) {
+    subjects.split_at(subjects.partition_point(|entry| !bit(entry.subject, depth)))
 }
 
 /// Bit `depth` of a subject, most significant first; false behind the last.

@@ -192,7 +192,7 @@ fn subjects(reader: &Reader<'_>, ledger: LedgerId, size: u64) -> Result<Subjects
     let map = Map::new(said);
     let behind = size - size % commitment::EVERY;
     if let Some(position) = behind.checked_sub(1) {
-        let due = Commitment { ledger, position, subjects: map.subjects(), root: map.root() };
+        let due = Commitment::new(ledger, position, &map);
         let key = keys::record(ledger, position);
         let found = reader.row(keys::RECORDS, &key, |row| Some(row.to_vec()))?;
         if found != rows::encode_record(&due.encode(), &[]) {

@@ -36,7 +36,8 @@ fn plainly(leaves: &[SubjectLeaf]) -> (BTreeMap<SubjectId, Summary>, Hash) {
     for leaf in leaves {
         said.entry(leaf.subject).or_insert(Summary::NONE).add(leaf.position, &leaf.leaf);
     }
-    let list: Vec<_> = said.iter().map(|(subject, summary)| (*subject, *summary)).collect();
+    let entry = |(subject, summary): (&SubjectId, &Summary)| Entry::new((*subject, *summary));
+    let list: Vec<_> = said.iter().map(entry).collect();
     let root = root_of(&list, 0);
     (said, root)
 }
@@ -52,7 +53,7 @@ proptest! {
         while !rest.is_empty() {
             let before = map.clone();
             let (now, later) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-            let changed = map.add(now.to_vec());
+            let changed = map.add(now);
             prop_assert!(changed.iter().all(|(subject, now)| map.get(*subject) == Some(*now)));
             prop_assert_eq!(before.root(), plainly(&leaves[..leaves.len() - rest.len()]).1);
             rest = later;
@@ -67,7 +68,7 @@ proptest! {
     fn what_it_says_is_proved_and_nothing_else(leaves in leaves(), asked in subject(), flip in any::<u16>()) {
         let (said, root) = plainly(&leaves);
         let mut map = Map::default();
-        map.add(leaves);
+        map.add(&leaves);
         for subject in said.keys().copied().chain([asked]) {
             let mut proof = map.prove(subject);
             let says = said.get(&subject).copied();
@@ -86,7 +87,7 @@ proptest! {
     #[test]
     fn a_proof_about_another_place_says_nothing(leaves in leaves(), asked in subject()) {
         let mut map = Map::default();
-        map.add(leaves);
+        map.add(&leaves);
         let known: Vec<SubjectId> = match map.prove(asked).end {
             End::Subject(other, _) if other != asked => vec![other],
             End::Subject(..) | End::Nobody => Vec::new(),
@@ -114,6 +115,6 @@ fn the_hashes_are_those_of_its_definition() {
         position,
         leaf: Hash([u8::try_from(position).unwrap(); 32]),
     };
-    map.add(vec![leaf(0x11, 0), leaf(0x12, 1), leaf(0xf0, 2), leaf(0x11, 3)]);
+    map.add(&[leaf(0x11, 0), leaf(0x12, 1), leaf(0xf0, 2), leaf(0x11, 3)]);
     assert_golden("map_root_v1", &map.root().0);
 }

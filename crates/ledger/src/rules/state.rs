@@ -279,6 +279,7 @@ impl State {
                 committed = Some(self.commit_to_subjects(&mut tiles));
             }
         }
+        self.subjects.advance();
         self.time = self.time.max(content.sealed_at);
         self.any_key_destroyed |= !outcome.destroyed.is_empty();
         if let Some(authority) = outcome.authority {

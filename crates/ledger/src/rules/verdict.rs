@@ -1,6 +1,7 @@
 //! What apply says about a message.
 
 use core::ops::Range;
+use std::collections::BTreeMap;
 
 use crate::block::Base;
 use crate::header::Header;
@@ -76,7 +77,7 @@ pub struct Committed {
     /// The leaf, see [`crate::commitment`].
     pub bytes: Vec<u8>,
     /// What the map says now of every subject that leaves since the last commitment are about.
-    pub changed: Vec<(SubjectId, Summary)>,
+    pub changed: BTreeMap<SubjectId, Summary>,
 }
 
 /// The verdict on a whole message.

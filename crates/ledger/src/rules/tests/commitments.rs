@@ -68,12 +68,7 @@ fn every_4096th_leaf_commits_to_all_before_it_on_either_side_of_a_contribution()
         let at = usize::try_from(2 * EVERY - 1).unwrap();
         let Ok(Leaf::Commitment(last)) = Leaf::decode(&leaves[at]) else { panic!("a commitment") };
         let map = world.state.subjects.map();
-        let expected = Commitment {
-            ledger,
-            position: 2 * EVERY - 1,
-            subjects: map.subjects(),
-            root: map.root(),
-        };
+        let expected = Commitment::new(ledger, 2 * EVERY - 1, map);
         assert_eq!(last, expected);
         let about = subject(5);
         let mut says = Summary::NONE;
