@@ -167,16 +167,19 @@ fn refused(server: &str, call: &str, status: &Status) -> String {
             one_line(&request.request_id)
         );
     }
-    let _ = writeln!(text, "  do:    {}", advice(status.code(), &reason));
+    let _ = writeln!(text, "  do:    {}", advice(call, status.code(), &reason));
     text
 }
 
 /// What to do about it.
-fn advice(code: Code, reason: &str) -> &'static str {
+fn advice(call: &str, code: Code, reason: &str) -> &'static str {
     match (code, reason) {
         (_, "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID") => "get a new token",
         (_, "CREDENTIALS_MISSING") => "give --token-file, --token or CASELEDGER_TOKEN",
         (Code::Unauthenticated, _) => "check the token and its issuer with whoever gave it to you",
+        (Code::PermissionDenied, _) if call.ends_with("/FindPatient") => {
+            "name the patient by id, or ask for a role that may look numbers up; the denial is on record"
+        }
         (Code::PermissionDenied, _) => "ask for a role that permits it; the denial is on record",
         (Code::NotFound, _) => "check the id or number; you may also lack permission to know",
         (_, "NOT_FILED") => "nothing was filed; try again when the broker is back",
