@@ -98,6 +98,14 @@ impl ImportOutcome {
 }
 
 impl Engine {
+    /// Whether the caller may import at all; a denial is on record. Each item is decided on besides.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], and whatever keeps that from being recorded.
+    pub async fn may_import(&self, ctx: &Context) -> Result<(), Failure> {
+        self.admit(ctx, None).await.map(drop)
+    }
+
     /// Brings a patient's identity on file: registered when none of its numbers is known, else
     /// amended where it says something else. With the receipt of what that showed, if anything.
     ///

@@ -12,6 +12,7 @@ use api::v1::evidence_service_client::EvidenceServiceClient;
 use api::v1::import_service_client::ImportServiceClient;
 use api::v1::ledger_service_client::LedgerServiceClient;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
+use api::v1::peer_service_client::PeerServiceClient;
 use api::v1::proof_service_client::ProofServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -105,6 +106,12 @@ impl Client {
     #[must_use]
     pub fn raw(&self) -> tonic::client::Grpc<Authorised> {
         tonic::client::Grpc::new(self.channel.clone())
+    }
+
+    /// The service that nodes ask each other.
+    #[must_use]
+    pub fn peer(&self) -> PeerServiceClient<Authorised> {
+        PeerServiceClient::new(self.channel.clone())
     }
 
     /// The patient file service.

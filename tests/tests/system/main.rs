@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod access_table;
 mod broker;
 mod catching_up;
 mod checkpoints;

@@ -134,7 +134,13 @@ impl Import {
 
     /// Gathers one message's items.
     async fn take(&mut self, message: proto::ImportRequest) -> Result<(), Status> {
+        let first = self.context.is_none();
         self.check(&message).map_err(|failure| self.call.status(&failure))?;
+        if let Some(context) = self.context.as_ref().filter(|_| first) {
+            // Once, and before any item: else each would be denied, on record, by itself.
+            let admitted = self.services.engine().may_import(context).await;
+            admitted.map_err(|failure| self.call.status(&failure))?;
+        }
         let most = self.services.engine().import_group();
         for item in message.items {
             // A faulty selector is reported with the item's other faults; it belongs to no group.
