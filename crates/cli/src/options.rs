@@ -439,7 +439,7 @@ mod tests {
     fn the_definition_is_consistent_and_every_command_has_an_example() {
         fn walk(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("  caseledger "), "{} has no example", command.get_name());
+            assert!(help.contains("caseledger "), "{} has no example", command.get_name());
             for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
                 walk(sub);
             }

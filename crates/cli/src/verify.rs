@@ -151,14 +151,16 @@ fn served(policy: &Policy, bytes: Vec<u8>) -> Result<(SignedNote, Checkpoint), F
 }
 
 /// Opens a checkpoint as the policy asks. A policy that is for another ledger is not the ledger's fault;
-/// but the same ledger from another genesis is, and so is a name that the policy's keys did not sign.
+/// but the same ledger from another genesis is, and so is a signature in the policy's name that does not hold.
 pub(crate) fn opened(policy: &Policy, note: &SignedNote) -> Result<Checkpoint, Found> {
     let damaged = |error: &dyn std::fmt::Display| Found::Damaged(format!("checkpoint: {error}"));
     let told: Checkpoint = note.text().parse().map_err(|error| damaged(&error))?;
     let ledger = |origin: &str| origin.rsplit_once('/').map(|(ledger, _)| ledger.to_owned());
     let mut origins = policy.log_keys().iter().map(Vkey::name);
-    let claims_their_keys = note.verify(&policy.keys()) == Err(NoteError::BadSignature);
-    if !claims_their_keys && origins.clone().all(|origin| ledger(origin) != ledger(&told.origin)) {
+    if let Err(error @ NoteError::BadSignature) = note.verify(&policy.keys()) {
+        return Err(damaged(&error));
+    }
+    if origins.clone().all(|origin| ledger(origin) != ledger(&told.origin)) {
         let of = origins.next().unwrap_or_default();
         let what = format!("the policy is for {of}, and this is {}", told.origin);
         return Err(Found::OtherPolicy(what));

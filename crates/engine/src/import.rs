@@ -98,12 +98,17 @@ impl ImportOutcome {
 }
 
 impl Engine {
-    /// Whether the caller may import at all; a denial is on record. Each item is decided on besides.
+    /// Whether the caller may import at all; a denial is on record, in the trail of the patient whom
+    /// they named first, if they did. Each item is decided on besides.
     ///
     /// # Errors
     /// [`Failure::Denied`], and whatever keeps that from being recorded.
-    pub async fn may_import(&self, ctx: &Context) -> Result<(), Failure> {
-        self.admit(ctx, None).await.map(drop)
+    pub async fn may_import(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+    ) -> Result<(), Failure> {
+        self.admit(ctx, patient).await.map(drop)
     }
 
     /// Brings a patient's identity on file: registered when none of its numbers is known, else

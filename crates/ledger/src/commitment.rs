@@ -23,7 +23,7 @@ use crate::map::{Map, SubjectLeaf, Summary};
 use crate::wire::{Malformed, Reader, put_number};
 
 /// One leaf of so many is a commitment: as many headers as a proof of completeness has at most
-/// (1 MiB), for a map that is brought up to date not too often.
+/// (1 MiB), for rows of the map that are written not too often.
 pub const EVERY: u64 = 4096;
 
 /// Behind format 1: neither a record nor a control record.
@@ -130,8 +130,8 @@ impl Leaf {
     }
 }
 
-/// Leaves that are added to the map in one go: few enough not to be felt, and so many that a copy of
-/// [`Subjects`] shares nearly all that it has.
+/// Leaves that are worth adding to the map before the next commitment asks for it: few enough that a
+/// copy of [`Subjects`], which shares all but them, costs little.
 const TOGETHER: usize = 64;
 
 /// The map as of the last commitment, and what the next one adds.
@@ -178,7 +178,8 @@ impl Subjects {
         self.newest.push(SubjectLeaf { subject, position, leaf });
     }
 
-    /// Does now what the next commitment would have to do else, if that is worth while.
+    /// Does now what the next commitment would have to do else, if that is worth while. Called after
+    /// each block: a step is 64 leaves, or as many as the block has.
     pub fn advance(&mut self) {
         if self.newest.len() >= TOGETHER {
             self.take_newest();

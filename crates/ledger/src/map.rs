@@ -116,7 +116,7 @@ impl Entry {
 
 impl Default for Map {
     fn default() -> Self {
-        Self { root: Part::of(Vec::new(), 0), subjects: 0 }
+        Self { root: Part::of(&[], 0), subjects: 0 }
     }
 }
 
@@ -135,8 +135,8 @@ impl Map {
     pub fn new(mut subjects: Vec<(SubjectId, Summary)>) -> Self {
         subjects.sort_unstable_by_key(|(subject, _)| *subject);
         let count = subjects.len() as u64;
-        let entries = subjects.into_iter().map(Entry::new).collect();
-        Self { root: Part::of(entries, 0), subjects: count }
+        let entries: Vec<Entry> = subjects.into_iter().map(Entry::new).collect();
+        Self { root: Part::of(&entries, 0), subjects: count }
     }
 
     /// Its root; zero when it is empty.
@@ -203,18 +203,19 @@ impl Map {
 }
 
 impl Part {
-    fn of(subjects: Vec<Entry>, depth: usize) -> Self {
+    fn of(subjects: &[Entry], depth: usize) -> Self {
         if subjects.len() <= FEW {
-            let hash = root_of(&subjects, depth);
-            return Self { hash, node: Arc::new(Node::Few(subjects)) };
+            let hash = root_of(subjects, depth);
+            return Self { hash, node: Arc::new(Node::Few(subjects.to_vec())) };
         }
-        let (left, right) = halves(&subjects, depth);
-        let halves = [left, right].map(|half| Self::of(half.to_vec(), depth + 1));
+        let (left, right) = halves(subjects, depth);
+        let halves = [left, right].map(|half| Self::of(half, depth + 1));
         let hash = joined(&halves);
         Self { hash, node: Arc::new(Node::Halves(halves)) }
     }
 
-    /// Adds leaves, in order of subject; how many subjects are new.
+    /// Adds leaves, in order of subject, and those of one subject in order of position; how many subjects
+    /// are new.
     fn add(
         &mut self,
         depth: usize,
@@ -236,12 +237,13 @@ impl Part {
             }
             Node::Few(subjects) => {
                 let before = subjects.len();
-                for runs in runs.chunk_by(|one, next| one.subject == next.subject) {
-                    changed.extend(add_to(subjects, runs));
+                for about_one in runs.chunk_by(|one, next| one.subject == next.subject) {
+                    changed.extend(add_to(subjects, about_one));
                 }
                 let new = (subjects.len() - before) as u64;
                 if subjects.len() > FEW {
-                    *self = Self::of(core::mem::take(subjects), depth);
+                    let subjects = core::mem::take(subjects);
+                    *self = Self::of(&subjects, depth);
                 } else {
                     self.hash = root_of(subjects, depth);
                 }

@@ -208,6 +208,7 @@ fn subjects(reader: &Reader<'_>, ledger: LedgerId, size: u64) -> Result<Subjects
         });
         let (position, subject, leaf) = found.ok_or_else(|| damaged(keys::RECORDS, key))?;
         subjects.add(position, subject, leaf);
+        subjects.advance();
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(subjects)

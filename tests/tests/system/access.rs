@@ -49,6 +49,39 @@ async fn invariant_7_no_answer_without_its_access_record() {
 }
 
 #[tokio::test]
+async fn an_import_is_denied_once_whatever_it_would_have_brought() {
+    use v1::patient_selector::Patient;
+    let cluster = Cluster::start(1).await.expect("a node");
+    let (nurse, officer) =
+        (cluster.client(0, "nurse").unwrap(), cluster.client(0, "compliance-officer").unwrap());
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let mut items = Vec::new();
+    for number in ["MRN-1", "MRN-2", "MRN-3"] {
+        let patient = registrar.register(number, "Ames").await.unwrap().patient_id;
+        let patient = Some(v1::PatientSelector { patient: Some(Patient::PatientId(patient)) });
+        items.push(v1::ImportItem { patient, ..v1::ImportItem::default() });
+    }
+    let Some(Patient::PatientId(first)) = items[0].patient.clone().and_then(|one| one.patient)
+    else {
+        panic!("named by id")
+    };
+    let sent = v1::ImportRequest { purpose: purpose("RECORDMGT"), items };
+    let mut answer = nurse.import().import(tokio_stream::once(sent)).await.unwrap().into_inner();
+    let denied = answer.message().await.expect_err("a nurse does not import");
+    assert_eq!(denied.code(), Code::PermissionDenied);
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        person: "nurse-1".to_owned(),
+        ..v1::ListAccessesRequest::default()
+    };
+    let trail = officer.audit().list_accesses(request).await.expect("the trail").into_inner();
+    assert_eq!(trail.accesses.len(), 1, "{trail:?}");
+    let trail = accesses(&officer, &first).await;
+    let denial = trail.iter().find(|access| access.person == "nurse-1").expect("the denial");
+    assert_eq!(denial.kind(), v1::AccessKind::Denied);
+}
+
+#[tokio::test]
 async fn breaking_the_glass_needs_a_reason_and_leaves_it_on_record() {
     let cluster = Cluster::start(1).await.expect("a node");
     let (nurse, officer) =

@@ -109,7 +109,8 @@ async fn of_files(client: &Client, method: &str, patient_id: String) -> Result<(
         }
         "WatchPatientFile" => {
             let asked = v1::WatchPatientFileRequest { patient_id, purpose, from_version: 1 };
-            file.watch_patient_file(asked).await?.into_inner().message().await.map(drop)
+            let first = file.watch_patient_file(asked).await?.into_inner().message().await?;
+            first.map(drop).ok_or_else(|| Status::internal("it ended without a change"))
         }
         method => no_row("PatientFileService", method),
     }

@@ -14,7 +14,7 @@ pub(super) struct Walk<'s> {
     source: &'s mut Source,
     audit: Audit,
     full: Vec<FullTile>,
-    /// What is read last, kept for the next: memory fresh from the kernel took a twentieth of the time.
+    /// Used again for each file of a folder: memory fresh from the kernel took a twentieth of the time.
     entries: Vec<u8>,
     tile: Vec<u8>,
 }
@@ -61,10 +61,8 @@ impl<'s> Walk<'s> {
             return Err(wrong("goes on behind its last record".to_owned()));
         }
         self.lowest(TilePath { kind: TileKind::Hashes(0), ..path }, &leaves, path).await?;
-        for tile in core::mem::take(&mut self.full) {
-            if tile.id.level > 0 {
-                self.same(TilePath::full(tile.id), &tile.to_bytes()).await?;
-            }
+        for tile in core::mem::take(&mut self.full).iter().filter(|tile| tile.id.level > 0) {
+            self.same(TilePath::full(tile.id), &tile.to_bytes()).await?;
         }
         Ok(())
     }

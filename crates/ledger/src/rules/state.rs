@@ -54,7 +54,7 @@ impl Authority {
 }
 
 /// All of a ledger that apply carries from one message to the next. A copy costs little: at most
-/// 33 KiB of the tree's unfinished tiles, and 8 KiB of the latest leaves.
+/// 33 KiB of the tree's unfinished tiles, and a few of the latest leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The ledger.
@@ -75,8 +75,8 @@ pub struct State {
     pub authority: Authority,
     /// The Merkle tree over all accepted records and the commitments between them.
     pub tree: Tree,
-    /// The map of subjects as of the last commitment, and the leaves since. Not stored with the rest:
-    /// some 160 bytes a subject.
+    /// The map of subjects as of the last commitment, and what the next one adds. Not stored with the
+    /// rest: some 160 bytes a subject.
     #[serde(skip)]
     pub subjects: Subjects,
 }

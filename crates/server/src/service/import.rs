@@ -137,8 +137,13 @@ impl Import {
         let first = self.context.is_none();
         self.check(&message).map_err(|failure| self.call.status(&failure))?;
         if let Some(context) = self.context.as_ref().filter(|_| first) {
-            // Once, and before any item: else each would be denied, on record, by itself.
-            let admitted = self.services.engine().may_import(context).await;
+            // Once, and before any item: else each group at work would be denied, and that put on record.
+            let first = message.items.first().and_then(|item| item.patient.as_ref());
+            let patient = match selector_in(first, &At::TOP, &mut Report::default()) {
+                Some(Selector::Id(patient)) => Some(patient),
+                Some(Selector::Number { .. }) | None => None,
+            };
+            let admitted = self.services.engine().may_import(context, patient).await;
             admitted.map_err(|failure| self.call.status(&failure))?;
         }
         let most = self.services.engine().import_group();
@@ -226,11 +231,7 @@ impl Import {
             }
             self.known.insert(done.selector, patient);
         }
-        self.tell(done.results, done.position, done.receipt).await?;
-        match done.ends {
-            Some(failure) => Err(self.call.status(&failure)),
-            None => Ok(()),
-        }
+        self.tell(done.results, done.position, done.receipt).await
     }
 
     async fn tell(

@@ -40,8 +40,6 @@ pub(super) struct Done {
     /// Of the last access record that the results needed.
     pub(super) receipt: Option<Receipt>,
     pub(super) patient: Option<PatientId>,
-    /// Ends the whole stream: the caller may not import.
-    pub(super) ends: Option<Failure>,
 }
 
 /// An entry on its way, with what its result needs.
@@ -88,7 +86,6 @@ impl Group {
             position: 0,
             receipt: None,
             patient,
-            ends: None,
         };
         let mut filing =
             Filing { engine, context, call, done, waiting: Vec::new(), unknown: false };
@@ -130,7 +127,7 @@ impl Filing<'_> {
                         self.done.position = self.done.position.max(position);
                         self.tell(number, source, result);
                     }
-                    Err(failure) => self.failed(vec![(number, source)], failure),
+                    Err(failure) => self.failed(vec![(number, source)], &failure),
                 }
             }
             Ok((_, Item::Entry { mut entry, encounter, reasons })) => {
@@ -146,7 +143,7 @@ impl Filing<'_> {
                         Ok((encounter, reasons))
                     });
                 match named {
-                    Err(failure) => self.failed(vec![(number, source)], failure),
+                    Err(failure) => self.failed(vec![(number, source)], &failure),
                     Ok((encounter, reasons)) => {
                         entry.encounter = encounter.or(entry.encounter);
                         set_reasons(&mut entry, reasons);
@@ -187,7 +184,7 @@ impl Filing<'_> {
                 };
                 self.tell(number, source.cloned(), result);
             }
-            Err(failure) => self.failed(vec![(number, source.cloned())], failure),
+            Err(failure) => self.failed(vec![(number, source.cloned())], &failure),
         }
         self.done.patient
     }
@@ -214,7 +211,7 @@ impl Filing<'_> {
             }
             Err(failure) => {
                 let items = told.into_iter().map(|(number, source, _)| (number, source)).collect();
-                self.failed(items, failure);
+                self.failed(items, &failure);
             }
         }
     }
@@ -247,10 +244,9 @@ impl Filing<'_> {
         self.done.results.push(result);
     }
 
-    /// The result of items that could not be judged. A caller that may not import at all is told
-    /// so by the stream's end.
-    fn failed(&mut self, items: Vec<(u64, Option<proto::SourceId>)>, failure: Failure) {
-        let status = status::status(&failure, self.call);
+    /// The result of items that could not be judged.
+    fn failed(&mut self, items: Vec<(u64, Option<proto::SourceId>)>, failure: &Failure) {
+        let status = status::status(failure, self.call);
         let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
         let retryable =
             matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted);
@@ -263,9 +259,6 @@ impl Filing<'_> {
                 ..proto::ImportResult::default()
             };
             self.tell(number, source, result);
-        }
-        if matches!(failure, Failure::Denied { .. }) {
-            self.done.ends = Some(failure);
         }
     }
 }
