@@ -3,23 +3,12 @@
 use std::fmt::Write as _;
 
 use api::v1;
+use engine::Role;
 use prost::Message as _;
 use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
-
-/// As they stand in tokens.
-const ROLES: [&str; 8] = [
-    "case-manager",
-    "physician",
-    "nurse",
-    "registrar",
-    "billing",
-    "compliance-officer",
-    "hospital-it",
-    "auditor",
-];
 
 /// Where one RPC asks for more than the role table's row of its name says: a row of its own.
 const WITH_CONTENTS: &str = "EvidenceService/Prove, with contents";
@@ -170,11 +159,12 @@ async fn every_rpc_is_open_to_the_roles_of_the_table_and_to_no_other() {
     let cluster = Cluster::start(1).await.expect("a node");
     let manager = cluster.client(0, "case-manager").unwrap();
     let patient = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
+    let roles = Role::ALL.map(Role::name);
     let mut table =
-        format!("| RPC | {} |\n|---|{}\n", ROLES.join(" | "), "---|".repeat(ROLES.len()));
+        format!("| RPC | {} |\n|---|{}\n", roles.join(" | "), "---|".repeat(roles.len()));
     for rpc in rpcs() {
         write!(table, "| {rpc} |").unwrap();
-        for role in ROLES {
+        for role in roles {
             let client = cluster.client(0, role).unwrap();
             let ended = call(&client, &rpc, &patient).await;
             write!(table, " {} |", cell(&rpc, role, ended)).unwrap();
