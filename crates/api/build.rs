@@ -14,6 +14,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_source_info(true).include_imports(true);
     compiler.open_files(files(&Path::new(PROTO).join("caseledger/v1"))?)?;
     fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
+    // what an `Any` holds says so by its name
+    let mut named = tonic_prost_build::Config::new();
+    named.enable_type_names().type_name_domain(["."], "type.googleapis.com");
     tonic_prost_build::configure()
         // the largest variants, so that a small entry or event is small in memory too
         .boxed(".caseledger.v1.ImportItem.content.entry")
@@ -21,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .boxed(".caseledger.v1.EvidenceLeaf.content.event")
         .boxed(".caseledger.v1.EvidenceLeaf.content.access")
         .build_server(false)
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), named)?;
     // Servers apart, because what a server sends and what a client gets may be other types of the
     // same bytes (see `encoded`).
     let servers = out.join("servers");

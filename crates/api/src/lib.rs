@@ -6,7 +6,7 @@
 //! `.proto` files, whose comments are carried over to the generated types.
 
 // types of the interface that are Google's, so that clients need no second crate
-pub use prost_types::{FieldMask, Timestamp};
+pub use prost_types::{Any, FieldMask, Timestamp};
 
 /// Version 1 of the interface, package `caseledger.v1`.
 #[expect(

@@ -1,4 +1,6 @@
-//! `caseledger audit list`.
+//! `caseledger audit`: `list` here, the other below.
+
+pub(crate) mod replay;
 
 use std::process::ExitCode;
 

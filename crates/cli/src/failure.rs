@@ -16,6 +16,11 @@ const USAGE: u8 = 2;
 /// The server was not reached, or the connection broke.
 const UNREACHABLE: u8 = 3;
 
+/// What is stored is not what was: as of `verify`.
+const NOT_AS_IT_WAS: u8 = 10;
+/// What the server says then.
+const NOT_REPRODUCED: &str = "NOT_REPRODUCED";
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -51,6 +56,13 @@ impl Failure {
         match self {
             Self::Usage(_) => USAGE,
             Self::Unreachable { .. } => UNREACHABLE,
+            Self::Refused { status, .. }
+                if status
+                    .get_details_error_info()
+                    .is_some_and(|info| info.reason == NOT_REPRODUCED) =>
+            {
+                NOT_AS_IT_WAS
+            }
             Self::Local { .. } | Self::Refused { .. } => FAILED,
             Self::OutputClosed => 0,
         }

@@ -46,6 +46,11 @@ pub(crate) async fn show(
     Ok(ExitCode::SUCCESS)
 }
 
+/// One page of a file as it was shown once, for people.
+pub(crate) fn page_text(file: v1::PatientFile, position: u64) -> String {
+    text::file(&Shown { file, position, receipts: Vec::new() }, true)
+}
+
 async fn pages(
     client: &mut PatientFileServiceClient<Authenticated>,
     mut request: v1::GetPatientFileRequest,

@@ -15,14 +15,17 @@ use crate::time;
 
 /// A message of `caseledger.v1` by its name, as JSON.
 pub(crate) fn of(name: &str, message: &impl Message) -> Json {
+    decoded(&format!("caseledger.v1.{name}"), &message.encode_to_vec()).unwrap_or_default()
+}
+
+/// The bytes of a message by its full name, as JSON; none of a name that is not known here, and of
+/// bytes that are no such message.
+pub(crate) fn decoded(name: &str, bytes: &[u8]) -> Option<Json> {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
     let pool =
         POOL.get_or_init(|| DescriptorPool::decode(api::FILE_DESCRIPTOR_SET).unwrap_or_default());
-    let Some(descriptor) = pool.get_message_by_name(&format!("caseledger.v1.{name}")) else {
-        return Json::Null;
-    };
-    DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
-        .map_or(Json::Null, |message| object(&message))
+    let descriptor = pool.get_message_by_name(name)?;
+    DynamicMessage::decode(descriptor, bytes).ok().map(|message| object(&message))
 }
 
 fn object(message: &DynamicMessage) -> Json {

@@ -73,6 +73,9 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::File(File::Show(show)) => file::show(&global, &show, &output).await,
         Command::File(File::History(history)) => file::history(&global, &history, &output).await,
         Command::Audit(Audit::List(list)) => audit::list(&global, &list, &output).await,
+        Command::Audit(Audit::Replay(which)) => {
+            audit::replay::replay(&global, &which, &output).await
+        }
         Command::Ledger(Ledger::Head(head)) => ledger::head(&global, &head, &output).await,
         Command::Ledger(Ledger::Checkpoint(which)) => {
             proof::checkpoint(&global, &which, &output).await

@@ -259,6 +259,18 @@ Examples:
   caseledger audit list --patient MRN-200377 --from 2026-11-01
   caseledger audit list --person jdoe --outcome denied --limit 500 --json")]
     List(AuditList),
+    /// What an access showed, byte for byte as it was then, or nothing. For compliance officers.
+    ///
+    /// It is rendered anew from the records, and answered only if it has the keyed digest that the access
+    /// record has of the answer. Seeing it again is itself recorded.
+    #[command(after_help = "\
+Exit codes: 0 shown; 10 it cannot be shown as it was; 1 refused or failed; 2 wrong usage; 3 server not
+reachable.
+
+Examples:
+  caseledger audit replay 9f31c0de
+  caseledger audit replay --position 1204 --json")]
+    Replay(crate::audit::replay::AuditReplay),
 }
 
 /// Which accesses.
@@ -307,7 +319,7 @@ pub(crate) enum Outcome {
 }
 
 /// The beginning of a receipt, in the lower case in which receipts are written.
-fn receipt(typed: &str) -> Result<String, &'static str> {
+pub(crate) fn receipt(typed: &str) -> Result<String, &'static str> {
     let fits = (1..=64).contains(&typed.len()) && typed.bytes().all(|b| b.is_ascii_hexdigit());
     if fits { Ok(typed.to_ascii_lowercase()) } else { Err("a receipt has up to 64 hex digits") }
 }

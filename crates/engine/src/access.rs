@@ -13,13 +13,19 @@ pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
     match role {
         Role::CaseManager => !matches!(
             operation,
-            O::ListAccesses | O::ReadEntries | O::Prove | O::ProveContents | O::GetNodeStatus
+            O::ListAccesses
+                | O::Replay
+                | O::ReadEntries
+                | O::Prove
+                | O::ProveContents
+                | O::GetNodeStatus
         ),
         Role::Physician | Role::Nurse => !matches!(
             operation,
             O::RegisterPatient
                 | O::Import
                 | O::ListAccesses
+                | O::Replay
                 | O::ReadEntries
                 | O::Prove
                 | O::ProveContents
@@ -30,6 +36,7 @@ pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
             O::GetPatientHistory
                 | O::WatchPatientFile
                 | O::ListAccesses
+                | O::Replay
                 | O::ReadEntries
                 | O::Prove
                 | O::ProveContents
@@ -43,6 +50,7 @@ pub(crate) const fn permitted(role: Role, operation: Operation) -> bool {
                 | O::GetPatientHistory
                 | O::FindPatient
                 | O::ListAccesses
+                | O::Replay
                 | O::ReadEntries
                 | O::Prove
                 | O::ProveContents
@@ -100,6 +108,7 @@ mod tests {
             Operation::FindPatient,
             Operation::WatchPatientFile,
             Operation::ListAccesses,
+            Operation::Replay,
             Operation::ReadEntries,
             Operation::Prove,
             Operation::ProveContents,

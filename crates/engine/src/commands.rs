@@ -318,23 +318,11 @@ impl Engine {
         if filed.remarks.is_empty() {
             return filed;
         }
-        let mut digest = Vec::new();
-        for remark in &filed.remarks {
-            digest.extend_from_slice(remark.code.as_bytes());
-            digest.push(0);
-            digest.extend_from_slice(remark.field.as_bytes());
-            digest.push(0);
-        }
-        let count = u32::try_from(filed.remarks.len()).unwrap_or(u32::MAX);
-        let recorded = match self.answer_digest(&digest) {
-            Ok(digest) => {
-                let (version, position) = (filed.version, filed.position);
-                let digest = Some(digest);
-                let saw = Saw { version, position, count, digest, ..Saw::default() };
-                self.showed(ctx, filed.patient, &saw).await
-            }
-            Err(failure) => Err(failure),
-        };
+        let line = |remark: &Finding| format!("{} {}", remark.code, remark.field);
+        let told: Vec<_> = filed.remarks.iter().map(line).collect();
+        let (version, position) = (filed.version, filed.position);
+        let saw = Saw { version, position, ..Saw::told(told.len(), told.join("\n")) };
+        let recorded = self.showed(ctx, filed.patient, &saw).await;
         filed.told(recorded)
     }
 }

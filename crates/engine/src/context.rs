@@ -182,6 +182,8 @@ pub enum Operation {
     Import,
     /// Read the audit trail.
     ListAccesses,
+    /// See again what an access showed.
+    Replay,
     /// Read the headers of records, as a verifier of the whole ledger does.
     ReadEntries,
     /// Have it proved what a ledger holds: headers of records, or accesses with what they say.
@@ -205,7 +207,8 @@ impl Operation {
             | Self::GetPatientFile
             | Self::GetPatientHistory
             | Self::FindPatient
-            | Self::ListAccesses => true,
+            | Self::ListAccesses
+            | Self::Replay => true,
             Self::WatchPatientFile
             | Self::Import
             | Self::ReadEntries
@@ -214,6 +217,22 @@ impl Operation {
             | Self::GetHead
             | Self::GetNodeStatus => false,
         }
+    }
+
+    /// The operation that the audit trail names so, if it is one whose answers are rendered from what
+    /// is on file.
+    pub(crate) fn replayed(name: &str) -> Option<Self> {
+        [
+            Self::RegisterPatient,
+            Self::GetPatientFile,
+            Self::GetPatientHistory,
+            Self::FindPatient,
+            Self::WatchPatientFile,
+            Self::ListAccesses,
+            Self::Replay,
+        ]
+        .into_iter()
+        .find(|one| one.name() == name)
     }
 
     /// The gRPC method, or what is asked for by HTTP, as the audit trail names it.
@@ -229,6 +248,7 @@ impl Operation {
             Self::WatchPatientFile => "PatientFileService/WatchPatientFile",
             Self::Import => "ImportService/Import",
             Self::ListAccesses => "AuditService/ListAccesses",
+            Self::Replay => "AuditService/Replay",
             Self::ReadEntries => "GET tile/entries",
             Self::Prove | Self::ProveContents => "EvidenceService/Prove",
             Self::GetHead => "LedgerService/GetHead",

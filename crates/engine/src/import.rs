@@ -249,20 +249,16 @@ impl Engine {
         patient: PatientId,
         outcomes: &[ImportOutcome],
     ) -> Result<Receipt, Failure> {
-        let mut digest = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            digest.push(match outcome {
-                ImportOutcome::Filed { .. } => b'f',
-                ImportOutcome::Amended { .. } => b'a',
-                ImportOutcome::Unchanged { .. } => b'u',
-                ImportOutcome::Refused { .. } => b'r',
-                ImportOutcome::Untold => b'-',
-            });
-        }
-        let count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+        let letter = |outcome: &ImportOutcome| match outcome {
+            ImportOutcome::Filed { .. } => 'f',
+            ImportOutcome::Amended { .. } => 'a',
+            ImportOutcome::Unchanged { .. } => 'u',
+            ImportOutcome::Refused { .. } => 'r',
+            ImportOutcome::Untold => '-',
+        };
+        let told = outcomes.iter().map(letter).collect();
         let position = self.records.line.progress().size;
-        let digest = Some(self.answer_digest(&digest)?);
-        let saw = Saw { position, count, digest, ..Saw::default() };
+        let saw = Saw { position, ..Saw::told(outcomes.len(), told) };
         self.ended(ctx, Some(patient), Ended::Shown, &saw).await
     }
 

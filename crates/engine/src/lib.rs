@@ -18,7 +18,8 @@
 //! | `checkpoints`, `proofs` | signed heads that a majority of the nodes has, and what they prove |
 //! | `supervisor`, `heal`, `quorum`, `grants` | one history with the stream and the peers |
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
-//! | `queries`, `watch`, `showing` | pass, read, render, record, answer |
+//! | `queries`, `listing`, `watch`, `showing` | pass, read, render, record, answer |
+//! | `replay` | what an access showed, rendered again and proved by its digest |
 //! | `keys` | keys made ahead, keys of other nodes taken in |
 
 mod access;
@@ -38,6 +39,7 @@ mod heal;
 mod import;
 mod keys;
 mod line;
+mod listing;
 mod locks;
 mod peers;
 mod proofs;
@@ -45,6 +47,7 @@ mod queries;
 mod quorum;
 mod registry;
 mod rendered;
+mod replay;
 mod seal;
 mod showing;
 mod supervisor;
@@ -76,5 +79,6 @@ pub use keys::SYSTEM_ENTRY;
 pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
 pub use proofs::{ConsistencyProof, InclusionProof};
 pub use queries::{MAX_PAGE, check_page_size};
+pub use replay::{Asked, Replayed};
 pub use turns::Turn;
 pub use witnesses::{WitnessSetup, Witnessed};

@@ -1,4 +1,4 @@
-//! Reading: the file now or as it was, its history, a patient by number, the audit trail.
+//! Reading: the file now or as it was, its history, a patient by number.
 //!
 //! Every query is the same four steps: the access check's pass, the read, the rendering, and the
 //! access record of exactly what was rendered, durable before the caller gets it.
@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{EntryState, Kind, PatientId};
+use domain::{EntryState, PatientId};
 use ledger::{LedgerKind, SubjectId};
-use store::Folded;
+use store::{EntriesPage, Folded};
 
 use crate::access::Pass;
 use crate::answers::{
-    AccessAnswer, AccessFilter, AccessItem, FileAnswer, FilePage, FileQuery, Head, HistoryAnswer,
-    HistoryItem, Shown, Status,
+    FileAnswer, FilePage, FileQuery, Head, HistoryAnswer, HistoryItem, Shown, Status,
 };
 use crate::context::{AsOf, Context};
 use crate::engine::Engine;
@@ -24,9 +23,6 @@ use crate::showing::{Ended, Saw};
 
 /// Items a page at most (design, section 7).
 pub const MAX_PAGE: usize = 200;
-/// Rows looked at for one page of the audit trail: a filter that matches nothing ends here with a
-/// token to go on from, so that no call reads the whole trail.
-const MAX_SCANNED: usize = 10_000;
 
 impl Engine {
     /// A page of a patient's file. `render` must make the same bytes of the same answer: what it
@@ -87,12 +83,9 @@ impl Engine {
         {
             return Ok(page);
         }
-        let limit = page_size(query.page_size);
         let answer = match query.as_of {
-            AsOf::Now => self.load_current(pass, query, limit)?,
-            AsOf::Version(_) | AsOf::Time(_) => {
-                paged(query, limit, store.reader().fold(subject, version)?)?
-            }
+            AsOf::Now => self.load_current(pass, query)?,
+            AsOf::Version(_) | AsOf::Time(_) => self.load_past(pass, query, version)?,
         };
         let bytes = Bytes::from(render(&answer));
         let page = Arc::new(FilePage {
@@ -107,48 +100,45 @@ impl Engine {
         Ok(page)
     }
 
-    fn load_current(
-        &self,
-        pass: &Pass,
-        query: &FileQuery,
-        limit: usize,
-    ) -> Result<FileAnswer, Failure> {
+    fn load_current(&self, pass: &Pass, query: &FileQuery) -> Result<FileAnswer, Failure> {
         // One reader: header and entries of one moment.
         let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(query.patient.0);
         let header = reader.file_header(subject)?.ok_or(Failure::NotFound)?;
-        let mut answer = FileAnswer {
+        let limit = page_size(query.page_size);
+        let page = reader.entries(subject, &query.kinds, query.after.as_deref(), limit)?;
+        Ok(FileAnswer {
             patient: query.patient,
             version: header.version,
             identity: header.identity,
             identity_stamp: header.stamp,
-            entries: Vec::new(),
-            next: None,
+            entries: listed(query, page.entries),
+            next: page.next,
             unreadable: reader.unfolded(subject)?,
-        };
-        let mut sections: Vec<Option<Kind>> = Kind::ALL
-            .iter()
-            .filter(|kind| query.kinds.contains(kind))
-            .map(|kind| Some(*kind))
-            .collect();
-        if sections.is_empty() {
-            sections.push(None);
-        }
-        let mut after = query.after.clone();
-        for section in sections {
-            let room = limit - answer.entries.len();
-            let part = reader.entries(subject, section, after.as_deref(), room)?;
-            after = part.entries.last().map(token).or(after);
-            answer.entries.extend(part.entries);
-            if part.next.is_some() || answer.entries.len() == limit {
-                answer.next = part.next.or(after);
-                break;
-            }
-        }
-        if !query.include_retracted {
-            answer.entries.retain(|state| state.retracted.is_none());
-        }
-        Ok(answer)
+        })
+    }
+
+    /// The page that [`Engine::load_current`] made when the file was at this version.
+    pub(crate) fn load_past(
+        &self,
+        pass: &Pass,
+        query: &FileQuery,
+        version: u64,
+    ) -> Result<FileAnswer, Failure> {
+        let subject = SubjectId(query.patient.0);
+        let Folded { file, unreadable } = self.shelf.open(pass).reader().fold(subject, version)?;
+        let limit = page_size(query.page_size);
+        let states = file.entries.into_values();
+        let page = EntriesPage::of(states, &query.kinds, query.after.as_deref(), limit)?;
+        Ok(FileAnswer {
+            patient: query.patient,
+            version: file.version,
+            identity: file.identity.ok_or(Failure::NotFound)?,
+            identity_stamp: file.identity_stamp,
+            entries: listed(query, page.entries),
+            next: page.next,
+            unreadable,
+        })
     }
 
     /// A page of a file's history, oldest first.
@@ -174,7 +164,8 @@ impl Engine {
         let first_version = answer.items.first().map_or(0, |item| item.header.version);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
-        let saw = Saw { first_version, version, position: answer.position, count, digest };
+        let position = answer.position;
+        let saw = Saw { first_version, version, position, count, digest, told: None };
         let receipt = self.showed(ctx, patient, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position: answer.position })
     }
@@ -242,82 +233,6 @@ impl Engine {
         }
     }
 
-    /// A page of the audit trail, newest first. Reading it is on the trail too.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn list_accesses<T>(
-        &self,
-        ctx: &Context,
-        filter: &AccessFilter,
-        before: Option<u64>,
-        limit: usize,
-        render: impl FnOnce(&AccessAnswer) -> (T, Vec<u8>),
-    ) -> Result<Shown<T>, Failure> {
-        let pass = self.admit(ctx, filter.patient).await?;
-        self.access.line.near_end()?;
-        self.trail.applied().await;
-        // Before this listing itself is on record.
-        let waiting_bytes = self.trail.waiting_bytes(&self.access.line.store);
-        // Of `access`: this is what the answer reflects.
-        let position = self.access.line.progress().size;
-        let answer = self.load_accesses(&pass, filter, before, page_size(limit))?;
-        let answer = AccessAnswer { waiting_bytes, ..answer };
-        let (rendered, digest) = render(&answer);
-        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        let digest = Some(self.answer_digest(&digest)?);
-        let saw = Saw { position, count, digest, ..Saw::default() };
-        let mut shown: Vec<PatientId> =
-            answer.items.iter().filter_map(|item| item.patient).collect();
-        shown.sort_unstable();
-        shown.dedup();
-        let receipt = self.searched(ctx, &shown, &saw).await?;
-        Ok(Shown { answer: rendered, receipt, position })
-    }
-
-    fn load_accesses(
-        &self,
-        pass: &Pass,
-        filter: &AccessFilter,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<AccessAnswer, Failure> {
-        let reader = self.shelf.open(pass).reader();
-        let scope = match (&filter.patient, &filter.person) {
-            (Some(patient), _) => store::AccessFilter::Subject(SubjectId(patient.0)),
-            (None, Some(person)) => store::AccessFilter::Actor(self.actor_of("", Some(person))?),
-            (None, None) => store::AccessFilter::All,
-        };
-        let times =
-            filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
-        let mut answer = AccessAnswer { items: Vec::new(), next: before, waiting_bytes: 0 };
-        let mut scanned = 0;
-        while answer.items.len() < limit && scanned < MAX_SCANNED {
-            let room = (limit - answer.items.len()).min(MAX_PAGE);
-            let page = reader.accesses(scope, times.clone(), answer.next, room)?;
-            scanned += page.items.len();
-            let items = page.items.into_iter().map(|item| AccessItem {
-                position: item.position,
-                hash: ledger::leaf_hash(&item.header.encode()),
-                patient: self.patient_of(item.header.subject),
-                header: item.header,
-                record: item.record,
-            });
-            answer.items.extend(items.filter(|item| matches(filter, item)));
-            answer.next = page.next;
-            if page.next.is_none() {
-                break;
-            }
-        }
-        Ok(answer)
-    }
-
-    /// The system is a subject of access records too, but no patient.
-    pub(crate) fn patient_of(&self, subject: SubjectId) -> Option<PatientId> {
-        let keys = self.vault.keys_of(subject).ok().flatten();
-        keys.map(|_| PatientId(subject.0))
-    }
-
     /// How this node is, for a caller who may know.
     ///
     /// # Errors
@@ -376,55 +291,17 @@ impl Engine {
     }
 }
 
-fn page_size(asked: usize) -> usize {
+pub(crate) fn page_size(asked: usize) -> usize {
     asked.clamp(1, MAX_PAGE)
 }
 
-fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
-    if !item.hash.0.starts_with(&filter.receipt) {
-        return false;
+/// Of a page's entries those that are asked for. A page ends where it does whether or not entries
+/// that were taken back are listed.
+fn listed(query: &FileQuery, mut entries: Vec<EntryState>) -> Vec<EntryState> {
+    if !query.include_retracted {
+        entries.retain(|state| state.retracted.is_none());
     }
-    let Some(record) = &item.record else {
-        return filter.person.is_none() && filter.purpose.is_none() && filter.outcome.is_none();
-    };
-    let same =
-        |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
-    same(&filter.purpose, &record.purpose)
-        && same(&filter.outcome, record.outcome.name())
-        && filter.person.as_deref().is_none_or(|person| record.person.as_deref() == Some(person))
-}
-
-/// Where an entry stands in the order of the views: kind, then id.
-fn token(state: &EntryState) -> Vec<u8> {
-    let mut token = vec![state.entry.kind().tag()];
-    token.extend_from_slice(&state.id.0);
-    token
-}
-
-/// A page of a folded file, in the order of the views.
-fn paged(query: &FileQuery, limit: usize, folded: Folded) -> Result<FileAnswer, Failure> {
-    let Folded { file, unreadable } = folded;
-    let identity = file.identity.ok_or(Failure::NotFound)?;
-    let mut entries: Vec<EntryState> = file
-        .entries
-        .into_values()
-        .filter(|state| query.include_retracted || state.retracted.is_none())
-        .filter(|state| query.kinds.is_empty() || query.kinds.contains(&state.entry.kind()))
-        .filter(|state| query.after.as_ref().is_none_or(|after| token(state) > *after))
-        .collect();
-    entries.sort_by_cached_key(token);
-    let more = entries.len() > limit;
-    entries.truncate(limit);
-    let next = if more { entries.last().map(token) } else { None };
-    Ok(FileAnswer {
-        patient: query.patient,
-        version: file.version,
-        identity,
-        identity_stamp: file.identity_stamp,
-        entries,
-        next,
-        unreadable,
-    })
+    entries
 }
 
 /// A page size out of range is an error of the caller's, not silently another size.

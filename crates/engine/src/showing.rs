@@ -13,7 +13,7 @@ use crate::{Failure, Receipt, UNAUDITED};
 /// Version of the rules by which access is decided: the built-in role table.
 const ROLE_TABLE: &str = "roles/1";
 /// Version of the answers' form: the protobuf messages of `caseledger.v1`.
-const ANSWER_FORMAT: u16 = 1;
+pub(crate) const ANSWER_FORMAT: u16 = 1;
 
 /// Longest request that is kept whole; of a longer one its keyed digest, so that the record fits a
 /// body. Only requests to file are longer, and what they filed is in the file.
@@ -33,8 +33,19 @@ pub(crate) struct Saw {
     pub(crate) position: u64,
     /// Entries, records or hits shown.
     pub(crate) count: u32,
-    /// Keyed digest of the answer's bytes ([`Engine::answer_digest`]); none: nothing was shown.
+    /// Keyed digest of the answer's bytes ([`Engine::answer_digest`]); none: nothing was shown, or
+    /// only what the next field says.
     pub(crate) digest: Option<Hash>,
+    /// What the reply to a write told of the file, a line each.
+    pub(crate) told: Option<String>,
+}
+
+impl Saw {
+    /// What the reply to a write tells, which no record says again.
+    pub(crate) fn told(count: usize, told: String) -> Self {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        Self { count, told: Some(told), ..Self::default() }
+    }
 }
 
 /// How an access ended.
@@ -131,13 +142,10 @@ impl Engine {
             Failure::NotFound => {
                 self.ended(ctx, Some(patient), Ended::NotFound, &Saw::default()).await
             }
-            Failure::Refused { reason, .. } => match self.answer_digest(reason.as_bytes()) {
-                Ok(digest) => {
-                    let saw = Saw { count: 1, digest: Some(digest), ..Saw::default() };
-                    self.ended(ctx, Some(patient), Ended::Shown, &saw).await
-                }
-                Err(failure) => Err(failure),
-            },
+            Failure::Refused { reason, .. } => {
+                let saw = Saw::told(1, (*reason).to_owned());
+                self.ended(ctx, Some(patient), Ended::Shown, &saw).await
+            }
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
             | Failure::Denied { .. }
@@ -217,7 +225,11 @@ impl Engine {
             masked: Vec::new(),
             answer_format: ANSWER_FORMAT,
             count: saw.count,
-            answer_digest: saw.digest.map_or_else(|| self.answer_digest(&[]), Ok)?.0,
+            answer_digest: match saw.digest {
+                Some(digest) => digest.0,
+                None => self.answer_digest(saw.told.as_deref().unwrap_or_default().as_bytes())?.0,
+            },
+            told: saw.told.clone(),
             network: ctx.caller.network.clone(),
         })
     }

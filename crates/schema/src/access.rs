@@ -81,6 +81,8 @@ pub struct AccessRecord {
     pub count: u32,
     /// Keyed digest of the answer.
     pub answer_digest: [u8; 32],
+    /// What the reply to a write told of the file, a line each, where no record says it again.
+    pub told: Option<String>,
     /// Network address that the call came from.
     pub network: Option<String>,
 }

@@ -195,6 +195,7 @@ fn reads(operation: Operation) -> bool {
         | Operation::FindPatient
         | Operation::WatchPatientFile
         | Operation::ListAccesses
+        | Operation::Replay
         | Operation::ReadEntries
         | Operation::Prove
         | Operation::ProveContents

@@ -7,6 +7,7 @@ mod ledger;
 mod patient_file;
 mod peer;
 mod proof;
+mod replay;
 
 use std::net::IpAddr;
 use std::sync::Arc;

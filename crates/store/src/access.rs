@@ -5,7 +5,7 @@ use crate::fold::open_body;
 use crate::keys;
 use crate::reader::Reader;
 use crate::views::PAGE_BYTES;
-use ledger::{ActorId, Hash, Header, LedgerId, LedgerKind, SubjectId};
+use ledger::{ActorId, Hash, Header, LeafType, LedgerId, LedgerKind, SubjectId};
 use schema::AccessRecord;
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -41,8 +41,9 @@ pub struct AccessPage {
 }
 
 impl Reader<'_> {
-    /// Access records, the latest first: those recorded within `times` (µs UTC), of positions
-    /// before `before`; at most `limit`, and at most [`PAGE_BYTES`] of them (one at least).
+    /// Access records, the latest first, of the ledger as it was when it had `size`: those recorded
+    /// within `times` (µs UTC), of positions before `before`; at most `limit`, and at most
+    /// [`PAGE_BYTES`] of them (one at least).
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a record does not match itself.
@@ -50,6 +51,7 @@ impl Reader<'_> {
         &self,
         filter: AccessFilter,
         times: RangeInclusive<u64>,
+        size: u64,
         before: Option<u64>,
         limit: usize,
     ) -> Result<AccessPage, StoreError> {
@@ -61,6 +63,10 @@ impl Reader<'_> {
         let (table, from, end) = self.bounds(ledger, filter, &times, before)?;
         self.range_back(table, &from, &end, |key| {
             let position = keys::last_number(key).ok_or_else(|| damaged(table, key))?;
+            // What waited in a spool is filed later than what happened after it.
+            if position >= size {
+                return Ok(ControlFlow::Continue(()));
+            }
             let record =
                 self.record(ledger, position)?.ok_or_else(|| damaged(keys::RECORDS, key))?;
             if !times.contains(&record.header.recorded_at) {
@@ -78,6 +84,21 @@ impl Reader<'_> {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(page)
+    }
+
+    /// The access record at a position; `None` for anything else, and beyond the ledger's end.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the record does not match itself.
+    pub fn access(&self, position: u64) -> Result<Option<AccessItem>, StoreError> {
+        let ledger = self.store.only(LedgerKind::Access)?;
+        let genesis = self.store.state(ledger)?.state().genesis;
+        let Some(found) = self.record(ledger, position)? else { return Ok(None) };
+        if found.header.leaf == LeafType::Control {
+            return Ok(None);
+        }
+        let record = self.open_access(&genesis, &found.header, &found.body)?;
+        Ok(Some(AccessItem { position, header: found.header, record }))
     }
 
     /// Table, first key and end (exclusive) of the rows that a filter may find.

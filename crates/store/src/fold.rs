@@ -285,7 +285,7 @@ pub(crate) fn access_rows<E>(
     put(keys::BY_TIME, &keys::by_time(ledger, header.recorded_at, position))
 }
 
-fn encode(row: Result<Vec<u8>, schema::EncodeError>) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn encode(row: Result<Vec<u8>, schema::EncodeError>) -> Result<Vec<u8>, StoreError> {
     row.map_err(|_| StoreError::Encoding("views"))
 }
 

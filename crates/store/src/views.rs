@@ -1,7 +1,7 @@
 //! Reading views: the file as it is now.
 
 use crate::error::{StoreError, damaged};
-use crate::fold::IDENTIFIER_TERM;
+use crate::fold::{IDENTIFIER_TERM, encode};
 use crate::reader::Reader;
 use crate::{keys, rows};
 use domain::{EntryId, EntryState, Identity, Kind, PatientId, Stamp};
@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use vault::{DataKey, VaultError};
 
-/// Most stored bytes of a page. A page ends early rather than outgrow a gRPC message of 4 MiB:
+/// Most bytes of a page. A page ends early rather than outgrow a gRPC message of 4 MiB:
 /// 200 notes of 64 KiB would be 13 MiB.
 pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -26,12 +26,89 @@ pub struct FileHeader {
 }
 
 /// A part of a file's entries, by section and id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EntriesPage {
     /// The entries, retracted ones too.
     pub entries: Vec<EntryState>,
     /// Pass it as `after` to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
+}
+
+impl EntriesPage {
+    /// The page that [`Reader::entries`] makes of the rows, made of the states that a file's records
+    /// fold to: the same entries, and the same `next`.
+    ///
+    /// # Errors
+    /// When a state cannot be encoded.
+    pub fn of(
+        states: impl IntoIterator<Item = EntryState>,
+        kinds: &[Kind],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Self, StoreError> {
+        let mut states: Vec<_> = states
+            .into_iter()
+            .filter(|state| kinds.is_empty() || kinds.contains(&state.entry.kind()))
+            .map(|state| (place(&state), state))
+            .filter(|(place, _)| after.is_none_or(|after| place.as_slice() > after))
+            .collect();
+        states.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut page = Self::default();
+        let mut room = Room::of(limit);
+        for (_, state) in states {
+            let ended = if room.has_place() {
+                let bytes = encode(schema::encode_entry(&state))?.len();
+                page.add(&mut room, state, bytes)
+            } else {
+                page.ends()
+            };
+            if ended.is_break() {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Adds an entry of so many bytes, unless the page ends before it; its first always fits.
+    fn add(&mut self, room: &mut Room, state: EntryState, bytes: usize) -> ControlFlow<()> {
+        if room.bytes < bytes && !self.entries.is_empty() {
+            return self.ends();
+        }
+        room.bytes = room.bytes.saturating_sub(bytes);
+        room.entries = room.entries.saturating_sub(1);
+        self.entries.push(state);
+        ControlFlow::Continue(())
+    }
+
+    /// There is more than fits.
+    fn ends(&mut self) -> ControlFlow<()> {
+        self.next = self.entries.last().map(place);
+        ControlFlow::Break(())
+    }
+}
+
+/// What still fits on a page: entries, and bytes of them as they are encoded. (Not as they are
+/// stored, so that a page of the file as it was ends where that of the views did.)
+struct Room {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn of(limit: usize) -> Self {
+        Self { entries: limit, bytes: PAGE_BYTES }
+    }
+
+    fn has_place(&self) -> bool {
+        self.entries > 0
+    }
+}
+
+/// Where an entry stands in a file: its kind, then its id; the end of its row's key.
+fn place(state: &EntryState) -> Vec<u8> {
+    let mut place = vec![state.entry.kind().tag()];
+    place.extend_from_slice(&state.id.0);
+    place
 }
 
 impl Reader<'_> {
@@ -88,45 +165,47 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// A page of entries: of one kind or all, at most `limit`, and at most [`PAGE_BYTES`] (one
-    /// entry at least). `after` is the `next` of the page before.
+    /// A page of entries: of some kinds or, if none is named, all; at most `limit`, and at most
+    /// [`PAGE_BYTES`] (one entry at least). `after` is the `next` of the page before.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row does not open or decode.
     pub fn entries(
         &self,
         subject: SubjectId,
-        kind: Option<Kind>,
+        kinds: &[Kind],
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<EntriesPage, StoreError> {
         let ledger = self.store.only(LedgerKind::Records)?;
-        let mut page = EntriesPage { entries: Vec::new(), next: None };
+        let mut page = EntriesPage::default();
+        let mut room = Room::of(limit);
         let Some(key) = self.file_key(subject)? else { return Ok(page) };
         let file = keys::file(ledger, subject);
-        let prefix =
-            kind.map_or(file.to_vec(), |kind| keys::section(ledger, subject, kind).to_vec());
-        let mut from = prefix.clone();
-        if let Some(after) = after {
-            // the key directly behind the last one shown, unless the kind begins later
-            from = from.max([file.as_slice(), after, &[0]].concat());
+        let mut sections = vec![file.to_vec()];
+        if !kinds.is_empty() {
+            let wanted = Kind::ALL.iter().filter(|kind| kinds.contains(kind));
+            sections = wanted.map(|kind| keys::section(ledger, subject, *kind).to_vec()).collect();
         }
-        let mut bytes = 0;
-        let mut last = None;
-        self.range(keys::ENTRIES, &from, keys::after_prefix(&prefix), |row_key, row| {
-            bytes += row.len();
-            let full = page.entries.len() >= limit || bytes > PAGE_BYTES;
-            if full && !(page.entries.is_empty() && limit > 0) {
-                page.next.clone_from(&last);
-                return Ok(ControlFlow::Break(()));
+        for section in sections {
+            let mut from = section.clone();
+            if let Some(after) = after {
+                // the key directly behind the last one shown, unless the kind begins later
+                from = from.max([file.as_slice(), after, &[0]].concat());
             }
-            let plain = self.open_row(&key, keys::ENTRIES, row_key, row)?;
-            let state =
-                schema::decode_entry(&plain).map_err(|_| damaged(keys::ENTRIES, row_key))?;
-            page.entries.push(state);
-            last = row_key.get(file.len()..).map(<[u8]>::to_vec);
-            Ok(ControlFlow::Continue(()))
-        })?;
+            self.range(keys::ENTRIES, &from, keys::after_prefix(&section), |row_key, row| {
+                if !room.has_place() {
+                    return Ok(page.ends());
+                }
+                let plain = self.open_row(&key, keys::ENTRIES, row_key, row)?;
+                let state =
+                    schema::decode_entry(&plain).map_err(|_| damaged(keys::ENTRIES, row_key))?;
+                Ok(page.add(&mut room, state, plain.len()))
+            })?;
+            if page.next.is_some() {
+                break;
+            }
+        }
         Ok(page)
     }
 

@@ -13,6 +13,9 @@ use tonic_types::StatusExt;
 /// Where one RPC asks for more than the role table's row of its name says: a row of its own.
 const WITH_CONTENTS: &str = "EvidenceService/Prove, with contents";
 
+/// Where an access stands that showed nothing: the first denial of the first row.
+const SHOWN: u64 = 2;
+
 /// Every RPC of the interface, as it is compiled into the node.
 fn rpcs() -> Vec<String> {
     let set = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET).expect("it decodes");
@@ -49,6 +52,10 @@ async fn call(client: &Client, rpc: &str, patient_id: &str) -> Result<(), Status
             let purpose = purpose("HCOMPL");
             let asked = v1::ListAccessesRequest { purpose, ..v1::ListAccessesRequest::default() };
             client.audit().list_accesses(asked).await.map(drop)
+        }
+        ("AuditService", "Replay") => {
+            let asked = v1::ReplayRequest { purpose: purpose("HCOMPL"), position: SHOWN };
+            client.audit().replay(asked).await.map(drop)
         }
         ("EvidenceService", _) => {
             let asked = v1::ProveRequest {

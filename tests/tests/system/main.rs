@@ -27,6 +27,7 @@ mod membership;
 mod nodes;
 mod rebuilding;
 mod relay;
+mod replay;
 mod rest;
 mod spool;
 mod stop;

@@ -331,6 +331,7 @@ pub(super) fn access() -> AccessRecord {
         answer_format: 1,
         count: 50,
         answer_digest: [8; 32],
+        told: words("NOTHING_CHANGED"),
         network: words("10.0.0.7"),
     }
 }

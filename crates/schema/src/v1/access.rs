@@ -42,6 +42,7 @@ mirror_struct! {
         answer_format: u16,
         count: u32,
         answer_digest: [u8; 32],
+        told: Option<Text<'a>>,
         network: Option<Text<'a>>,
     }
 }

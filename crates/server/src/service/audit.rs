@@ -2,7 +2,7 @@
 
 use api::v1 as proto;
 use api::v1::audit_service_server::AuditService;
-use engine::{AccessAnswer, Failure, Operation};
+use engine::{AccessAnswer, AccessFilter, Asked, Caller, Failure, Operation};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::convert::Report;
 use crate::convert::audit::{access_out, filter_in};
 use crate::convert::values::all;
-use crate::pages::{Place, Query, page_size};
+use crate::pages::{Pages, Place, Query, page_size};
 
 #[tonic::async_trait]
 impl AuditService for Services {
@@ -23,34 +23,74 @@ impl AuditService for Services {
         let answer = self.accesses(&call, message).await;
         call.answer(answer)
     }
+
+    async fn replay(
+        &self,
+        request: Request<proto::ReplayRequest>,
+    ) -> Result<Response<proto::ReplayResponse>, Status> {
+        let (call, message) = Call::of(request)?;
+        let answer = self.shown_then(&call, &message).await;
+        call.answer(answer)
+    }
+}
+
+/// A page of the trail that is asked for.
+pub(super) struct ListAsked {
+    filter: AccessFilter,
+    size: usize,
+    start: Option<Place>,
+    /// The request without its token and page size.
+    bound: Vec<u8>,
+}
+
+impl ListAsked {
+    fn query<'a>(&'a self, caller: &'a Caller) -> Query<'a> {
+        Query { caller, method: Operation::ListAccesses.name(), request: &self.bound }
+    }
+
+    fn before(&self) -> Result<Option<u64>, Failure> {
+        self.start.as_ref().map(Place::number).transpose()
+    }
+
+    /// For seeing again what it showed.
+    pub(super) fn again(self) -> Result<Asked, Failure> {
+        Ok(Asked::Accesses { before: self.before()?, filter: self.filter, limit: self.size })
+    }
+}
+
+/// What a request for the trail asks for.
+pub(super) fn list_asked(
+    pages: &Pages,
+    caller: &Caller,
+    mut message: proto::ListAccessesRequest,
+    report: &mut Report,
+) -> ListAsked {
+    let filter = filter_in(&message, report);
+    let size = page_size(std::mem::take(&mut message.page_size), report);
+    let token = std::mem::take(&mut message.page_token);
+    let mut asked = ListAsked { filter, size, start: None, bound: message.encode_to_vec() };
+    asked.start = pages.open(&asked.query(caller), &token, report);
+    asked
 }
 
 impl Services {
     async fn accesses(
         &self,
         call: &Call,
-        mut message: proto::ListAccessesRequest,
+        message: proto::ListAccessesRequest,
     ) -> Result<proto::ListAccessesResponse, Failure> {
         let mut report = Report::default();
         let context =
             call.context(Operation::ListAccesses, message.purpose.as_ref(), &message, &mut report);
-        let filter = filter_in(&message, &mut report);
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
-        let asked = message.encode_to_vec();
-        let bound = Query {
-            caller: call.caller(),
-            method: Operation::ListAccesses.name(),
-            request: &asked,
-        };
         let pages = self.pages()?;
-        let place = pages.open(&bound, &token, &mut report);
+        let asked = list_asked(&pages, call.caller(), message, &mut report);
         let context = report.finish(context)?;
-        let before = place.as_ref().map(Place::number).transpose()?;
+        let (filter, before) = (&asked.filter, asked.before()?);
         let shown =
-            self.engine().list_accesses(&context, &filter, before, size, accesses_out).await?;
+            self.engine().list_accesses(&context, filter, before, asked.size, accesses_out).await?;
         let (accesses, next, waiting_bytes) = shown.answer;
-        let position = place.map_or(shown.position, |place| place.position);
+        let position = asked.start.as_ref().map_or(shown.position, |place| place.position);
+        let bound = asked.query(call.caller());
         let next = next.map(|before| pages.token(&bound, &Place::at(position, before)));
         Ok(proto::ListAccessesResponse {
             accesses,
@@ -64,7 +104,7 @@ impl Services {
 
 type Page = (Vec<proto::Access>, Option<u64>, u64);
 
-fn accesses_out(from: &AccessAnswer) -> (Page, Vec<u8>) {
+pub(super) fn accesses_out(from: &AccessAnswer) -> (Page, Vec<u8>) {
     let accesses = all(&from.items, access_out);
     let shown = proto::ListAccessesResponse { accesses, ..Default::default() };
     let bytes = shown.encode_to_vec();

@@ -6,7 +6,7 @@ use api::encoded;
 use api::v1 as proto;
 use api::v1::patient_file_service_server::PatientFileService;
 use domain::PatientId;
-use engine::{AsOf, FileAnswer, FileQuery, Filed, HistoryAnswer, Operation, Settlement};
+use engine::{AsOf, Caller, FileAnswer, FileQuery, Filed, HistoryAnswer, Operation, Settlement};
 use engine::{Failure, WatchItem};
 use futures::{Stream, StreamExt};
 use prost::Message;
@@ -20,7 +20,7 @@ use crate::convert::event::filed_out;
 use crate::convert::identity::{identity_in, identity_out};
 use crate::convert::values::{all, finding_out, patient_in, required, stamp_out, time_in};
 use crate::convert::{At, Report};
-use crate::pages::{Place, Query, page_size};
+use crate::pages::{Pages, Place, Query, page_size};
 use crate::stream::{self, Out};
 
 #[tonic::async_trait]
@@ -193,7 +193,7 @@ impl Services {
     async fn file(
         &self,
         call: &Call,
-        mut message: proto::GetPatientFileRequest,
+        message: proto::GetPatientFileRequest,
     ) -> Result<encoded::GetPatientFileResponse, Failure> {
         let mut report = Report::default();
         let context = call.context(
@@ -202,34 +202,14 @@ impl Services {
             &message,
             &mut report,
         );
-        let patient = patient_in(&message.patient_id, &At::TOP.field("patient_id"), &mut report);
-        let kinds = kinds_in(&message.kinds, &At::TOP.field("kinds"), &mut report);
-        let as_of = as_of(message.as_of, &mut report);
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
-        let asked = message.encode_to_vec();
-        let bound = Query {
-            caller: call.caller(),
-            method: Operation::GetPatientFile.name(),
-            request: &asked,
-        };
         let pages = self.pages()?;
-        let place = pages.open(&bound, &token, &mut report);
-        let ((context, patient), as_of) = report.finish(context.zip(patient).zip(as_of))?;
-        let first_position = place.as_ref().map(|place| place.position);
-        let query = FileQuery {
-            patient,
-            as_of,
-            at_least: message.at_least_position.max(first_position),
-            kinds,
-            page_size: size,
-            after: place.map(|place| place.cursor),
-            include_retracted: message.include_retracted,
-        };
+        let asked = file_asked(&pages, call.caller(), message, &mut report);
+        let (context, asked) = report.finish(context.zip(asked))?;
         let render = |answer: &FileAnswer| file_out(answer).encode_to_vec();
-        let shown = self.engine().read_file(&context, &query, render).await?;
+        let shown = self.engine().read_file(&context, &asked.query, render).await?;
         let page = shown.answer;
-        let position = first_position.unwrap_or(shown.position);
+        let position = asked.first_position.unwrap_or(shown.position);
+        let bound = asked.bound_to(call.caller());
         let next = page.next.clone().map(|cursor| pages.token(&bound, &Place { position, cursor }));
         Ok(encoded::GetPatientFileResponse {
             file: page.bytes.clone(),
@@ -332,6 +312,53 @@ impl Services {
     }
 }
 
+/// A page of a file that is asked for.
+pub(super) struct FileAsked {
+    pub(super) query: FileQuery,
+    /// Which position the first page reflected, of one that is not the first.
+    first_position: Option<u64>,
+    /// The request without its token and page size.
+    bound: Vec<u8>,
+}
+
+impl FileAsked {
+    fn bound_to<'a>(&'a self, caller: &'a Caller) -> Query<'a> {
+        bound_to(caller, &self.bound)
+    }
+}
+
+fn bound_to<'a>(caller: &'a Caller, request: &'a [u8]) -> Query<'a> {
+    Query { caller, method: Operation::GetPatientFile.name(), request }
+}
+
+/// What a request for a file asks for.
+pub(super) fn file_asked(
+    pages: &Pages,
+    caller: &Caller,
+    mut message: proto::GetPatientFileRequest,
+    report: &mut Report,
+) -> Option<FileAsked> {
+    let patient = patient_in(&message.patient_id, &At::TOP.field("patient_id"), report);
+    let kinds = kinds_in(&message.kinds, &At::TOP.field("kinds"), report);
+    let as_of = as_of(message.as_of, report);
+    let size = page_size(std::mem::take(&mut message.page_size), report);
+    let token = std::mem::take(&mut message.page_token);
+    let bound = message.encode_to_vec();
+    let place = pages.open(&bound_to(caller, &bound), &token, report);
+    let (patient, as_of) = patient.zip(as_of)?;
+    let first_position = place.as_ref().map(|place| place.position);
+    let query = FileQuery {
+        patient,
+        as_of,
+        at_least: message.at_least_position.max(first_position),
+        kinds,
+        page_size: size,
+        after: place.map(|place| place.cursor),
+        include_retracted: message.include_retracted,
+    };
+    Some(FileAsked { query, first_position, bound })
+}
+
 fn delivery(item: WatchItem<proto::FiledEvent>) -> proto::WatchPatientFileResponse {
     match item {
         WatchItem::Change(shown) => proto::WatchPatientFileResponse {
@@ -358,7 +385,7 @@ fn as_of(from: Option<proto::get_patient_file_request::AsOf>, report: &mut Repor
     }
 }
 
-fn file_out(from: &FileAnswer) -> proto::PatientFile {
+pub(super) fn file_out(from: &FileAnswer) -> proto::PatientFile {
     proto::PatientFile {
         patient_id: from.patient.to_string(),
         version: from.version,
@@ -369,9 +396,9 @@ fn file_out(from: &FileAnswer) -> proto::PatientFile {
     }
 }
 
-type History = (Vec<proto::FiledEvent>, Option<u64>);
+pub(super) type History = (Vec<proto::FiledEvent>, Option<u64>);
 
-fn history_out(from: &HistoryAnswer) -> (History, Vec<u8>) {
+pub(super) fn history_out(from: &HistoryAnswer) -> (History, Vec<u8>) {
     let events = all(&from.items, filed_out);
     let shown = proto::GetPatientHistoryResponse { events, ..Default::default() };
     let bytes = shown.encode_to_vec();

@@ -29,6 +29,7 @@ fn record(reason: &str) -> AccessRecord {
         answer_format: 1,
         count: 1,
         answer_digest: [0; 32],
+        told: None,
         network: None,
     }
 }
@@ -61,7 +62,7 @@ fn accesses_are_found_by_subject_actor_and_time_the_latest_first() {
     }
     let reader = world.store().reader();
     let positions = |filter, times, before, limit| {
-        let page = reader.accesses(filter, times, before, limit).unwrap();
+        let page = reader.accesses(filter, times, u64::MAX, before, limit).unwrap();
         let found: Vec<u64> = page.items.iter().map(|item| item.position).collect();
         (found, page.next)
     };
@@ -75,7 +76,7 @@ fn accesses_are_found_by_subject_actor_and_time_the_latest_first() {
     assert_eq!(positions(AccessFilter::All, middle.clone(), None, 4), (vec![9, 8, 7, 6], Some(6)));
     assert_eq!(positions(AccessFilter::All, middle.clone(), Some(6), 4), (vec![5, 4], None));
     assert_eq!(positions(of_one, middle, None, 9), (vec![8, 6, 4], None));
-    let item = reader.accesses(of_one, all.clone(), None, 1).unwrap().items.remove(0);
+    let item = reader.accesses(of_one, all.clone(), u64::MAX, None, 1).unwrap().items.remove(0);
     assert_eq!(item.record, Some(record("round")));
     assert_eq!(item.header.subject, one.subject);
     let nobody = AccessFilter::Subject(SubjectId([1; 16]));
@@ -89,10 +90,10 @@ fn who_looked_outlives_the_file_and_its_key() {
     show(&mut world, &[one]);
     world.vault.destroy(one.file).unwrap();
     let filter = AccessFilter::Subject(one.subject);
-    let page = world.store().reader().accesses(filter, 0..=u64::MAX, None, 9).unwrap();
+    let page = world.store().reader().accesses(filter, 0..=u64::MAX, u64::MAX, None, 9).unwrap();
     assert!(page.items[0].record.is_some());
     world.vault.destroy(one.audit).unwrap();
-    let page = world.store().reader().accesses(filter, 0..=u64::MAX, None, 9).unwrap();
+    let page = world.store().reader().accesses(filter, 0..=u64::MAX, u64::MAX, None, 9).unwrap();
     assert_eq!(page.items[0].record, None);
     assert_eq!(page.items[0].header.actor, ACTOR, "the header still says who");
 }
@@ -105,7 +106,8 @@ fn the_index_is_rebuilt_from_headers_alone() {
     world.vault.destroy(one.audit).unwrap();
     world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
     for filter in [AccessFilter::All, AccessFilter::Actor(ACTOR)] {
-        let page = world.store().reader().accesses(filter, 0..=u64::MAX, None, 9).unwrap();
+        let page =
+            world.store().reader().accesses(filter, 0..=u64::MAX, u64::MAX, None, 9).unwrap();
         assert_eq!(page.items.len(), 1);
     }
 }

@@ -249,7 +249,7 @@ pub(crate) fn shown(store: &Store, subject: SubjectId) -> PatientFile {
     }
     let mut after = None;
     loop {
-        let page = reader.entries(subject, None, after.as_deref(), 2).unwrap();
+        let page = reader.entries(subject, &[], after.as_deref(), 2).unwrap();
         file.entries.extend(page.entries.into_iter().map(|state| (state.id, state)));
         after = page.next;
         if after.is_none() {

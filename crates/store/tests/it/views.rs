@@ -59,7 +59,7 @@ fn entries_come_in_pages_by_section_and_end_at_their_patient() {
     let mut seen = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let page = reader.entries(one.subject, Some(Kind::Note), after.as_deref(), 4).unwrap();
+        let page = reader.entries(one.subject, &[Kind::Note], after.as_deref(), 4).unwrap();
         seen.extend(page.entries.iter().map(|state| state.id));
         after = page.next;
         if after.is_none() {
@@ -67,10 +67,8 @@ fn entries_come_in_pages_by_section_and_end_at_their_patient() {
         }
     }
     assert_eq!(seen, (1..=9).map(entry_id).collect::<Vec<_>>());
-    assert!(
-        reader.entries(one.subject, Some(Kind::Condition), None, 4).unwrap().entries.is_empty()
-    );
-    assert_eq!(reader.entries(two.subject, None, None, 100).unwrap().entries.len(), 2);
+    assert!(reader.entries(one.subject, &[Kind::Condition], None, 4).unwrap().entries.is_empty());
+    assert_eq!(reader.entries(two.subject, &[], None, 100).unwrap().entries.len(), 2);
 }
 
 #[test]
@@ -82,7 +80,7 @@ fn a_page_ends_before_it_outgrows_a_message() {
     for number in 0..24 {
         world.file(keys, &[added(number, &long)]);
     }
-    let page = world.store().reader().entries(keys.subject, None, None, 200).unwrap();
+    let page = world.store().reader().entries(keys.subject, &[], None, 200).unwrap();
     assert!(page.next.is_some());
     assert!(page.entries.len() * long.len() <= PAGE_BYTES && page.entries.len() > 5);
     let history = world.store().reader().history(keys.subject, 1, 200).unwrap();

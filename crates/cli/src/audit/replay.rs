@@ -1,0 +1,189 @@
+//! `caseledger audit replay`: what an access showed.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use api::v1;
+use api::v1::audit_service_client::AuditServiceClient;
+use clap::Args;
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::access_json;
+use crate::connection::{Authenticated, connect, timed};
+use crate::failure::Failure;
+use crate::options::{Global, receipt};
+use crate::output::{Output, one_line};
+use crate::purpose;
+use crate::{file, json, time};
+
+/// The page of a search by receipt: the largest that the server gives.
+const PAGE: u32 = 200;
+
+/// What the names of messages in an answer begin with.
+const TYPES: &str = "type.googleapis.com/";
+/// A file's page.
+const FILE: &str = "caseledger.v1.PatientFile";
+/// Lines of text.
+const TEXT: &str = "google.protobuf.StringValue";
+
+/// Which access.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct AuditReplay {
+    /// The receipt of the access, or its beginning (hex digits), if that is one access.
+    #[arg(value_name = "RECEIPT", value_parser = receipt)]
+    pub(crate) receipt: Option<String>,
+    /// Where it stands in the access ledger, as `audit list --json` says.
+    #[arg(long, value_name = "N")]
+    pub(crate) position: Option<u64>,
+}
+
+pub(crate) async fn replay(
+    global: &Global,
+    which: &AuditReplay,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let purpose = purpose::of(global, super::PURPOSE)?;
+    let mut client = AuditServiceClient::new(connect(global).await?);
+    let position = match (&which.receipt, which.position) {
+        (Some(receipt), _) => position_of(&mut client, global, &purpose, receipt).await?,
+        (None, position) => position.unwrap_or_default(),
+    };
+    let request = v1::ReplayRequest { purpose: Some(purpose), position };
+    let shown = client
+        .replay(timed(request))
+        .await
+        .map_err(|status| Failure::of(&global.server, "AuditService/Replay", status))?
+        .into_inner();
+    output.show(|| as_json(&shown), || as_text(&shown))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the one access stands whose receipt begins so.
+async fn position_of(
+    client: &mut AuditServiceClient<Authenticated>,
+    global: &Global,
+    purpose: &v1::Purpose,
+    receipt: &str,
+) -> Result<u64, Failure> {
+    let mut request = v1::ListAccessesRequest {
+        purpose: Some(purpose.clone()),
+        receipt: super::whole_bytes(receipt),
+        page_size: PAGE,
+        ..v1::ListAccessesRequest::default()
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = client
+            .list_accesses(timed(request.clone()))
+            .await
+            .map_err(|status| Failure::of(&global.server, "AuditService/ListAccesses", status))?
+            .into_inner();
+        let meant = |access: &v1::Access| hex::encode(&access.hash).starts_with(receipt);
+        found.extend(page.accesses.iter().filter(|access| meant(access)).map(|one| one.position));
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() || found.len() > 1 {
+            break;
+        }
+    }
+    match found.as_slice() {
+        [position] => Ok(*position),
+        [] => Err(Failure::Usage(format!(
+            "no access has a receipt that begins with {receipt}; one that still waits for the broker \
+             is not in the trail yet"
+        ))),
+        _ => Err(Failure::Usage(format!(
+            "several accesses have a receipt that begins with {receipt}: give more of its digits"
+        ))),
+    }
+}
+
+/// The answer's type and itself.
+fn answer(shown: &v1::ReplayResponse) -> Option<(&str, &[u8])> {
+    let answer = shown.answer.as_ref()?;
+    let name = answer.type_url.strip_prefix(TYPES).unwrap_or(&answer.type_url);
+    Some((name, answer.value.as_slice()))
+}
+
+fn as_json(shown: &v1::ReplayResponse) -> Value {
+    let access = shown.access.clone().unwrap_or_default();
+    let (name, value) = answer(shown).map_or((Value::Null, Value::Null), |(name, bytes)| {
+        (Value::from(name), value(name, bytes))
+    });
+    json!({
+        "access": access_json(&access),
+        "answer_type": name,
+        "answer": value,
+        "receipt": hex::encode(&shown.receipt),
+    })
+}
+
+/// An answer's fields; of a type that this version does not know, its bytes.
+fn value(name: &str, bytes: &[u8]) -> Value {
+    if name == TEXT {
+        return String::decode(bytes).map_or(Value::Null, Value::from);
+    }
+    json::decoded(name, bytes).unwrap_or_else(|| Value::from(hex::encode(bytes)))
+}
+
+fn as_text(shown: &v1::ReplayResponse) -> String {
+    let access = shown.access.clone().unwrap_or_default();
+    let who = if access.person.is_empty() { &access.service } else { &access.person };
+    let mut text = format!(
+        "{}  {} ({})  {}  {}  {}\n",
+        time::short(access.recorded_at.as_ref()),
+        one_line(who),
+        access.roles.join(" "),
+        access.operation,
+        access.purpose_of_use,
+        access.outcome,
+    );
+    match answer(shown) {
+        None => text.push_str("nothing of a file was shown\n"),
+        Some((FILE, bytes)) => {
+            let page = v1::PatientFile::decode(bytes).unwrap_or_default();
+            let _ = write!(text, "\n{}", file::page_text(page, access.shown_position));
+        }
+        Some((TEXT, bytes)) => {
+            let told = String::decode(bytes).unwrap_or_default();
+            let _ = writeln!(text, "\n{told}");
+        }
+        Some((name, bytes)) => {
+            let _ = writeln!(text, "\n{name}\n{:#}", value(name, bytes));
+        }
+    }
+    let _ = writeln!(
+        text,
+        "\nbyte for byte what was shown, by the keyed digest in the access record\nreceipt {}",
+        hex::encode(&shown.receipt)
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &str, value: Vec<u8>) -> v1::ReplayResponse {
+        let access = v1::Access { person: "jdoe".to_owned(), ..v1::Access::default() };
+        let answer = Some(api::Any { type_url: format!("{TYPES}{name}"), value });
+        v1::ReplayResponse { access: Some(access), answer, receipt: vec![7; 32] }
+    }
+
+    #[test]
+    fn an_answer_is_shown_by_its_type() {
+        let page = v1::PatientFile { patient_id: "5f3a".to_owned(), ..Default::default() };
+        let of_file = shown(FILE, page.encode_to_vec());
+        assert!(as_text(&of_file).contains("patient 5f3a"), "{}", as_text(&of_file));
+        assert_eq!(as_json(&of_file)["answer"]["patient_id"], "5f3a");
+        let told = shown(TEXT, "ucum-unit detail.value.code".to_owned().encode_to_vec());
+        assert_eq!(as_json(&told)["answer"], "ucum-unit detail.value.code");
+        assert!(as_text(&told).contains("\nucum-unit detail.value.code\n"));
+        let later = shown("caseledger.v9.Unheard", vec![1, 2]);
+        assert_eq!(as_json(&later)["answer"], "0102", "what is not known is not left out");
+        let nothing = v1::ReplayResponse::default();
+        assert!(as_text(&nothing).contains("nothing of a file was shown"));
+        assert_eq!(as_json(&nothing)["answer"], Value::Null);
+    }
+}

@@ -1,0 +1,119 @@
+//! The audit trail, read by those who review it.
+
+use domain::PatientId;
+use ledger::SubjectId;
+
+use crate::access::Pass;
+use crate::answers::{AccessAnswer, AccessFilter, AccessItem, Shown};
+use crate::context::Context;
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::queries::{MAX_PAGE, page_size};
+use crate::showing::Saw;
+
+/// Rows looked at for one page: a filter that matches nothing ends here with a token to go on from,
+/// so that no call reads the whole trail.
+const MAX_SCANNED: usize = 10_000;
+
+impl Engine {
+    /// A page of the audit trail, newest first. Reading it is on the trail too.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn list_accesses<T>(
+        &self,
+        ctx: &Context,
+        filter: &AccessFilter,
+        before: Option<u64>,
+        limit: usize,
+        render: impl FnOnce(&AccessAnswer) -> (T, Vec<u8>),
+    ) -> Result<Shown<T>, Failure> {
+        let pass = self.admit(ctx, filter.patient).await?;
+        self.access.line.near_end()?;
+        self.trail.applied().await;
+        // Before this listing itself is on record.
+        let waiting_bytes = self.trail.waiting_bytes(&self.access.line.store);
+        // Of `access`: this is what the answer reflects.
+        let position = self.access.line.progress().size;
+        let answer = self.load_accesses(&pass, filter, position, before, limit)?;
+        let answer = AccessAnswer { waiting_bytes, ..answer };
+        let (rendered, digest) = render(&answer);
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let digest = Some(self.answer_digest(&digest)?);
+        let saw = Saw { position, count, digest, ..Saw::default() };
+        let receipt = self.searched(ctx, &about(&answer), &saw).await?;
+        Ok(Shown { answer: rendered, receipt, position })
+    }
+
+    /// The trail as it was when it had so many records.
+    pub(crate) fn load_accesses(
+        &self,
+        pass: &Pass,
+        filter: &AccessFilter,
+        size: u64,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AccessAnswer, Failure> {
+        let limit = page_size(limit);
+        let reader = self.shelf.open(pass).reader();
+        let scope = match (&filter.patient, &filter.person) {
+            (Some(patient), _) => store::AccessFilter::Subject(SubjectId(patient.0)),
+            (None, Some(person)) => store::AccessFilter::Actor(self.actor_of("", Some(person))?),
+            (None, None) => store::AccessFilter::All,
+        };
+        let times =
+            filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
+        let mut answer = AccessAnswer { items: Vec::new(), next: before, waiting_bytes: 0 };
+        let mut scanned = 0;
+        while answer.items.len() < limit && scanned < MAX_SCANNED {
+            let room = (limit - answer.items.len()).min(MAX_PAGE);
+            let page = reader.accesses(scope, times.clone(), size, answer.next, room)?;
+            scanned += page.items.len();
+            let items = page.items.into_iter().map(|item| self.access_item(item));
+            answer.items.extend(items.filter(|item| matches(filter, item)));
+            answer.next = page.next;
+            if page.next.is_none() {
+                break;
+            }
+        }
+        Ok(answer)
+    }
+
+    pub(crate) fn access_item(&self, item: store::AccessItem) -> AccessItem {
+        AccessItem {
+            position: item.position,
+            hash: ledger::leaf_hash(&item.header.encode()),
+            patient: self.patient_of(item.header.subject),
+            header: item.header,
+            record: item.record,
+        }
+    }
+
+    /// The system is a subject of access records too, but no patient.
+    pub(crate) fn patient_of(&self, subject: SubjectId) -> Option<PatientId> {
+        let keys = self.vault.keys_of(subject).ok().flatten();
+        keys.map(|_| PatientId(subject.0))
+    }
+}
+
+/// Whom a page of the trail is about, each once.
+pub(crate) fn about(answer: &AccessAnswer) -> Vec<PatientId> {
+    let mut about: Vec<PatientId> = answer.items.iter().filter_map(|item| item.patient).collect();
+    about.sort_unstable();
+    about.dedup();
+    about
+}
+
+fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
+    if !item.hash.0.starts_with(&filter.receipt) {
+        return false;
+    }
+    let Some(record) = &item.record else {
+        return filter.person.is_none() && filter.purpose.is_none() && filter.outcome.is_none();
+    };
+    let same =
+        |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
+    same(&filter.purpose, &record.purpose)
+        && same(&filter.outcome, record.outcome.name())
+        && filter.person.as_deref().is_none_or(|person| record.person.as_deref() == Some(person))
+}

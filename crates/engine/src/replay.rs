@@ -1,0 +1,274 @@
+//! What an access showed, shown again.
+//!
+//! An access record keeps the request, the versions shown, and a keyed digest of the answer; a file
+//! at a version never changes. So the answer is rendered anew from the records, by the same code that
+//! rendered it then, and is the same when it has the digest. What does not have it is not shown: it
+//! would be somebody's guess at what was on a screen.
+
+use domain::PatientId;
+use schema::{AccessRecord, Outcome};
+
+use crate::access::Pass;
+use crate::answers::{
+    AccessAnswer, AccessFilter, AccessItem, FileAnswer, FileQuery, HistoryAnswer, HistoryItem,
+    Shown,
+};
+use crate::context::{Context, Operation};
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::listing::about;
+use crate::showing::{ANSWER_FORMAT, Ended, Saw};
+
+/// What the request of an access asked for, where its record does not say it in other fields.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// A page of a file; which version, the record says.
+    File(FileQuery),
+    /// A page of the trail.
+    Accesses {
+        /// Which accesses.
+        filter: AccessFilter,
+        /// Before which position.
+        before: Option<u64>,
+        /// How many at most.
+        limit: usize,
+    },
+    /// What the access at this position showed.
+    Again(u64),
+}
+
+/// What an access showed.
+#[derive(Clone, Debug)]
+pub enum Replayed {
+    /// Nothing of a file: it was denied, or there was nothing to show.
+    Nothing,
+    /// A page of a file.
+    File(Box<FileAnswer>),
+    /// A part of a file's history.
+    History(HistoryAnswer),
+    /// One change, to somebody who follows the file.
+    Change(Box<HistoryItem>),
+    /// To whom a number belongs.
+    Patient(PatientId),
+    /// A page of the trail.
+    Accesses(AccessAnswer),
+    /// What the reply to a write told of the file, a line each: the code and place of a remark, or the
+    /// reason of a refusal; of an import one letter an item (filed, amended, unchanged, refused, or
+    /// `-`: not told).
+    Told(String),
+}
+
+impl Engine {
+    /// What the access at a position of `access` showed. `asked` reads a request as the operation of
+    /// the record reads it; `render` must render, and give as bytes, what the operation did.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] where there is no access; [`Failure::Refused`] when it cannot be shown
+    /// again: `NOT_REPLAYED` for an operation whose answers prove themselves, `ANSWER_FORMAT_UNKNOWN`,
+    /// `ACCESS_UNREADABLE` when the access record does not open, `NOT_REPRODUCED` when what is rendered
+    /// is not what was shown; [`Failure::Denied`], and whatever keeps the showing from being recorded.
+    pub async fn replay<T>(
+        &self,
+        ctx: &Context,
+        position: u64,
+        asked: impl Fn(&AccessRecord) -> Result<Asked, Failure>,
+        render: impl Fn(&Replayed) -> (T, Vec<u8>),
+    ) -> Result<Shown<(AccessItem, T)>, Failure> {
+        // A denial is filed under the patient concerned; the caller hears the same either way.
+        let found = self.access_at(position);
+        let patient = found.as_ref().ok().and_then(Option::as_ref).and_then(|item| item.patient);
+        let pass = self.admit(ctx, patient).await?;
+        self.access.line.near_end()?;
+        let Some(access) = found? else {
+            self.ended(ctx, None, Ended::NotFound, &Saw::default()).await?;
+            return Err(Failure::NotFound);
+        };
+        let size = self.access.line.progress().size;
+        let (seen, answer, saw) = match self.again(&pass, &access, &asked, &render) {
+            Ok(again) => again,
+            Err(failure) => {
+                // That there is something which is not what was shown is a finding, too.
+                if let Failure::Refused { reason, .. } = &failure {
+                    let saw = Saw::told(1, (*reason).to_owned());
+                    self.ended(ctx, patient, Ended::Shown, &saw).await?;
+                }
+                return Err(failure);
+            }
+        };
+        let receipt = match &seen {
+            Replayed::Accesses(page) => self.searched(ctx, &about(page), &saw).await?,
+            Replayed::Patient(found) => self.showed(ctx, *found, &saw).await?,
+            Replayed::Nothing
+            | Replayed::File(_)
+            | Replayed::History(_)
+            | Replayed::Change(_)
+            | Replayed::Told(_) => self.ended(ctx, patient, Ended::Shown, &saw).await?,
+        };
+        Ok(Shown { answer: (access, answer), receipt, position: size })
+    }
+
+    /// The answer rendered anew, when it is the one that the record has the digest of.
+    fn again<T>(
+        &self,
+        pass: &Pass,
+        access: &AccessItem,
+        asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
+        render: &impl Fn(&Replayed) -> (T, Vec<u8>),
+    ) -> Result<(Replayed, T, Saw), Failure> {
+        let record = said(access)?;
+        let seen = self.seen(pass, access.clone(), asked)?;
+        let (answer, bytes) = render(&seen);
+        let digest = self.answer_digest(&bytes)?;
+        if digest.0 != record.answer_digest {
+            return Err(refusal(
+                "NOT_REPRODUCED",
+                "what this access showed cannot be rendered as it was: a key that was here then is \
+                 not, or came later, or what is stored is not what was; caseledgerd fsck tells",
+            ));
+        }
+        let saw = Saw {
+            first_version: record.first_version,
+            version: record.version,
+            position: record.position,
+            count: record.count,
+            digest: Some(digest),
+            told: None,
+        };
+        Ok((seen, answer, saw))
+    }
+
+    fn seen(
+        &self,
+        pass: &Pass,
+        mut access: AccessItem,
+        asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
+    ) -> Result<Replayed, Failure> {
+        loop {
+            let query = self.query_of(&access)?;
+            let record = said(&query)?;
+            if record.answer_format != ANSWER_FORMAT {
+                return Err(refusal(
+                    "ANSWER_FORMAT_UNKNOWN",
+                    "this access was answered in a form that this node's version does not know: ask \
+                     a node of a newer version",
+                ));
+            }
+            match record.outcome {
+                Outcome::Denied | Outcome::NotFound => return Ok(Replayed::Nothing),
+                Outcome::Shown => {}
+            }
+            if let Some(told) = &record.told {
+                return Ok(Replayed::Told(told.clone()));
+            }
+            let patient = access.patient.or(self.shown_by(&query)?);
+            let again = match (Operation::replayed(&record.operation), patient) {
+                (Some(Operation::FindPatient | Operation::RegisterPatient), Some(patient)) => {
+                    return Ok(Replayed::Patient(patient));
+                }
+                (Some(Operation::GetPatientHistory), Some(patient)) => {
+                    return self.history_then(pass, patient, record).map(Replayed::History);
+                }
+                (Some(Operation::WatchPatientFile), Some(patient)) => {
+                    let mut then = self.history_then(pass, patient, record)?;
+                    let delivered = then.items.pop().ok_or(Failure::NotFound)?;
+                    return Ok(Replayed::Change(Box::new(delivered)));
+                }
+                (Some(_), _) => asked(record)?,
+                (None, _) => return Err(not_replayed()),
+            };
+            access = match again {
+                Asked::File(query) => {
+                    let page = self.load_past(pass, &query, record.version)?;
+                    return Ok(Replayed::File(Box::new(page)));
+                }
+                Asked::Accesses { filter, before, limit } => {
+                    let size = record.position;
+                    let page = self.load_accesses(pass, &filter, size, before, limit)?;
+                    return Ok(Replayed::Accesses(page));
+                }
+                // What was shown again was shown before.
+                Asked::Again(position) if position < access.position => {
+                    self.access_at(position)?.ok_or(Failure::NotFound)?
+                }
+                Asked::Again(_) => return Err(not_replayed()),
+            };
+        }
+    }
+
+    fn history_then(
+        &self,
+        pass: &Pass,
+        patient: PatientId,
+        record: &AccessRecord,
+    ) -> Result<HistoryAnswer, Failure> {
+        let versions = match record.version {
+            0 => 0,
+            version => version.saturating_sub(record.first_version).saturating_add(1),
+        };
+        let limit = usize::try_from(versions).map_err(Failure::internal)?;
+        let mut then = self.load_history(pass, patient, record.first_version, limit)?;
+        // An empty page was beyond the end of then, not of now.
+        then.items.truncate(limit);
+        Ok(then)
+    }
+
+    fn access_at(&self, position: u64) -> Result<Option<AccessItem>, Failure> {
+        let found = self.shelf.never_to_be_shown().reader().access(position)?;
+        Ok(found.map(|item| self.access_item(item)))
+    }
+
+    /// The first record of an access's contribution: of a query and the patients it showed, the query.
+    fn query_of(&self, access: &AccessItem) -> Result<AccessItem, Failure> {
+        let mut first = access.clone();
+        let mut position = access.position;
+        while first.header.index > 0 {
+            position = position.checked_sub(1).ok_or_else(|| parted(access.position))?;
+            // A commitment may stand between them.
+            let Some(before) = self.access_at(position)? else { continue };
+            if before.header.contribution_id != access.header.contribution_id {
+                return Err(parted(access.position));
+            }
+            first = before;
+        }
+        Ok(first)
+    }
+
+    /// The patient whom a query that finds one showed.
+    fn shown_by(&self, query: &AccessItem) -> Result<Option<PatientId>, Failure> {
+        if query.header.count < 2 {
+            return Ok(None);
+        }
+        let next = [query.position + 1, query.position + 2];
+        for position in next {
+            if let Some(item) = self.access_at(position)? {
+                return Ok(item.patient);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn said(access: &AccessItem) -> Result<&AccessRecord, Failure> {
+    access.record.as_ref().ok_or_else(|| {
+        refusal(
+            "ACCESS_UNREADABLE",
+            "the access record cannot be opened: its key is destroyed, or not at this node yet",
+        )
+    })
+}
+
+fn refusal(reason: &'static str, message: &str) -> Failure {
+    Failure::Refused { reason, message: message.to_owned() }
+}
+
+fn not_replayed() -> Failure {
+    refusal(
+        "NOT_REPLAYED",
+        "what this access showed is not rendered again: headers of records and proofs are the same \
+         under the same address, and prove themselves",
+    )
+}
+
+fn parted(position: u64) -> Failure {
+    Failure::Damaged { what: format!("the contribution of access record {position}") }
+}
