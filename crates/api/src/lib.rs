@@ -60,6 +60,7 @@ mod tests {
             found,
             [
                 "AuditService/ListAccesses",
+                "AuditService/Replay",
                 "EvidenceService/Prove -> stream",
                 "ImportService/Import <-> stream",
                 "LedgerService/GetHead",

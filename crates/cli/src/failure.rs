@@ -192,7 +192,10 @@ fn advice(call: &str, code: Code, reason: &str) -> &'static str {
         (Code::PermissionDenied, _) if call.ends_with("/FindPatient") => {
             "name the patient by id, or ask for a role that may look numbers up; the denial is on record"
         }
-        (Code::PermissionDenied, _) => "ask for a role that permits it; the denial is on record",
+        (Code::PermissionDenied, _) => {
+            "state the purpose that you really have (--purpose), or ask for a role that permits it; the \
+             denial is on record"
+        }
         (Code::NotFound, _) => "check the id or number; you may also lack permission to know",
         (_, "NOT_FILED") => "nothing was filed; try again when the broker is back",
         (_, "OUTCOME_UNKNOWN") => "repeat with the same request id, or use `caseledger settle`",

@@ -148,6 +148,9 @@ impl Purpose {
         Self::CODES.into_iter().find(|known| *known == code).map(Self)
     }
 
+    /// Emergency access to what is not open otherwise ("break the glass").
+    pub(crate) const BREAK_GLASS: Self = Self("BTG");
+
     /// Whether the caller must say in their own words why: whoever breaks the glass.
     #[must_use]
     pub fn needs_reason(&self) -> bool {
@@ -158,6 +161,22 @@ impl Purpose {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.0
+    }
+
+    /// The code that this one is a kind of, in HL7's hierarchy.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let parent = match self.0 {
+            "CAREMGT" | "COC" | "ETREAT" | "CLINTRL" => "TREAT",
+            "BTG" | "ERTREAT" => "ETREAT",
+            "CLMATTCH" | "COVAUTH" | "COVERAGE" | "ELIGDTRM" | "ELIGVER" | "ENROLLM"
+            | "REMITADV" => "HPAYMT",
+            "HACCRED" | "HCOMPL" | "HDIRECT" | "HLEGAL" | "HOUTCOMS" | "HQUALIMP" | "PATADMIN"
+            | "PATSFTY" | "PERFMSR" | "RECORDMGT" | "SYSDEV" | "HTEST" | "TRAIN" => "HOPERAT",
+            "FAMRQT" => "PATRQT",
+            _ => return None,
+        };
+        Some(Self(parent))
     }
 }
 
@@ -197,6 +216,46 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 15] = [
+        Self::RegisterPatient,
+        Self::Contribute,
+        Self::SettleRequest,
+        Self::GetPatientFile,
+        Self::GetPatientHistory,
+        Self::FindPatient,
+        Self::WatchPatientFile,
+        Self::Import,
+        Self::ListAccesses,
+        Self::Replay,
+        Self::ReadEntries,
+        Self::Prove,
+        Self::ProveContents,
+        Self::GetHead,
+        Self::GetNodeStatus,
+    ];
+
+    /// The action that access policies know it by.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::ReadEntries => "ReadEntries",
+            Self::ProveContents => "ProveContents",
+            Self::RegisterPatient
+            | Self::Contribute
+            | Self::SettleRequest
+            | Self::GetPatientFile
+            | Self::GetPatientHistory
+            | Self::FindPatient
+            | Self::WatchPatientFile
+            | Self::Import
+            | Self::ListAccesses
+            | Self::Replay
+            | Self::Prove
+            | Self::GetHead
+            | Self::GetNodeStatus => self.name().rsplit('/').next().unwrap_or_default(),
+        }
+    }
+
     /// Whether somebody waits for the answer who works with files: imports give way to them, but not to
     /// one another, to a watch's next message or to whoever watches the node.
     pub(crate) const fn goes_first(self) -> bool {

@@ -25,6 +25,7 @@ use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
 use crate::peers::{HealClaim, Peer, SignedHead};
+use crate::policy::Policies;
 use crate::quorum::RETIRED;
 use crate::rendered::Rendered;
 use crate::seal::Sealer;
@@ -107,6 +108,7 @@ pub struct Engine(Arc<Parts>);
 pub struct Parts {
     pub(crate) node: NodeId,
     pub(crate) block_key: SigningKey,
+    pub(crate) policies: Policies,
     pub(crate) shelf: Shelf,
     pub(crate) vault: Arc<Vault>,
     pub(crate) journal: Journal,
@@ -272,6 +274,7 @@ impl Engine {
         Ok(Self(Arc::new(Parts {
             node: shared.node,
             block_key: shared.block_key,
+            policies: Policies::shipped()?,
             shelf: Shelf::new(shared.store),
             vault: shared.vault,
             journal: shared.journal,

@@ -27,7 +27,7 @@ pub enum Failure {
     #[error("there is no such patient file, entry, position, request or ledger")]
     NotFound,
     /// The caller may not do this.
-    #[error("the roles of this caller do not permit this call")]
+    #[error("the access policies do not permit this call to these roles for this purpose")]
     Denied {
         /// Stable code, upper snake case.
         reason: &'static str,

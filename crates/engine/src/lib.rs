@@ -20,6 +20,7 @@
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
 //! | `queries`, `listing`, `watch`, `showing` | pass, read, render, record, answer |
 //! | `replay` | what an access showed, rendered again and proved by its digest |
+//! | `access`, `policy` | may they, by which policies; the pass to what is on file |
 //! | `keys` | keys made ahead, keys of other nodes taken in |
 
 mod access;
@@ -42,6 +43,7 @@ mod line;
 mod listing;
 mod locks;
 mod peers;
+mod policy;
 mod proofs;
 mod queries;
 mod quorum;
@@ -77,6 +79,7 @@ pub use failure::{Failure, Violation};
 pub use import::ImportOutcome;
 pub use keys::SYSTEM_ENTRY;
 pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
+pub use policy::{Decision, Policies};
 pub use proofs::{ConsistencyProof, InclusionProof};
 pub use queries::{MAX_PAGE, check_page_size};
 pub use replay::{Asked, Replayed};

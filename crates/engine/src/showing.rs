@@ -10,8 +10,6 @@ use crate::engine::Engine;
 use crate::trail::Showing;
 use crate::{Failure, Receipt, UNAUDITED};
 
-/// Version of the rules by which access is decided: the built-in role table.
-const ROLE_TABLE: &str = "roles/1";
 /// Version of the answers' form: the protobuf messages of `caseledger.v1`.
 pub(crate) const ANSWER_FORMAT: u16 = 1;
 
@@ -52,7 +50,7 @@ impl Saw {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ended {
     Shown,
-    Denied(&'static str),
+    Denied,
     NotFound,
 }
 
@@ -66,12 +64,13 @@ impl Engine {
         if ctx.operation.goes_first() {
             self.turns.others_work();
         }
-        if let Some(pass) = check(&ctx.caller.roles, ctx.operation) {
-            return Ok(pass);
-        }
-        let reason = "ROLE_NOT_PERMITTED";
-        self.ended(ctx, patient, Ended::Denied(reason), &Saw::default()).await?;
-        Err(Failure::Denied { reason, break_glass: false })
+        let decision = match check(&self.policies, ctx)? {
+            Ok(pass) => return Ok(pass),
+            Err(decision) => decision,
+        };
+        self.ended(ctx, patient, Ended::Denied, &Saw::default()).await?;
+        let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
+        Err(Failure::Denied { reason, break_glass: decision.break_glass })
     }
 
     /// Records a showing of one patient's data.
@@ -198,12 +197,8 @@ impl Engine {
     ) -> Result<AccessRecord, Failure> {
         let (kind, outcome) = match ended {
             Ended::Shown => (schema::AccessKind::Shown, schema::Outcome::Shown),
-            Ended::Denied(_) => (schema::AccessKind::Denied, schema::Outcome::Denied),
+            Ended::Denied => (schema::AccessKind::Denied, schema::Outcome::Denied),
             Ended::NotFound => (schema::AccessKind::Query, schema::Outcome::NotFound),
-        };
-        let deciding = match ended {
-            Ended::Denied(reason) => reason.to_owned(),
-            Ended::Shown | Ended::NotFound => ctx.operation.name().to_owned(),
         };
         Ok(AccessRecord {
             kind,
@@ -220,8 +215,8 @@ impl Engine {
             position: saw.position,
             first_version: if saw.first_version == 0 { saw.version } else { saw.first_version },
             version: saw.version,
-            policy_version: ROLE_TABLE.to_owned(),
-            deciding: vec![deciding],
+            policy_version: self.policies.version().to_owned(),
+            deciding: self.policies.decide(ctx)?.deciding.clone(),
             masked: Vec::new(),
             answer_format: ANSWER_FORMAT,
             count: saw.count,

@@ -44,7 +44,7 @@ use crate::report::{Contender, Report};
 use crate::session::{Session, say};
 use crate::workload::reads::Files;
 use crate::workload::{
-    commands, growth, history, import, length, mixed, open, reads, rebuild, verification,
+    commands, decisions, growth, history, import, length, mixed, open, reads, rebuild, verification,
 };
 
 #[tokio::main]
@@ -179,6 +179,9 @@ async fn once(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     }
     if options.wants(Part::Verification) {
         tokio::task::block_in_place(|| verification::caseledger(session))?;
+    }
+    if options.wants(Part::Decisions) {
+        decisions::caseledger(session).await?;
     }
     if !options.wants_a_node() {
         return Ok(());

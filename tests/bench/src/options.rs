@@ -25,6 +25,8 @@ pub(crate) enum Part {
     Rebuild,
     /// A ledger's headers verified offline.
     Verification,
+    /// Access decisions.
+    Decisions,
 }
 
 /// Caseledger measured against its peers.
@@ -75,7 +77,8 @@ pub(crate) struct Options {
 impl Options {
     /// Whether anything is wanted that a node must run for.
     pub(crate) fn wants_a_node(&self) -> bool {
-        self.only.iter().any(|part| *part != Part::Verification) || self.only.is_empty()
+        let without = [Part::Verification, Part::Decisions];
+        self.only.iter().any(|part| !without.contains(part)) || self.only.is_empty()
     }
 
     /// Whether this part is wanted.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) mod commands;
+pub(crate) mod decisions;
 pub(crate) mod growth;
 pub(crate) mod history;
 pub(crate) mod import;
@@ -30,6 +31,7 @@ pub(crate) const REBUILD: &str = "views made anew from records";
 pub(crate) const BESIDE_REBUILD: &str =
     "at a fixed rate, alone and while another node's views are made anew on the same machine";
 pub(crate) const VERIFICATION: &str = "a ledger verified offline, from a folder";
+pub(crate) const DECISIONS: &str = "access decisions, in this process, 1 caller";
 pub(crate) const GROWTH: &str = "as the ledger grows";
 
 pub(crate) const LENGTH: &str =
@@ -49,12 +51,15 @@ pub(crate) const ONCE: &str = "GetPatientFile, 50 entries, each file once";
 pub(crate) const AUDITED: &str = "the same 50 entries, after a restart";
 pub(crate) const UNAUDITED: &str = "the same 50 entries, auditing compiled out";
 pub(crate) const VERIFIED: &str = "caseledger verify";
+pub(crate) const DECISION: &str = "the shipped policies";
 pub(crate) const VIEWS: &str = "in this process, the node stopped";
 pub(crate) const SHORT_FILE: &str = "100 entries";
 pub(crate) const LONG_FILE: &str = "a long file";
 pub(crate) const ALONE: &str = "alone";
 pub(crate) const IMPORTING: &str = "importing";
 pub(crate) const REBUILDING: &str = "making views";
+pub(crate) const REMEMBERED: &str = "remembered";
+pub(crate) const ANEW: &str = "anew";
 pub(crate) const IN_ROWS: &str = "a patient after the other";
 pub(crate) const SCATTERED: &str = "patients at random";
 

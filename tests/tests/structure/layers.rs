@@ -45,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tonic", &["api", "server", "cli", "console"]),
     ("jsonwebtoken", &["server", "cli"]),
     ("aws-lc-rs", &["vault", "engine", "server", "cli"]),
+    ("cedar-policy", &["engine"]),
 ];
 
 /// All that the two purest crates may link: `domain` nothing, `ledger` hashing, signatures and

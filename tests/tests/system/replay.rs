@@ -104,7 +104,11 @@ impl Caller {
             patient_id,
             purpose: purpose("TREAT"),
             // sometimes beyond the end
-            from_version: if self.chance.once_in(9) { 1_000_000 } else { self.chance.below(9).into() },
+            from_version: if self.chance.once_in(9) {
+                1_000_000
+            } else {
+                self.chance.below(9).into()
+            },
             page_size: 1 + self.chance.below(9),
             ..v1::GetPatientHistoryRequest::default()
         };
@@ -426,7 +430,7 @@ async fn what_showed_nothing_and_what_a_write_told_are_replayed_too_and_replays_
     assert_eq!(control.code(), Code::NotFound);
     let auditor = cluster.client(0, "auditor").unwrap();
     let denied = replay(&auditor, refused.position).await.expect_err("contents are not theirs");
-    assert_eq!(reason(&denied), "ROLE_NOT_PERMITTED");
+    assert_eq!(reason(&denied), "NOT_PERMITTED");
 
     let replays: Vec<_> = trail(&officer)
         .await

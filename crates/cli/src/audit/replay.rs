@@ -168,7 +168,7 @@ mod tests {
     fn shown(name: &str, value: Vec<u8>) -> v1::ReplayResponse {
         let access = v1::Access { person: "jdoe".to_owned(), ..v1::Access::default() };
         let answer = Some(api::Any { type_url: format!("{TYPES}{name}"), value });
-        v1::ReplayResponse { access: Some(access), answer, receipt: vec![7; 32] }
+        v1::ReplayResponse { access: Some(access), answer, position: 9, receipt: vec![7; 32] }
     }
 
     #[test]

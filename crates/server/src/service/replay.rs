@@ -35,6 +35,7 @@ impl Services {
         Ok(proto::ReplayResponse {
             access: Some(access_out(&access)),
             answer,
+            position: shown.position,
             receipt: receipt(shown.receipt),
         })
     }

@@ -3,10 +3,10 @@
 use super::{Report, Row, Spread};
 use crate::load::Measured;
 use crate::workload::{
-    ALONE, AUDITED, BARE_BLOCKS, BARE_COMMAND, BESIDE_REBUILD, COMMANDS, CONTRIBUTE, FIFTY, IMPORT,
-    IMPORTING, IN_ROWS, LONG_FILE, MESSAGE_DB, MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD,
-    REBUILDING, SHORT_FILE, STREAMED, UMADB, UMADB_BATCHES, UNAUDITED, VERIFICATION, VERIFIED,
-    VIEWS,
+    ALONE, ANEW, AUDITED, BARE_BLOCKS, BARE_COMMAND, BESIDE_REBUILD, COMMANDS, CONTRIBUTE,
+    DECISION, DECISIONS, FIFTY, IMPORT, IMPORTING, IN_ROWS, LONG_FILE, MESSAGE_DB,
+    MESSAGE_DB_CATEGORIES, MIXED, READS, REBUILD, REBUILDING, SHORT_FILE, STREAMED, UMADB,
+    UMADB_BATCHES, UNAUDITED, VERIFICATION, VERIFIED, VIEWS,
 };
 
 /// One thing that should be so.
@@ -141,7 +141,15 @@ pub(crate) fn aims(report: &Report) -> Vec<Aim> {
         number(report.row(VERIFICATION, VERIFIED, IN_ROWS), A_CORE),
     ));
     aims.extend(beside_others(report));
+    aims.push(decision(report));
     aims
+}
+
+/// That nobody waits for being let in.
+fn decision(report: &Report) -> Aim {
+    let anew = report.row(DECISIONS, DECISION, ANEW);
+    let is = anew.and_then(|row| row.spread(P99).ok());
+    Aim { text: "an access decision anew: p99, µs", wanted: 200.0, at_least: false, is }
 }
 
 /// That nobody who works with files notices what else the machine does.
