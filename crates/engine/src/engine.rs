@@ -245,6 +245,7 @@ impl Engine {
         let alarms = Arc::clone(&shared.alarms);
         let made = views::make(&shared.store, lines, alarms, setup.stopping.clone())?;
         let upkeep = Upkeep {
+            node: setup.node,
             bucket: setup.bucket,
             connection: shared.journal.state(),
             vault: Arc::clone(&shared.vault),
