@@ -3,7 +3,7 @@
 //! | written | is |
 //! |---|---|
 //! | `keys/kek` | a file that only its owner may read: 64 hexadecimal digits, a line end at most after them |
-//! | `env:NAME` | an environment variable with the same. It stays in the process's environment, which the same user and the administrator can read: taking it out is not possible without `unsafe` code |
+//! | `env:NAME` | an environment variable with the same. It stays in the process's environment, which administrators can read: taking it out is not possible without `unsafe` code |
 //! | `pkcs11:…` | a file that a key in a PKCS#11 module opens, see [`ModuleKey`] |
 
 use crate::VaultError;
