@@ -54,6 +54,14 @@ async fn all_know_both(mut status: Command) {
     told.await.unwrap();
 }
 
+/// Waits for a rotation, but not for ever.
+async fn rotated(rotate: Command) {
+    let mut rotate = tokio::process::Command::from(rotate);
+    let ended = tokio::time::timeout(PATIENCE, rotate.kill_on_drop(true).output()).await;
+    let ended = ended.expect("it ends").expect("it ran");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
 /// How many of the bucket's entries are under which version.
 async fn versions(cluster: &Cluster) -> anyhow::Result<BTreeMap<u32, usize>> {
     let mut stream = jetstream(cluster).await.get_stream(format!("KV_{BUCKET}")).await?;
@@ -214,7 +222,7 @@ async fn a_node_that_was_not_given_the_new_version_says_so_and_goes_on_with_what
         command
     };
     all_know_both(command("status")).await;
-    run(&mut command("rotate")).expect("rotated");
+    rotated(command("rotate")).await;
 
     let operator = cluster.client(1, "hospital-it").unwrap();
     let raised = alarm(&operator, "KEYS_REFUSED").await;
@@ -300,7 +308,7 @@ async fn a_node_takes_its_key_encryption_key_from_a_variable_and_from_a_pkcs11_m
     set_kek(cluster.node(0), &format!("{{ 1 = \"env:CASELEDGER_TEST_KEK\", 2 = \"{place}\" }}"));
     restart(cluster.node_mut(0)).await;
     all_know_both(kek_command(cluster.node(0), "status")).await;
-    run(&mut kek_command(cluster.node(0), "rotate")).expect("rotated");
+    rotated(kek_command(cluster.node(0), "rotate")).await;
     let node = cluster.node_mut(0);
     set_kek(node, &format!("{{ 2 = \"{place}\" }}"));
     restart(node).await;
