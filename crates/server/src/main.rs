@@ -177,7 +177,7 @@ more after that.")]
     /// run again to wait for the end.
     #[command(after_help = KEK_HELP)]
     Rotate {
-        /// Configuration of a node, whose [[peers]] are all others.
+        /// Configuration of a node that has all others as its peers.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// Print JSON.
@@ -188,7 +188,7 @@ more after that.")]
     #[command(after_help = "Example:
   caseledgerd kek status --config /var/lib/caseledger/config.toml")]
     Status {
-        /// Configuration of a node, whose [[peers]] are all others.
+        /// Configuration of a node that has all others as its peers.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// Print JSON.
