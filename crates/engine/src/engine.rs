@@ -222,6 +222,7 @@ impl Engine {
     /// # Errors
     /// When threads cannot be started or the spool cannot be read.
     pub fn start(setup: Setup) -> Result<Self, Failure> {
+        let policies = Policies::shipped()?;
         let (ready, keys) = watch::channel(false);
         let shared = Shared {
             node: setup.node,
@@ -247,6 +248,7 @@ impl Engine {
         let alarms = Arc::clone(&shared.alarms);
         let made = views::make(&shared.store, lines, alarms, setup.stopping.clone())?;
         let upkeep = Upkeep {
+            node: setup.node,
             bucket: setup.bucket,
             connection: shared.journal.state(),
             vault: Arc::clone(&shared.vault),
@@ -258,13 +260,8 @@ impl Engine {
         };
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(upkeep.run()))];
         for supervisor in [of_records, of_access] {
-            let mut made = made.clone();
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
-                // Otherwise making them failed or was broken off.
-                if made.wait_for(|made| *made).await.is_ok() {
-                    supervisor.run().await;
-                }
-            })));
+            let made = made.clone();
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(once_made(made, supervisor))));
         }
         let trail = Trail::start(
             Arc::clone(&access.press),
@@ -274,7 +271,7 @@ impl Engine {
         Ok(Self(Arc::new(Parts {
             node: shared.node,
             block_key: shared.block_key,
-            policies: Policies::shipped()?,
+            policies,
             shelf: Shelf::new(shared.store),
             vault: shared.vault,
             journal: shared.journal,
@@ -444,6 +441,13 @@ impl Engine {
             .into_iter()
             .find(|side| side.line.ledger == ledger)
             .ok_or(Failure::NotFound)
+    }
+}
+
+/// Supervises a ledger once the views are made; never, if making them fails or is broken off.
+async fn once_made(mut made: watch::Receiver<bool>, supervisor: Supervisor) {
+    if made.wait_for(|made| *made).await.is_ok() {
+        supervisor.run().await;
     }
 }
 

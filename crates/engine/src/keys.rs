@@ -1,8 +1,9 @@
 //! Keeps this node's vault in step with the bucket of wrapped keys, and keys made ahead.
 //!
 //! What the bucket shows is taken into the vault, and what the vault has and the bucket no longer
-//! shows is put back: a deletion there destroys nothing, only the ledger's record does. Entries are
-//! only ever created, and every vault gives the same bytes, so any number of nodes may do so at once.
+//! shows is put back: a deletion there destroys nothing, only the ledger's record does. Any number of
+//! nodes may do so at once: an entry is created once, and replaced only by whoever has seen what is
+//! replaced (`rotation`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,20 +11,21 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use journal::{BucketFailure, ConnectionState, CreateError, KeyBucket, KeyChange};
-use ledger::SubjectId;
+use ledger::{NodeId, SubjectId};
 use store::Store;
 use tokio::sync::{Notify, watch};
-use vault::{BatchOrigin, PatientKeyIds, SubjectKeyIds, SystemKeyIds, Vault};
+use vault::{
+    BatchOrigin, KekReport, PatientKeyIds, SYSTEM_ENTRY, SubjectKeyIds, SystemKeyIds, Vault,
+};
 
 use crate::Failure;
 use crate::alarms::Alarms;
 use crate::clock::random;
 use crate::engine::Engine;
+use crate::rotation::Rotation;
 use crate::views;
 use domain::PatientId;
 
-/// The bucket's entry with the system's keys, made by `caseledgerd init`.
-pub const SYSTEM_ENTRY: &str = "system";
 /// Below so many spare patients new batches are made: an import registers some hundreds a second.
 const LOW_WATER: usize = 1_024;
 /// How often the reserve is looked at.
@@ -57,6 +59,7 @@ impl Listing {
 
 /// The task that keeps keys coming.
 pub(crate) struct Upkeep {
+    pub(crate) node: NodeId,
     pub(crate) bucket: KeyBucket,
     pub(crate) connection: watch::Receiver<ConnectionState>,
     pub(crate) vault: Arc<Vault>,
@@ -79,14 +82,16 @@ impl Upkeep {
         loop {
             let mut changes = self.bucket.watch(1);
             let mut shown = Listing::new();
+            let mut rotation = Rotation::new(self.node);
             loop {
                 tokio::select! {
                     change = changes.next() => match change {
                         Some(Ok(change)) => {
                             shown.note(&change);
-                            if let Some(bytes) = change.bytes {
-                                self.take_in(&change.name, &bytes).await;
+                            if let Some(bytes) = &change.bytes {
+                                self.take_in(&change.name, bytes).await;
                             }
+                            rotation.note(&change, &self.vault);
                         }
                         Some(Err(error)) => {
                             self.unreadable(&error.to_string());
@@ -97,8 +102,12 @@ impl Upkeep {
                     _ = look.tick() => {
                         self.provide().await;
                         self.keep_whole(&mut shown).await;
+                        self.report(&mut rotation).await;
                     }
                     () = self.low.notified() => self.provide().await,
+                    () = std::future::ready(()), if rotation.is_due() => {
+                        self.wrap_one_anew(&mut rotation).await;
+                    }
                 }
             }
             if let Err(why) = self.make_anew().await {
@@ -182,6 +191,9 @@ impl Upkeep {
     }
 
     async fn take_in(&self, name: &str, bytes: &[u8]) {
+        if KekReport::is_name(name) {
+            return;
+        }
         let added = if name == SYSTEM_ENTRY {
             self.vault.add_system(bytes).map(|()| Vec::new())
         } else {

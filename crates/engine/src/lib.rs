@@ -21,7 +21,7 @@
 //! | `queries`, `listing`, `watch`, `showing` | pass, read, render, record, answer |
 //! | `replay` | what an access showed, rendered again and proved by its digest |
 //! | `access`, `policy` | may they, by which policies; the pass to what is on file |
-//! | `keys` | keys made ahead, keys of other nodes taken in |
+//! | `keys`, `rotation` | keys made ahead, keys of other nodes taken in, wrapped anew under another version |
 
 mod access;
 mod alarms;
@@ -50,6 +50,7 @@ mod quorum;
 mod registry;
 mod rendered;
 mod replay;
+mod rotation;
 mod seal;
 mod showing;
 mod supervisor;
@@ -77,7 +78,6 @@ pub use engine::{Engine, Parts, Setup, Side};
 pub use evidence::{About, Content, Evidence, EvidenceLeaf, EvidenceQuery, MAX_PROVED, OpenedLeaf};
 pub use failure::{Failure, Violation};
 pub use import::ImportOutcome;
-pub use keys::SYSTEM_ENTRY;
 pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
 pub use policy::{Decision, Policies};
 pub use proofs::{ConsistencyProof, InclusionProof};

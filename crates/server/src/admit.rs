@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ::ledger::{Control, NodeId, NodeKeys, SigningKey};
+use vault::KekSource;
+use zeroize::Zeroizing;
 
-use crate::config::{Config, Hex};
+use crate::config::{Config, Hex, Keks};
 use crate::keys;
 use crate::sponsor::{Sponsor, SponsorError};
 use crate::state_dir::{Begun, Entries, StateDir, StateError, append_peer};
@@ -107,7 +109,7 @@ pub async fn admit(admit: &Admit) -> Result<Admitted, AdmitError> {
         },
         signatures: Vec::new(),
     };
-    copy(&from.node.kek, &state.key("kek"))?;
+    let kek = copy_keks(&from.node.kek, &state)?;
     if let Some(issuer) = from.issuers.first().and_then(|issuer| issuer.keys.first()) {
         copy(issuer, &state.key("issuer.pub.pem"))?;
     }
@@ -117,7 +119,7 @@ pub async fn admit(admit: &Admit) -> Result<Admitted, AdmitError> {
             filed.map_err(|source| AdmitError::BrokeOff { node, source })?;
         }
     }
-    let config = configure(admit, from, &state, &begun)?;
+    let config = configure(admit, from, &state, &begun, &kek)?;
     Ok(Admitted { config, node })
 }
 
@@ -135,6 +137,7 @@ fn configure(
     from: &Config,
     state: &StateDir,
     begun: &Begun,
+    kek: &Keks,
 ) -> Result<PathBuf, StateError> {
     let node = begun.node.0;
     let known = from.peers.iter().any(|peer| peer.node == begun.node);
@@ -158,13 +161,37 @@ fn configure(
         records: from.ledgers.records.0,
         access: from.ledgers.access.0,
         issuer: from.issuers.first().map_or("", |issuer| &issuer.name),
+        kek,
         peers: &peers,
     })
+}
+
+/// Gives the new node what the existing one knows of key-encryption keys: files beside its own keys, and
+/// for the rest the same places. The PIN of a PKCS#11 module stays where it is.
+fn copy_keks(from: &Keks, state: &StateDir) -> Result<Keks, AdmitError> {
+    let mut keks = from.clone();
+    for (version, source) in &mut keks.0 {
+        let name = if *version == 1 { "kek".to_owned() } else { format!("kek.{version}") };
+        match source {
+            KekSource::File(file) => {
+                copy(file, &state.key(&name))?;
+                *file = Path::new("keys").join(name);
+            }
+            KekSource::Module(module) => {
+                let name = format!("{name}.sealed");
+                copy(&module.sealed, &state.key(&name))?;
+                module.sealed = Path::new("keys").join(name);
+            }
+            KekSource::Variable(_) => {}
+        }
+    }
+    Ok(keks)
 }
 
 /// Copies a key, unless an earlier attempt did.
 fn copy(from: &Path, to: &Path) -> Result<(), AdmitError> {
     let content = std::fs::read_to_string(from)
+        .map(Zeroizing::new)
         .map_err(|source| AdmitError::File { file: from.to_owned(), source })?;
     match keys::create_private(to, &content) {
         Ok(()) | Err(keys::KeyFileError::Exists(_)) => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! Relative paths are relative to the file's directory, so that a state directory can be moved.
 
+mod kek;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use std::str::FromStr;
 use ledger::note::{KeyType, Vkey};
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
+
+pub use kek::Keks;
 
 /// Longest configuration read, in bytes; a node with a hundred peers needs 20 KiB.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -56,8 +59,9 @@ pub struct Node {
     pub name: String,
     /// Directory of RocksDB databases, spool and positions.
     pub data: PathBuf,
-    /// File of the key-encryption key: 64 hex digits, readable by the owner only.
-    pub kek: PathBuf,
+    /// Where the key-encryption key is, or each version of it: a file of 64 hex digits, readable by the
+    /// owner only, `env:NAME`, or `pkcs11:…`.
+    pub kek: Keks,
     /// File of the key that signs blocks, heads and peer calls: 64 hex digits.
     pub block_key: PathBuf,
     /// File of the key that signs checkpoints as the log: 64 hex digits.
@@ -325,7 +329,8 @@ impl Config {
     fn resolve(&mut self, directory: &Path) {
         let node = &mut self.node;
         let keys = [&mut node.block_key, &mut node.checkpoint_key, &mut node.cosigner_key];
-        let paths = [&mut node.data, &mut node.kek]
+        node.kek.resolve(directory);
+        let paths = [&mut node.data]
             .into_iter()
             .chain(keys)
             .chain(self.nats.credentials.as_mut())

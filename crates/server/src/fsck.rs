@@ -174,6 +174,13 @@ fn intact_text(intact: &Intact) -> String {
          (a key of theirs is destroyed)",
         keys.keys, keys.subjects, keys.batches, keys.batches_not_compared
     ));
+    let by_version = keys.by_version.iter();
+    let counts = by_version.map(|(version, count)| format!("{count} under version {version}"));
+    lines.push(format!(
+        "intact: key-encryption key: {}{}",
+        counts.collect::<Vec<_>>().join(", "),
+        if keys.by_version.len() > 1 { ": a rotation has not ended on this node" } else { "" }
+    ));
     lines.extend(intact.unchecked.iter().map(|what| format!("not compared: {what}")));
     lines.join("\n")
 }
@@ -198,6 +205,7 @@ pub fn json(found: &Result<Intact, Finding>) -> Value {
                 "ledgers": intact.ledgers.iter().map(ledger).collect::<Vec<_>>(),
                 "spooled": intact.spooled,
                 "keys": intact.keys.keys,
+                "keys_by_kek_version": intact.keys.by_version,
                 "not_compared": intact.unchecked,
             })
         }

@@ -17,9 +17,9 @@ use ::ledger::{Hash, LedgerId, NodeId, SigningKey};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use journal::{Journal, LedgerStream};
-use vault::{BatchOrigin, KeyEncryptionKey, Vault};
+use vault::{BatchOrigin, KekSource, SYSTEM_ENTRY, Vault};
 
-use crate::run::KEK_VERSION;
+use crate::config::Keks;
 use crate::state_dir::{Begun, Entries, StateDir, StateError};
 use crate::{keys, names};
 
@@ -175,6 +175,7 @@ pub async fn init(init: &Init) -> Result<Initialised, InitError> {
         records,
         access,
         issuer: ISSUER,
+        kek: &Keks::one(KekSource::File("keys/kek".into())),
         peers: &[],
     })?;
     Ok(Initialised { config, node, records, access })
@@ -296,16 +297,16 @@ fn issuer_key(private: &Path, public: &Path) -> Result<(), InitError> {
 /// The system's keys and the first patients', in the bucket first and then in this node's vault.
 async fn first_keys(journal: &Journal, replicas: u8, state: &StateDir) -> Result<(), InitError> {
     let bucket = names::bucket(journal, replicas);
-    let kek = KeyEncryptionKey::from_file(&state.key("kek"), KEK_VERSION)?;
-    let vault = Vault::open(&state.data(), kek)?;
+    let kek = Keks::one(KekSource::File(state.key("kek")));
+    let vault = Vault::open(&state.data(), kek.load()?)?;
     if facts("a key bucket", bucket.inspect().await)?.is_none() {
         bucket.create_bucket().await?;
     }
-    match bucket.get(engine::SYSTEM_ENTRY).await.map_err(journal::InspectError::from)? {
+    match bucket.get(SYSTEM_ENTRY).await.map_err(journal::InspectError::from)? {
         Some(entry) => vault.add_system(&entry.bytes).map_err(InitError::OtherBucket)?,
         None => {
             let system = vault.mint_system()?;
-            bucket.create(engine::SYSTEM_ENTRY, system.clone().into()).await?;
+            bucket.create(SYSTEM_ENTRY, system.clone().into()).await?;
             vault.add_system(&system)?;
         }
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 /// Permissions of a private key file.
 const PRIVATE: u32 = 0o600;
@@ -87,9 +88,11 @@ pub(crate) fn sync_parent(file: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// As `create`.
-pub fn create_secret(file: &Path) -> Result<[u8; 32], KeyFileError> {
-    let secret: [u8; 32] = random()?;
-    create(file, format!("{}\n", hex::encode(secret)).as_bytes(), PRIVATE)?;
+pub fn create_secret(file: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    let secret = Zeroizing::new(random()?);
+    let mut text = Zeroizing::new(hex::encode(secret.as_slice()));
+    text.push('\n');
+    create(file, text.as_bytes(), PRIVATE)?;
     Ok(secret)
 }
 
@@ -97,7 +100,7 @@ pub fn create_secret(file: &Path) -> Result<[u8; 32], KeyFileError> {
 ///
 /// # Errors
 /// As `create_secret` and `read_secret`.
-pub fn keep_or_create_secret(file: &Path) -> Result<[u8; 32], KeyFileError> {
+pub fn keep_or_create_secret(file: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     match create_secret(file) {
         Err(KeyFileError::Exists(_)) => read_secret(file),
         made => made,
@@ -116,18 +119,18 @@ pub fn create_private(file: &Path, text: &str) -> Result<(), KeyFileError> {
 ///
 /// # Errors
 /// Unreadable, readable by others, or something else in it.
-pub fn read_secret(file: &Path) -> Result<[u8; 32], KeyFileError> {
+pub fn read_secret(file: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let failed = |source| KeyFileError::File { file: file.to_owned(), source };
     let opened = File::open(file).map_err(failed)?;
     let mode = opened.metadata().map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(KeyFileError::Exposed(file.to_owned()));
     }
-    let mut text = String::new();
+    let mut text = Zeroizing::new(String::with_capacity(67));
     // 64 digits and a line end, and one byte more to notice a longer file.
     opened.take(67).read_to_string(&mut text).map_err(failed)?;
-    let mut secret = [0; 32];
-    hex::decode_to_slice(text.trim_ascii_end(), &mut secret)
+    let mut secret = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text.trim_ascii_end(), secret.as_mut_slice())
         .map_err(|_| KeyFileError::Malformed(file.to_owned()))?;
     Ok(secret)
 }

@@ -21,6 +21,7 @@
 //! | `peers` | signed calls to other nodes |
 //! | `run`, `health`, `config`, `telemetry` | a node at work |
 //! | `fsck` | the data folder of a stopped node against itself |
+//! | `kek`, `core_dumps` | key-encryption keys made and changed; memory that stays in memory |
 //! | `unaudited` | a build that only measures serves nobody else |
 //! | `init`, `admit`, `retire`, `sponsor`, `keys`, `state_dir`, `names` | founding and membership |
 
@@ -31,12 +32,14 @@ mod call;
 pub mod clock;
 pub mod config;
 pub mod convert;
+pub mod core_dumps;
 mod deadline;
 pub mod fsck;
 pub mod gate;
 mod health;
 mod http;
 pub mod init;
+pub mod kek;
 pub mod keys;
 pub mod names;
 mod pages;
@@ -54,4 +57,4 @@ mod unaudited;
 mod undecodable;
 mod witness;
 
-pub use run::{KEK_VERSION, RunError, run};
+pub use run::{RunError, run};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -11,9 +12,11 @@ use server::admit::{Admit, admit};
 use server::config::Config;
 use server::fsck::{Fsck, PinnedGenesis};
 use server::init::{Init, init};
+use server::kek::{self, Progress};
 use server::retire::{Retire, Retired, retire};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use vault::KekSource;
 
 /// A command takes many small allocations on one thread and frees them on another: the C library's
 /// allocator spent an eighth of a node's time on them.
@@ -30,7 +33,8 @@ const VERSION: &str = if engine::UNAUDITED {
 const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
 A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs
-with `run`. `fsck` checks the data folder of one that is stopped.
+with `run`. `fsck` checks the data folder of one that is stopped; `kek` makes and changes the key that
+all other keys are wrapped under.
 Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard error), 2 wrong use; those
 of `fsck` are in its help.";
 
@@ -143,7 +147,64 @@ Prints one line with the address once it serves; everything else is logged to st
         #[arg(long)]
         json: bool,
     },
+    /// Make a key-encryption key, change all nodes to it while they work, and see how far that is.
+    #[command(subcommand, after_help = KEK_HELP)]
+    Kek(Kek),
 }
+
+#[derive(Debug, Subcommand)]
+enum Kek {
+    /// Make a key-encryption key; what exists is never overwritten.
+    #[command(after_help = "Examples:
+  caseledgerd kek make /var/lib/caseledger/keys/kek.2
+  caseledgerd kek make 'pkcs11:token=caseledger;object=kek?module-path=/usr/lib/softhsm/libsofthsm2.so\
+&pin-source=/etc/caseledger/pin&x-sealed=/var/lib/caseledger/keys/kek.2.sealed'
+
+With a PKCS#11 module the key lies in the file of x-sealed, sealed by an AES-256 key of the module,
+which is made if the token has none of that label. The module is needed when a node starts, and no
+more after that.")]
+    Make {
+        /// Where it is to be, as in `kek` of a configuration: a file, or pkcs11:….
+        #[arg(value_name = "PLACE")]
+        place: KekSource,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have all keys wrapped anew under the newest version in a node's configuration, and wait for it.
+    ///
+    /// Nodes do it while they read and write. Broken off, it goes on without this command, which is then
+    /// run again to wait for the end.
+    #[command(after_help = KEK_HELP)]
+    Rotate {
+        /// Configuration of a node that has all others as its peers.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say which versions keys are under, in the bucket and at every node.
+    #[command(after_help = "Example:
+  caseledgerd kek status --config /var/lib/caseledger/config.toml")]
+    Status {
+        /// Configuration of a node that has all others as its peers.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const KEK_HELP: &str = "\
+How the key-encryption key is changed, and nothing stands still:
+  1. caseledgerd kek make /var/lib/caseledger/keys/kek.2, and the same key to every other node
+  2. in the configuration of every node  kek = { 1 = \"keys/kek\", 2 = \"keys/kek.2\" }
+     and start them anew, one after the other
+  3. caseledgerd kek rotate --config /var/lib/caseledger/config.toml
+  4. when it says so: kek = { 2 = \"keys/kek.2\" }, and start them anew, one after the other
+Backups of the key database from before need the old key for as long as they are kept.";
 
 const FSCK_HELP: &str = "\
 Exit codes: 0 intact; 10 tampered with or damaged; 11 behind, or another history than, position.json or
@@ -165,7 +226,8 @@ fn copies(text: &str) -> Result<u8, String> {
 }
 
 fn main() -> ExitCode {
-    match obey(Arguments::parse()) {
+    let off = server::core_dumps::off().context("core dumps cannot be switched off");
+    match off.and_then(|()| obey(Arguments::parse())) {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
@@ -219,6 +281,7 @@ async fn work(command: Command) -> anyhow::Result<()> {
             retired(&made, without_majority);
         }
         Command::Run { config } => run(config).await?,
+        Command::Kek(command) => obey_kek(command).await?,
         // Done before, without a runtime.
         Command::Fsck { .. } => {}
     }
@@ -242,6 +305,89 @@ fn fsck(wanted: &Fsck, json: bool) -> ExitCode {
             complain(&error.into());
             ExitCode::from(WRONG_USE)
         }
+    }
+}
+
+async fn obey_kek(command: Kek) -> anyhow::Result<()> {
+    match command {
+        Kek::Make { mut place, json } => {
+            place.resolve(&std::env::current_dir()?);
+            let made = kek::make(&place)?;
+            if json {
+                say(&serde_json::json!({ "made": made, "kek": place.to_string() }).to_string());
+            } else {
+                say(&made);
+                say(&format!(
+                    "in a configuration: kek = {{ 2 = \"{place}\" }}, if it is version 2"
+                ));
+            }
+        }
+        Kek::Rotate { config, json } => {
+            let mut last: Option<Instant> = None;
+            let told = |progress: &Progress| {
+                if last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
+                    last = Some(Instant::now());
+                    tell(&headline(progress));
+                }
+            };
+            let done = kek::rotate(&config, told).await?;
+            show(&done, json);
+        }
+        Kek::Status { config, json } => show(&kek::status(&config).await?, json),
+    }
+    Ok(())
+}
+
+/// How often somebody who waits for a rotation hears how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+#[expect(clippy::print_stderr, reason = "the command line's own voice")]
+fn tell(line: &str) {
+    eprintln!("caseledgerd: {line}");
+}
+
+fn headline(progress: &Progress) -> String {
+    let (done, all, behind) = (progress.done(), progress.all(), progress.behind());
+    let wanted = progress.wanted;
+    let mut line = format!("{done} of {all} entries of keys are under version {wanted}");
+    if done == all && !behind.is_empty() {
+        let nodes: Vec<String> = behind.iter().map(NodeId::to_string).collect();
+        line.push_str(&format!("; waiting for node {}", nodes.join(", ")));
+    }
+    line
+}
+
+fn show(progress: &Progress, json: bool) {
+    if json {
+        let node = |(node, report): (&NodeId, &Option<vault::KekReport>)| {
+            let (known, held) = report.as_ref().map(|it| (&it.known, &it.held)).unzip();
+            serde_json::json!({ "node": node.to_string(), "known": known, "held": held })
+        };
+        let shown = serde_json::json!({
+            "version": progress.wanted,
+            "complete": progress.is_complete(),
+            "entries": progress.entries,
+            "nodes": progress.nodes.iter().map(node).collect::<Vec<_>>(),
+        });
+        return say(&shown.to_string());
+    }
+    say(&headline(progress));
+    let versions =
+        |versions: &[u32]| versions.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    for (node, report) in &progress.nodes {
+        say(&match report {
+            Some(it) => {
+                format!(
+                    "node {node}: knows {}; keys under {}",
+                    versions(&it.known),
+                    versions(&it.held)
+                )
+            }
+            None => format!("node {node}: has not said which versions it knows"),
+        });
+    }
+    if progress.is_complete() {
+        say(&format!("complete: no version but {} is needed any more", progress.wanted));
     }
 }
 

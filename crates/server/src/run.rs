@@ -24,7 +24,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use vault::{KeyEncryptionKey, Vault};
+use vault::Vault;
 
 use crate::auth::Authenticator;
 use crate::background::Background;
@@ -33,10 +33,6 @@ use crate::gate::Gate;
 use crate::service::Services;
 use crate::status::MAX_MESSAGE;
 use crate::{health, http, keys, names, peers, unaudited, witness};
-
-/// Version of the key-encryption key in the configured file. Rotation adds files, not this one's
-/// meaning.
-pub const KEK_VERSION: u32 = 1;
 
 /// Streams one connection may have open. A service with more to do opens another connection;
 /// without a limit one could take all 4,096 places.
@@ -272,10 +268,7 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, RunError> {
 /// Opens the key database. A damaged one is set aside: every key in it is in the bucket too, and
 /// comes again from there.
 fn open_vault(node: &config::Node) -> Result<(Vault, Option<SetAside>), RunError> {
-    let open = || {
-        let kek = KeyEncryptionKey::from_file(&node.kek, KEK_VERSION)?;
-        Vault::open(&node.data, kek)
-    };
+    let open = || Vault::open(&node.data, node.kek.load()?);
     let gone = store::position_file(&node.data).exists()
         && !node.data.join("keys").join("CURRENT").exists();
     match open() {

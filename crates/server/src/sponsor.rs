@@ -156,7 +156,7 @@ impl Sponsor {
         judged: &mut Judged,
         control: &Control,
     ) -> Result<(), SponsorError> {
-        let key = SigningKey::from_bytes(&keys::read_secret(&self.config.node.block_key)?);
+        let key = SigningKey::from_bytes(&*keys::read_secret(&self.config.node.block_key)?);
         let signed = self.sign(&judged.state, control)?;
         let mut verdict = String::new();
         for _ in 0..ATTEMPTS {

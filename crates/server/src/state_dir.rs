@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
 
-use crate::config::Hex;
+use crate::config::{Hex, Keks};
 use crate::{clock, keys};
 
 const UNFINISHED: &str = "unfinished.toml";
@@ -66,6 +66,7 @@ pub(crate) struct Entries<'a> {
     pub(crate) records: Hash,
     pub(crate) access: Hash,
     pub(crate) issuer: &'a str,
+    pub(crate) kek: &'a Keks,
     /// The other nodes and their addresses.
     pub(crate) peers: &'a [(NodeId, String)],
 }
@@ -201,7 +202,7 @@ fn text(entries: &Entries<'_>) -> String {
 id = "{node}"
 name = {name}
 data = "data"
-kek = "keys/kek"
+kek = {kek}
 block_key = "keys/block.key"
 checkpoint_key = "keys/checkpoint.key"
 cosigner_key = "keys/cosigner.key"
@@ -231,6 +232,7 @@ filter = "info"
 "#,
         node = entries.node,
         name = quoted(entries.name),
+        kek = entries.kek.written(quoted),
         listen = entries.listen,
         nats = quoted(entries.nats),
         monitor = monitor.join(", "),
@@ -268,10 +270,19 @@ fn quoted(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use vault::KekSource;
 
     const COMMAND: &str = "init --name \"a\"";
 
-    fn entries<'a>(monitor: &'a [String], peers: &'a [(NodeId, String)]) -> Entries<'a> {
+    fn keks(state: &str) -> Keks {
+        Keks::one(KekSource::File(Path::new(state).join("keys/kek")))
+    }
+
+    fn entries<'a>(
+        monitor: &'a [String],
+        peers: &'a [(NodeId, String)],
+        kek: &'a Keks,
+    ) -> Entries<'a> {
         Entries {
             node: NodeId([1; 16]),
             name: "a \"first\"\\\n",
@@ -282,6 +293,7 @@ mod tests {
             records: Hash([2; 32]),
             access: Hash([3; 32]),
             issuer: "issuer",
+            kek,
             peers,
         }
     }
@@ -293,14 +305,15 @@ mod tests {
         state.begin(COMMAND).unwrap();
         let monitor = ["http://127.0.0.1:8222".to_owned()];
         let peers = [(NodeId([8; 16]), "http://127.0.0.1:7003".to_owned())];
-        let file = state.finish(&entries(&monitor, &peers)).unwrap();
+        let file = state.finish(&entries(&monitor, &peers, &keks(""))).unwrap();
         append_peer(&file, NodeId([9; 16]), "http://127.0.0.1:7002").unwrap();
         let config = Config::load(&file).unwrap();
         assert_eq!(config.node.name, "a \"first\"\\\n");
         assert_eq!(config.ledgers.access.0, Hash([3; 32]));
         assert_eq!(config.peers[0].node.0, NodeId([8; 16]));
         assert_eq!(config.peers[1].node.0, NodeId([9; 16]));
-        assert_eq!(config.node.kek, state.key("kek"));
+        let state = directory.path().join("new");
+        assert_eq!(config.node.kek, keks(&state.to_string_lossy()));
     }
 
     #[test]
@@ -328,7 +341,7 @@ mod tests {
         assert!(matches!(&error, StateError::OtherBegun { begun, .. } if begun == COMMAND));
         // killed after the configuration was written: it is not written again
         fs::write(state.config(), "mine").unwrap();
-        let file = state.finish(&entries(&[], &[])).unwrap();
+        let file = state.finish(&entries(&[], &[], &keks(""))).unwrap();
         assert_eq!(fs::read_to_string(file).unwrap(), "mine");
         assert!(matches!(look(COMMAND).unwrap_err(), StateError::NotEmpty(_)));
     }

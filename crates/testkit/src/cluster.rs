@@ -205,13 +205,16 @@ pub struct Node {
     pub listen: SocketAddr,
     /// Another build of `caseledgerd` to start; none: the one beside the tests.
     pub program: Option<PathBuf>,
+    /// Variables set for its process beside the test's own.
+    pub environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Node {
     /// In this state directory, at a loopback address of its own.
     fn new(state: PathBuf) -> Self {
-        Self { state, listen: SocketAddr::from((loopback(), PORT)), program: None, child: None }
+        let listen = SocketAddr::from((loopback(), PORT));
+        Self { state, listen, program: None, environment: Vec::new(), child: None }
     }
 
     /// Starts the process. Its log goes to `node.log` in its state directory.
@@ -226,6 +229,7 @@ impl Node {
             .arg("run")
             .arg("--config")
             .arg(self.state.join("config.toml"))
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

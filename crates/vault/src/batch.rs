@@ -10,6 +10,10 @@ use crate::key_encryption::KeyEncryptionKey;
 use ledger::{KeyId, SubjectId};
 use serde::{Deserialize, Serialize};
 
+/// The entry with the system's keys, made by `caseledgerd init`. The version of the key-encryption key
+/// that it is under is the one under which all keys are to be.
+pub const SYSTEM_ENTRY: &str = "system";
+
 /// Patients whose keys one entry of the bucket holds (design, section 3): neither a new patient
 /// nor the broker's memory pays for an entry of its own.
 pub const KEYS_PER_BATCH: usize = 256;
@@ -218,9 +222,22 @@ impl SystemKeys {
     pub(crate) fn all(&self) -> [&WrappedKey; 4] {
         [&self.audit, &self.index, &self.registry, &self.view]
     }
+
+    pub(crate) fn all_mut(&mut self) -> [&mut WrappedKey; 4] {
+        [&mut self.audit, &mut self.index, &mut self.registry, &mut self.view]
+    }
+
+    /// Whether both hold the same keys for the same uses, however wrapped.
+    pub(crate) fn names_the_keys_of(&self, other: &Self) -> bool {
+        let uses = |keys: &Self| keys.all().map(|key| (key.id, key.subject, key.purpose));
+        uses(self) == uses(other)
+    }
 }
 
-fn decode_whole<'a, T: Deserialize<'a>>(name: &str, bytes: &'a [u8]) -> Result<T, VaultError> {
+pub(crate) fn decode_whole<'a, T: Deserialize<'a>>(
+    name: &str,
+    bytes: &'a [u8],
+) -> Result<T, VaultError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok(_) => Err(malformed(name, "bytes follow its end")),

@@ -7,7 +7,7 @@
 
 use crate::VaultError;
 use crate::batch::KeyPurpose;
-use crate::key_encryption::fill_random;
+use crate::key_encryption::{Secret, fill_random};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf;
 use ledger::{KeyId, SubjectId};
@@ -20,7 +20,7 @@ pub struct DataKey {
     id: KeyId,
     subject: SubjectId,
     purpose: KeyPurpose,
-    secret: Zeroizing<[u8; 32]>,
+    secret: Secret,
     view: LessSafeKey,
 }
 
@@ -35,10 +35,10 @@ impl DataKey {
         id: KeyId,
         subject: SubjectId,
         purpose: KeyPurpose,
-        secret: Zeroizing<[u8; 32]>,
+        secret: Secret,
     ) -> Result<Self, VaultError> {
         let mut view = Zeroizing::new([0_u8; 32]);
-        derive(&[], secret.as_slice(), &[VIEW_LABEL], view.as_mut_slice())?;
+        derive(&[], &secret, &[VIEW_LABEL], view.as_mut_slice())?;
         let view = UnboundKey::new(&AES_256_GCM, view.as_slice())
             .map_err(|_| VaultError::Crypto("take a view key"))?;
         Ok(Self { id, subject, purpose, secret, view: LessSafeKey::new(view) })
@@ -63,7 +63,7 @@ impl DataKey {
     }
 
     pub(crate) fn secret(&self) -> &[u8] {
-        self.secret.as_slice()
+        &self.secret
     }
 
     /// Encrypts a view row that will be stored under `row_key`.

@@ -145,11 +145,10 @@ impl Database {
         Ok(())
     }
 
-    /// Makes an overwritten row leave the disk: RocksDB keeps old versions in its log and tables
-    /// until they are compacted away.
-    pub(crate) fn purge_old_versions(&self, key: &[u8]) -> Result<(), VaultError> {
+    /// Makes what a row of `keys` held before leave the disk, or, without a row, what any row did:
+    /// RocksDB keeps old versions in its log and tables until they are compacted away.
+    pub(crate) fn purge_old_versions(&self, row: Option<&[u8]>) -> Result<(), VaultError> {
         let fail = |source| VaultError::Database { action: "be compacted", source };
-        let table = self.table(KEYS)?;
         let tables: Vec<&ColumnFamily> =
             TABLES.iter().filter_map(|name| self.db.cf_handle(name)).collect();
         let mut flush = rocksdb::FlushOptions::default();
@@ -157,7 +156,11 @@ impl Database {
         self.db.flush_cfs_opt(&tables, &flush).map_err(fail)?;
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        self.db.compact_range_cf_opt(table, Some(key), Some(key), &options);
+        self.db.compact_range_cf_opt(self.table(KEYS)?, row, row, &options);
+        if row.is_none() {
+            // The system's keys lie there once more.
+            self.db.compact_range_cf_opt(self.table(META)?, row, row, &options);
+        }
         Ok(())
     }
 }

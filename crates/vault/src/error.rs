@@ -29,17 +29,57 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
-    /// A key is wrapped under another version of the key-encryption key than this node has.
+    /// The environment variable of the key-encryption key is not there or holds something else.
+    #[error("the key-encryption key's environment variable {name} {why}")]
+    KeyVariable {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Where a key-encryption key comes from is written in no form that is known.
+    #[error("'{given}' says of no key-encryption key where it is: {why}")]
+    KeySource {
+        /// As given.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A PKCS#11 module, or what it opens.
+    #[error(transparent)]
+    Module(#[from] Box<crate::ModuleError>),
+    /// There is no key-encryption key at all.
+    #[error("no key-encryption key is given")]
+    NoKek,
+    /// Two key-encryption keys of one version.
+    #[error("two key-encryption keys are given as version {version}")]
+    KekTwice {
+        /// Their version.
+        version: u32,
+    },
+    /// Keys kept here are under a version of the key-encryption key that was not given.
     #[error(
-        "key {key} is wrapped under version {wrapped} of the key-encryption key, this node has version {ours}"
+        "keys of this node are wrapped under version {version} of the key-encryption key, and it knows \
+         version {known} only: name version {version} in `kek` of its configuration, too"
+    )]
+    UnknownKek {
+        /// The version that is needed.
+        version: u32,
+        /// The versions that were given.
+        known: String,
+    },
+    /// A key is wrapped under a version of the key-encryption key that this node does not know.
+    #[error(
+        "key {key} is wrapped under version {wrapped} of the key-encryption key, and this node knows \
+         version {known} only: name version {wrapped} in `kek` of its configuration, too"
     )]
     OtherKeyVersion {
         /// The wrapped key.
         key: KeyId,
         /// The version it names.
         wrapped: u32,
-        /// The version of the key in hand.
-        ours: u32,
+        /// The versions that this node knows.
+        known: String,
     },
     /// A wrapped key does not unwrap: wrong key-encryption key, or the row was changed.
     #[error(

@@ -7,13 +7,13 @@
 use crate::VaultError;
 use crate::batch::{KEYS_PER_BATCH, KeyBatch, KeyPurpose, PatientKeys, SystemKeys, WrappedKey};
 use crate::database::{BATCHES, Database, KEYS, KeyRow, META, SUBJECTS, UNUSED, damaged};
+use crate::keystore::SYSTEM_ROW;
 use ledger::{KeyId, SubjectId};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// 32 bytes of key and 16 of tag.
 const WRAPPED_BYTES: usize = 48;
-
-const SYSTEM_ROW: &[u8] = b"system";
 
 /// The key database of a stopped node, to be looked at.
 #[derive(Debug)]
@@ -36,10 +36,13 @@ pub enum Holder {
 }
 
 /// How much was looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeysSeen {
     /// Wrapped keys.
     pub keys: u64,
+    /// The same by the version of the key-encryption key that they are under: more than one when a
+    /// rotation has not ended on this node.
+    pub by_version: BTreeMap<u32, u64>,
     /// Keys that were destroyed.
     pub destroyed: u64,
     /// Subjects whose key ids are known.
@@ -139,6 +142,7 @@ impl Inspection {
             }
             KeyRow::Wrapped(wrapped) => {
                 seen.keys += 1;
+                *seen.by_version.entry(wrapped.kek_version).or_default() += 1;
                 let named = match self.database.get(SUBJECTS, &wrapped.subject.0)? {
                     Some(ids) => ids.chunks(16).any(|id| id == key),
                     None => system == Some(wrapped.subject),
@@ -228,7 +232,9 @@ mod tests {
         let patient = vault.take_patient().unwrap().unwrap();
         drop(vault);
         let seen = Inspection::open(dir.path()).unwrap().check().unwrap();
-        let wanted = KeysSeen { keys: 1028, subjects: 512, batches: 2, ..KeysSeen::default() };
+        let by_version = BTreeMap::from([(1, 1028)]);
+        let (keys, subjects, batches) = (1028, 512, 2);
+        let wanted = KeysSeen { keys, by_version, subjects, batches, ..KeysSeen::default() };
         assert_eq!(seen, wanted);
         let vault = Vault::open(dir.path(), KeyEncryptionKey::from_bytes(1, &[42; 32]).unwrap());
         vault.unwrap().destroy(patient.file).unwrap();

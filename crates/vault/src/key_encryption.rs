@@ -1,20 +1,32 @@
-//! The key-encryption key: read from a file that only its owner may read.
+//! Key-encryption keys: the key that wraps all others, and the versions of it that a node knows.
 //!
-//! The file holds 64 hexadecimal digits, a line end at most after them. Production keeps the key
-//! in a PKCS#11 module; the file is what a quickstart and the tests use.
+//! A version is a number that every wrapped key names. While a hospital changes from one version to the
+//! next every node knows both (see [`KeyRing`]); where each comes from is `source`'s affair.
 
 use crate::VaultError;
 use crate::batch::{KeyPurpose, WrappedKey};
 use crate::data_key::DataKey;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::constant_time;
 use ledger::{KeyId, SubjectId};
-use std::os::unix::fs::PermissionsExt;
+use std::collections::BTreeMap;
 use std::path::Path;
 use zeroize::Zeroizing;
 
 const WRAP_LABEL: &[u8] = b"caseledger/wrap/v1";
 
-/// The key that wraps all other keys, with its version.
+/// Bytes of every key.
+pub(crate) const KEY_BYTES: usize = 32;
+
+/// The bytes of a key, on the heap: moving them leaves no copy behind, and dropping them wipes them.
+pub(crate) type Secret = Zeroizing<Box<[u8]>>;
+
+/// Room for a key.
+pub(crate) fn blank() -> Secret {
+    Zeroizing::new(vec![0; KEY_BYTES].into_boxed_slice())
+}
+
+/// One version of the key that wraps all other keys.
 pub struct KeyEncryptionKey {
     version: u32,
     key: LessSafeKey,
@@ -27,11 +39,15 @@ impl std::fmt::Debug for KeyEncryptionKey {
 }
 
 impl KeyEncryptionKey {
-    /// Takes a key that the caller already holds, as a PKCS#11 provider or a test does.
+    /// Takes a key that the caller already holds.
     ///
     /// # Errors
     /// When the cryptographic library refuses the key.
-    pub fn from_bytes(version: u32, bytes: &[u8; 32]) -> Result<Self, VaultError> {
+    pub fn from_bytes(version: u32, bytes: &[u8; KEY_BYTES]) -> Result<Self, VaultError> {
+        Self::from_slice(version, bytes)
+    }
+
+    pub(crate) fn from_slice(version: u32, bytes: &[u8]) -> Result<Self, VaultError> {
         let unbound = UnboundKey::new(&AES_256_GCM, bytes)
             .map_err(|_| VaultError::Crypto("take the key-encryption key"))?;
         Ok(Self { version, key: LessSafeKey::new(unbound) })
@@ -42,16 +58,7 @@ impl KeyEncryptionKey {
     /// # Errors
     /// When the file cannot be read, others may read it, or it is not 64 hexadecimal digits.
     pub fn from_file(path: &Path, version: u32) -> Result<Self, VaultError> {
-        let fail = |source| VaultError::KeyFile { path: path.to_path_buf(), source };
-        let mode = std::fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(VaultError::KeyFileMode { path: path.to_path_buf(), mode });
-        }
-        let text = Zeroizing::new(std::fs::read(path).map_err(fail)?);
-        let mut bytes = Zeroizing::new([0_u8; 32]);
-        hex::decode_to_slice(text.trim_ascii(), bytes.as_mut_slice())
-            .map_err(|_| VaultError::KeyFileContent { path: path.to_path_buf() })?;
-        Self::from_bytes(version, &bytes)
+        Self::from_slice(version, &crate::source::file(path)?)
     }
 
     /// The version that wrapped keys name.
@@ -68,47 +75,167 @@ impl KeyEncryptionKey {
     ) -> Result<WrappedKey, VaultError> {
         let mut id = [0_u8; 16];
         fill_random(&mut id)?;
+        let mut secret = blank();
+        fill_random(&mut secret)?;
+        self.wrap(KeyId(id), subject, purpose, &secret)
+    }
+
+    /// Wraps a key under a fresh random nonce: 2^32 wraps under one key are allowed so, and a million
+    /// patients need 2^21.
+    fn wrap(
+        &self,
+        id: KeyId,
+        subject: SubjectId,
+        purpose: KeyPurpose,
+        secret: &[u8],
+    ) -> Result<WrappedKey, VaultError> {
         let mut nonce = [0_u8; 12];
         fill_random(&mut nonce)?;
-        let mut secret = Zeroizing::new(Vec::with_capacity(48));
-        secret.resize(32, 0);
-        fill_random(secret.as_mut_slice())?;
-        let id = KeyId(id);
         let aad = wrap_aad(id, subject, purpose, self.version);
-        // 2^32 wraps under one key are allowed with random nonces; a million patients need 2^21.
+        // Encrypted where it stands, so that it is in the clear nowhere else.
+        let mut ciphertext = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 16));
+        ciphertext.extend_from_slice(secret);
         self.key
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(aad),
-                &mut *secret,
+                &mut *ciphertext,
             )
             .map_err(|_| VaultError::Crypto("wrap a key"))?;
-        let ciphertext = secret.to_vec();
+        let ciphertext = ciphertext.to_vec();
         Ok(WrappedKey { id, subject, purpose, kek_version: self.version, nonce, ciphertext })
     }
 
-    /// Unwraps a key. Only the exact id, subject, purpose and version it was wrapped for open it.
-    pub(crate) fn unwrap_key(&self, wrapped: &WrappedKey) -> Result<DataKey, VaultError> {
-        if wrapped.kek_version != self.version {
-            return Err(VaultError::OtherKeyVersion {
-                key: wrapped.id,
-                wrapped: wrapped.kek_version,
-                ours: self.version,
-            });
-        }
+    /// Only the exact id, subject, purpose and version that a key was wrapped for open it.
+    fn open(&self, wrapped: &WrappedKey) -> Result<Secret, VaultError> {
         let aad = wrap_aad(wrapped.id, wrapped.subject, wrapped.purpose, wrapped.kek_version);
-        let mut secret = Zeroizing::new(wrapped.ciphertext.clone());
+        let mut content = Zeroizing::new(wrapped.ciphertext.clone());
         let plain = self
             .key
             .open_in_place(
                 Nonce::assume_unique_for_key(wrapped.nonce),
                 Aad::from(aad),
-                secret.as_mut_slice(),
+                content.as_mut_slice(),
             )
             .map_err(|_| VaultError::WrapTampered { key: wrapped.id })?;
-        let bytes: &[u8; 32] =
-            (&*plain).try_into().map_err(|_| VaultError::WrapTampered { key: wrapped.id })?;
-        DataKey::new(wrapped.id, wrapped.subject, wrapped.purpose, Zeroizing::new(*bytes))
+        let mut secret = blank();
+        if plain.len() != secret.len() {
+            return Err(VaultError::WrapTampered { key: wrapped.id });
+        }
+        secret.copy_from_slice(plain);
+        Ok(secret)
+    }
+}
+
+/// The versions of the key-encryption key that a node knows, at least one. It opens keys under any of
+/// them; under which new keys are wrapped is the vault's to say.
+#[derive(Debug)]
+pub struct KeyRing {
+    keys: BTreeMap<u32, KeyEncryptionKey>,
+    newest: u32,
+}
+
+impl From<KeyEncryptionKey> for KeyRing {
+    fn from(key: KeyEncryptionKey) -> Self {
+        let newest = key.version;
+        Self { keys: BTreeMap::from([(newest, key)]), newest }
+    }
+}
+
+impl KeyRing {
+    /// Of all these.
+    ///
+    /// # Errors
+    /// When there is none, or two of one version.
+    pub fn new(keys: impl IntoIterator<Item = KeyEncryptionKey>) -> Result<Self, VaultError> {
+        let mut known = BTreeMap::new();
+        for key in keys {
+            let version = key.version;
+            if known.insert(version, key).is_some() {
+                return Err(VaultError::KekTwice { version });
+            }
+        }
+        let newest = *known.last_key_value().ok_or(VaultError::NoKek)?.0;
+        Ok(Self { keys: known, newest })
+    }
+
+    /// The highest version.
+    #[must_use]
+    pub fn newest(&self) -> u32 {
+        self.newest
+    }
+
+    /// All versions, ascending.
+    #[must_use]
+    pub fn versions(&self) -> Vec<u32> {
+        self.keys.keys().copied().collect()
+    }
+
+    pub(crate) fn knows(&self, version: u32) -> bool {
+        self.keys.contains_key(&version)
+    }
+
+    pub(crate) fn named(&self) -> String {
+        self.versions().iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Refuses a key that none of the versions opens; a destroyed one needs none.
+    pub(crate) fn check(&self, wrapped: &WrappedKey) -> Result<(), VaultError> {
+        if wrapped.is_destroyed() { Ok(()) } else { self.of(wrapped).map(drop) }
+    }
+
+    fn of(&self, wrapped: &WrappedKey) -> Result<&KeyEncryptionKey, VaultError> {
+        self.keys.get(&wrapped.kek_version).ok_or_else(|| VaultError::OtherKeyVersion {
+            key: wrapped.id,
+            wrapped: wrapped.kek_version,
+            known: self.named(),
+        })
+    }
+
+    /// The key of this version.
+    pub(crate) fn key(&self, version: u32) -> Result<&KeyEncryptionKey, VaultError> {
+        self.keys
+            .get(&version)
+            .ok_or_else(|| VaultError::UnknownKek { version, known: self.named() })
+    }
+
+    /// Unwraps a key.
+    pub(crate) fn unwrap_key(&self, wrapped: &WrappedKey) -> Result<DataKey, VaultError> {
+        let secret = self.of(wrapped)?.open(wrapped)?;
+        DataKey::new(wrapped.id, wrapped.subject, wrapped.purpose, secret)
+    }
+
+    /// Whether both are wraps of one key for one use. A second one that does not open is no wrap of it.
+    pub(crate) fn same_key(
+        &self,
+        kept: &WrappedKey,
+        other: &WrappedKey,
+    ) -> Result<bool, VaultError> {
+        let use_of = |key: &WrappedKey| (key.id, key.subject, key.purpose);
+        if use_of(kept) != use_of(other) {
+            return Ok(false);
+        }
+        let secret = self.of(kept)?.open(kept)?;
+        let other = match self.of(other)?.open(other) {
+            Err(VaultError::WrapTampered { .. }) => return Ok(false),
+            opened => opened?,
+        };
+        Ok(constant_time::verify_slices_are_equal(&secret, &other).is_ok())
+    }
+
+    /// Wraps a key anew under another version. Of a destroyed one only the version is changed, so that
+    /// all nodes give the same bytes.
+    pub(crate) fn rewrap_key(
+        &self,
+        wrapped: &WrappedKey,
+        version: u32,
+    ) -> Result<WrappedKey, VaultError> {
+        let (id, subject, purpose) = (wrapped.id, wrapped.subject, wrapped.purpose);
+        if wrapped.is_destroyed() {
+            return Ok(WrappedKey::destroyed(id, subject, purpose, version));
+        }
+        let secret = self.of(wrapped)?.open(wrapped)?;
+        self.key(version)?.wrap(id, subject, purpose, &secret)
     }
 }
 

@@ -7,7 +7,11 @@
 //!
 //! Every key is random, 256 bits, and leaves this crate only wrapped by the key-encryption key.
 //! `store` opens bodies and seals views through [`Vault`]; `engine` seals bodies, mints batches of
-//! keys ahead and puts them into the bucket; `server` hands in the key-encryption key.
+//! keys ahead and puts them into the bucket; `server` says where key-encryption keys are.
+//!
+//! Keys in the clear are wiped when they are dropped: those of this crate, and those that the
+//! cryptographic library expanded. What bodies and views say once they are open is not: it goes through
+//! many hands, as text, until an answer has left.
 //!
 //! | what | how |
 //! |---|---|
@@ -21,22 +25,36 @@ mod body;
 mod cache;
 mod data_key;
 mod database;
+mod entries;
 mod error;
 mod inspection;
 mod key_encryption;
 mod keystore;
+mod pkcs11;
+mod report;
+mod rewrap;
+mod source;
 mod system;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wiping;
 
-pub use batch::{KEYS_PER_BATCH, KeyBatch, KeyPurpose, PatientKeys, SystemKeys, WrappedKey};
+pub use batch::{
+    KEYS_PER_BATCH, KeyBatch, KeyPurpose, PatientKeys, SYSTEM_ENTRY, SystemKeys, WrappedKey,
+};
 pub use body::{
     LARGEST_PLAIN, LARGEST_SIZE_CLASS, OpenedBody, RECORD_KEY, SMALLEST_SIZE_CLASS, body_hash,
     size_class,
 };
 pub use data_key::DataKey;
+pub use entries::BatchOrigin;
 pub use error::VaultError;
 pub use inspection::{Holder, Inspection, KeysSeen};
-pub use key_encryption::KeyEncryptionKey;
-pub use keystore::{BatchOrigin, KeyState, Opened, PatientKeyIds, SubjectKeyIds, Vault};
+pub use key_encryption::{KeyEncryptionKey, KeyRing};
+pub use keystore::{KeyState, Opened, PatientKeyIds, SubjectKeyIds, Vault};
+pub use pkcs11::{ModuleError, ModuleKey, SealedKey};
+pub use report::KekReport;
+pub use rewrap::wrapped_under;
+pub use source::KekSource;
 pub use system::SystemKeyIds;

@@ -3,7 +3,7 @@
 use crate::VaultError;
 use crate::batch::SystemKeys;
 use crate::data_key::{DataKey, derive};
-use crate::key_encryption::KeyEncryptionKey;
+use crate::key_encryption::KeyRing;
 use aws_lc_rs::hmac;
 use ledger::{KeyId, SubjectId};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct SystemKeyIds {
 /// The opened system keys.
 pub(crate) struct System {
     pub(crate) ids: SystemKeyIds,
+    /// Under which version of the key-encryption key they came: that of all new keys.
+    pub(crate) kek_version: u32,
     pub(crate) view: Arc<DataKey>,
     terms: hmac::Key,
     digests: hmac::Key,
@@ -39,8 +41,8 @@ impl std::fmt::Debug for System {
 }
 
 impl System {
-    pub(crate) fn open(kek: &KeyEncryptionKey, keys: &SystemKeys) -> Result<Self, VaultError> {
-        let index = kek.unwrap_key(&keys.index)?;
+    pub(crate) fn open(keks: &KeyRing, keys: &SystemKeys) -> Result<Self, VaultError> {
+        let index = keks.unwrap_key(&keys.index)?;
         let derived = |label: &[u8]| -> Result<hmac::Key, VaultError> {
             let mut bytes = Zeroizing::new([0_u8; 32]);
             derive(&[], index.secret(), &[label], bytes.as_mut_slice())?;
@@ -54,7 +56,8 @@ impl System {
                 registry: keys.registry.id,
                 view: keys.view.id,
             },
-            view: Arc::new(kek.unwrap_key(&keys.view)?),
+            kek_version: keys.index.kek_version,
+            view: Arc::new(keks.unwrap_key(&keys.view)?),
             terms: derived(b"caseledger/index-term/v1")?,
             digests: derived(b"caseledger/digest/v1")?,
         })

@@ -256,7 +256,8 @@ fn a_wrap_is_bound_to_id_subject_purpose_version_and_key() {
     let dir = tempfile::tempdir().unwrap();
     let (_, bytes) = filled(dir.path());
     let wrapped = KeyBatch::decode("one", &bytes).unwrap().entries[0].file.clone();
-    assert!(kek().unwrap_key(&wrapped).is_ok());
+    let ring = KeyRing::from(kek());
+    assert!(ring.unwrap_key(&wrapped).is_ok());
     let changed = [
         WrappedKey { id: KeyId([1; 16]), ..wrapped.clone() },
         WrappedKey { subject: SubjectId([1; 16]), ..wrapped.clone() },
@@ -264,12 +265,12 @@ fn a_wrap_is_bound_to_id_subject_purpose_version_and_key() {
         WrappedKey { nonce: [0; 12], ..wrapped.clone() },
     ];
     for key in &changed {
-        assert!(matches!(kek().unwrap_key(key), Err(VaultError::WrapTampered { .. })));
+        assert!(matches!(ring.unwrap_key(key), Err(VaultError::WrapTampered { .. })));
     }
-    let second = KeyEncryptionKey::from_bytes(2, &[42; 32]).unwrap();
+    let second = KeyRing::from(KeyEncryptionKey::from_bytes(2, &[42; 32]).unwrap());
     let error = second.unwrap_key(&wrapped).unwrap_err();
-    assert!(matches!(error, VaultError::OtherKeyVersion { wrapped: 1, ours: 2, .. }));
-    let other = KeyEncryptionKey::from_bytes(1, &[43; 32]).unwrap();
+    assert!(matches!(error, VaultError::OtherKeyVersion { wrapped: 1, .. }));
+    let other = KeyRing::from(KeyEncryptionKey::from_bytes(1, &[43; 32]).unwrap());
     assert!(matches!(other.unwrap_key(&wrapped), Err(VaultError::WrapTampered { .. })));
 }
 

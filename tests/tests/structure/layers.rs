@@ -44,6 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rocksdb", &["vault", "store"]),
     ("tonic", &["api", "server", "cli", "console"]),
     ("jsonwebtoken", &["server", "cli"]),
+    ("cryptoki", &["vault"]),
     ("aws-lc-rs", &["vault", "engine", "server", "cli"]),
     ("cedar-policy", &["engine"]),
 ];

@@ -22,6 +22,7 @@ mod fsck;
 mod hostile;
 mod import;
 mod interop;
+mod kek;
 mod keys;
 mod membership;
 mod nodes;

@@ -169,6 +169,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 pub(crate) async fn refuses(node: &Node) -> String {
     let mut command = tokio::process::Command::new(program("caseledgerd").expect("built"));
     command.arg("run").arg("--config").arg(node.state.join("config.toml")).kill_on_drop(true);
+    command.envs(node.environment.iter().cloned());
     let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends");
     let Output { status, stderr, .. } = ended.expect("it runs");
     let said = String::from_utf8(stderr).expect("text");

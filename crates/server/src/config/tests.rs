@@ -1,5 +1,7 @@
 //! Configurations that load, and the errors of those that do not.
 
+use vault::KekSource;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -39,6 +41,7 @@ fn error(from: &str, to: &str) -> String {
 fn paths_are_relative_to_the_file() {
     let config = parse(GOOD).unwrap();
     assert_eq!(config.node.data, Path::new("/state/data"));
+    assert_eq!(config.node.kek, Keks::one(KekSource::File("/state/keys/kek".into())));
     assert_eq!(config.node.checkpoint_key, Path::new("/elsewhere/checkpoint.key"));
     assert_eq!(config.issuers[0].keys[0], Path::new("/state/keys/issuer.pub.pem"));
     assert_eq!(config.log.format, LogFormat::Text);
@@ -46,8 +49,22 @@ fn paths_are_relative_to_the_file() {
 }
 
 #[test]
+fn key_encryption_keys_have_versions_and_are_written_as_they_are_read() {
+    let both = "kek = { 1 = \"/a/kek\", 2 = \"env:CASELEDGER_KEK\" }";
+    for written in ["kek = \"/a/kek\"", both, "kek = { 2 = \"/a/kek\" }"] {
+        let config = parse(&GOOD.replacen("kek = \"keys/kek\"", written, 1)).unwrap();
+        let again = config.node.kek.written(|text| format!("\"{text}\""));
+        assert_eq!(format!("kek = {again}"), written);
+    }
+}
+
+#[test]
 fn errors_name_file_and_key() {
     let cases = [
+        ("kek = \"keys/kek\"", "kek = 7", "kek"),
+        ("kek = \"keys/kek\"", "kek = {}", "no version"),
+        ("kek = \"keys/kek\"", "kek = { 0 = \"keys/kek\" }", "'0' is no version"),
+        ("kek = \"keys/kek\"", "kek = \"pkcs11:token=a\"", "object is missing"),
         ("url =", "uri =", "uri"),
         ("data = \"data\"\n", "", "data"),
         ("127.0.0.1:0", "somewhere", "listen"),
