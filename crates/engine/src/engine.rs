@@ -18,6 +18,7 @@ use crate::alarms::Alarms;
 use crate::answers::{LedgerStatus, Status};
 use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
 use crate::clock::Clock;
+use crate::denials::Denials;
 use crate::evidence::MADE_AT_ONCE;
 use crate::filing::InDoubt;
 use crate::grants::Grants;
@@ -109,6 +110,7 @@ pub struct Parts {
     pub(crate) node: NodeId,
     pub(crate) block_key: SigningKey,
     pub(crate) policies: Policies,
+    pub(crate) denials: Denials,
     pub(crate) shelf: Shelf,
     pub(crate) vault: Arc<Vault>,
     pub(crate) journal: Journal,
@@ -272,6 +274,7 @@ impl Engine {
             node: shared.node,
             block_key: shared.block_key,
             policies,
+            denials: Denials::new(Clock::monotonic()),
             shelf: Shelf::new(shared.store),
             vault: shared.vault,
             journal: shared.journal,

@@ -20,7 +20,7 @@
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
 //! | `queries`, `listing`, `watch`, `showing` | pass, read, render, record, answer |
 //! | `replay` | what an access showed, rendered again and proved by its digest |
-//! | `access`, `policy` | may they, by which policies; the pass to what is on file |
+//! | `access`, `policy`, `denials` | may they, by which policies; the pass to what is on file; who asks too often |
 //! | `keys`, `rotation` | keys made ahead, keys of other nodes taken in, wrapped anew under another version |
 
 mod access;
@@ -30,6 +30,7 @@ mod checkpoints;
 mod clock;
 mod commands;
 mod context;
+mod denials;
 mod engine;
 mod evidence;
 mod failure;

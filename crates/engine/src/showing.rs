@@ -6,6 +6,7 @@ use schema::AccessRecord;
 
 use crate::access::{Pass, check};
 use crate::context::Context;
+use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
 use crate::trail::Showing;
 use crate::{Failure, Receipt, UNAUDITED};
@@ -68,9 +69,26 @@ impl Engine {
             Ok(pass) => return Ok(pass),
             Err(decision) => decision,
         };
+        self.another_denial(ctx)?;
         self.ended(ctx, patient, Ended::Denied, &Saw::default()).await?;
         let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
         Err(Failure::Denied { reason, break_glass: decision.break_glass })
+    }
+
+    /// Whoever is denied again and again is not recorded each time.
+    fn another_denial(&self, ctx: &Context) -> Result<(), Failure> {
+        let caller = self.actor(&ctx.caller)?;
+        let Err(Beyond { denied, over }) = self.denials.one_more(caller) else { return Ok(()) };
+        let text = format!(
+            "{denied} calls of one caller, actor {caller}, were denied within a minute; those beyond \
+             {A_MINUTE} are counted here and not recorded. The ones before are in the audit trail: see \
+             who it is, and whether their token was stolen"
+        );
+        self.alarms.raise("DENIALS_FLOOD", Some(self.access.line.ledger), text);
+        Err(Failure::Exhausted {
+            retry_after: over,
+            limit: "the limit of 60 denials of one caller within a minute",
+        })
     }
 
     /// Records a showing of one patient's data.

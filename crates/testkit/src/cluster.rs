@@ -134,8 +134,15 @@ impl Cluster {
     /// # Errors
     /// When the token cannot be signed or the address is wrong.
     pub fn client(&self, index: usize, role: &str) -> anyhow::Result<Client> {
-        let node = self.node(index);
-        Client::new(node.listen, &Token::signed(&self.node(0).state, role, &format!("{role}-1"))?)
+        self.client_of(index, role, &format!("{role}-1"))
+    }
+
+    /// The same, as this person.
+    ///
+    /// # Errors
+    /// When the issuer's key cannot be read.
+    pub fn client_of(&self, index: usize, role: &str, person: &str) -> anyhow::Result<Client> {
+        Client::new(self.node(index).listen, &Token::signed(&self.node(0).state, role, person)?)
     }
 
     /// Waits until all running nodes have applied the same of both ledgers, and those that may write

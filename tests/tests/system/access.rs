@@ -6,6 +6,7 @@ use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 use tonic::Code;
 
+use crate::access_table::{call, rpcs, states_a_purpose};
 use crate::tools::PATIENCE;
 
 async fn accesses(client: &Client, patient_id: &str) -> Vec<v1::Access> {
@@ -46,6 +47,80 @@ async fn invariant_7_no_answer_without_its_access_record() {
     let trail = accesses(&officer, &patient).await;
     let denial = trail.iter().find(|access| access.person == "hospital-it-1").expect("the denial");
     assert_eq!(denial.kind(), v1::AccessKind::Denied);
+}
+
+#[tokio::test]
+async fn invariant_7_what_was_answered_is_on_record_though_the_broker_hangs_and_the_node_is_killed()
+{
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    // What the table has replayed: an access that showed nothing.
+    cluster.client(0, "billing").unwrap().read_file(&patient, None).await.expect_err("denied");
+    cluster.agreed().await.expect("a checkpoint of it");
+    let mut answered = 0;
+    for rpc in rpcs().into_iter().filter(|rpc| states_a_purpose(rpc)) {
+        let files = rpc.starts_with("PatientFileService/") || rpc.starts_with("ImportService/");
+        let (role, code) =
+            if files { ("case-manager", "TREAT") } else { ("compliance-officer", "HCOMPL") };
+        let person = format!("reader of {rpc}");
+        let client = cluster.client_of(0, role, &person).unwrap();
+        cluster.nats.pause().expect("the broker hangs");
+        let ended = call(&client, &rpc, &patient, &purpose(code)).await;
+        cluster.node_mut(0).kill().expect("killed at the answer");
+        cluster.nats.resume().expect("the broker goes on");
+        cluster.node_mut(0).spawn().expect("started");
+        cluster.node(0).serving().await.expect("it serves");
+        let writes = ["RegisterPatient", "Contribute", "SettleRequest", "Import"];
+        if writes.iter().any(|method| rpc.ends_with(method)) {
+            continue;
+        }
+        ended.unwrap_or_else(|status| panic!("{rpc}: {status}"));
+        answered += 1;
+        let officer = cluster.client(0, "compliance-officer").unwrap();
+        let on_record = eventually(PATIENCE, "what was spooled is filed", async || {
+            let request = v1::ListAccessesRequest {
+                purpose: purpose("HCOMPL"),
+                person: person.clone(),
+                ..v1::ListAccessesRequest::default()
+            };
+            let trail = officer.audit().list_accesses(request).await?.into_inner().accesses;
+            anyhow::ensure!(!trail.is_empty(), "{rpc} was answered and is not on record");
+            Ok(())
+        });
+        on_record.await.expect("on record");
+    }
+    assert_eq!(answered, 8, "four of files, two of the trail, two of evidence");
+}
+
+#[tokio::test]
+async fn a_flood_of_denials_does_not_fill_the_ledger() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let curious = cluster.client(0, "billing").unwrap();
+    for _ in 0..60 {
+        let denied = curious.read_file(&patient, None).await.expect_err("billing reads no file");
+        assert_eq!(denied.code(), Code::PermissionDenied);
+    }
+    for _ in 0..200 {
+        let refused = curious.read_file(&patient, None).await.expect_err("nor now");
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    }
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let denials =
+        accesses(&officer, &patient).await.into_iter().filter(|one| one.outcome == "denied");
+    assert_eq!(denials.count(), 60, "the rest are counted");
+    let status = officer.status().await.expect("a status");
+    let alarm = status.alarms.iter().find(|alarm| alarm.code == "DENIALS_FLOOD");
+    assert!(alarm.expect("somebody is told").text.starts_with("260 calls of one caller"));
+    manager.read_file(&patient, None).await.expect("others are served");
+    let allowed = v1::FindPatientRequest {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: "MRN-1".to_owned(),
+        purpose: purpose("HPAYMT"),
+    };
+    curious.file().find_patient(allowed).await.expect("what is theirs, they still may");
 }
 
 #[tokio::test]

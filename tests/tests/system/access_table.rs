@@ -16,10 +16,10 @@ const WITH_CONTENTS: &str = "EvidenceService/Prove, with contents";
 /// Where an access stands that showed nothing: the denial that comes first.
 const SHOWN: u64 = 2;
 /// Why somebody calls.
-type Why = Option<v1::Purpose>;
+pub(crate) type Why = Option<v1::Purpose>;
 
 /// Every RPC of the interface, as it is compiled into the node.
-fn rpcs() -> Vec<String> {
+pub(crate) fn rpcs() -> Vec<String> {
     let set = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET).expect("it decodes");
     let ours = set.file.iter().filter(|file| file.package() == "caseledger.v1");
     let services = ours.flat_map(|file| &file.service);
@@ -40,7 +40,12 @@ async fn whole<T>(mut stream: Streaming<T>) -> Result<(), Status> {
 }
 
 /// Calls an RPC as it is meant to be called, about this patient. One that is not here has no row.
-async fn call(client: &Client, rpc: &str, patient_id: &str, why: &Why) -> Result<(), Status> {
+pub(crate) async fn call(
+    client: &Client,
+    rpc: &str,
+    patient_id: &str,
+    why: &Why,
+) -> Result<(), Status> {
     match rpc.split_once('/').expect("a service and a method") {
         ("PatientFileService", method) => {
             of_files(client, method, patient_id.to_owned(), why).await
@@ -200,7 +205,7 @@ fn let_in(rpc: &str, role: &str, ended: Result<(), Status>) -> bool {
 }
 
 /// Whether a request states a purpose at all.
-fn states_a_purpose(rpc: &str) -> bool {
+pub(crate) fn states_a_purpose(rpc: &str) -> bool {
     ["PatientFileService", "ImportService", "AuditService", "EvidenceService"]
         .iter()
         .any(|service| rpc.starts_with(service))
@@ -245,7 +250,8 @@ async fn every_rpc_is_open_to_the_roles_and_purposes_of_the_table_and_to_no_othe
     for rpc in rpcs() {
         write!(table, "| {rpc} |").unwrap();
         for role in roles {
-            let client = cluster.client(0, role).unwrap();
+            // Whoever is denied too often is not heard for a while.
+            let client = cluster.client_of(0, role, &format!("{role} of {rpc}")).unwrap();
             let because = |code: &str| {
                 let (purpose_of_use, reason) = (code.to_owned(), "for the table".to_owned());
                 Some(v1::Purpose { purpose_of_use, reason })
