@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::uri::Scheme;
-use http::{Request, StatusCode, Uri, header};
+use http::uri::{Authority, Scheme};
+use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
@@ -44,40 +44,39 @@ pub(crate) async fn send(
     longest: usize,
 ) -> Result<(StatusCode, Bytes), String> {
     let uri = request.uri().clone();
-    let host = uri.host().ok_or("the address names no host")?.to_owned();
-    let port = uri.port_u16();
+    let authority = uri.authority().ok_or("the address names no host")?.clone();
     let secure = uri.scheme() == Some(&Scheme::HTTPS);
     // An IPv6 address stands in brackets in a URI, and nowhere else.
-    let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let stream = TcpStream::connect((bare.as_str(), port.unwrap_or(if secure { 443 } else { 80 })))
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let stream = TcpStream::connect((host.as_str(), port))
         .await
-        .map_err(|error| format!("{host} cannot be reached: {error}"))?;
+        .map_err(|error| format!("{authority} cannot be reached: {error}"))?;
     match https {
         Some(Https(config)) if secure => {
-            let name = ServerName::try_from(bare).map_err(|error| error.to_string())?;
+            let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
             let stream = TlsConnector::from(Arc::clone(config))
                 .connect(name, stream)
                 .await
-                .map_err(|error| format!("{host}: {error}"))?;
-            exchange(request, &uri, stream, longest).await
+                .map_err(|error| format!("{authority}: {error}"))?;
+            exchange(request, &authority, stream, longest).await
         }
         None if secure => Err("nothing is known to trust https with".to_owned()),
-        Some(_) | None => exchange(request, &uri, stream, longest).await,
+        Some(_) | None => exchange(request, &authority, stream, longest).await,
     }
 }
 
 async fn exchange(
     mut request: Request<Full<Bytes>>,
-    uri: &Uri,
+    authority: &Authority,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     longest: usize,
 ) -> Result<(StatusCode, Bytes), String> {
     let text = |error: &dyn std::error::Error| store::causes(error);
-    let authority = uri.authority().ok_or("the address names no host")?;
     let host = header::HeaderValue::from_str(authority.as_str()).map_err(|error| text(&error))?;
     request.headers_mut().insert(header::HOST, host);
     // To the server itself one names the path alone.
-    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     *request.uri_mut() = path.parse().map_err(|error: http::uri::InvalidUri| text(&error))?;
     let (mut sender, connection) =
         handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
