@@ -68,6 +68,8 @@ pub struct Verified {
     /// When the credentials end, in seconds since 1970 UTC: the token, or the certificate if that ends
     /// before. A stream of this caller ends then.
     pub expires: u64,
+    /// What the caller is then told: which of them it was.
+    pub ended: Refused,
     /// Which token it was, if one.
     pub token: Option<Arc<TokenId>>,
 }
@@ -210,7 +212,8 @@ fn alone(trust: &Trust, certificate: &Certificate) -> Result<Verified, Refused> 
         organisation: service.organisation.clone(),
         network: None,
     };
-    Ok(Verified { caller, expires: certificate.expires, token: None })
+    let (expires, ended) = (certificate.expires, Refused::Certificate);
+    Ok(Verified { caller, expires, ended, token: None })
 }
 
 /// The service that the certificate names, on behalf of whom the token names.
@@ -221,7 +224,9 @@ fn acting_for(mut verified: Verified, certificate: &Certificate) -> Result<Verif
     } else if *service != certificate.service {
         return Err(Refused::Service);
     }
-    verified.expires = verified.expires.min(certificate.expires);
+    if certificate.expires < verified.expires {
+        (verified.expires, verified.ended) = (certificate.expires, Refused::Certificate);
+    }
     Ok(verified)
 }
 
@@ -302,7 +307,8 @@ fn verified(claims: Claims, issuer: &Issuer) -> Result<Verified, Refused> {
         network: None,
     };
     let token = TokenId { issuer: claims.iss, id: claims.jti };
-    Ok(Verified { caller, expires: claims.exp, token: Some(Arc::new(token)) })
+    let (expires, ended) = (claims.exp, Refused::Expired);
+    Ok(Verified { caller, expires, ended, token: Some(Arc::new(token)) })
 }
 
 /// The library's kinds are open-ended: whatever is not told apart is a malformed token.

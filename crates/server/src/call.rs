@@ -10,7 +10,7 @@ use prost::Message;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
-use crate::auth::Verified;
+use crate::auth::{Refused, Verified};
 use crate::convert::{At, Report};
 use crate::gate::{Gate, Slots};
 use crate::{keys, status};
@@ -96,6 +96,11 @@ impl Call {
     /// Places for streams.
     pub(crate) fn slots(&self) -> &Slots {
         self.gate.slots()
+    }
+
+    /// What the caller is then told.
+    pub(crate) fn ended(&self) -> Refused {
+        self.verified.ended
     }
 
     /// Resolves when the caller's token is taken back.

@@ -49,17 +49,18 @@ pub(crate) fn ends(
     stopping: CancellationToken,
 ) -> impl Future<Output = Status> + Send + use<> {
     let left = call.expires().saturating_sub(clock::seconds());
-    credentials_or_stop(Duration::from_secs(left), call.taken_back(), stopping)
+    credentials_or_stop(Duration::from_secs(left), call.ended(), call.taken_back(), stopping)
 }
 
 async fn credentials_or_stop(
     left: Duration,
+    ended: Refused,
     taken_back: impl Future<Output = ()>,
     stopping: CancellationToken,
 ) -> Status {
     tokio::select! {
         () = stopping.cancelled() => status::stopping(),
-        () = after(left) => status::token_ended(),
+        () = after(left) => status::unauthenticated(ended),
         () = taken_back => status::unauthenticated(Refused::Revoked),
     }
 }

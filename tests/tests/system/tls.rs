@@ -50,10 +50,14 @@ async fn asking(authority: &Authority) -> Cluster {
     cluster
 }
 
+/// Seconds since 1970 UTC.
+fn now() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs()
+}
+
 fn token(node: &Node, azp: Option<&str>) -> Token {
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
     let mut claims = json!({
-        "iss": "caseledger-quickstart", "aud": "caseledger", "sub": "ada", "exp": now + 3600,
+        "iss": "caseledger-quickstart", "aud": "caseledger", "sub": "ada", "exp": now() + 3600,
         "roles": ["case-manager"], "organisation": "Test Hospital",
     });
     if let Some(azp) = azp {
@@ -147,7 +151,7 @@ async fn without_a_good_certificate_nobody_is_anybody() {
     assert!(!log(node).contains("CERTIFICATE_REFUSED"));
     for (who, shown) in [
         ("another authority's", stranger.service(DESK).expect("a certificate")),
-        ("an expired one", authority.expired(DESK).expect("a certificate")),
+        ("an expired one", authority.service_until(DESK, now() - 60).expect("a certificate")),
         ("a server's", authority.server(node.listen.ip()).expect("a certificate")),
     ] {
         let refused = refusal(&showing(node, &authority, Some(&shown), Some(&good))).await;
@@ -170,6 +174,31 @@ async fn without_a_good_certificate_nobody_is_anybody() {
     assert_eq!(reason(&refusal(&tricked).await), "");
     let cased = showing(node, &authority, Some(&own), Some(&good));
     cased.register(&request_id(), "Ames").await.expect("the good one still is somebody");
+}
+
+#[tokio::test]
+async fn a_connection_outlives_its_certificate_and_its_credentials_do_not() {
+    let authority = Authority::new("Hospital").expect("an authority");
+    let cluster = asking(&authority).await;
+    let node = cluster.node(0);
+    let brief = authority.service_until(DESK, now() + 3).expect("a certificate");
+    let desk = showing(node, &authority, Some(&brief), Some(&token(node, Some(DESK))));
+    let patient_id = desk.register("MRN-1", "Ames").await.expect("registered").patient_id;
+    let request =
+        v1::WatchPatientFileRequest { patient_id, purpose: purpose("TREAT"), from_version: 0 };
+    let watch = desk.file().watch_patient_file(request).await;
+    let mut watch = watch.expect("followed").into_inner();
+    let until_error = async {
+        loop {
+            match watch.message().await {
+                Ok(message) => assert!(message.is_some(), "the stream ended well"),
+                Err(status) => return reason(&status),
+            }
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, until_error).await.expect("the stream ends");
+    assert_eq!(ended, "CERTIFICATE_REFUSED");
+    assert_eq!(reason(&refusal(&desk).await), "CERTIFICATE_REFUSED", "and is connected still");
 }
 
 #[tokio::test]

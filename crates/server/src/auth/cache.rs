@@ -100,6 +100,7 @@ mod tests {
     use engine::Caller;
 
     use super::*;
+    use crate::auth::Refused;
 
     fn verified(expires: u64) -> Verified {
         let caller = Caller {
@@ -109,7 +110,7 @@ mod tests {
             organisation: String::new(),
             network: None,
         };
-        Verified { caller, expires, token: None }
+        Verified { caller, expires, ended: Refused::Expired, token: None }
     }
 
     #[test]

@@ -419,9 +419,11 @@ fn a_certificate_names_the_service_and_no_other_services_token_goes_with_it() {
     let end = now() + 60;
     let verified = verify_with(&auth, Some(&desk), "desk", end).unwrap();
     assert_eq!((&*verified.caller.service, verified.expires), ("desk", end));
+    assert_eq!(verified.ended, Refused::Certificate, "what ends first is named");
     let verified = verify_with(&auth, Some(&anybody), "kiosk", now() + 9_999).unwrap();
     assert_eq!(verified.caller.service, "kiosk");
     assert!(verified.expires <= now() + 600, "the token ends before the certificate");
+    assert_eq!(verified.ended, Refused::Expired);
     let refused = verify_with(&auth, Some(&desk), "kiosk", end);
     assert_eq!(refused.unwrap_err(), Refused::Service, "also when the token is remembered");
     let refused = verify_with(&auth, Some(&desk), "desk", now());
@@ -444,7 +446,7 @@ fn a_service_acts_alone_where_the_configuration_says_so() {
     assert_eq!(robot.caller.person, None);
     assert_eq!(robot.caller.service, "spiffe://hospital/robot");
     assert_eq!((robot.caller.roles, &*robot.caller.organisation), (vec![Role::Registrar], "lab"));
-    assert_eq!(robot.expires, end);
+    assert_eq!((robot.expires, robot.ended), (end, Refused::Certificate));
     let refused = verify_with(&auth, None, "desk", end);
     assert_eq!(refused.unwrap_err(), Refused::Missing);
 }
