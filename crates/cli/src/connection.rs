@@ -1,13 +1,14 @@
-//! The connection: address, trust, token, purpose.
+//! The connection: address, trust, client certificate, token.
 
 use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
 use crate::failure::Failure;
@@ -64,17 +65,31 @@ fn endpoint(global: &Global) -> Result<Endpoint, Failure> {
     match endpoint.uri().scheme_str() {
         Some("http") => Ok(endpoint),
         Some("https") => {
-            let mut tls = ClientTlsConfig::new().with_native_roots();
-            if let Some(path) = &global.ca {
-                let pem = fs::read(path).map_err(|error| {
-                    Failure::local(format!("read --ca {}", path.display()), error)
-                })?;
-                tls = tls.ca_certificate(Certificate::from_pem(pem));
+            let mut tls = match &global.ca {
+                Some(path) => ClientTlsConfig::new()
+                    .ca_certificate(Certificate::from_pem(read("--ca", path)?)),
+                None => ClientTlsConfig::new().with_native_roots(),
+            };
+            match (&global.cert, &global.cert_key) {
+                (Some(cert), Some(key)) => {
+                    let (cert, key) = (read("--cert", cert)?, read("--cert-key", key)?);
+                    tls = tls.identity(Identity::from_pem(cert, key));
+                }
+                (None, None) => {}
+                (Some(_), None) | (None, Some(_)) => {
+                    let told = "give --cert and --cert-key together, or neither";
+                    return Err(Failure::Usage(told.to_owned()));
+                }
             }
             endpoint.tls_config(tls).map_err(|error| Failure::local("set up TLS", error))
         }
         _ => Err(usage("write it as http://HOST:PORT or https://HOST:PORT")),
     }
+}
+
+fn read(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path)
+        .map_err(|error| Failure::local(format!("read {option} {}", path.display()), error))
 }
 
 /// The token as given, perhaps with white space around it.
@@ -121,6 +136,16 @@ mod tests {
         for server in ["h:1", "ftp://h", "not an address"] {
             let failure = endpoint(&global(&["--server", server])).unwrap_err();
             assert_eq!(failure.exit_code(), 2, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        for half in [["--cert", "c.pem"], ["--cert-key", "k.pem"]] {
+            let [option, file] = half;
+            let failure =
+                endpoint(&global(&["--server", "https://h:1", option, file])).unwrap_err();
+            assert_eq!(failure.exit_code(), 2, "{option}");
         }
     }
 

@@ -188,6 +188,14 @@ fn advice(call: &str, code: Code, reason: &str) -> &'static str {
     match (code, reason) {
         (_, "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID") => "get a new token",
         (_, "CREDENTIALS_MISSING") => "give --token-file, --token or CASELEDGER_TOKEN",
+        (_, "CERTIFICATE_MISSING") => {
+            "give --cert and --cert-key, or CASELEDGER_CERT and CASELEDGER_CERT_KEY"
+        }
+        (_, "CERTIFICATE_REFUSED") => "check the client certificate with whoever signed it",
+        (_, "TOKEN_KEY_UNKNOWN") => "try again in some seconds, then get a new token",
+        (_, "TOKEN_SERVICE_MISMATCH") => {
+            "get a token that was issued for your certificate's service"
+        }
         (Code::Unauthenticated, _) => "check the token and its issuer with whoever gave it to you",
         (Code::PermissionDenied, _) if call.ends_with("/FindPatient") => {
             "name the patient by id, or ask for a role that may look numbers up; the denial is on record"

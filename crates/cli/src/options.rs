@@ -51,6 +51,12 @@ pub(crate) struct Global {
     /// Certificate authority to trust for https, PEM file; otherwise the system's.
     #[arg(long, global = true, env = "CASELEDGER_CA", value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// Client certificate to show at https, PEM file; needs --cert-key.
+    #[arg(long, global = true, env = "CASELEDGER_CERT", value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Private key of --cert, PEM file.
+    #[arg(long, global = true, env = "CASELEDGER_CERT_KEY", value_name = "FILE")]
+    pub(crate) cert_key: Option<PathBuf>,
     /// Bearer token; a file is safer, other users can see arguments.
     #[arg(long, global = true, env = "CASELEDGER_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,

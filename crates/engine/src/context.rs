@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Caller {
     /// The person's stable identifier in the hospital's directory (the token's `sub`).
     pub person: Option<String>,
-    /// The calling service (the token's `azp`, later the client certificate's subject).
+    /// The calling service, as its client certificate names it, else the token's `azp`.
     pub service: String,
     /// Roles the token grants.
     pub roles: Vec<Role>,

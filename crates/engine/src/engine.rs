@@ -330,6 +330,17 @@ impl Engine {
         })
     }
 
+    /// Raises an alarm about what is around the engine, or counts it again with the newer text, which holds
+    /// no patient data.
+    pub fn raise_alarm(&self, code: &'static str, text: String) {
+        self.alarms.raise(code, None, text);
+    }
+
+    /// Takes such an alarm back, when what it named is over.
+    pub fn clear_alarm(&self, code: &'static str) {
+        self.alarms.clear(code, None);
+    }
+
     /// This node's signed head for a peer whose own applied sequence is `asked_at`: how far it was,
     /// also while its database has not come back to there. It promised that much.
     ///

@@ -48,6 +48,12 @@ pub enum AdmitError {
         "the existing node listens at port 0, which changes with every start: give it a fixed port"
     )]
     NoAddress,
+    /// The existing node has TLS, and does not say whom to trust for its peers'.
+    #[error(
+        "the existing node has [grpc.tls]: name the authority of the nodes' certificates as \
+         grpc.peer_ca in its configuration first"
+    )]
+    NoPeerAuthority,
     /// A key file.
     #[error("a key cannot be used")]
     Key(#[from] keys::KeyFileError),
@@ -86,6 +92,9 @@ pub async fn admit(admit: &Admit) -> Result<Admitted, AdmitError> {
     let from = &sponsor.config;
     if from.grpc.listen.port() == 0 {
         return Err(AdmitError::NoAddress);
+    }
+    if from.grpc.tls.is_some() && from.grpc.peer_ca.is_none() {
+        return Err(AdmitError::NoPeerAuthority);
     }
     let command = admit.command();
     let (state, begun) = StateDir::look(&admit.state, &command)?;
@@ -141,15 +150,16 @@ fn configure(
 ) -> Result<PathBuf, StateError> {
     let node = begun.node.0;
     let known = from.peers.iter().any(|peer| peer.node == begun.node);
+    let scheme = if from.grpc.tls.is_some() { "https" } else { "http" };
     if admit.listen.port() != 0 && !known {
-        let address = format!("http://{}", admit.listen);
+        let address = format!("{scheme}://{}", admit.listen);
         append_peer(&admit.from.join("config.toml"), node, &address)?;
     }
     let others = from.peers.iter().filter(|peer| peer.node != begun.node).map(|peer| {
         let Hex(id) = peer.node;
         (id, peer.address.clone())
     });
-    let sponsor = (from.node.id.0, format!("http://{}", from.grpc.listen));
+    let sponsor = (from.node.id.0, format!("{scheme}://{}", from.grpc.listen));
     let peers: Vec<(NodeId, String)> = std::iter::once(sponsor).chain(others).collect();
     state.finish(&Entries {
         node,

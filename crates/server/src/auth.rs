@@ -1,34 +1,51 @@
-//! Who is calling: bearer tokens, checked once and remembered until they expire.
+//! Who is calling: the service by its client certificate, the person by a bearer token, which is checked
+//! once and remembered until it expires.
 //!
-//! A token is a JWT signed with Ed25519 (`alg` EdDSA and nothing else) by an issuer whose public
-//! key stands in the node's configuration. Its claims:
+//! A token is a JWT from an issuer of the node's configuration, signed with one of its keys and the
+//! algorithm of that key: EdDSA (Ed25519), ES256, RS256 or PS256. Its claims:
 //!
 //! | claim | meaning |
 //! |---|---|
 //! | `iss` | the issuer's name in the configuration; only that issuer's keys are tried |
-//! | `aud` | `caseledger` (text, or a list that holds it) |
+//! | `aud` | the issuer's audience, `caseledger` if not configured (text, or a list that holds it) |
 //! | `exp`, `nbf` | seconds since 1970 UTC, 30 s skew allowed; `exp` is required |
 //! | `sub` | the person |
 //! | `azp` | the service that acts; `sub` or `azp` is required |
 //! | `roles` | list of role names; names that this version does not know grant nothing |
 //! | `organisation` | the organisation on whose behalf |
+//! | `jti` | the token's id, by which it can be taken back |
+//!
+//! Where the listener asks for client certificates, the calling service is the one that the certificate
+//! names: a token for another service (`azp`) is refused, so that no service acts for a person who is not
+//! its own caller; a token without `azp` is its bearer's. A certificate alone is enough for a service that
+//! the configuration lets act alone.
 //!
 //! Not here: what a caller may do. That is the engine's access check, which records its answer.
 
 mod cache;
+mod keys;
+mod refused;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use engine::{Caller, Role};
+use http::{HeaderMap, header};
 use jsonwebtoken::errors::{Error as TokenError, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{DecodingKey, Validation};
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use self::cache::TokenCache;
+pub use self::keys::{BadKeys, KeySet};
+pub use self::refused::Refused;
+pub use self::trust::{Issuer, Revoked, Service, Trust};
+use crate::tls::{Certificate, Presented};
 
-/// The audience that a token must name.
+/// The audience that a token must name, if its issuer is not configured with another.
 pub const AUDIENCE: &str = "caseledger";
 
 /// Clock skew allowed between issuer and node, in seconds: both run NTP, so half a minute is
@@ -39,127 +56,36 @@ pub const SKEW_SECONDS: u64 = 30;
 /// long list of roles stays below 4 KiB. Nothing longer is even looked at.
 pub const MAX_TOKEN: usize = 8 * 1024;
 
-/// Longest name (person, service, organisation) taken from a token, in bytes: these go into every
-/// access record, whose body is small.
-const MAX_NAME: usize = 256;
+/// Longest name (person, service, organisation) taken from a token or certificate, in bytes: these go
+/// into every access record, whose body is small.
+pub(crate) const MAX_NAME: usize = 256;
 
-/// Why a call's credentials were refused. Its name is a stable code; none says anything about the
-/// token's content, which is the issuer's secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refused {
-    /// No `authorization` header, or none of the form `Bearer …`.
-    Missing,
-    /// Not a JWT, too long, of no known algorithm (`none` included), or a claim has the wrong type.
-    Malformed,
-    /// Signed with an algorithm other than EdDSA (HMAC included).
-    Algorithm,
-    /// The issuer is not configured here.
-    Issuer,
-    /// No key of the issuer verifies the signature.
-    Signature,
-    /// Past its `exp`.
-    Expired,
-    /// Before its `nbf`.
-    NotYetValid,
-    /// Meant for somebody else.
-    Audience,
-    /// Neither person nor service, no roles, or no `exp`.
-    Claims,
-    /// A peer call whose node is unknown, whose signature is wrong or whose time is off.
-    Peer,
-}
-
-impl Refused {
-    /// All reasons, for tests and tables.
-    pub const ALL: [Self; 10] = [
-        Self::Missing,
-        Self::Malformed,
-        Self::Algorithm,
-        Self::Issuer,
-        Self::Signature,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::Audience,
-        Self::Claims,
-        Self::Peer,
-    ];
-
-    /// The stable code that clients get in `ErrorInfo.reason`.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Missing => "CREDENTIALS_MISSING",
-            Self::Malformed => "TOKEN_MALFORMED",
-            Self::Algorithm => "TOKEN_ALGORITHM",
-            Self::Issuer => "TOKEN_ISSUER_UNKNOWN",
-            Self::Signature => "TOKEN_SIGNATURE",
-            Self::Expired => "TOKEN_EXPIRED",
-            Self::NotYetValid => "TOKEN_NOT_YET_VALID",
-            Self::Audience => "TOKEN_AUDIENCE",
-            Self::Claims => "TOKEN_CLAIMS",
-            Self::Peer => "PEER_CREDENTIALS",
-        }
-    }
-
-    /// What the client is told.
-    #[must_use]
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::Missing => {
-                "no bearer token: send the header `authorization: Bearer <token>` with every call"
-            }
-            Self::Malformed => "the bearer token is not a well-formed JWT",
-            Self::Algorithm => "the bearer token must be signed with EdDSA (Ed25519)",
-            Self::Issuer => "the bearer token's issuer (iss) is not one that this node trusts",
-            Self::Signature => "the bearer token's signature does not verify",
-            Self::Expired => "the bearer token has expired: get a new one",
-            Self::NotYetValid => "the bearer token is not valid yet (nbf)",
-            Self::Audience => "the bearer token is meant for another audience (aud)",
-            Self::Claims => {
-                "the bearer token must carry exp, roles, and sub (person) or azp (service)"
-            }
-            Self::Peer => "the call is not signed by a node that belongs to this ledger",
-        }
-    }
-}
-
-/// A caller whose token was verified.
+/// A caller whose credentials were verified.
 #[derive(Debug, Clone)]
 pub struct Verified {
     /// Who it is; `network` is filled for each call.
     pub caller: Caller,
-    /// When the token ends, in seconds since 1970 UTC. A stream of this caller ends then.
+    /// When the credentials end, in seconds since 1970 UTC: the token, or the certificate if that ends
+    /// before. A stream of this caller ends then.
     pub expires: u64,
+    /// What the caller is then told: which of them it was.
+    pub ended: Refused,
+    /// Which token it was, if one.
+    pub token: Option<Arc<TokenId>>,
 }
 
-/// An issuer's key was not readable as an Ed25519 public key.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "issuer {issuer}: key {number} is not an Ed25519 public key in PEM form (SubjectPublicKeyInfo)"
-)]
-pub struct BadIssuerKey {
+/// What a token can be taken back by.
+#[derive(Debug)]
+pub struct TokenId {
     issuer: String,
-    number: usize,
-    #[source]
-    source: TokenError,
+    id: Option<String>,
 }
 
-/// Verifies bearer tokens.
+/// Verifies callers.
 #[derive(Debug)]
 pub struct Authenticator {
-    issuers: BTreeMap<String, Issuer>,
+    trust: watch::Sender<Arc<Trust>>,
     cache: TokenCache,
-}
-
-struct Issuer {
-    keys: Vec<DecodingKey>,
-    validation: Validation,
-}
-
-impl std::fmt::Debug for Issuer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Issuer").field("keys", &self.keys.len()).finish_non_exhaustive()
-    }
 }
 
 #[derive(Deserialize)]
@@ -169,85 +95,183 @@ struct Unverified {
 
 #[derive(Deserialize)]
 struct Claims {
+    iss: String,
     exp: u64,
     sub: Option<String>,
     azp: Option<String>,
     roles: Option<Vec<String>>,
     organisation: Option<String>,
+    jti: Option<String>,
 }
 
 impl Authenticator {
-    /// Trusts these issuers: name → public keys in PEM form. Several keys let an issuer change
-    /// its key without a gap.
-    ///
-    /// # Errors
-    /// A key that is not an Ed25519 public key.
-    pub fn new(issuers: &BTreeMap<String, Vec<Vec<u8>>>) -> Result<Self, BadIssuerKey> {
-        let mut trusted = BTreeMap::new();
-        for (name, pems) in issuers {
-            let mut keys = Vec::new();
-            for (number, pem) in pems.iter().enumerate() {
-                keys.push(DecodingKey::from_ed_pem(pem).map_err(|source| BadIssuerKey {
-                    issuer: name.clone(),
-                    number: number + 1,
-                    source,
-                })?);
-            }
-            let mut validation = Validation::new(Algorithm::EdDSA);
-            validation.leeway = SKEW_SECONDS;
-            validation.validate_nbf = true;
-            validation.set_audience(&[AUDIENCE]);
-            validation.set_issuer(&[name]);
-            validation.set_required_spec_claims(&["exp", "aud", "iss"]);
-            trusted.insert(name.clone(), Issuer { keys, validation });
-        }
-        Ok(Self { issuers: trusted, cache: TokenCache::default() })
+    /// Trusts these issuers, by the name that tokens give, and these services to act alone, by the name
+    /// that their certificates give.
+    #[must_use]
+    pub fn new(issuers: BTreeMap<String, Issuer>, services: BTreeMap<String, Service>) -> Self {
+        let trust = Trust { generation: 0, issuers, services };
+        Self { trust: watch::Sender::new(Arc::new(trust)), cache: TokenCache::default() }
     }
 
-    /// Verifies the value of an `authorization` header at the time `now` (seconds since 1970 UTC,
-    /// which only decides whether a remembered token still holds).
+    /// Changes what is known of an issuer; from now on every token is verified anew.
+    pub fn change(&self, issuer: &str, change: impl FnOnce(&mut Issuer)) {
+        self.trust.send_modify(|trust| {
+            let trust = Arc::make_mut(trust);
+            if let Some(issuer) = trust.issuers.get_mut(issuer) {
+                change(issuer);
+            }
+            trust.generation += 1;
+        });
+    }
+
+    /// Resolves when this caller's token is taken back; never, if it is not.
+    pub fn taken_back(&self, verified: &Verified) -> impl Future<Output = ()> + Send + use<> {
+        let mut trust = self.trust.subscribe();
+        let (token, person) = (verified.token.clone(), verified.caller.person.clone());
+        async move {
+            let Some(token) = token else { return std::future::pending().await };
+            let taken = |trust: &Arc<Trust>| {
+                let issuer = trust.issuers.get(&token.issuer);
+                issuer.is_some_and(|issuer| {
+                    issuer.revoked.holds(token.id.as_deref(), person.as_deref())
+                })
+            };
+            if trust.wait_for(taken).await.is_err() {
+                // The node is gone, and the stream with it.
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Verifies what a call brought at the time `now`, in seconds since 1970 UTC: the value of its
+    /// `authorization` header, and what its connection presented.
     ///
     /// # Errors
-    /// The reason, without anything from the token.
-    pub fn verify(&self, authorization: Option<&[u8]>, now: u64) -> Result<Verified, Refused> {
-        let token = bearer(authorization.ok_or(Refused::Missing)?)?;
+    /// The reason, without anything from token or certificate.
+    pub fn verify(
+        &self,
+        authorization: Option<&[u8]>,
+        presented: &Presented,
+        now: u64,
+    ) -> Result<Verified, Refused> {
+        let certificate = match presented {
+            Presented::NotAsked => None,
+            Presented::Nothing => return Err(Refused::CertificateMissing),
+            Presented::Nameless => return Err(Refused::Certificate),
+            // Its connection may be open since long before.
+            Presented::Certificate(shown) if now >= shown.expires => {
+                return Err(Refused::Certificate);
+            }
+            Presented::Certificate(shown) => Some(&**shown),
+        };
+        let trust = Arc::clone(&self.trust.borrow());
+        match (authorization, certificate) {
+            (Some(value), Some(certificate)) => {
+                acting_for(self.bearer(&trust, value, now)?, certificate)
+            }
+            (Some(value), None) => self.bearer(&trust, value, now),
+            (None, Some(certificate)) => alone(&trust, certificate),
+            (None, None) => Err(Refused::Missing),
+        }
+    }
+
+    fn bearer(&self, trust: &Trust, value: &[u8], now: u64) -> Result<Verified, Refused> {
+        let token = bearer(value)?;
         if token.len() > MAX_TOKEN {
             return Err(Refused::Malformed);
         }
         let hash = cache::hash(token);
-        if let Some(verified) = self.cache.get(&hash, now) {
+        if let Some(verified) = self.cache.get(&hash, trust.generation, now) {
             return Ok(verified);
         }
-        let verified = self.verify_signed(token)?;
-        self.cache.put(hash, verified.clone(), now);
+        let verified = signed(trust, token)?;
+        self.cache.put(hash, verified.clone(), trust.generation, now);
         Ok(verified)
     }
+}
 
-    fn verify_signed(&self, token: &[u8]) -> Result<Verified, Refused> {
-        let header = jsonwebtoken::decode_header(token).map_err(|e| reason(&e))?;
-        if header.alg != Algorithm::EdDSA {
-            return Err(Refused::Algorithm);
-        }
-        // The issuer is read before anything is verified, only to choose the keys to verify with;
-        // `validation` then demands that very issuer.
-        let claimed: Unverified = jsonwebtoken::dangerous::insecure_decode_claims(token)
-            .map_err(|_| Refused::Malformed)?;
-        let issuer = self.issuers.get(&claimed.iss).ok_or(Refused::Issuer)?;
-        let mut refused = Refused::Signature;
-        for key in &issuer.keys {
-            match jsonwebtoken::decode::<Claims>(token, key, &issuer.validation) {
-                Ok(data) => return verified(data.claims),
-                Err(error) => {
-                    // The issuer's other keys may fit; any other reason holds for all of them.
-                    let other = reason(&error);
-                    if other != Refused::Signature {
-                        refused = other;
-                    }
-                }
-            }
-        }
-        Err(refused)
+/// The value of the one `authorization` header.
+///
+/// # Errors
+/// There are several: another program on the way may have believed another one.
+pub fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, Refused> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (Some(_), Some(_)) => Err(Refused::Ambiguous),
+        (first, _) => Ok(first.map(http::HeaderValue::as_bytes)),
     }
+}
+
+/// A service by its certificate, without a person.
+fn alone(trust: &Trust, certificate: &Certificate) -> Result<Verified, Refused> {
+    let service = trust.services.get(&certificate.service).ok_or(Refused::Missing)?;
+    let caller = Caller {
+        person: None,
+        service: certificate.service.clone(),
+        roles: service.roles.clone(),
+        organisation: service.organisation.clone(),
+        network: None,
+    };
+    let (expires, ended) = (certificate.expires, Refused::Certificate);
+    Ok(Verified { caller, expires, ended, token: None })
+}
+
+/// The service that the certificate names, on behalf of whom the token names.
+fn acting_for(mut verified: Verified, certificate: &Certificate) -> Result<Verified, Refused> {
+    let service = &mut verified.caller.service;
+    if service.is_empty() {
+        service.clone_from(&certificate.service);
+    } else if *service != certificate.service {
+        return Err(Refused::Service);
+    }
+    if certificate.expires < verified.expires {
+        (verified.expires, verified.ended) = (certificate.expires, Refused::Certificate);
+    }
+    Ok(verified)
+}
+
+fn signed(trust: &Trust, token: &[u8]) -> Result<Verified, Refused> {
+    let header = jsonwebtoken::decode_header(token).map_err(|e| reason(&e))?;
+    if !keys::ACCEPTED.contains(&header.alg) {
+        return Err(Refused::Algorithm);
+    }
+    // The issuer is read before anything is verified, only to choose the keys to verify with;
+    // the validation then demands that very issuer.
+    let claimed: Unverified =
+        jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Refused::Malformed)?;
+    let issuer = trust.issuers.get(&claimed.iss).ok_or(Refused::Issuer)?;
+    let mut refused = None;
+    for key in issuer.keys.named(header.kid.as_deref()) {
+        if key.algorithm != header.alg {
+            refused = refused.or(Some(Refused::Algorithm));
+            continue;
+        }
+        match decoded(token, &key.decoding, &validation(key.algorithm, &claimed.iss, issuer)) {
+            Ok(claims) => return verified(claims, issuer),
+            // The issuer's other keys may fit; any other reason holds for all of them.
+            Err(Refused::Signature) => refused = refused.or(Some(Refused::Signature)),
+            Err(other) => return Err(other),
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        issuer.unknown_key.notify_one();
+        Refused::Key
+    }))
+}
+
+fn decoded(token: &[u8], key: &DecodingKey, by: &Validation) -> Result<Claims, Refused> {
+    let data = jsonwebtoken::decode::<Claims>(token, key, by).map_err(|error| reason(&error))?;
+    Ok(data.claims)
+}
+
+fn validation(algorithm: jsonwebtoken::Algorithm, name: &str, issuer: &Issuer) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = SKEW_SECONDS;
+    validation.validate_nbf = true;
+    validation.set_audience(&[&issuer.audience]);
+    validation.set_issuer(&[name]);
+    validation.set_required_spec_claims(&["exp", "aud", "iss"]);
+    validation
 }
 
 fn bearer(value: &[u8]) -> Result<&[u8], Refused> {
@@ -257,7 +281,10 @@ fn bearer(value: &[u8]) -> Result<&[u8], Refused> {
     }
 }
 
-fn verified(claims: Claims) -> Result<Verified, Refused> {
+fn verified(claims: Claims, issuer: &Issuer) -> Result<Verified, Refused> {
+    if issuer.revoked.holds(claims.jti.as_deref(), claims.sub.as_deref()) {
+        return Err(Refused::Revoked);
+    }
     let named = |name: Option<String>| match name {
         Some(name) if name.len() > MAX_NAME => Err(Refused::Malformed),
         Some(name) if name.trim().is_empty() => Ok(None),
@@ -279,7 +306,9 @@ fn verified(claims: Claims) -> Result<Verified, Refused> {
         organisation: organisation.unwrap_or_default(),
         network: None,
     };
-    Ok(Verified { caller, expires: claims.exp })
+    let token = TokenId { issuer: claims.iss, id: claims.jti };
+    let (expires, ended) = (claims.exp, Refused::Expired);
+    Ok(Verified { caller, expires, ended, token: Some(Arc::new(token)) })
 }
 
 /// The library's kinds are open-ended: whatever is not told apart is a malformed token.

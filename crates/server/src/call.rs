@@ -10,9 +10,9 @@ use prost::Message;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
-use crate::auth::Verified;
+use crate::auth::{Refused, Verified};
 use crate::convert::{At, Report};
-use crate::gate::Slots;
+use crate::gate::{Gate, Slots};
 use crate::{keys, status};
 
 /// Longest request id, in bytes: it is hashed, never stored.
@@ -43,7 +43,7 @@ pub(crate) struct Call {
     verified: Verified,
     patience: Duration,
     place: Arc<OwnedSemaphorePermit>,
-    slots: Slots,
+    gate: Gate,
 }
 
 impl Call {
@@ -51,11 +51,11 @@ impl Call {
         verified: Verified,
         patience: Duration,
         place: Arc<OwnedSemaphorePermit>,
-        slots: Slots,
+        gate: Gate,
     ) -> Self {
         // Without random numbers nothing works; a call's name is the least of it.
         let id = keys::random::<16>().map(hex::encode).unwrap_or_default();
-        Self { id, verified, patience, place, slots }
+        Self { id, verified, patience, place, gate }
     }
 
     /// Splits a request into the call and its message.
@@ -88,14 +88,24 @@ impl Call {
         self.patience
     }
 
-    /// When the caller's token ends, seconds since 1970 UTC.
+    /// When the caller's credentials end, seconds since 1970 UTC.
     pub(crate) fn expires(&self) -> u64 {
         self.verified.expires
     }
 
     /// Places for streams.
     pub(crate) fn slots(&self) -> &Slots {
-        &self.slots
+        self.gate.slots()
+    }
+
+    /// What the caller is then told.
+    pub(crate) fn ended(&self) -> Refused {
+        self.verified.ended
+    }
+
+    /// Resolves when the caller's token is taken back.
+    pub(crate) fn taken_back(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.gate.taken_back(&self.verified)
     }
 
     /// The place among the calls in flight, for what outlives the handler.

@@ -2,6 +2,7 @@
 //!
 //! Relative paths are relative to the file's directory, so that a state directory can be moved.
 
+mod credentials;
 mod kek;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use ledger::note::{KeyType, Vkey};
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
 
+pub use self::credentials::{Issuer, Jwks, Service, Tls};
 pub use kek::Keks;
 
 /// Longest configuration read, in bytes; a node with a hundred peers needs 20 KiB.
@@ -37,6 +39,9 @@ pub struct Config {
     /// Who may issue tokens.
     #[serde(default)]
     pub issuers: Vec<Issuer>,
+    /// Who may act without a person.
+    #[serde(default)]
+    pub services: Vec<Service>,
     /// The other nodes.
     #[serde(default)]
     pub peers: Vec<Peer>,
@@ -75,15 +80,22 @@ pub struct Node {
 #[serde(deny_unknown_fields)]
 pub struct Grpc {
     /// Address and port; port 0 takes a free one, written to `listen.addr` in the data directory.
+    /// Without `tls` a loopback address.
     pub listen: SocketAddr,
+    /// Its certificate; none: calls travel in the clear.
+    pub tls: Option<Tls>,
+    /// PEM file: the authorities of the other nodes' certificates, for peers at `https://…`.
+    pub peer_ca: Option<PathBuf>,
 }
 
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Address and port where checkpoints and tiles are served.
+    /// Address and port where checkpoints and tiles are served. Without `tls` a loopback address.
     pub listen: SocketAddr,
+    /// Its certificate; none: tiles and tokens travel in the clear.
+    pub tls: Option<Tls>,
 }
 
 /// `[nats]`
@@ -115,23 +127,13 @@ pub struct Ledgers {
     pub access: Hex<Hash>,
 }
 
-/// `[[issuers]]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Issuer {
-    /// The tokens' `iss`.
-    pub name: String,
-    /// Files with its Ed25519 public keys in PEM form.
-    pub keys: Vec<PathBuf>,
-}
-
 /// `[[peers]]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
     /// Its id, 32 hex digits.
     pub node: Hex<NodeId>,
-    /// Its gRPC address, `http://host:port`.
+    /// Its gRPC address, `https://host:port`, or `http://host:port` if it listens in the clear.
     pub address: String,
 }
 
@@ -286,21 +288,23 @@ impl Config {
             "nats.replicas".into(),
             "must be 1 or 3: other numbers gain nothing over them",
         )?;
-        for (n, issuer) in self.issuers.iter().enumerate() {
-            require(!issuer.name.is_empty(), format!("issuers[{n}].name"), "is empty")?;
-            require(!issuer.keys.is_empty(), format!("issuers[{n}].keys"), "names no key file")?;
-            let first = self.issuers.iter().position(|other| other.name == issuer.name);
-            require(first == Some(n), format!("issuers[{n}].name"), "is used twice")?;
-        }
+        credentials::check(self)?;
         for (n, peer) in self.peers.iter().enumerate() {
             let key = format!("peers[{n}].node");
             require(peer.node != self.node.id, key.clone(), "is this node itself")?;
             let first = self.peers.iter().position(|other| other.node == peer.node);
             require(first == Some(n), key, "is used twice")?;
+            let key = format!("peers[{n}].address");
+            let https = peer.address.starts_with("https://");
             require(
-                peer.address.starts_with("http://"),
-                format!("peers[{n}].address"),
-                "must be http://host:port",
+                https || peer.address.starts_with("http://"),
+                key.clone(),
+                "must be https://host:port or http://host:port",
+            )?;
+            require(
+                !https || self.grpc.peer_ca.is_some(),
+                key,
+                "is https: name the authority of the nodes' certificates as grpc.peer_ca",
             )?;
         }
         self.check_witnesses()
@@ -334,9 +338,10 @@ impl Config {
             .into_iter()
             .chain(keys)
             .chain(self.nats.credentials.as_mut())
-            .chain(self.issuers.iter_mut().flat_map(|issuer| issuer.keys.iter_mut()));
+            .chain(self.grpc.peer_ca.as_mut());
         for path in paths {
             *path = directory.join(&*path);
         }
+        credentials::resolve(self, directory);
     }
 }

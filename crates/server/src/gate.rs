@@ -1,8 +1,8 @@
 //! What every call passes before any of it is decoded: limits, credentials, a net for panics.
 //!
 //! The gate denies by default. A path is open (health, reflection), a peer's (its proof is in the
-//! message and checked by the peer service), or it needs a bearer token; a new service needs one
-//! without anybody remembering to say so.
+//! message and checked by the peer service), or it needs credentials; a new service needs them without
+//! anybody remembering to say so.
 
 #[cfg(test)]
 mod tests;
@@ -19,13 +19,13 @@ use futures::FutureExt;
 use http::{HeaderMap, Request, Response, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
-use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use crate::auth::{Authenticator, Refused, Verified};
+use crate::auth::{self, Authenticator, Refused, Verified};
 use crate::call::{Call, Origin};
 use crate::refusals::Refusals;
+use crate::tls::{Peer, Presented};
 use crate::{clock, deadline, status, undecodable};
 
 /// Calls in flight on a node, streams included. One costs at most its 4 MiB request and usually
@@ -60,7 +60,7 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct Shared {
-    authenticator: Authenticator,
+    authenticator: Arc<Authenticator>,
     refusals: Refusals,
     calls: Arc<Semaphore>,
     open: Arc<Semaphore>,
@@ -113,7 +113,7 @@ struct Admitted {
 impl Gate {
     /// A gate that trusts what `authenticator` trusts.
     #[must_use]
-    pub fn new(authenticator: Authenticator) -> Self {
+    pub fn new(authenticator: Arc<Authenticator>) -> Self {
         let shared = Shared {
             authenticator,
             refusals: Refusals::default(),
@@ -127,8 +127,26 @@ impl Gate {
 
     /// Counts a peer call whose proof did not hold.
     pub fn refuse_peer(&self, source: Option<IpAddr>) -> Status {
-        self.shared.refusals.count(source, Refused::Peer, clock::seconds());
+        self.refuse(source, Refused::Peer);
         status::unauthenticated(Refused::Peer)
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn refuse(&self, source: Option<IpAddr>, refused: Refused) {
+        self.shared.refusals.count(source, refused, clock::seconds());
+    }
+
+    /// Places for streams.
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.shared.streams
+    }
+
+    /// Resolves when this caller's token is taken back.
+    pub(crate) fn taken_back(
+        &self,
+        verified: &Verified,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.shared.authenticator.taken_back(verified)
     }
 
     /// Refusals of the last hour.
@@ -142,17 +160,12 @@ impl Gate {
         place(&self.shared.calls, "the limit of 4,096 calls in flight of this node")
     }
 
-    /// Who calls, by the bearer token; a refusal is counted.
-    pub(crate) fn caller(
-        &self,
-        headers: &HeaderMap,
-        address: Option<IpAddr>,
-    ) -> Result<Verified, Refused> {
+    /// Who calls, by client certificate and bearer token; a refusal is counted.
+    pub(crate) fn caller(&self, headers: &HeaderMap, peer: &Peer) -> Result<Verified, Refused> {
         let (shared, now) = (&*self.shared, clock::seconds());
-        let authorization = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let mut verified = shared
-            .authenticator
-            .verify(authorization, now)
+        let address = peer.address.map(|address| address.ip());
+        let mut verified = auth::authorization(headers)
+            .and_then(|value| shared.authenticator.verify(value, &peer.presented, now))
             .inspect_err(|refused| shared.refusals.count(address, *refused, now))?;
         verified.caller.network = address.map(|address| address.to_string());
         Ok(verified)
@@ -168,24 +181,19 @@ impl Gate {
         } else {
             None
         };
-        let address = request
-            .extensions()
-            .get::<TcpConnectInfo>()
-            .and_then(TcpConnectInfo::remote_addr)
-            .map(|address| address.ip());
+        // A connection that nothing is known of has presented nothing.
+        let unknown = Peer { address: None, presented: Presented::Nothing };
+        let peer = request.extensions().get::<Peer>().unwrap_or(&unknown);
         if let Some((places, limit)) = without_caller {
             let place = place(places, limit)?;
+            let address = peer.address.map(|address| address.ip());
             request.extensions_mut().insert(Origin { address });
             return Ok(Admitted { call: None, place: Arc::new(place) });
         }
         let place = Arc::new(self.place()?);
-        let verified = self.caller(request.headers(), address).map_err(status::unauthenticated)?;
-        let call = Call::new(
-            verified,
-            deadline::patience(request.headers()),
-            Arc::clone(&place),
-            shared.streams.clone(),
-        );
+        let verified = self.caller(request.headers(), peer).map_err(status::unauthenticated)?;
+        let patience = deadline::patience(request.headers());
+        let call = Call::new(verified, patience, Arc::clone(&place), self.clone());
         let id = call.id().to_owned();
         // A token has no business beyond the gate, where it might be logged.
         request.headers_mut().remove(header::AUTHORIZATION);

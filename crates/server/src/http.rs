@@ -7,15 +7,13 @@
 //! | `tile/entries/<number>` | who may read the audit trail, by bearer token; each is on record before it leaves | by the caller alone, for ever |
 //! | `control/<position>` | the same; not of tlog-tiles: the body of a control record, for who checks membership | the same |
 //!
-//! Plain HTTP on an address of its own, so that a hospital can show it to the world, through its own
-//! proxy, without the gRPC services.
+//! On an address of its own, so that a hospital can show it to the world without the gRPC services.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::ledger::{LedgerId, TileId, TileKind, TilePath};
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -24,7 +22,7 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +31,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{Config, Ledgers};
 use crate::deadline;
 use crate::gate::Gate;
+use crate::listener::Listener;
 use crate::run::RunError;
+use crate::tls::{self, Peer, Tls};
 
 /// Connections at once, so that nobody takes the descriptors that gRPC and the database need.
 const CONNECTIONS: usize = 256;
@@ -58,7 +58,7 @@ pub(crate) fn run(
     engine: &Engine,
     gate: &Gate,
     config: &Config,
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
     stopping: &CancellationToken,
 ) -> impl Future<Output = RunError> + use<> {
     let served = listener.map(|listener| {
@@ -85,7 +85,7 @@ async fn serve(
     engine: Engine,
     gate: Gate,
     ledgers: &Ledgers,
-    listener: TcpListener,
+    listener: Listener,
     stopping: CancellationToken,
 ) {
     let prefix = |ledger: LedgerId, genesis| (ledger, format!("{ledger}/{genesis}"));
@@ -95,19 +95,19 @@ async fn serve(
         .route("/{ledger}/{genesis}/checkpoint", get(checkpoint))
         .route("/{ledger}/{genesis}/tile/{*tile}", get(tile))
         .route("/{ledger}/{genesis}/control/{position}", get(control))
-        .with_state(Tiles { engine, gate, prefixes });
+        .with_state(Tiles { engine, gate: gate.clone(), prefixes });
     // Whoever is served when the node stops is let go with this.
     let (mut connections, places) = (JoinSet::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.socket.accept() => accepted,
             () = stopping.cancelled() => return,
         };
         while connections.try_join_next().is_some() {}
         match (accepted, Arc::clone(&places).try_acquire_owned()) {
-            (Ok((stream, address)), Ok(place)) => {
-                let router = router.clone().layer(Extension(ConnectInfo(address)));
-                connections.spawn(connection(stream, router, place));
+            (Ok((stream, _)), Ok(place)) => {
+                let (tls, gate, router) = (listener.tls.clone(), gate.clone(), router.clone());
+                connections.spawn(connection(stream, tls, gate, router, place));
             }
             // Closed at once: whoever holds a place has ten seconds to ask for something.
             (Ok(_), Err(_)) => tracing::debug!("all places for HTTP connections are taken"),
@@ -120,7 +120,15 @@ async fn serve(
 }
 
 /// One connection, for as long as it asks for something.
-async fn connection(stream: TcpStream, router: Router, _place: OwnedSemaphorePermit) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    gate: Gate,
+    router: Router,
+    _place: OwnedSemaphorePermit,
+) {
+    let Some(stream) = tls::handshake(stream, tls.as_ref(), &gate).await else { return };
+    let router = router.layer(Extension(stream.peer().clone()));
     let ended = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
@@ -157,7 +165,7 @@ async fn checkpoint(
 async fn tile(
     State(tiles): State<Tiles>,
     Path((ledger, genesis, tile)): Path<(String, String, String)>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     let path = format!("tile/{tile}");
@@ -166,7 +174,7 @@ async fn tile(
     let width = usize::from(asked.width);
     let level = match asked.kind {
         TileKind::Hashes(level) => level,
-        TileKind::Entries => return entries(&tiles, ledger, asked, address, &headers).await,
+        TileKind::Entries => return entries(&tiles, ledger, asked, &peer, &headers).await,
     };
     let id = TileId { level, index: asked.index };
     match tiles.engine.tile(ledger, id, width) {
@@ -180,20 +188,20 @@ async fn entries(
     tiles: &Tiles,
     ledger: LedgerId,
     asked: TilePath,
-    address: SocketAddr,
+    peer: &Peer,
     headers: &HeaderMap,
 ) -> Response {
     let width = usize::from(asked.width);
     let read = async |context: Context| {
         tiles.engine.entry_bundle(&context, ledger, asked.index, width).await
     };
-    on_record(tiles, format!("{ledger}/{asked}"), address, headers, read).await
+    on_record(tiles, format!("{ledger}/{asked}"), peer, headers, read).await
 }
 
 async fn control(
     State(tiles): State<Tiles>,
     Path((ledger, genesis, asked)): Path<(String, String, String)>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     let Some(ledger) = tiles.ledger(&ledger, &genesis) else { return refusal(&Failure::NotFound) };
@@ -201,22 +209,25 @@ async fn control(
     let position = asked.parse::<u64>().ok().filter(|position| position.to_string() == asked);
     let Some(position) = position else { return refusal(&Failure::NotFound) };
     let read = async |context: Context| tiles.engine.control_body(&context, ledger, position).await;
-    on_record(&tiles, format!("{ledger}/control/{position}"), address, &headers, read).await
+    on_record(&tiles, format!("{ledger}/control/{position}"), &peer, &headers, read).await
 }
 
 /// What only who may read the audit trail is shown: `read` puts it on record.
 async fn on_record(
     tiles: &Tiles,
     asked: String,
-    address: SocketAddr,
+    peer: &Peer,
     headers: &HeaderMap,
     read: impl AsyncFnOnce(Context) -> Result<Shown<Vec<u8>>, Failure>,
 ) -> Response {
-    let caller = match tiles.gate.caller(headers, Some(address.ip())) {
+    let caller = match tiles.gate.caller(headers, peer) {
         Ok(verified) => verified.caller,
-        Err(_) => {
-            let told =
-                "entries show who filed what when: send a token, Authorization: Bearer ...\n";
+        Err(refused) => {
+            let told = format!(
+                "entries show who filed what when, to auditors and compliance officers: {}: {}\n",
+                refused.code(),
+                refused.message()
+            );
             return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], told)
                 .into_response();
         }

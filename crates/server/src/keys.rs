@@ -115,17 +115,28 @@ pub fn create_private(file: &Path, text: &str) -> Result<(), KeyFileError> {
     create(file, text.as_bytes(), PRIVATE)
 }
 
+/// Makes sure that only its owner can read a file.
+///
+/// # Errors
+/// Others can, or it cannot be looked at.
+pub(crate) fn owner_only(file: &Path) -> Result<(), KeyFileError> {
+    let metadata = std::fs::metadata(file)
+        .map_err(|source| KeyFileError::File { file: file.to_owned(), source })?;
+    if metadata.permissions().mode() & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(KeyFileError::Exposed(file.to_owned()))
+    }
+}
+
 /// Reads a secret of 64 hex digits, whose file only its owner may read.
 ///
 /// # Errors
 /// Unreadable, readable by others, or something else in it.
 pub fn read_secret(file: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    owner_only(file)?;
     let failed = |source| KeyFileError::File { file: file.to_owned(), source };
     let opened = File::open(file).map_err(failed)?;
-    let mode = opened.metadata().map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::Exposed(file.to_owned()));
-    }
     let mut text = Zeroizing::new(String::with_capacity(67));
     // 64 digits and a line end, and one byte more to notice a longer file.
     opened.take(67).read_to_string(&mut text).map_err(failed)?;

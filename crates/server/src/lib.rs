@@ -14,6 +14,8 @@
 //! | module | keeps |
 //! |---|---|
 //! | `gate`, `auth`, `refusals` | nothing is decoded before credentials and limits hold |
+//! | `listener`, `tls` | what is listened at, and which service a client certificate names |
+//! | `issuers`, `files`, `reload`, `web` | keys, revocations and certificates, and that they stay new |
 //! | `call`, `deadline` | who calls, why, for how long |
 //! | `convert` | proto ⇄ domain; every fault with the path of its proto field |
 //! | `service`, `stream`, `pages` | one file a gRPC service |
@@ -34,17 +36,21 @@ pub mod config;
 pub mod convert;
 pub mod core_dumps;
 mod deadline;
+mod files;
 pub mod fsck;
 pub mod gate;
 mod health;
 mod http;
 pub mod init;
+mod issuers;
 pub mod kek;
 pub mod keys;
+mod listener;
 pub mod names;
 mod pages;
 mod peers;
 pub mod refusals;
+mod reload;
 pub mod retire;
 mod run;
 mod service;
@@ -53,8 +59,10 @@ mod state_dir;
 pub mod status;
 mod stream;
 pub mod telemetry;
+pub mod tls;
 mod unaudited;
 mod undecodable;
+mod web;
 mod witness;
 
 pub use run::{RunError, run};

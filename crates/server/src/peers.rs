@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ed25519_dalek::{Signature, Signer};
 use engine::{HealClaim, Peer, PeerFailure, SignedHead};
 use prost::Message;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::clock;
 use crate::config;
@@ -87,12 +87,15 @@ struct Caller {
     client: PeerServiceClient<Channel>,
 }
 
-/// The node's peers as functions. Nothing is connected before the first call.
+/// The node's peers as functions. Nothing is connected before the first call. Peers at https are those
+/// whose certificates `authorities`, in PEM form, have signed; who they are in the ledger, their signatures
+/// say.
 ///
 /// # Errors
-/// An address that is none.
+/// An address that is none, or authorities that cannot be used.
 pub(crate) fn peers(
     configured: &[config::Peer],
+    authorities: Option<&[u8]>,
     node: NodeId,
     key: &SigningKey,
     genesis: Hash,
@@ -100,11 +103,15 @@ pub(crate) fn peers(
     configured
         .iter()
         .map(|peer| {
-            let channel = Endpoint::from_shared(peer.address.clone())?
+            let mut endpoint = Endpoint::from_shared(peer.address.clone())?
                 .connect_timeout(CONNECT)
                 .timeout(PATIENCE)
-                .tcp_nodelay(true)
-                .connect_lazy();
+                .tcp_nodelay(true);
+            if let Some(pem) = authorities.filter(|_| peer.address.starts_with("https://")) {
+                let trusted = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+                endpoint = endpoint.tls_config(trusted)?;
+            }
+            let channel = endpoint.connect_lazy();
             let client = PeerServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
             let caller = Caller { node, key: key.clone(), genesis, client };
             Ok(functions(peer, &caller))

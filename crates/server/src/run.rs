@@ -16,7 +16,6 @@ use api::v1::proof_service_server::ProofServiceServer;
 use engine::{Clock, Engine, Failure, NoteKeys, Setup, Side};
 use journal::{Credentials, Journal, ServerCheckError};
 use store::{LedgerPin, SetAside, Store};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -26,21 +25,19 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use vault::Vault;
 
-use crate::auth::Authenticator;
 use crate::background::Background;
 use crate::config::{self, Config};
 use crate::gate::Gate;
+use crate::issuers::{self, Issuers};
+use crate::listener::Listener;
+use crate::reload::{self, Troubles};
 use crate::service::Services;
 use crate::status::MAX_MESSAGE;
-use crate::{health, http, keys, names, peers, unaudited, witness};
+use crate::{files, health, http, keys, names, peers, tls, witness};
 
 /// Streams one connection may have open. A service with more to do opens another connection;
 /// without a limit one could take all 4,096 places.
 const CONNECTION_STREAMS: u32 = 1_024;
-
-/// Connections that may wait to be taken: after a restart all services come back in one moment. A
-/// connection that finds no room is tried again after a whole second.
-const CONNECTIONS_AT_ONCE: u32 = 4_096;
 
 /// Longest request of a peer, in bytes: it is decoded before its proof can be checked, and has an
 /// id, some numbers, a hash and a signature.
@@ -71,18 +68,33 @@ pub enum RunError {
     /// A key file.
     #[error("a key cannot be used")]
     Key(#[from] keys::KeyFileError),
-    /// An issuer's key file could not be read.
-    #[error("issuer key {}: cannot be read", file.display())]
-    IssuerFile {
-        /// Which file.
-        file: std::path::PathBuf,
-        /// Why.
+    /// What is known of an issuer.
+    #[error("issuer {issuer}: its keys or revocations cannot be used")]
+    Issuer {
+        /// Which.
+        issuer: String,
+        /// What, and why.
         #[source]
-        source: std::io::Error,
+        source: crate::issuers::SourceError,
     },
-    /// An issuer's key.
-    #[error("an issuer's key cannot be used")]
-    Issuer(#[from] crate::auth::BadIssuerKey),
+    /// A listener's certificate, or the authorities that it accepts.
+    #[error("{key} cannot be used")]
+    Tls {
+        /// The configuration's key.
+        key: &'static str,
+        /// What, and why.
+        #[source]
+        source: tls::TlsError,
+    },
+    /// A listener without TLS, at an address that others reach.
+    #[error(
+        "at {address} tokens and patient data would travel in the clear: configure tls for this \
+         address, or a loopback address"
+    )]
+    InTheClear {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
     /// The key database.
     #[error("the database of keys cannot be opened")]
     Vault(#[from] vault::VaultError),
@@ -95,9 +107,12 @@ pub enum RunError {
     /// The broker promises less than acknowledged records need.
     #[error("the broker is not set up as Caseledger needs it")]
     BrokerSettings(#[source] ServerCheckError),
-    /// A peer's address.
-    #[error("a peer's address cannot be used")]
+    /// A peer's address, or the authority of the peers' certificates.
+    #[error("a peer's address, or grpc.peer_ca, cannot be used")]
     Peer(#[source] tonic::transport::Error),
+    /// The authority of the peers' certificates.
+    #[error("grpc.peer_ca cannot be used")]
+    PeerAuthority(#[source] crate::files::FileError),
     /// The engine.
     #[error("the engine cannot start: {0}")]
     Engine(String),
@@ -156,16 +171,16 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
     ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), RunError> {
-    unaudited::confine(engine::UNAUDITED, config.grpc.listen)?;
-    let gate = Gate::new(authenticator(&config)?);
-    let address = config.grpc.listen;
-    let listener = listen(address).map_err(|source| RunError::Listen { address, source })?;
-    let address = listener.local_addr().map_err(|source| RunError::Listen { address, source })?;
+    let Issuers { authenticator, mut reloads, published } =
+        issuers::load(&config).map_err(|(issuer, source)| RunError::Issuer { issuer, source })?;
+    let gate = Gate::new(authenticator);
+    let tls = ("grpc.tls", config.grpc.tls.as_ref());
+    let listener = Listener::open(config.grpc.listen, tls, tls::HTTP2, &mut reloads)?;
+    let address = listener.address;
     let tiles = match &config.http {
         Some(http) => {
-            let address = http.listen;
-            unaudited::confine(engine::UNAUDITED, address)?;
-            Some(listen(address).map_err(|source| RunError::Listen { address, source })?)
+            let tls = ("http.tls", http.tls.as_ref());
+            Some(Listener::open(http.listen, tls, tls::HTTP1, &mut reloads)?)
         }
         None => None,
     };
@@ -176,6 +191,11 @@ pub async fn run(
     let stopping = CancellationToken::new();
     let background = Background::start().map_err(RunError::Threads)?;
     let engine = start(&config, opened, journal.clone(), stopping.clone())?;
+    let troubles = Troubles::new(engine.clone());
+    // Before the first call: it may carry a token that is to be verified with what they publish.
+    let published = published.into_iter().map(|published| published.follow(troubles.clone()));
+    let published = futures::future::join_all(published).await;
+    let reloads = reload::follow(reloads, troubles);
     let genesis = config.ledgers.records.0;
     let services =
         Services::new(engine.clone(), gate.clone(), genesis, background.handle(), stopping.clone());
@@ -200,23 +220,12 @@ pub async fn run(
     };
     // Also a node that ends by itself tells whoever waits.
     stopping.cancel();
-    drop((follows, witnesses));
+    drop((follows, witnesses, published, reloads));
     drop(engine);
     background.stop().await;
     closed(&store).await;
     tracing::info!(node = %config.node.id.0, "stopped");
     ended
-}
-
-/// Listens, with room for everybody who comes at once.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(CONNECTIONS_AT_ONCE)
 }
 
 /// What is on disk.
@@ -226,20 +235,6 @@ pub(crate) struct Opened {
     vault: Arc<Vault>,
     keys_set_aside: Option<SetAside>,
     pub(crate) store: Arc<Store>,
-}
-
-fn authenticator(config: &Config) -> Result<Authenticator, RunError> {
-    let mut issuers = std::collections::BTreeMap::new();
-    for issuer in &config.issuers {
-        let mut pems = Vec::new();
-        for file in &issuer.keys {
-            let pem = std::fs::read(file)
-                .map_err(|source| RunError::IssuerFile { file: file.clone(), source })?;
-            pems.push(pem);
-        }
-        issuers.insert(issuer.name.clone(), pems);
-    }
-    Ok(Authenticator::new(&issuers)?)
 }
 
 /// Opens the databases, off the runtime: a long WAL takes seconds.
@@ -342,8 +337,15 @@ fn start(
     };
     let node = config.node.id.0;
     let genesis = config.ledgers.records.0;
-    let peers =
-        peers::peers(&config.peers, node, &opened.block_key, genesis).map_err(RunError::Peer)?;
+    let authority = match &config.grpc.peer_ca {
+        Some(file) => {
+            Some(files::read(std::slice::from_ref(file)).map_err(RunError::PeerAuthority)?)
+        }
+        None => None,
+    };
+    let authority = authority.as_ref().map(|read| read.file(0));
+    let peers = peers::peers(&config.peers, authority, node, &opened.block_key, genesis)
+        .map_err(RunError::Peer)?;
     let setup = Setup {
         node,
         block_key: opened.block_key,
@@ -402,11 +404,13 @@ where
 async fn serve(
     gate: Gate,
     routes: Routes,
-    listener: TcpListener,
+    listener: Listener,
     stopping: CancellationToken,
 ) -> Result<(), RunError> {
-    let incoming =
-        TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEP_ALIVE));
+    let incoming = TcpIncoming::from(listener.socket)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(KEEP_ALIVE));
+    let incoming = tls::incoming(incoming, listener.tls, gate.clone());
     Server::builder()
         .max_concurrent_streams(CONNECTION_STREAMS)
         .http2_keepalive_interval(Some(KEEP_ALIVE))

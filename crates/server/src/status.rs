@@ -131,12 +131,6 @@ pub fn not_a_message(field: &str) -> Status {
     }])
 }
 
-/// The caller's token ended while a stream was open.
-#[must_use]
-pub fn token_ended() -> Status {
-    unauthenticated(Refused::Expired)
-}
-
 /// This node is stopping; another one, or this one later, goes on with the stream.
 #[must_use]
 pub fn stopping() -> Status {

@@ -1,4 +1,4 @@
-//! Streams that stay: they end with the caller's token or the node, and never outlive the caller.
+//! Streams that stay: they end with the caller's credentials or the node, and never outlive the caller.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::auth::Refused;
 use crate::call::Call;
 use crate::gate::said;
 use crate::{clock, status};
@@ -17,7 +18,7 @@ use crate::{clock, status};
 /// A stream of unnamed type.
 pub(crate) type Out<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
-/// `items`, until they end, the caller's token ends, or the node stops; the places among the calls
+/// `items`, until they end, the caller's credentials end or are taken back, or the node stops; the places among the calls
 /// and the streams are held for as long.
 pub(crate) fn until_end<T: Send + 'static>(
     items: impl Stream<Item = Result<T, Status>> + Send + 'static,
@@ -48,13 +49,19 @@ pub(crate) fn ends(
     stopping: CancellationToken,
 ) -> impl Future<Output = Status> + Send + use<> {
     let left = call.expires().saturating_sub(clock::seconds());
-    token_or_stop(Duration::from_secs(left), stopping)
+    credentials_or_stop(Duration::from_secs(left), call.ended(), call.taken_back(), stopping)
 }
 
-async fn token_or_stop(left: Duration, stopping: CancellationToken) -> Status {
+async fn credentials_or_stop(
+    left: Duration,
+    ended: Refused,
+    taken_back: impl Future<Output = ()>,
+    stopping: CancellationToken,
+) -> Status {
     tokio::select! {
         () = stopping.cancelled() => status::stopping(),
-        () = after(left) => status::token_ended(),
+        () = after(left) => status::unauthenticated(ended),
+        () = taken_back => status::unauthenticated(Refused::Revoked),
     }
 }
 

@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 use ::ledger::witness::AddCheckpoint;
 use ::ledger::{Hash, LedgerId};
 use engine::{Engine, NodeCheckpoint, WitnessSetup, Witnessed};
-use http::{StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::StatusCode;
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Witness, Witnesses};
+use crate::web;
 
 /// How long a witness may take to answer: it syncs one file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -116,24 +114,9 @@ fn proof(engine: &Engine, ledger: LedgerId, old: u64, size: u64) -> Result<Vec<H
 
 /// The status and the body.
 async fn post(url: &str, body: String) -> Result<(StatusCode, String), String> {
-    let address = url.strip_prefix("http://").unwrap_or(url);
-    let (authority, prefix) = address.split_once('/').unwrap_or((address, ""));
-    let prefix = prefix.trim_end_matches('/');
-    let slash = if prefix.is_empty() { "" } else { "/" };
-    let stream = TcpStream::connect(authority)
-        .await
-        .map_err(|error| format!("{authority} cannot be reached: {error}"))?;
-    let (mut sender, connection) =
-        handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    // It ends with the sender; what goes wrong with it, the sender says.
-    tokio::spawn(connection);
-    let request = http::Request::post(format!("{slash}{prefix}/add-checkpoint"))
-        .header(header::HOST, authority)
+    let request = http::Request::post(format!("{}/add-checkpoint", url.trim_end_matches('/')))
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| error.to_string())?;
-    let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    let (status, body) = web::send(request, None, MAX_ANSWER).await?;
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }

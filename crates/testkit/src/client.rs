@@ -17,10 +17,12 @@ use api::v1::proof_service_client::ProofServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::authority::Certified;
 
 /// A bearer token.
 #[derive(Clone, Debug)]
@@ -52,22 +54,33 @@ impl Token {
     }
 }
 
-/// Adds the token to every call.
+/// Adds the token, if there is one, to every call.
 #[derive(Clone, Debug)]
-pub struct Bearer(MetadataValue<Ascii>);
+pub struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for Bearer {
     fn call(
         &mut self,
         mut request: tonic::Request<()>,
     ) -> Result<tonic::Request<()>, tonic::Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
         Ok(request)
     }
 }
 
 /// A connection that carries the token.
 pub type Authorised = InterceptedService<Channel, Bearer>;
+
+/// What a client knows of TLS.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Whom it trusts, in PEM form.
+    pub authority: String,
+    /// Its own certificate, if it shows one.
+    pub own: Option<Certified>,
+}
 
 /// One caller at one node. Clones share a connection.
 #[derive(Clone, Debug)]
@@ -94,12 +107,29 @@ impl Client {
     /// # Errors
     /// When the address or token is malformed.
     pub fn new(node: SocketAddr, token: &Token) -> anyhow::Result<Self> {
-        let channel = Endpoint::try_from(format!("http://{node}"))?
+        Self::over(Endpoint::try_from(format!("http://{node}"))?, Some(token))
+    }
+
+    /// The same over TLS, with a token or none.
+    ///
+    /// # Errors
+    /// When the address, token or a certificate is malformed.
+    pub fn secure(node: SocketAddr, tls: &Tls, token: Option<&Token>) -> anyhow::Result<Self> {
+        let mut config =
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.authority));
+        if let Some(Certified { certificate, key }) = &tls.own {
+            config = config.identity(Identity::from_pem(certificate, key));
+        }
+        Self::over(Endpoint::try_from(format!("https://{node}"))?.tls_config(config)?, token)
+    }
+
+    fn over(endpoint: Endpoint, token: Option<&Token>) -> anyhow::Result<Self> {
+        let channel = endpoint
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(60))
             .connect_lazy();
-        let bearer = Bearer(format!("Bearer {}", token.0).parse()?);
-        Ok(Self { channel: InterceptedService::new(channel, bearer) })
+        let bearer = token.map(|token| format!("Bearer {}", token.0).parse()).transpose()?;
+        Ok(Self { channel: InterceptedService::new(channel, Bearer(bearer)) })
     }
 
     /// The connection itself, for calls that no generated client would make.

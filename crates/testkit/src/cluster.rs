@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
 
-use crate::client::{Client, Token};
+use crate::client::{Client, Tls, Token};
 use crate::nats::NatsServer;
 use crate::wait::eventually;
 
@@ -142,7 +142,7 @@ impl Cluster {
     /// # Errors
     /// When the issuer's key cannot be read.
     pub fn client_of(&self, index: usize, role: &str, person: &str) -> anyhow::Result<Client> {
-        Client::new(self.node(index).listen, &Token::signed(&self.node(0).state, role, person)?)
+        self.node(index).client(&Token::signed(&self.node(0).state, role, person)?)
     }
 
     /// Waits until all running nodes have applied the same of both ledgers, and those that may write
@@ -210,6 +210,9 @@ pub struct Node {
     pub state: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// How it is asked for its condition, and what [`Cluster::client`] connects with, if it listens with
+    /// TLS.
+    pub tls: Option<Tls>,
     /// Another build of `caseledgerd` to start; none: the one beside the tests.
     pub program: Option<PathBuf>,
     /// Variables set for its process beside the test's own.
@@ -220,8 +223,25 @@ pub struct Node {
 impl Node {
     /// In this state directory, at a loopback address of its own.
     fn new(state: PathBuf) -> Self {
-        let listen = SocketAddr::from((loopback(), PORT));
-        Self { state, listen, program: None, environment: Vec::new(), child: None }
+        Self {
+            state,
+            listen: SocketAddr::from((loopback(), PORT)),
+            tls: None,
+            program: None,
+            environment: Vec::new(),
+            child: None,
+        }
+    }
+
+    /// A client with this token.
+    ///
+    /// # Errors
+    /// When the token or a certificate is malformed.
+    pub fn client(&self, token: &Token) -> anyhow::Result<Client> {
+        match &self.tls {
+            Some(tls) => Client::secure(self.listen, tls, Some(token)),
+            None => Client::new(self.listen, token),
+        }
     }
 
     /// Starts the process. Its log goes to `node.log` in its state directory.
@@ -330,8 +350,7 @@ impl Node {
     /// # Errors
     /// As [`Node::serving`].
     pub async fn condition(&self, wanted: api::v1::LedgerCondition) -> anyhow::Result<()> {
-        let client =
-            Client::new(self.listen, &Token::signed(&self.issuer_state(), "hospital-it", "it-1")?)?;
+        let client = self.client(&Token::signed(&self.issuer_state(), "hospital-it", "it-1")?)?;
         let reached = eventually(PATIENCE, "the node's condition", async || {
             let status = client.status().await?;
             let all = status.ledgers.iter().all(|ledger| ledger.condition() == wanted);

@@ -6,6 +6,8 @@
 //! tests build on it; no crate may depend on it otherwise than for development.
 
 #[cfg(feature = "nodes")]
+pub mod authority;
+#[cfg(feature = "nodes")]
 pub mod client;
 #[cfg(feature = "nodes")]
 pub mod cluster;

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod flood;
+mod headers;
 
 use api::v1;
 use api::v1::change::Change;

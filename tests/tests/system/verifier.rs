@@ -10,7 +10,7 @@ use ledger::{Hash, NodeId, NodeKeys, SigningKey, TileKind, TilePath};
 use testkit::client::Client;
 use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::tools::{PATIENCE, Pen};
 
@@ -58,7 +58,16 @@ impl Verifier {
 
 /// Asks a node over HTTP; the status and the body.
 pub(crate) async fn fetch(at: &str, path: &str, token: Option<&str>) -> (u16, Vec<u8>) {
-    let mut stream = tokio::net::TcpStream::connect(at).await.expect("connected");
+    let stream = tokio::net::TcpStream::connect(at).await.expect("connected");
+    fetch_over(stream, path, token).await
+}
+
+/// The same over a connection that there is.
+pub(crate) async fn fetch_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+    token: Option<&str>,
+) -> (u16, Vec<u8>) {
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: ledger\r\n{token}Connection: close\r\n\r\n");

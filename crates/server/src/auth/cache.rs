@@ -29,14 +29,20 @@ pub(super) struct TokenCache {
 
 #[derive(Default)]
 struct Generations {
+    /// The trust that all of them were verified under.
+    trust: u64,
     young: HashMap<[u8; 32], Verified>,
     old: HashMap<[u8; 32], Verified>,
 }
 
 impl TokenCache {
-    /// The caller, if this token was verified before and has not expired at `now`.
-    pub(super) fn get(&self, hash: &[u8; 32], now: u64) -> Option<Verified> {
+    /// The caller, if this token was verified before under this generation of trust and has not expired
+    /// at `now`.
+    pub(super) fn get(&self, hash: &[u8; 32], trust: u64, now: u64) -> Option<Verified> {
         let mut held = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.is_of(trust) {
+            return None;
+        }
         if let Some(verified) = held.young.get(hash) {
             return (now < verified.expires).then(|| verified.clone());
         }
@@ -48,11 +54,13 @@ impl TokenCache {
         Some(verified)
     }
 
-    /// Remembers a verified token until it expires.
-    pub(super) fn put(&self, hash: [u8; 32], verified: Verified, now: u64) {
+    /// Remembers a token that was verified under this generation of trust, until it expires.
+    pub(super) fn put(&self, hash: [u8; 32], verified: Verified, trust: u64, now: u64) {
         if now < verified.expires {
             let mut held = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-            held.insert(hash, verified);
+            if held.is_of(trust) {
+                held.insert(hash, verified);
+            }
         }
     }
 
@@ -65,6 +73,14 @@ impl TokenCache {
 }
 
 impl Generations {
+    /// Whether what is held is of this generation of trust; what is of an older one is forgotten.
+    fn is_of(&mut self, trust: u64) -> bool {
+        if self.trust < trust {
+            *self = Self { trust, ..Self::default() };
+        }
+        self.trust == trust
+    }
+
     fn insert(&mut self, hash: [u8; 32], verified: Verified) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
@@ -84,6 +100,7 @@ mod tests {
     use engine::Caller;
 
     use super::*;
+    use crate::auth::Refused;
 
     fn verified(expires: u64) -> Verified {
         let caller = Caller {
@@ -93,24 +110,36 @@ mod tests {
             organisation: String::new(),
             network: None,
         };
-        Verified { caller, expires }
+        Verified { caller, expires, ended: Refused::Expired, token: None }
     }
 
     #[test]
     fn a_token_is_forgotten_when_it_expires() {
         let cache = TokenCache::default();
-        cache.put(hash(b"t"), verified(100), 50);
-        assert!(cache.get(&hash(b"t"), 99).is_some());
-        assert!(cache.get(&hash(b"t"), 100).is_none());
+        cache.put(hash(b"t"), verified(100), 1, 50);
+        assert!(cache.get(&hash(b"t"), 1, 99).is_some());
+        assert!(cache.get(&hash(b"t"), 1, 100).is_none());
+    }
+
+    #[test]
+    fn what_was_verified_under_an_earlier_trust_is_forgotten() {
+        let cache = TokenCache::default();
+        cache.put(hash(b"t"), verified(100), 1, 50);
+        assert!(cache.get(&hash(b"t"), 2, 50).is_none());
+        // Whoever began to verify before the change does not bring it back.
+        cache.put(hash(b"t"), verified(100), 1, 50);
+        assert!(cache.get(&hash(b"t"), 1, 50).is_none());
+        assert!(cache.get(&hash(b"t"), 2, 50).is_none());
+        assert_eq!(cache.len(), 0);
     }
 
     #[test]
     fn the_cache_is_bounded_and_keeps_what_is_in_use() {
         let cache = TokenCache::default();
-        cache.put(hash(b"in use"), verified(100), 1);
+        cache.put(hash(b"in use"), verified(100), 0, 1);
         for n in 0..(3 * GENERATION) {
-            cache.put(hash(&n.to_be_bytes()), verified(100), 1);
-            assert!(cache.get(&hash(b"in use"), 1).is_some());
+            cache.put(hash(&n.to_be_bytes()), verified(100), 0, 1);
+            assert!(cache.get(&hash(b"in use"), 0, 1).is_some());
         }
         assert!(cache.len() <= 2 * GENERATION);
     }

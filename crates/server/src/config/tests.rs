@@ -28,6 +28,14 @@ node = "ff0102030405060708090a0b0c0d0e0f"
 address = "http://127.0.0.1:7001"
 "#;
 
+const KEYS: &str = r#"keys = ["keys/issuer.pub.pem"]"#;
+const ROBOT: &str = r#"
+[[services]]
+name = "spiffe://hospital/robot"
+roles = ["registrar"]
+organisation = "lab"
+[[peers]]"#;
+
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/state/config.toml"))
 }
@@ -59,6 +67,33 @@ fn key_encryption_keys_have_versions_and_are_written_as_they_are_read() {
 }
 
 #[test]
+fn credentials_are_read_from_where_the_configuration_is() {
+    let issuer =
+        "jwks = \"https://idp.hospital.example/keys\"\njwks_ca = \"idp.pem\"\nrevoked = \"r.json\"";
+    let tls =
+        "[grpc.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\nclient_ca = \"/ca.pem\"\n[nats]";
+    let text = GOOD.replace(KEYS, issuer).replace("[nats]", tls).replace("[[peers]]", ROBOT);
+    let config = parse(&text).unwrap();
+    let issuer = &config.issuers[0];
+    assert!(
+        matches!(&issuer.jwks, Some(Jwks::Url(url)) if url.host() == Some("idp.hospital.example"))
+    );
+    assert_eq!(issuer.audience, "caseledger");
+    assert_eq!(issuer.revoked.as_deref(), Some(Path::new("/state/r.json")));
+    assert_eq!(issuer.jwks_ca.as_deref(), Some(Path::new("/state/idp.pem")));
+    let tls = config.grpc.tls.as_ref().unwrap();
+    assert_eq!(
+        (&*tls.certificate, &*tls.key),
+        (Path::new("/state/c.pem"), Path::new("/state/k.pem"))
+    );
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!(config.services[0].roles, [engine::Role::Registrar]);
+    for here in ["http://127.0.0.1:1/k", "http://[::1]:1/k", "http://localhost:1/k", "keys.json"] {
+        assert!(parse(&GOOD.replace(KEYS, &format!("jwks = \"{here}\""))).is_ok(), "{here}");
+    }
+}
+
+#[test]
 fn errors_name_file_and_key() {
     let cases = [
         ("kek = \"keys/kek\"", "kek = 7", "kek"),
@@ -74,6 +109,17 @@ fn errors_name_file_and_key() {
         ("keys = [\"keys/issuer.pub.pem\"]", "keys = []", "issuers[0].keys"),
         ("ff0102", "000102", "peers[0].node"),
         ("http://127.0.0.1:7001", "127.0.0.1:7001", "peers[0].address"),
+        ("http://127.0.0.1:7001", "https://127.0.0.1:7001", "grpc.peer_ca"),
+        (KEYS, "", "issuers[0].keys"),
+        (KEYS, "keys = [\"a\"]\njwks = \"b\"", "issuers[0].jwks"),
+        (KEYS, "jwks = \"http://idp.hospital.example/keys\"", "issuers[0].jwks"),
+        (KEYS, "jwks = \"a\"\naudience = \"\"", "issuers[0].audience"),
+        ("[[peers]]", ROBOT, "grpc.tls.client_ca"),
+        (
+            "[[peers]]",
+            "[[services]]\nname = \"a\"\norganisation = \"b\"\nroles = [\"surgeon\"]\n[[peers]]",
+            "unknown role",
+        ),
     ];
     for (from, to, key) in cases {
         let text = error(from, to);

@@ -27,7 +27,7 @@ impl Service<Request<Body>> for Inner {
 }
 
 fn gate() -> Gate {
-    Gate::new(Authenticator::new(&BTreeMap::new()).unwrap())
+    Gate::new(Arc::new(Authenticator::new(BTreeMap::new(), BTreeMap::new())))
 }
 
 fn fine(_: Request<Body>) -> BoxFuture<'static, Response<Body>> {

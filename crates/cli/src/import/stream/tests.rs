@@ -84,6 +84,8 @@ async fn import(script: Script, steps: Vec<Step>) -> (Result<(), Failure>, Count
     let global = Global {
         server: format!("http://{address}"),
         ca: None,
+        cert: None,
+        cert_key: None,
         token: None,
         token_file: None,
         purpose: None,

@@ -1,0 +1,78 @@
+//! Small files that belong together, read whole and bounded.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// Longest file, in bytes: the largest is a revocation list, which at 50 bytes an entry then holds
+/// 160,000.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
+
+/// A file that could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system says why.
+    #[error("{}: cannot be read", file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is longer than anything that belongs there.
+    #[error("{}: has more than {MAX_FILE} bytes, the limit", .0.display())]
+    TooLong(PathBuf),
+}
+
+/// What was in them.
+#[derive(Debug)]
+pub(crate) struct Contents(Vec<Vec<u8>>);
+
+impl Contents {
+    /// Of the file at this place; nothing where there is none.
+    pub(crate) fn file(&self, place: usize) -> &[u8] {
+        self.0.get(place).map_or(&[], Vec::as_slice)
+    }
+
+    /// Of all of them, in order.
+    pub(crate) fn all(&self) -> &[Vec<u8>] {
+        &self.0
+    }
+
+    /// Tells these contents from others, without keeping what may be a private key.
+    pub(crate) fn fingerprint(&self) -> Vec<[u8; 32]> {
+        self.0.iter().map(|bytes| fingerprint(bytes)).collect()
+    }
+}
+
+/// SHA-256.
+pub(crate) fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {
+        *to = *from;
+    }
+    hash
+}
+
+/// Reads all of them.
+///
+/// # Errors
+/// The first that cannot be read.
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Contents, FileError> {
+    paths.iter().map(|path| one(path)).collect::<Result<_, _>>().map(Contents)
+}
+
+fn one(path: &Path) -> Result<Vec<u8>, FileError> {
+    let unreadable = |source| FileError::Unreadable { file: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let opened = File::open(path).map_err(unreadable)?;
+    opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_FILE) {
+        Ok(bytes)
+    } else {
+        Err(FileError::TooLong(path.to_owned()))
+    }
+}

@@ -1,0 +1,172 @@
+//! Connections that are through with their handshake, or that need none.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tonic::transport::server::{Connected, TcpIncoming};
+
+use super::{Certificate, Presented, Tls};
+use crate::auth::Refused;
+use crate::gate::Gate;
+
+/// How long a handshake may take: two round trips and two signatures.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Handshakes under way: as many as connections that may wait to be taken. Who is silent holds one for
+/// `PATIENCE`.
+const AT_ONCE: usize = 4_096;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// From where.
+    pub address: Option<SocketAddr>,
+    /// What it presented.
+    pub presented: Presented,
+}
+
+/// A connection whose other end is known.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    peer: Peer,
+}
+
+impl Connection {
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+/// All connections that come in, each when its handshake is through. One that fails is not heard of again,
+/// but for its log line and, if it is for the certificate, its count.
+pub(crate) fn incoming(
+    listener: TcpIncoming,
+    tls: Option<Tls>,
+    gate: Gate,
+) -> impl Stream<Item = io::Result<Connection>> {
+    listener
+        .map(move |accepted| {
+            let (tls, gate) = (tls.clone(), gate.clone());
+            async move {
+                let stream = match accepted {
+                    Ok(stream) => stream,
+                    Err(error) => return Some(Err(error)),
+                };
+                let Some(tls) = tls else { return handshake(stream, None, &gate).await.map(Ok) };
+                // Signing takes time; nobody else's handshake waits for it.
+                let shaken =
+                    tokio::spawn(async move { handshake(stream, Some(&tls), &gate).await });
+                shaken.await.ok().flatten().map(Ok)
+            }
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+}
+
+/// Takes a connection as it is, or through its handshake; none if that fails.
+pub(crate) async fn handshake(
+    stream: TcpStream,
+    tls: Option<&Tls>,
+    gate: &Gate,
+) -> Option<Connection> {
+    let address = stream.peer_addr().ok();
+    let Some(tls) = tls else {
+        let peer = Peer { address, presented: Presented::NotAsked };
+        return Some(Connection { stream: Either::Left(stream), peer });
+    };
+    let config: Arc<ServerConfig> = Arc::clone(&tls.current.borrow());
+    let failed =
+        match tokio::time::timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let presented = presented(&stream, tls.asks);
+                let stream = Either::Right(Box::new(stream));
+                return Some(Connection { stream, peer: Peer { address, presented } });
+            }
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+    let source = address.map(|address| address.ip());
+    if refused_certificate(&failed) {
+        gate.refuse(source, Refused::Certificate);
+    }
+    tracing::debug!(?source, error = %failed, "a TLS handshake failed");
+    None
+}
+
+fn presented(stream: &TlsStream<TcpStream>, asks: bool) -> Presented {
+    if !asks {
+        return Presented::NotAsked;
+    }
+    let (_, session) = stream.get_ref();
+    match session.peer_certificates().and_then(<[_]>::first) {
+        None => Presented::Nothing,
+        Some(shown) => Certificate::read(shown)
+            .map_or(Presented::Nameless, |read| Presented::Certificate(Arc::new(read))),
+    }
+}
+
+fn refused_certificate(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
