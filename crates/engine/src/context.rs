@@ -209,15 +209,13 @@ pub enum Operation {
     Prove,
     /// The same of records with what they say.
     ProveContents,
-    /// Read a ledger's head.
-    GetHead,
     /// Read the node's state.
     GetNodeStatus,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::RegisterPatient,
         Self::Contribute,
         Self::SettleRequest,
@@ -231,7 +229,6 @@ impl Operation {
         Self::ReadEntries,
         Self::Prove,
         Self::ProveContents,
-        Self::GetHead,
         Self::GetNodeStatus,
     ];
 
@@ -251,7 +248,6 @@ impl Operation {
             | Self::ListAccesses
             | Self::Replay
             | Self::Prove
-            | Self::GetHead
             | Self::GetNodeStatus => self.name().rsplit('/').next().unwrap_or_default(),
         }
     }
@@ -273,7 +269,6 @@ impl Operation {
             | Self::ReadEntries
             | Self::Prove
             | Self::ProveContents
-            | Self::GetHead
             | Self::GetNodeStatus => false,
         }
     }
@@ -287,6 +282,7 @@ impl Operation {
             Self::GetPatientHistory,
             Self::FindPatient,
             Self::WatchPatientFile,
+            Self::Import,
             Self::ListAccesses,
             Self::Replay,
         ]
@@ -310,7 +306,6 @@ impl Operation {
             Self::Replay => "AuditService/Replay",
             Self::ReadEntries => "GET tile/entries",
             Self::Prove | Self::ProveContents => "EvidenceService/Prove",
-            Self::GetHead => "LedgerService/GetHead",
             Self::GetNodeStatus => "LedgerService/GetNodeStatus",
         }
     }

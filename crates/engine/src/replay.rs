@@ -19,6 +19,11 @@ use crate::failure::Failure;
 use crate::listing::about;
 use crate::showing::{ANSWER_FORMAT, Ended, Saw};
 
+/// Replays of replays that are followed.
+const MAX_LINKS: usize = 16;
+/// µs.
+const MINUTE: u64 = 60_000_000;
+
 /// What the request of an access asked for, where its record does not say it in other fields.
 #[derive(Clone, Debug)]
 pub enum Asked {
@@ -84,7 +89,11 @@ impl Engine {
             return Err(Failure::NotFound);
         };
         let size = self.access.line.progress().size;
-        let (seen, answer, saw) = match self.again(&pass, &access, &asked, &render) {
+        // Records are read and opened: a few at a time, and not where others wait for their answers.
+        let turn = self.proving.acquire().await.map_err(Failure::internal)?;
+        let again = tokio::task::block_in_place(|| self.again(&pass, &access, &asked, &render));
+        drop(turn);
+        let (seen, answer, saw) = match again {
             Ok(again) => again,
             Err(failure) => {
                 // That there is something which is not what was shown is a finding, too.
@@ -116,15 +125,15 @@ impl Engine {
         render: &impl Fn(&Replayed) -> (T, Vec<u8>),
     ) -> Result<(Replayed, T, Saw), Failure> {
         let record = said(access)?;
-        let seen = self.seen(pass, access.clone(), asked)?;
+        let seen = match self.seen(pass, access.clone(), asked) {
+            // There was, when it was shown: its key is gone.
+            Err(Failure::NotFound) => return Err(not_reproduced()),
+            seen => seen?,
+        };
         let (answer, bytes) = render(&seen);
         let digest = self.answer_digest(&bytes)?;
         if digest.0 != record.answer_digest {
-            return Err(refusal(
-                "NOT_REPRODUCED",
-                "what this access showed cannot be rendered as it was: a key that was here then is \
-                 not, or came later, or what is stored is not what was; caseledgerd fsck tells",
-            ));
+            return Err(not_reproduced());
         }
         let saw = Saw {
             first_version: record.first_version,
@@ -143,10 +152,10 @@ impl Engine {
         mut access: AccessItem,
         asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
     ) -> Result<Replayed, Failure> {
-        loop {
+        for _ in 0..MAX_LINKS {
             let query = self.query_of(&access)?;
             let record = said(&query)?;
-            if record.answer_format != ANSWER_FORMAT {
+            if record.answer_format > ANSWER_FORMAT {
                 return Err(refusal(
                     "ANSWER_FORMAT_UNKNOWN",
                     "this access was answered in a form that this node's version does not know: ask \
@@ -162,7 +171,10 @@ impl Engine {
             }
             let patient = access.patient.or(self.shown_by(&query)?);
             let again = match (Operation::replayed(&record.operation), patient) {
-                (Some(Operation::FindPatient | Operation::RegisterPatient), Some(patient)) => {
+                (
+                    Some(Operation::FindPatient | Operation::RegisterPatient | Operation::Import),
+                    Some(patient),
+                ) => {
                     return Ok(Replayed::Patient(patient));
                 }
                 (Some(Operation::GetPatientHistory), Some(patient)) => {
@@ -181,8 +193,11 @@ impl Engine {
                     let page = self.load_past(pass, &query, record.version)?;
                     return Ok(Replayed::File(Box::new(page)));
                 }
-                Asked::Accesses { filter, before, limit } => {
+                Asked::Accesses { mut filter, before, limit } => {
                     let size = record.position;
+                    // What is newer was not there: clocks are a second apart at most (design, section 3).
+                    let then = query.header.recorded_at.saturating_add(MINUTE);
+                    filter.to = Some(filter.to.map_or(then, |to| to.min(then)));
                     let page = self.load_accesses(pass, &filter, size, before, limit)?;
                     return Ok(Replayed::Accesses(page));
                 }
@@ -193,6 +208,7 @@ impl Engine {
                 Asked::Again(_) => return Err(not_replayed()),
             };
         }
+        Err(refusal("NOT_REPLAYED", "too many replays of replays: ask for what was replayed first"))
     }
 
     fn history_then(
@@ -259,6 +275,14 @@ fn said(access: &AccessItem) -> Result<&AccessRecord, Failure> {
 
 fn refusal(reason: &'static str, message: &str) -> Failure {
     Failure::Refused { reason, message: message.to_owned() }
+}
+
+fn not_reproduced() -> Failure {
+    refusal(
+        "NOT_REPRODUCED",
+        "what this access showed cannot be rendered as it was: a key that was here then is not, or came \
+         later, or what is stored is not what was; caseledgerd fsck tells",
+    )
 }
 
 fn not_replayed() -> Failure {

@@ -16,6 +16,9 @@ use vault::{KekReport, Vault, VaultError};
 use crate::clock::random;
 use crate::keys::Upkeep;
 
+/// The alarm of an entry that could not be wrapped anew.
+const NOT_WRAPPED: &str = "KEYS_NOT_WRAPPED_ANEW";
+
 /// What the bucket has shown of versions since it is watched.
 #[derive(Debug)]
 pub(crate) struct Rotation {
@@ -26,6 +29,8 @@ pub(crate) struct Rotation {
     due: BTreeSet<String>,
     /// The version under which all are to be.
     wanted: Option<u32>,
+    /// Those that could not be: tried again at the next look.
+    failed: BTreeSet<String>,
     /// The broker failed: not before the next look.
     paused: bool,
     /// Something was due at the last look.
@@ -40,6 +45,7 @@ impl Rotation {
             node,
             under: BTreeMap::new(),
             due: BTreeSet::new(),
+            failed: BTreeSet::new(),
             wanted: None,
             paused: false,
             told: false,
@@ -120,6 +126,7 @@ impl Upkeep {
             Some((Ok(None), _)) | None => None,
             Some((Err(error), _)) => {
                 self.not_wrapped(&name, &error);
+                rotation.failed.insert(name.clone());
                 None
             }
         };
@@ -139,12 +146,17 @@ impl Upkeep {
 
     fn not_wrapped(&self, name: &str, error: &VaultError) {
         let text = format!("entry {name} of the key bucket could not be wrapped anew: {error}");
-        self.alarms.raise("KEYS_NOT_WRAPPED_ANEW", None, text);
+        self.alarms.raise(NOT_WRAPPED, None, text);
     }
 
     /// Says how far it is: in the log, and in this node's entry of the bucket.
     pub(crate) async fn report(&self, rotation: &mut Rotation) {
         rotation.paused = false;
+        if rotation.failed.is_empty() {
+            self.alarms.clear(NOT_WRAPPED, None);
+        }
+        let again = std::mem::take(&mut rotation.failed);
+        rotation.due.extend(again.into_iter().filter(|name| rotation.under.contains_key(name)));
         rotation.tell();
         let known = self.vault.known_keks();
         let Ok(held) = self.vault.held_keks() else { return };

@@ -209,7 +209,6 @@ fn reads(operation: Operation) -> bool {
         | Operation::ReadEntries
         | Operation::Prove
         | Operation::ProveContents
-        | Operation::GetHead
         | Operation::GetNodeStatus => true,
     }
 }

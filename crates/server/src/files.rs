@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
 /// Longest file, in bytes: the largest is a revocation list, which at 50 bytes an entry then holds
 /// 160,000.
@@ -29,16 +30,16 @@ pub enum FileError {
 
 /// What was in them.
 #[derive(Debug)]
-pub(crate) struct Contents(Vec<Vec<u8>>);
+pub(crate) struct Contents(Vec<Zeroizing<Vec<u8>>>);
 
 impl Contents {
     /// Of the file at this place; nothing where there is none.
     pub(crate) fn file(&self, place: usize) -> &[u8] {
-        self.0.get(place).map_or(&[], Vec::as_slice)
+        self.0.get(place).map_or(&[], |bytes| bytes.as_slice())
     }
 
     /// Of all of them, in order.
-    pub(crate) fn all(&self) -> &[Vec<u8>] {
+    pub(crate) fn all(&self) -> &[Zeroizing<Vec<u8>>] {
         &self.0
     }
 
@@ -65,10 +66,12 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Contents, FileError> {
     paths.iter().map(|path| one(path)).collect::<Result<_, _>>().map(Contents)
 }
 
-fn one(path: &Path) -> Result<Vec<u8>, FileError> {
+fn one(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let unreadable = |source| FileError::Unreadable { file: path.to_owned(), source };
-    let mut bytes = Vec::new();
     let opened = File::open(path).map_err(unreadable)?;
+    // With room for all of it, so that no copy is left behind when it grows.
+    let length = opened.metadata().map_err(unreadable)?.len().min(MAX_FILE);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
     opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_FILE) {
         Ok(bytes)

@@ -140,7 +140,7 @@ async fn connection(
 }
 
 #[expect(clippy::disallowed_methods, reason = "out of descriptors: others must close some first")]
-async fn pause() {
+pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 

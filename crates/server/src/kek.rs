@@ -75,11 +75,11 @@ pub enum KekError {
         /// The newest known here.
         newest: u32,
     },
-    /// Some nodes do not know the new version.
+    /// Some nodes do not know the new version, or know another key by its number.
     #[error(
-        "nothing was changed: version {version} is not known to node {}; name it in `kek` of their \
-         configurations beside the old one, and start them anew; those that are retired take out of \
-         `[[peers]]`", nodes.join(", ")
+        "nothing was changed: version {version} is not known to node {}, or is another key there; \
+         name the same key in `kek` of their configurations beside the old one, and start them anew; \
+         those that are retired take out of `[[peers]]`", nodes.join(", ")
     )]
     Unknown {
         /// The new version.
@@ -182,8 +182,10 @@ pub async fn rotate(config: &Path, mut tell: impl FnMut(&Progress)) -> Result<Pr
         return Err(KekError::Behind { wanted: before.wanted, newest: version });
     }
     if before.wanted < version {
+        let ours = ring.known();
+        let newest = ours.last();
         let knows = |report: &Option<KekReport>| {
-            report.as_ref().is_some_and(|report| report.known.contains(&version))
+            report.as_ref().zip(newest).is_some_and(|(report, ours)| report.known.contains(ours))
         };
         let ignorant = before.nodes.iter().filter(|(_, report)| !knows(report));
         let nodes: Vec<_> = ignorant.map(|(node, _)| node.to_string()).collect();
@@ -292,10 +294,14 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use vault::KnownKek;
+
     use super::*;
 
     fn progress(entries: &[(u32, usize)], held: Option<&[u32]>) -> Progress {
-        let report = held.map(|held| KekReport { known: vec![1, 2], held: held.to_vec() });
+        let known = |version| KnownKek { version, check: [7; 8] };
+        let known = vec![known(1), known(2)];
+        let report = held.map(|held| KekReport { known: known.clone(), held: held.to_vec() });
         Progress {
             wanted: 2,
             entries: entries.iter().copied().collect(),

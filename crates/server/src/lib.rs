@@ -36,6 +36,7 @@ pub mod config;
 pub mod convert;
 pub mod core_dumps;
 mod deadline;
+pub mod descriptors;
 mod files;
 pub mod fsck;
 pub mod gate;

@@ -227,7 +227,8 @@ fn copies(text: &str) -> Result<u8, String> {
 
 fn main() -> ExitCode {
     let off = server::core_dumps::off().context("core dumps cannot be switched off");
-    match off.and_then(|()| obey(Arguments::parse())) {
+    let many = server::descriptors::all().context("the limit of descriptors cannot be raised");
+    match off.and(many).and_then(|()| obey(Arguments::parse())) {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
@@ -360,7 +361,7 @@ fn headline(progress: &Progress) -> String {
 fn show(progress: &Progress, json: bool) {
     if json {
         let node = |(node, report): (&NodeId, &Option<vault::KekReport>)| {
-            let (known, held) = report.as_ref().map(|it| (&it.known, &it.held)).unzip();
+            let (known, held) = report.as_ref().map(|it| (it.versions(), &it.held)).unzip();
             serde_json::json!({ "node": node.to_string(), "known": known, "held": held })
         };
         let shown = serde_json::json!({
@@ -379,7 +380,7 @@ fn show(progress: &Progress, json: bool) {
             Some(it) => {
                 format!(
                     "node {node}: knows {}; keys under {}",
-                    versions(&it.known),
+                    versions(&it.versions()),
                     versions(&it.held)
                 )
             }

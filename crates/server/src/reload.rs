@@ -64,6 +64,7 @@ impl Reload {
 pub(crate) fn follow(mut reloads: Vec<Reload>, troubles: Troubles) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut looks = tokio::time::interval(LOOK);
+        let lasting = troubles.clone();
         loop {
             looks.tick().await;
             let troubles = troubles.clone();
@@ -78,6 +79,8 @@ pub(crate) fn follow(mut reloads: Vec<Reload>, troubles: Troubles) -> AbortOnDro
                 Ok(back) => reloads = back,
                 Err(error) => {
                     tracing::error!(%error, "changed files are no longer read");
+                    let trouble = "changed files are no longer read: restart the node";
+                    lasting.tell("all files of credentials", Some(trouble));
                     return;
                 }
             }

@@ -60,7 +60,7 @@ impl Reader<'_> {
         let mut page = AccessPage { items: Vec::new(), next: None };
         let mut bytes = 0;
         let mut last = None;
-        let (table, from, end) = self.bounds(ledger, filter, &times, before)?;
+        let (table, from, end) = self.bounds(ledger, filter, &times, size, before)?;
         self.range_back(table, &from, &end, |key| {
             let position = keys::last_number(key).ok_or_else(|| damaged(table, key))?;
             // What waited in a spool is filed later than what happened after it.
@@ -107,9 +107,11 @@ impl Reader<'_> {
         ledger: LedgerId,
         filter: AccessFilter,
         times: &RangeInclusive<u64>,
+        size: u64,
         before: Option<u64>,
     ) -> Result<(&'static str, Vec<u8>, Vec<u8>), StoreError> {
-        let to = before.unwrap_or(u64::MAX);
+        // What is behind `size` need not be looked at where rows are in order of position.
+        let to = before.unwrap_or(u64::MAX).min(size);
         Ok(match filter {
             AccessFilter::Subject(subject) => {
                 let key = |position| keys::by_subject(ledger, subject, position).to_vec();

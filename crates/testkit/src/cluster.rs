@@ -318,8 +318,8 @@ impl Node {
     /// Asks it to end (SIGTERM) and returns its exit code.
     ///
     /// # Errors
-    /// When it does not run or does not end.
-    pub async fn stop(&mut self) -> anyhow::Result<Option<i32>> {
+    /// When it does not run or does not end, or is ended by another signal.
+    pub async fn stop(&mut self) -> anyhow::Result<i32> {
         self.signal("TERM")?;
         self.ended().await
     }
@@ -327,14 +327,15 @@ impl Node {
     /// Waits until it ends by itself and returns its exit code.
     ///
     /// # Errors
-    /// When it does not run or does not end.
-    pub async fn ended(&mut self) -> anyhow::Result<Option<i32>> {
+    /// When it does not run or does not end, or is ended by a signal.
+    pub async fn ended(&mut self) -> anyhow::Result<i32> {
         let mut child = self.child.take().context("the node does not run")?;
-        eventually(PATIENCE, "the node ends", async || {
-            let status = child.try_wait()?.context("it still runs")?;
-            Ok(status.code())
-        })
-        .await
+        let ended = eventually(PATIENCE, "the node ends", async || {
+            child.try_wait()?.context("it still runs")
+        });
+        let status = ended.await?;
+        let log = || std::fs::read_to_string(self.log()).unwrap_or_default();
+        status.code().with_context(|| format!("{status}; its log:\n{}", log()))
     }
 
     /// Waits until it serves reads and writes of both ledgers.

@@ -7,7 +7,7 @@ use crate::batch::{
 use crate::database::{BATCHES, Database, KEYS, KeyRow, META, SUBJECTS, UNUSED, damaged};
 use crate::keystore::{SYSTEM_ROW, lock};
 use crate::system::System;
-use crate::{Vault, VaultError};
+use crate::{KnownKek, Vault, VaultError};
 use ledger::{KeyId, SubjectId};
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,8 +89,8 @@ impl Vault {
 
     /// The versions of the key-encryption key that this node was given, ascending.
     #[must_use]
-    pub fn known_keks(&self) -> Vec<u32> {
-        self.keks.versions()
+    pub fn known_keks(&self) -> Vec<KnownKek> {
+        self.keks.known()
     }
 
     /// The versions that keys kept here are under, ascending.

@@ -7,13 +7,15 @@ use crate::VaultError;
 use crate::batch::{KeyPurpose, WrappedKey};
 use crate::data_key::DataKey;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::constant_time;
+use aws_lc_rs::{constant_time, hmac};
 use ledger::{KeyId, SubjectId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use zeroize::Zeroizing;
 
 const WRAP_LABEL: &[u8] = b"caseledger/wrap/v1";
+const CHECK_LABEL: &[u8] = b"caseledger/kek-check/v1";
 
 /// Bytes of every key.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -30,6 +32,17 @@ pub(crate) fn blank() -> Secret {
 pub struct KeyEncryptionKey {
     version: u32,
     key: LessSafeKey,
+    /// Tells it from other keys of the same version, and nobody anything else.
+    check: [u8; 8],
+}
+
+/// A version of the key-encryption key at a node: equal where the key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKek {
+    /// Its number.
+    pub version: u32,
+    /// The first 8 bytes of HMAC-SHA-256 under the key, of a label and the version.
+    pub check: [u8; 8],
 }
 
 impl std::fmt::Debug for KeyEncryptionKey {
@@ -50,7 +63,10 @@ impl KeyEncryptionKey {
     pub(crate) fn from_slice(version: u32, bytes: &[u8]) -> Result<Self, VaultError> {
         let unbound = UnboundKey::new(&AES_256_GCM, bytes)
             .map_err(|_| VaultError::Crypto("take the key-encryption key"))?;
-        Ok(Self { version, key: LessSafeKey::new(unbound) })
+        let label = [CHECK_LABEL, &version.to_be_bytes()].concat();
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), &label);
+        let check = tag.as_ref().first_chunk().copied().unwrap_or_default();
+        Ok(Self { version, key: LessSafeKey::new(unbound), check })
     }
 
     /// Reads the key from a file of mode 0600 (or stricter).
@@ -169,6 +185,13 @@ impl KeyRing {
     #[must_use]
     pub fn versions(&self) -> Vec<u32> {
         self.keys.keys().copied().collect()
+    }
+
+    /// The same, each with what tells its key from others.
+    #[must_use]
+    pub fn known(&self) -> Vec<KnownKek> {
+        let known = |key: &KeyEncryptionKey| KnownKek { version: key.version, check: key.check };
+        self.keys.values().map(known).collect()
     }
 
     pub(crate) fn knows(&self, version: u32) -> bool {

@@ -51,7 +51,7 @@ pub use data_key::DataKey;
 pub use entries::BatchOrigin;
 pub use error::VaultError;
 pub use inspection::{Holder, Inspection, KeysSeen};
-pub use key_encryption::{KeyEncryptionKey, KeyRing};
+pub use key_encryption::{KeyEncryptionKey, KeyRing, KnownKek};
 pub use keystore::{KeyState, Opened, PatientKeyIds, SubjectKeyIds, Vault};
 pub use pkcs11::{ModuleError, ModuleKey, SealedKey};
 pub use report::KekReport;

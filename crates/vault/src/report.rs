@@ -4,7 +4,7 @@
 //! nodes decide nothing by it: it is there so that a rotation is not begun before every node knows the
 //! new version, and the old one not taken away before every node is done.
 
-use crate::VaultError;
+use crate::{KnownKek, VaultError};
 use ledger::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,18 @@ const PREFIX: &str = "kek.";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KekReport {
     /// Those it was given, ascending.
-    pub known: Vec<u32>,
+    pub known: Vec<KnownKek>,
     /// Those that keys in its database are wrapped under, ascending.
     pub held: Vec<u32>,
 }
 
 impl KekReport {
+    /// The versions that it was given, ascending.
+    #[must_use]
+    pub fn versions(&self) -> Vec<u32> {
+        self.known.iter().map(|known| known.version).collect()
+    }
+
     /// The name of a node's entry.
     #[must_use]
     pub fn name(node: NodeId) -> String {

@@ -113,7 +113,7 @@ async fn a_flood_of_denials_does_not_fill_the_ledger() {
     assert_eq!(denials.count(), 60, "the rest are counted");
     let status = officer.status().await.expect("a status");
     let alarm = status.alarms.iter().find(|alarm| alarm.code == "DENIALS_FLOOD");
-    assert!(alarm.expect("somebody is told").text.starts_with("260 calls of one caller"));
+    assert!(alarm.expect("somebody is told").text.starts_with("188 calls of one caller"));
     manager.read_file(&patient, None).await.expect("others are served");
     let allowed = v1::FindPatientRequest {
         issuer: "https://hospital.example/mrn".to_owned(),
@@ -175,6 +175,12 @@ async fn breaking_the_glass_needs_a_reason_and_leaves_it_on_record() {
     let [access] = trail.as_slice() else { panic!("nothing but the reading: {trail:?}") };
     assert_eq!(access.hash, shown.into_inner().receipt);
     assert_eq!((&*access.purpose_of_use, &*access.reason), ("BTG", "found unconscious"));
+    assert_eq!(access.deciding_ids, ["treat"]);
+    assert!(access.policy_version.starts_with("default/"), "{}", access.policy_version);
+    let told = officer.status().await.expect("a status").alarms;
+    let broken: Vec<_> = told.iter().filter(|alarm| alarm.code == "GLASS_BROKEN").collect();
+    assert_eq!(broken.len(), 1, "whoever reviews accesses is told");
+    assert!(!broken[0].text.contains("unconscious") && !broken[0].text.contains(&patient));
 }
 
 #[tokio::test]

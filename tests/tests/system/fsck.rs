@@ -43,7 +43,7 @@ async fn a_stopped_nodes_folder_is_intact_and_a_running_ones_is_left_alone() {
     assert_eq!(code, Some(12), "{said}");
     assert!(said.contains("stop the node first"), "{said}");
     let older = cluster.node(0).state.join("older");
-    assert_eq!(cluster.node_mut(0).stop().await.expect("it ends"), Some(0));
+    assert_eq!(cluster.node_mut(0).stop().await.expect("it ends"), 0);
     let kept = ["--checkpoint", &checkpoint];
     let (code, said) = fsck(&data, &kept);
     assert_eq!(code, Some(0), "{said}");
@@ -65,7 +65,7 @@ async fn a_stopped_nodes_folder_is_intact_and_a_running_ones_is_left_alone() {
     // Stopped, it tells in position.json how far it was.
     cluster.node_mut(0).spawn().expect("started");
     cluster.node(0).serving().await.expect("serving");
-    assert_eq!(cluster.node_mut(0).stop().await.expect("it ends"), Some(0));
+    assert_eq!(cluster.node_mut(0).stop().await.expect("it ends"), 0);
     let (code, said) = fsck(&data, &["--genesis", &format!("records={}", "07".repeat(32))]);
     assert_eq!(code, Some(10), "{said}");
     std::fs::remove_dir_all(data.join("ledger")).expect("removed");

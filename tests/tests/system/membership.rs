@@ -74,7 +74,7 @@ async fn retired_nodes_are_counted_no_more_and_end() {
     assert!(said.contains("retired by the administrators"), "{said}");
     // What runs while it is retired ends by itself.
     retire(cluster.node(0), &[ids[1]], &[]).await.expect("retired");
-    assert_eq!(cluster.node_mut(1).ended().await.expect("ended"), Some(1));
+    assert_eq!(cluster.node_mut(1).ended().await.expect("ended"), 1);
     let said = refuses(cluster.node(1)).await;
     assert!(said.contains("retired by the administrators"), "{said}");
     // One of one: it needs nobody else.

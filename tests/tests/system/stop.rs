@@ -22,7 +22,7 @@ async fn stopped(cluster: &mut Cluster) {
     let asked = Instant::now();
     let code = cluster.node_mut(0).stop().await.expect("it ends");
     let took = asked.elapsed();
-    assert_eq!(code, Some(0), "as asked");
+    assert_eq!(code, 0, "as asked");
     assert!(took < SOON, "it took {took:?}");
 }
 

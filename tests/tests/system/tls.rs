@@ -181,7 +181,7 @@ async fn a_connection_outlives_its_certificate_and_its_credentials_do_not() {
     let authority = Authority::new("Hospital").expect("an authority");
     let cluster = asking(&authority).await;
     let node = cluster.node(0);
-    let brief = authority.service_until(DESK, now() + 3).expect("a certificate");
+    let brief = authority.service_until(DESK, now() + 12).expect("a certificate");
     let desk = showing(node, &authority, Some(&brief), Some(&token(node, Some(DESK))));
     let patient_id = desk.register("MRN-1", "Ames").await.expect("registered").patient_id;
     let request =

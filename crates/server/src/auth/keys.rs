@@ -67,10 +67,10 @@ impl KeySet {
     ///
     /// # Errors
     /// One that is no such key; it is named by its place, from 1.
-    pub fn of_pems(pems: &[Vec<u8>]) -> Result<Self, BadKeys> {
-        let key = |(place, pem): (usize, &Vec<u8>)| {
+    pub fn of_pems<T: AsRef<[u8]>>(pems: &[T]) -> Result<Self, BadKeys> {
+        let key = |(place, pem): (usize, &T)| {
             let decoding =
-                DecodingKey::from_ed_pem(pem).map_err(|source| BadKeys::Pem(place + 1, source))?;
+                DecodingKey::from_ed_pem(pem.as_ref()).map_err(|source| BadKeys::Pem(place + 1, source))?;
             Ok(Key { name: None, algorithm: Algorithm::EdDSA, decoding })
         };
         pems.iter().enumerate().map(key).collect::<Result<_, _>>().map(Self)

@@ -94,7 +94,6 @@ fn told(common: proto::Access, record: &AccessRecord, patient_id: String) -> pro
         count: record.count,
         answer_digest: record.answer_digest.to_vec(),
         network: text_out(record.network.as_ref()),
-        told: text_out(record.told.as_ref()),
         ..common
     }
 }

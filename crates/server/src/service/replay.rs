@@ -1,6 +1,6 @@
 //! `AuditService.Replay`: requests of then read as they were read then, answers rendered as then.
 //!
-//! Every form of answers that was ever given stays here, by its number; this is form 1.
+//! There is one form of answers, 1. The next keeps this one beside it: a record says in which it was answered.
 
 use api::Any;
 use api::v1 as proto;

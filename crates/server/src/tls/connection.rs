@@ -11,6 +11,7 @@ use futures::{Stream, StreamExt as _};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -19,13 +20,17 @@ use tonic::transport::server::{Connected, TcpIncoming};
 use super::{Certificate, Presented, Tls};
 use crate::auth::Refused;
 use crate::gate::Gate;
+use crate::http::pause;
 
 /// How long a handshake may take: two round trips and two signatures.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Handshakes under way: as many as connections that may wait to be taken. Who is silent holds one for
-/// `PATIENCE`.
-const AT_ONCE: usize = 4_096;
+/// Handshakes under way. Who is silent holds one for `PATIENCE`.
+const AT_ONCE: usize = 512;
+
+/// Connections to gRPC at most: a hospital's services keep a few each. More would take the descriptors
+/// that the database needs.
+const CONNECTIONS: usize = 4_096;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -41,6 +46,8 @@ pub struct Peer {
 pub(crate) struct Connection {
     stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
     peer: Peer,
+    /// Among those to gRPC; the HTTP side counts its own.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -57,23 +64,39 @@ pub(crate) fn incoming(
     tls: Option<Tls>,
     gate: Gate,
 ) -> impl Stream<Item = io::Result<Connection>> {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     listener
-        .map(move |accepted| {
+        .then(taken)
+        .filter_map(std::future::ready)
+        .map(move |stream| {
             let (tls, gate) = (tls.clone(), gate.clone());
+            let place = Arc::clone(&places).try_acquire_owned();
             async move {
-                let stream = match accepted {
-                    Ok(stream) => stream,
-                    Err(error) => return Some(Err(error)),
+                let Ok(place) = place else {
+                    tracing::warn!("all places for connections are taken");
+                    return None;
                 };
-                let Some(tls) = tls else { return handshake(stream, None, &gate).await.map(Ok) };
                 // Signing takes time; nobody else's handshake waits for it.
                 let shaken =
-                    tokio::spawn(async move { handshake(stream, Some(&tls), &gate).await });
-                shaken.await.ok().flatten().map(Ok)
+                    tokio::spawn(async move { handshake(stream, tls.as_ref(), &gate).await });
+                let connection = shaken.await.ok().flatten()?;
+                Some(Ok(Connection { _place: Some(place), ..connection }))
             }
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
+}
+
+/// A connection, unless it cannot be taken: out of descriptors, others must close some first.
+async fn taken(accepted: io::Result<TcpStream>) -> Option<TcpStream> {
+    match accepted {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::warn!(%error, "a connection cannot be taken");
+            pause().await;
+            None
+        }
+    }
 }
 
 /// Takes a connection as it is, or through its handshake; none if that fails.
@@ -85,7 +108,7 @@ pub(crate) async fn handshake(
     let address = stream.peer_addr().ok();
     let Some(tls) = tls else {
         let peer = Peer { address, presented: Presented::NotAsked };
-        return Some(Connection { stream: Either::Left(stream), peer });
+        return Some(Connection { stream: Either::Left(stream), peer, _place: None });
     };
     let config: Arc<ServerConfig> = Arc::clone(&tls.current.borrow());
     let failed =
@@ -93,7 +116,8 @@ pub(crate) async fn handshake(
             Ok(Ok(stream)) => {
                 let presented = presented(&stream, tls.asks);
                 let stream = Either::Right(Box::new(stream));
-                return Some(Connection { stream, peer: Peer { address, presented } });
+                let peer = Peer { address, presented };
+                return Some(Connection { stream, peer, _place: None });
             }
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),

@@ -47,7 +47,7 @@ impl Hospital {
     pub(crate) async fn restart(&mut self, program: Option<PathBuf>) -> anyhow::Result<()> {
         let node = self.cluster.node_mut(0);
         let code = node.stop().await?;
-        ensure!(code == Some(0), "the node ended with {code:?}");
+        ensure!(code == 0, "the node ended with {code}");
         node.program = program;
         node.spawn()?;
         node.serving().await
