@@ -187,7 +187,7 @@ pub async fn run(
     let opened = open(&config).await?;
     let journal = connect(&config).await?;
     let checked = check_broker(&journal, &config).await?;
-    let store = Arc::downgrade(&opened.store);
+    let (store, vault) = (Arc::clone(&opened.store), Arc::clone(&opened.vault));
     let stopping = CancellationToken::new();
     let background = Background::start().map_err(RunError::Threads)?;
     let engine = start(&config, opened, journal.clone(), stopping.clone())?;
@@ -223,7 +223,8 @@ pub async fn run(
     drop((follows, witnesses, published, reloads));
     drop(engine);
     background.stop().await;
-    closed(&store).await;
+    closed(store).await;
+    closed(vault).await;
     tracing::info!(node = %config.node.id.0, "stopped");
     ended
 }
@@ -446,17 +447,21 @@ async fn served_until(
     }
 }
 
-/// Waits until nobody holds the database: whoever starts the node again finds it free.
-async fn closed(store: &std::sync::Weak<Store>) {
+/// Waits until nobody else holds a database, and closes it: whoever starts the node again finds it free.
+/// Here, and not wherever it is let go last: a process that ends while another thread closes a database
+/// is aborted by RocksDB.
+async fn closed<T: Send + Sync + 'static>(database: Arc<T>) {
     let mut look = tokio::time::interval(Duration::from_millis(5));
     let free = async {
-        while store.strong_count() > 0 {
+        while Arc::strong_count(&database) > 1 {
             look.tick().await;
         }
     };
     if tokio::time::timeout(CLOSING, free).await.is_err() {
-        tracing::warn!("the database is still in use");
+        tracing::warn!("a database is still in use");
     }
+    // It can only have panicked; it is let go then too.
+    let _ = tokio::task::spawn_blocking(move || drop(database)).await;
 }
 
 /// Writes the address served, for whoever configured port 0.

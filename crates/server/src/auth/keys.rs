@@ -69,8 +69,8 @@ impl KeySet {
     /// One that is no such key; it is named by its place, from 1.
     pub fn of_pems<T: AsRef<[u8]>>(pems: &[T]) -> Result<Self, BadKeys> {
         let key = |(place, pem): (usize, &T)| {
-            let decoding =
-                DecodingKey::from_ed_pem(pem.as_ref()).map_err(|source| BadKeys::Pem(place + 1, source))?;
+            let decoding = DecodingKey::from_ed_pem(pem.as_ref())
+                .map_err(|source| BadKeys::Pem(place + 1, source))?;
             Ok(Key { name: None, algorithm: Algorithm::EdDSA, decoding })
         };
         pems.iter().enumerate().map(key).collect::<Result<_, _>>().map(Self)
