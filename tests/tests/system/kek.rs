@@ -202,6 +202,24 @@ async fn a_cluster_changes_its_key_encryption_key_under_load_and_after_a_kill() 
 }
 
 #[tokio::test]
+async fn no_rotation_begins_while_a_node_knows_another_key_by_the_new_number() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    for node in &mut cluster.nodes {
+        // Each its own, as if the command had been run on every machine.
+        let own = node.state.join("keys/kek.2");
+        run(Command::new(program("caseledgerd").unwrap()).args(["kek", "make"]).arg(&own)).unwrap();
+        set_kek(node, "{ 1 = \"keys/kek\", 2 = \"keys/kek.2\" }");
+        restart(node).await;
+    }
+    all_know_both(kek_command(cluster.node(0), "status")).await;
+    let refused = kek_command(cluster.node(0), "rotate").output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("or is another key there"), "{said}");
+    let now = versions(&cluster).await.unwrap();
+    assert!(now.len() == 1 && now.contains_key(&1), "nothing was changed: {now:?}");
+}
+
+#[tokio::test]
 async fn a_node_that_was_not_given_the_new_version_says_so_and_goes_on_with_what_it_has() {
     let mut cluster = Cluster::start(2).await.expect("two nodes");
     let manager = cluster.client(1, "case-manager").unwrap();
