@@ -93,7 +93,8 @@ async fn answer(shared: Arc<Shared>, mut server: OwnedReadHalf, mut client: Owne
     while let Ok(length @ 1..) = server.read(&mut chunk).await {
         if *shared.left.borrow() == Some(0) {
             shared.cut.send_replace(true);
-            return;
+            // The connection stays: a program that sees it end may end itself before it is killed.
+            return std::future::pending().await;
         }
         if client.write_all(&chunk[..length]).await.is_err() {
             return;
