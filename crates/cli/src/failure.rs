@@ -198,12 +198,14 @@ fn advice(call: &str, code: Code, reason: &str) -> &'static str {
         }
         (Code::Unauthenticated, _) => "check the token and its issuer with whoever gave it to you",
         (Code::PermissionDenied, _) if call.ends_with("/FindPatient") => {
-            "name the patient by id, or ask for a role that may look numbers up; the denial is on record"
+            "state the purpose that you really have (--purpose), name the patient by id, or ask for a role \
+             that may look numbers up; the denial is on record"
         }
         (Code::PermissionDenied, _) => {
             "state the purpose that you really have (--purpose), or ask for a role that permits it; the \
              denial is on record"
         }
+        (_, NOT_REPRODUCED) => "tell hospital IT: what is stored may not be what was",
         (Code::NotFound, _) => "check the id or number; you may also lack permission to know",
         (_, "NOT_FILED") => "nothing was filed; try again when the broker is back",
         (_, "OUTCOME_UNKNOWN") => "repeat with the same request id, or use `caseledger settle`",
@@ -287,6 +289,16 @@ mod tests {
         let status = Status::with_error_details(Code::Unavailable, "the broker is away", details);
         assert_eq!(of(status).exit_code(), 1);
         assert_eq!(of(Status::unavailable("tcp connect error")).exit_code(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_shown_as_it_was_has_an_exit_code_of_its_own() {
+        let ended = |reason: &str| {
+            let details = ErrorDetails::with_error_info(reason, "caseledger", []);
+            let code = Code::FailedPrecondition;
+            of(Status::with_error_details(code, "it is another", details)).exit_code()
+        };
+        assert_eq!((ended(NOT_REPRODUCED), ended("NOT_REPLAYED")), (10, 1));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Caller {
     pub person: Option<String>,
     /// The calling service, as its client certificate names it, else the token's `azp`.
     pub service: String,
-    /// Roles the token grants.
+    /// Roles that the token grants, or the configuration to a service that acts alone.
     pub roles: Vec<Role>,
     /// The organisation that employs the person (the token's `org`).
     pub organisation: String,
@@ -22,7 +22,7 @@ pub struct Caller {
     pub network: Option<String>,
 }
 
-/// A functional role, the first check of every call (HL7 "functional role", ISO 21298).
+/// A functional role, which access policies go by (HL7 "functional role", ISO 21298).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Keeps files exact, coordinates care, reports.
@@ -33,7 +33,7 @@ pub enum Role {
     Nurse,
     /// Registers patients and keeps their identity.
     Registrar,
-    /// Bills; sees files, files nothing.
+    /// Bills; finds patients, and sees and files nothing.
     Billing,
     /// Reviews who saw what; reads the audit trail.
     ComplianceOfficer,
@@ -180,7 +180,8 @@ impl Purpose {
     }
 }
 
-/// What a call does; each has a row in the role table.
+/// What a call does, the access policies' action. (A ledger's head shows nobody's data: whoever has
+/// credentials may read it.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
     /// Register a patient.
