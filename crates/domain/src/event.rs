@@ -1,9 +1,10 @@
 //! What has happened: the facts that are stored.
 
 use crate::command::Amendment;
+use crate::document::Document;
 use crate::entry::Entry;
 use crate::finding::Finding;
-use crate::id::{EntryId, PatientId};
+use crate::id::{DocumentId, EntryId, PatientId};
 use crate::identity::Identity;
 
 /// One fact, once decided never changed.
@@ -74,6 +75,19 @@ pub enum Event {
         /// Whose it was by mistake.
         patient: PatientId,
     },
+    /// A document that is about no patient was filed, for the first time or anew. In the chain of
+    /// its kind's register.
+    DocumentFiled {
+        /// Its id.
+        id: DocumentId,
+        /// The whole document afterwards.
+        document: Document,
+        /// The person's id in the hospital's directory, or `service:` and the name of a service
+        /// that acted alone.
+        author: String,
+        /// Why, in the author's words; never blank but at the first filing.
+        reason: String,
+    },
 }
 
 impl Event {
@@ -89,7 +103,8 @@ impl Event {
             }
             Self::EntryRetracted { .. }
             | Self::IdentifierAssigned { .. }
-            | Self::IdentifierReleased { .. } => Vec::new(),
+            | Self::IdentifierReleased { .. }
+            | Self::DocumentFiled { .. } => Vec::new(),
         }
     }
 }

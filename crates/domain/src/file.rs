@@ -72,7 +72,9 @@ pub fn evolve(file: &mut PatientFile, event: &Event, stamp: Stamp) {
             }
         }
         // Filed in a registry bucket's chain; says nothing about a file.
-        Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => {}
+        Event::IdentifierAssigned { .. }
+        | Event::IdentifierReleased { .. }
+        | Event::DocumentFiled { .. } => {}
     }
 }
 
@@ -97,7 +99,8 @@ pub fn evolve_entry(state: Option<EntryState>, event: &Event, stamp: Stamp) -> O
         Event::PatientRegistered { .. }
         | Event::IdentityAmended { .. }
         | Event::IdentifierAssigned { .. }
-        | Event::IdentifierReleased { .. } => state,
+        | Event::IdentifierReleased { .. }
+        | Event::DocumentFiled { .. } => state,
     }
 }
 

@@ -37,3 +37,8 @@ id! {
     /// whatever is amended.
     EntryId
 }
+
+id! {
+    /// One document that is about no patient. Unique within its register.
+    DocumentId
+}

@@ -13,12 +13,14 @@
 //! and knows no clock, no I/O and no dependency. `schema`, `store`, `engine` and the conversions
 //! in `server` build on it.
 //!
-//! Adding a kind of entry: one file in `kind/` and one line in the registry in `kind.rs`.
+//! Adding a kind of entry: one file in `kind/` and one line in the registry in `kind.rs`; a kind of
+//! document that is about no patient: the same in `document/` and `document.rs`.
 
 mod augmentation;
 pub mod check;
 mod command;
 mod decide;
+pub mod document;
 mod entry;
 mod event;
 mod file;
@@ -34,11 +36,14 @@ mod value;
 
 pub use command::{Amendment, Command};
 pub use decide::decide;
+pub use document::{
+    AccessPolicy, Authored, Document, DocumentKind, DocumentState, decide_document, evolve_document,
+};
 pub use entry::{Entry, Override};
 pub use event::{Event, Stamp};
 pub use file::{Change, EntryState, PatientFile, evolve, evolve_entry};
 pub use finding::{Finding, Severity, code as finding_code};
-pub use id::{EntryId, PatientId};
+pub use id::{DocumentId, EntryId, PatientId};
 pub use identity::{Deceased, Identity};
 pub use kind::{
     AllergyIntolerance, Component, Condition, Detail, Dosage, Encounter, Immunization, Kind,

@@ -34,6 +34,9 @@ pub const MAX_URI: usize = 512;
 /// The reason of an amendment, a retraction or an override: a paragraph.
 pub const MAX_REASON: usize = 4 * 1024;
 
+/// The text of a set of access policies. What Caseledger comes with has 5 KiB; a body holds 256.
+pub const MAX_POLICY_TEXT: usize = 128 * 1024;
+
 /// Codes of one concept: one a code system in use.
 pub const MAX_CODINGS: usize = 16;
 

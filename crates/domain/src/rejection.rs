@@ -27,6 +27,10 @@ pub enum Rejection {
     NothingChanged,
     /// Amending and retracting need a reason.
     ReasonMissing,
+    /// Somebody else than who proposed it must adopt it.
+    SamePerson,
+    /// The text of what was proposed does not change: what is adopted is what was tried.
+    TextIsFixed,
 }
 
 impl Rejection {
@@ -44,6 +48,8 @@ impl Rejection {
             Self::AugmentationReplaces => "AUGMENTATION_REPLACES",
             Self::NothingChanged => "NOTHING_CHANGED",
             Self::ReasonMissing => "REASON_MISSING",
+            Self::SamePerson => "SAME_PERSON",
+            Self::TextIsFixed => "TEXT_IS_FIXED",
         }
     }
 }
@@ -69,6 +75,10 @@ impl fmt::Display for Rejection {
             }
             Self::NothingChanged => "the file says just that already",
             Self::ReasonMissing => "a reason is needed to amend or retract",
+            Self::SamePerson => {
+                "who proposed it cannot adopt it: somebody else who may has to read it and agree"
+            }
+            Self::TextIsFixed => "a proposal keeps its text: withdraw it and propose the other one",
         })
     }
 }

@@ -66,7 +66,9 @@ fn check_invariants(before: &PatientFile, after: &PatientFile, event: &Event) {
         Event::EntryAdded { .. }
         | Event::EntryRetracted { .. }
         | Event::PatientRegistered { .. } => {}
-        Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => {
+        Event::IdentifierAssigned { .. }
+        | Event::IdentifierReleased { .. }
+        | Event::DocumentFiled { .. } => {
             panic!("no command makes it")
         }
     }

@@ -7,19 +7,37 @@ use store::Store;
 
 use crate::Failure;
 use crate::context::Context;
+use crate::facts::Facts;
 use crate::policy::{Decision, Policies};
 
-/// Proof that the access check said yes. Only this module makes one.
-#[derive(Debug)]
-pub(crate) struct Pass(());
+/// What the access check knew, and what it decided: the access record tells both.
+#[derive(Clone, Debug)]
+pub(crate) struct Grounds {
+    pub(crate) facts: Facts,
+    pub(crate) decision: Arc<Decision>,
+}
 
-/// The access check: a pass, or the decision that refuses it.
+/// Proof that the access check said yes, with the grounds. Only this module makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Pass(Grounds);
+
+impl Pass {
+    /// What it was given on.
+    pub(crate) const fn grounds(&self) -> &Grounds {
+        &self.0
+    }
+}
+
+/// The access check: a pass, or the grounds on which it is refused.
 pub(crate) fn check(
     policies: &Policies,
     ctx: &Context,
-) -> Result<Result<Pass, Arc<Decision>>, Failure> {
-    let decision = policies.decide(ctx)?;
-    Ok(if decision.allowed { Ok(Pass(())) } else { Err(decision) })
+    facts: Facts,
+) -> Result<Result<Pass, Grounds>, Failure> {
+    let decision = policies.decide(ctx, &facts)?;
+    let allowed = decision.allowed;
+    let grounds = Grounds { facts, decision };
+    Ok(if allowed { Ok(Pass(grounds)) } else { Err(grounds) })
 }
 
 /// What is on file, behind the access check.

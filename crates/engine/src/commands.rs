@@ -8,6 +8,7 @@ use domain::{
 use ledger::{ContributionId, Hash, Header, Settled, SubjectId, commitment};
 use vault::PatientKeyIds;
 
+use crate::access::Pass;
 use crate::answers::{Filed, Settlement};
 use crate::context::Context;
 use crate::engine::Engine;
@@ -57,7 +58,7 @@ impl Engine {
         request_id: &str,
         mut identity: Identity,
     ) -> Result<Filed, Failure> {
-        let _pass = self.admit(ctx, None).await?;
+        let pass = self.admit(ctx, None).await?;
         check_request_id(request_id)?;
         identity.delivered = delivered_identity(&identity)?;
         let numbers = registry::numbers(&identity);
@@ -75,13 +76,13 @@ impl Engine {
             } => {
                 let mut filed = filed(patient, 1, first_position, count);
                 filed.remarks = remarks(&decide_only(&remarks_of)?);
-                Ok(self.tell_remarks(ctx, filed).await)
+                Ok(self.tell_remarks(ctx, &pass, filed).await)
             }
             Filing::Repeated { first_position, count } => {
                 self.repeated(first_position, count, Vec::new())
             }
             Filing::Nothing(Registered::Found(patient) | Registered::New(patient)) => {
-                self.found(ctx, patient).await
+                self.found(ctx, &pass, patient).await
             }
         }
     }
@@ -122,7 +123,7 @@ impl Engine {
         expected_version: Option<u64>,
         mut commands: Vec<Command>,
     ) -> Result<Filed, Failure> {
-        let _pass = self.admit(ctx, Some(patient)).await?;
+        let pass = self.admit(ctx, Some(patient)).await?;
         check_request_id(request_id)?;
         check_commands(&commands)?;
         let id = Self::contribution_id(&ctx.caller, request_id);
@@ -144,13 +145,13 @@ impl Engine {
                 let mut filed = filed(patient, version, first_position, count);
                 filed.entries = entries;
                 filed.remarks = answer;
-                Ok(self.tell_remarks(ctx, filed).await)
+                Ok(self.tell_remarks(ctx, &pass, filed).await)
             }
             Ok(Filing::Repeated { first_position, count }) => {
                 self.repeated(first_position, count, entries)
             }
             Ok(Filing::Nothing(_)) => Err(Failure::internal("a contribution without records")),
-            Err(failure) => Err(self.refused(ctx, patient, failure).await),
+            Err(failure) => Err(self.refused(ctx, &pass, patient, failure).await),
         }
     }
 
@@ -298,14 +299,19 @@ impl Engine {
     }
 
     /// That a number belongs to a patient on file is a showing.
-    async fn found(&self, ctx: &Context, patient: PatientId) -> Result<Filed, Failure> {
+    async fn found(
+        &self,
+        ctx: &Context,
+        pass: &Pass,
+        patient: PatientId,
+    ) -> Result<Filed, Failure> {
         let store = self.shelf.never_to_be_shown();
         let version =
             store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
         let position = self.records.line.progress().size;
         let digest = Some(self.answer_digest(&patient.0)?);
         let saw = Saw { version, position, count: 1, digest, ..Saw::default() };
-        let receipt = self.showed(ctx, patient, &saw).await?;
+        let receipt = self.showed(ctx, pass, patient, &saw).await?;
         let mut filed = filed(patient, version, position, 0);
         filed.position = position;
         filed.existed = true;
@@ -314,7 +320,7 @@ impl Engine {
     }
 
     /// Remarks speak of what is on file: they are recorded before they leave, or stay.
-    async fn tell_remarks(&self, ctx: &Context, filed: Filed) -> Filed {
+    async fn tell_remarks(&self, ctx: &Context, pass: &Pass, filed: Filed) -> Filed {
         if filed.remarks.is_empty() {
             return filed;
         }
@@ -322,7 +328,7 @@ impl Engine {
         let told: Vec<_> = filed.remarks.iter().map(line).collect();
         let (version, position) = (filed.version, filed.position);
         let saw = Saw { version, position, ..Saw::told(told.len(), told.join("\n")) };
-        let recorded = self.showed(ctx, filed.patient, &saw).await;
+        let recorded = self.showed(ctx, pass, filed.patient, &saw).await;
         filed.told(recorded)
     }
 }
@@ -381,7 +387,9 @@ pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
         | R::KindChanged
         | R::StatusStepNotAllowed
         | R::AugmentationReplaces
-        | R::NothingChanged => {
+        | R::NothingChanged
+        | R::SamePerson
+        | R::TextIsFixed => {
             Failure::Refused { reason: rejection.code(), message: rejection.to_string() }
         }
     }
@@ -421,7 +429,7 @@ fn derived_entry_id(id: &ContributionId, index: u64) -> EntryId {
 }
 
 /// Request ids a client may choose: 1 to 128 printable ASCII characters.
-fn check_request_id(request_id: &str) -> Result<(), Failure> {
+pub(crate) fn check_request_id(request_id: &str) -> Result<(), Failure> {
     let fine =
         (1..=128).contains(&request_id.len()) && request_id.bytes().all(|b| b.is_ascii_graphic());
     if fine {

@@ -20,6 +20,8 @@ pub struct Caller {
     pub organisation: String,
     /// Network address the call came from, as BALP's `agent.network` wants it.
     pub network: Option<String>,
+    /// Who vouched for the person: the token's `iss`; unset without a token.
+    pub issuer: Option<String>,
 }
 
 /// A functional role, which access policies go by (HL7 "functional role", ISO 21298).

@@ -28,6 +28,7 @@ use crate::locks::Locks;
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::policy::Policies;
 use crate::quorum::RETIRED;
+use crate::registers::Registers;
 use crate::rendered::Rendered;
 use crate::seal::Sealer;
 use crate::supervisor::{OTHER_KEY, Supervisor};
@@ -121,6 +122,7 @@ pub struct Parts {
     pub(crate) locks: Locks,
     pub(crate) turns: Turns,
     pub(crate) rendered: Rendered,
+    pub(crate) registers: Registers,
     pub(crate) in_doubt: InDoubt,
     /// Turns of those who have evidence made.
     pub(crate) proving: Semaphore,
@@ -285,6 +287,7 @@ impl Engine {
             locks: Locks::new(),
             turns: Turns::new(Clock::monotonic()),
             rendered: Rendered::default(),
+            registers: Registers::default(),
             in_doubt: InDoubt::default(),
             proving: Semaphore::new(MADE_AT_ONCE),
             alarms: shared.alarms,

@@ -134,7 +134,7 @@ impl Engine {
             About::Position(at) if at < now.size => at + 1,
             About::Range(first, end) if first < end && end <= now.size => end,
             About::Position(_) | About::Range(..) => {
-                self.ended(ctx, None, Ended::NotFound, &Saw::default()).await?;
+                self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
                 return Err(Failure::NotFound);
             }
         };
@@ -142,21 +142,23 @@ impl Engine {
         let checkpoint = self.covering(side, covered, ctx).await?;
         // Thousands of records are read and opened: not where others wait for their answers.
         let _turn = self.proving.acquire().await.map_err(Failure::internal)?;
-        let (engine, query) = (self.clone(), *query);
+        let (engine, query, read) = (self.clone(), *query, pass.clone());
         let made = tokio::task::spawn_blocking(move || {
-            let evidence = engine.evidence(&pass, &query, &now, checkpoint)?;
+            let evidence = engine.evidence(&read, &query, &now, checkpoint)?;
             let (answer, bytes) = render(&evidence);
             Ok::<_, Failure>((answer, evidence.leaves.len(), engine.answer_digest(&bytes)?))
         });
         let (answer, count, digest) = match (made.await.map_err(Failure::internal)?, patient) {
             (Ok(made), _) => made,
             // It tells how much there is.
-            (Err(failure), Some(patient)) => return Err(self.refused(ctx, patient, failure).await),
+            (Err(failure), Some(patient)) => {
+                return Err(self.refused(ctx, &pass, patient, failure).await);
+            }
             (Err(failure), None) => return Err(failure),
         };
         let count = u32::try_from(count).map_err(Failure::internal)?;
         let saw = Saw { position, count, digest: Some(digest), ..Saw::default() };
-        let receipt = self.ended(ctx, patient, Ended::Shown, &saw).await?;
+        let receipt = self.ended(ctx, &pass, patient, Ended::Shown, &saw).await?;
         Ok(Shown { answer, receipt, position })
     }
 

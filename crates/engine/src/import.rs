@@ -8,6 +8,7 @@ use domain::PatientFile;
 use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
 use ledger::{Hash, SubjectId, commitment};
 
+use crate::access::Pass;
 use crate::answers::{Filed, Receipt};
 use crate::commands::{MAX_CHANGES, rejected, violations};
 use crate::context::Context;
@@ -175,7 +176,7 @@ impl Engine {
         patient: PatientId,
         entries: Vec<Entry>,
     ) -> Result<(Vec<ImportOutcome>, Option<Receipt>), Failure> {
-        let _pass = self.admit(ctx, Some(patient)).await?;
+        let pass = self.admit(ctx, Some(patient)).await?;
         if entries.len() > MAX_CHANGES {
             return Err(Failure::internal("a larger group than one contribution holds"));
         }
@@ -220,7 +221,7 @@ impl Engine {
             }
         };
         let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.at(position)).collect();
-        let recorded = self.tell_outcomes(ctx, patient, &outcomes).await;
+        let recorded = self.tell_outcomes(ctx, &pass, patient, &outcomes).await;
         told(outcomes, recorded)
     }
 
@@ -246,6 +247,7 @@ impl Engine {
     async fn tell_outcomes(
         &self,
         ctx: &Context,
+        pass: &Pass,
         patient: PatientId,
         outcomes: &[ImportOutcome],
     ) -> Result<Receipt, Failure> {
@@ -259,7 +261,7 @@ impl Engine {
         let told = outcomes.iter().map(letter).collect();
         let position = self.records.line.progress().size;
         let saw = Saw { position, ..Saw::told(outcomes.len(), told) };
-        self.ended(ctx, Some(patient), Ended::Shown, &saw).await
+        self.ended(ctx, pass, Some(patient), Ended::Shown, &saw).await
     }
 
     /// An item's request id is a hash of its source, content and the version it is decided on: the

@@ -41,7 +41,7 @@ impl Engine {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
         let saw = Saw { position, count, digest, ..Saw::default() };
-        let receipt = self.searched(ctx, &about(&answer), &saw).await?;
+        let receipt = self.searched(ctx, &pass, &about(&answer), &saw).await?;
         Ok(Shown { answer: rendered, receipt, position })
     }
 

@@ -9,6 +9,7 @@ use ledger::cosigned::policy;
 use ledger::tree::TILE_WIDTH;
 use ledger::{Hash, LeafType, LedgerId, TileId};
 
+use crate::access::Pass;
 use crate::checkpoints::{NodeCheckpoint, OnFile};
 use crate::context::Context;
 use crate::engine::{Engine, Working};
@@ -149,7 +150,7 @@ impl Engine {
         }
         let found = self.shelf.open(&pass).reader().entry_bundle(ledger, index, width)?;
         let answer = found.ok_or(Failure::NotFound)?;
-        self.showed_leaves(ctx, position, width, answer).await
+        self.showed_leaves(ctx, &pass, position, width, answer).await
     }
 
     /// The body of the control record at a position under the newest checkpoint. It is clear, and says
@@ -175,12 +176,13 @@ impl Engine {
         }
         let record = self.shelf.open(&pass).reader().record(ledger, position)?;
         let control = record.filter(|record| record.header.leaf == LeafType::Control);
-        self.showed_leaves(ctx, size, 1, control.ok_or(Failure::NotFound)?.body).await
+        self.showed_leaves(ctx, &pass, size, 1, control.ok_or(Failure::NotFound)?.body).await
     }
 
     async fn showed_leaves(
         &self,
         ctx: &Context,
+        pass: &Pass,
         position: u64,
         count: usize,
         answer: Vec<u8>,
@@ -191,7 +193,7 @@ impl Engine {
             digest: Some(self.answer_digest(&answer)?),
             ..Saw::default()
         };
-        let receipt = self.ended(ctx, None, Ended::Shown, &saw).await?;
+        let receipt = self.ended(ctx, pass, None, Ended::Shown, &saw).await?;
         Ok(Shown { answer, receipt, position })
     }
 

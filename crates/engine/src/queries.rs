@@ -42,7 +42,7 @@ impl Engine {
         let position = self.records.line.progress().size;
         let page = match self.page(&pass, query, render) {
             Ok(page) => page,
-            Err(failure) => return Err(self.refused(ctx, query.patient, failure).await),
+            Err(failure) => return Err(self.refused(ctx, &pass, query.patient, failure).await),
         };
         let saw = Saw {
             version: page.version,
@@ -51,7 +51,7 @@ impl Engine {
             digest: Some(page.digest),
             ..Saw::default()
         };
-        let receipt = self.showed(ctx, query.patient, &saw).await?;
+        let receipt = self.showed(ctx, &pass, query.patient, &saw).await?;
         Ok(Shown { answer: page, receipt, position })
     }
 
@@ -157,7 +157,7 @@ impl Engine {
         self.records.line.near_end()?;
         let answer = match self.load_history(&pass, patient, from_version, page_size(limit)) {
             Ok(answer) => answer,
-            Err(failure) => return Err(self.refused(ctx, patient, failure).await),
+            Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
         };
         let (rendered, digest) = render(&answer);
         let version = answer.items.last().map_or(0, |item| item.header.version);
@@ -166,7 +166,7 @@ impl Engine {
         let digest = Some(self.answer_digest(&digest)?);
         let position = answer.position;
         let saw = Saw { first_version, version, position, count, digest, told: None };
-        let receipt = self.showed(ctx, patient, &saw).await?;
+        let receipt = self.showed(ctx, &pass, patient, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position: answer.position })
     }
 
@@ -220,14 +220,14 @@ impl Engine {
         match self.shelf.open(&pass).reader().find_identifier(issuer, value)? {
             None => {
                 let saw = Saw { position, ..Saw::default() };
-                self.ended(ctx, None, Ended::NotFound, &saw).await?;
+                self.ended(ctx, &pass, None, Ended::NotFound, &saw).await?;
                 Err(Failure::NotFound)
             }
             Some(patient) => {
                 let (rendered, digest) = render(patient);
                 let digest = Some(self.answer_digest(&digest)?);
                 let saw = Saw { version: 0, position, count: 1, digest, ..Saw::default() };
-                let receipt = self.searched(ctx, &[patient], &saw).await?;
+                let receipt = self.searched(ctx, &pass, &[patient], &saw).await?;
                 Ok(Shown { answer: rendered, receipt, position })
             }
         }

@@ -85,7 +85,7 @@ impl Engine {
         let pass = self.admit(ctx, patient).await?;
         self.access.line.near_end()?;
         let Some(access) = found? else {
-            self.ended(ctx, None, Ended::NotFound, &Saw::default()).await?;
+            self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
             return Err(Failure::NotFound);
         };
         let size = self.access.line.progress().size;
@@ -99,19 +99,19 @@ impl Engine {
                 // That there is something which is not what was shown is a finding, too.
                 if let Failure::Refused { reason, .. } = &failure {
                     let saw = Saw::told(1, (*reason).to_owned());
-                    self.ended(ctx, patient, Ended::Shown, &saw).await?;
+                    self.ended(ctx, &pass, patient, Ended::Shown, &saw).await?;
                 }
                 return Err(failure);
             }
         };
         let receipt = match &seen {
-            Replayed::Accesses(page) => self.searched(ctx, &about(page), &saw).await?,
-            Replayed::Patient(found) => self.showed(ctx, *found, &saw).await?,
+            Replayed::Accesses(page) => self.searched(ctx, &pass, &about(page), &saw).await?,
+            Replayed::Patient(found) => self.showed(ctx, &pass, *found, &saw).await?,
             Replayed::Nothing
             | Replayed::File(_)
             | Replayed::History(_)
             | Replayed::Change(_)
-            | Replayed::Told(_) => self.ended(ctx, patient, Ended::Shown, &saw).await?,
+            | Replayed::Told(_) => self.ended(ctx, &pass, patient, Ended::Shown, &saw).await?,
         };
         Ok(Shown { answer: (access, answer), receipt, position: size })
     }

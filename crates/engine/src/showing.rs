@@ -4,7 +4,7 @@ use domain::PatientId;
 use ledger::{Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 
-use crate::access::{Pass, check};
+use crate::access::{Grounds, Pass, check};
 use crate::context::{Context, Operation, Purpose};
 use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
@@ -65,15 +65,16 @@ impl Engine {
         if ctx.operation.goes_first() {
             self.turns.others_work();
         }
-        let decision = match check(&self.policies, ctx)? {
+        let grounds = match check(&self.policies, ctx, self.facts(ctx, patient)?)? {
             Ok(pass) => {
                 self.announce(ctx);
                 return Ok(pass);
             }
-            Err(decision) => decision,
+            Err(grounds) => grounds,
         };
         self.another_denial(ctx)?;
-        self.ended(ctx, patient, Ended::Denied, &Saw::default()).await?;
+        self.put_on_record(ctx, &grounds, patient, Ended::Denied, &Saw::default()).await?;
+        let decision = &grounds.decision;
         let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
         Err(Failure::Denied { reason, break_glass: decision.break_glass })
     }
@@ -111,17 +112,31 @@ impl Engine {
     pub(crate) async fn showed(
         &self,
         ctx: &Context,
+        pass: &Pass,
         patient: PatientId,
         saw: &Saw,
     ) -> Result<Receipt, Failure> {
-        self.ended(ctx, Some(patient), Ended::Shown, saw).await
+        self.ended(ctx, pass, Some(patient), Ended::Shown, saw).await
     }
 
-    /// Records how an access ended: under the patient's audit key, or the system's when no patient
-    /// (or none that exists) is concerned.
+    /// Records how an access ended that was let in.
     pub(crate) async fn ended(
         &self,
         ctx: &Context,
+        pass: &Pass,
+        patient: Option<PatientId>,
+        ended: Ended,
+        saw: &Saw,
+    ) -> Result<Receipt, Failure> {
+        self.put_on_record(ctx, pass.grounds(), patient, ended, saw).await
+    }
+
+    /// Records an access: under the patient's audit key, or the system's when no patient (or none
+    /// that exists) is concerned.
+    async fn put_on_record(
+        &self,
+        ctx: &Context,
+        grounds: &Grounds,
         patient: Option<PatientId>,
         ended: Ended,
         saw: &Saw,
@@ -129,7 +144,7 @@ impl Engine {
         if UNAUDITED {
             return Ok(NO_RECEIPT);
         }
-        let record = self.access_record(ctx, ended, saw)?;
+        let record = self.access_record(ctx, grounds, ended, saw)?;
         let (subject, key) = self.audit_key(patient)?;
         self.trail.record(self.actor(&ctx.caller)?, vec![Showing { subject, key, record }]).await
     }
@@ -138,6 +153,7 @@ impl Engine {
     pub(crate) async fn searched(
         &self,
         ctx: &Context,
+        pass: &Pass,
         shown: &[PatientId],
         saw: &Saw,
     ) -> Result<Receipt, Failure> {
@@ -145,19 +161,20 @@ impl Engine {
             return Ok(NO_RECEIPT);
         }
         let system = self.system()?;
+        let grounds = pass.grounds();
         let mut showings = vec![Showing {
             subject: system.subject,
             key: system.audit,
             record: schema::AccessRecord {
                 kind: schema::AccessKind::Query,
-                ..self.access_record(ctx, Ended::Shown, saw)?
+                ..self.access_record(ctx, grounds, Ended::Shown, saw)?
             },
         }];
         for patient in shown {
             let (subject, key) = self.audit_key(Some(*patient))?;
             // The query stands in the query's own record, which is in the same contribution.
-            let record =
-                AccessRecord { request: Vec::new(), ..self.access_record(ctx, Ended::Shown, saw)? };
+            let record = self.access_record(ctx, grounds, Ended::Shown, saw)?;
+            let record = AccessRecord { request: Vec::new(), ..record };
             showings.push(Showing { subject, key, record });
         }
         self.trail.record(self.actor(&ctx.caller)?, showings).await
@@ -168,16 +185,17 @@ impl Engine {
     pub(crate) async fn refused(
         &self,
         ctx: &Context,
+        pass: &Pass,
         patient: PatientId,
         failure: Failure,
     ) -> Failure {
         let recorded = match &failure {
             Failure::NotFound => {
-                self.ended(ctx, Some(patient), Ended::NotFound, &Saw::default()).await
+                self.ended(ctx, pass, Some(patient), Ended::NotFound, &Saw::default()).await
             }
             Failure::Refused { reason, .. } => {
                 let saw = Saw::told(1, (*reason).to_owned());
-                self.ended(ctx, Some(patient), Ended::Shown, &saw).await
+                self.ended(ctx, pass, Some(patient), Ended::Shown, &saw).await
             }
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
@@ -229,6 +247,7 @@ impl Engine {
     fn access_record(
         &self,
         ctx: &Context,
+        grounds: &Grounds,
         ended: Ended,
         saw: &Saw,
     ) -> Result<AccessRecord, Failure> {
@@ -245,15 +264,15 @@ impl Engine {
             organisation: ctx.caller.organisation.clone(),
             purpose: ctx.purpose.code().to_owned(),
             reason: ctx.reason.clone(),
-            relationship: None,
+            relationship: grounds.facts.relationship.clone(),
             operation: ctx.operation.name().to_owned(),
             outcome,
             request: self.kept(ctx)?,
             position: saw.position,
             first_version: if saw.first_version == 0 { saw.version } else { saw.first_version },
             version: saw.version,
-            policy_version: self.policies.version().to_owned(),
-            deciding: self.policies.decide(ctx)?.deciding.clone(),
+            policy_version: grounds.decision.policies.clone(),
+            deciding: grounds.decision.deciding.clone(),
             masked: Vec::new(),
             answer_format: ANSWER_FORMAT,
             count: saw.count,
@@ -263,6 +282,8 @@ impl Engine {
             },
             told: saw.told.clone(),
             network: ctx.caller.network.clone(),
+            issuer: ctx.caller.issuer.clone(),
+            emergency: grounds.facts.emergency,
         })
     }
 }

@@ -35,7 +35,7 @@ impl Engine {
         let pass = self.admit(&ctx, Some(patient)).await?;
         self.records.line.near_end()?;
         if let Err(failure) = self.load_history(&pass, patient, 1, 1) {
-            return Err(self.refused(&ctx, patient, failure).await);
+            return Err(self.refused(&ctx, &pass, patient, failure).await);
         }
         let (send, receive) = mpsc::channel(WAITING);
         let engine = self.clone();
@@ -80,7 +80,7 @@ impl Engine {
                         digest: Some(self.answer_digest(&digest)?),
                         ..Saw::default()
                     };
-                    let receipt = self.showed(ctx, patient, &saw).await?;
+                    let receipt = self.showed(ctx, &pass, patient, &saw).await?;
                     let shown = Shown { answer, receipt, position: item.position + 1 };
                     if send.send(Ok(WatchItem::Change(shown))).await.is_err() {
                         return Ok(());

@@ -85,4 +85,8 @@ pub struct AccessRecord {
     pub told: Option<String>,
     /// Network address that the call came from.
     pub network: Option<String>,
+    /// Who vouched for the person: the token's `iss`; unset without a token.
+    pub issuer: Option<String>,
+    /// The emergency access (broken glass) that it was made in, opened or closed: its id.
+    pub emergency: Option<[u8; 16]>,
 }

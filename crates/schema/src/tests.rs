@@ -70,6 +70,8 @@ fn what_is_delivered_is_only_what_the_source_says() {
 fn golden_events_cover_every_kind() {
     let kinds: Vec<Kind> = details().iter().map(Detail::kind).collect();
     assert_eq!(kinds, Kind::ALL);
+    let documents: Vec<_> = documents().iter().map(Document::kind).collect();
+    assert_eq!(documents, DocumentKind::ALL);
 }
 
 #[test]

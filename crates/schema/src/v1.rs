@@ -2,6 +2,7 @@
 //! Released: never edit, add `v2` instead.
 
 mod access;
+mod document;
 mod entry;
 mod event;
 mod identity;

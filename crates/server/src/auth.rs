@@ -211,6 +211,7 @@ fn alone(trust: &Trust, certificate: &Certificate) -> Result<Verified, Refused> 
         roles: service.roles.clone(),
         organisation: service.organisation.clone(),
         network: None,
+        issuer: None,
     };
     let (expires, ended) = (certificate.expires, Refused::Certificate);
     Ok(Verified { caller, expires, ended, token: None })
@@ -305,6 +306,7 @@ fn verified(claims: Claims, issuer: &Issuer) -> Result<Verified, Refused> {
         roles,
         organisation: organisation.unwrap_or_default(),
         network: None,
+        issuer: Some(claims.iss.clone()),
     };
     let token = TokenId { issuer: claims.iss, id: claims.jti };
     let (expires, ended) = (claims.exp, Refused::Expired);

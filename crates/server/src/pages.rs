@@ -168,6 +168,7 @@ mod tests {
             roles: Vec::new(),
             organisation: String::new(),
             network: None,
+            issuer: None,
         }
     }
 

@@ -127,6 +127,10 @@ impl<'a> Fold<'a> {
             }
             return Ok(true);
         }
+        // Registers are small, and read from their records.
+        if let Event::DocumentFiled { .. } = event {
+            return Ok(true);
+        }
         let Some(key) = self.store.vault.data_key(header.data_key)? else { return Ok(false) };
         // A view row is read with the subject's own file key; a record sealed under another's
         // would leave a row behind that nobody can open, or that outlives an erasure.
@@ -157,7 +161,9 @@ impl<'a> Fold<'a> {
                     }
                 }
             }
-            Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => {}
+            Event::IdentifierAssigned { .. }
+            | Event::IdentifierReleased { .. }
+            | Event::DocumentFiled { .. } => {}
         }
         Ok(true)
     }

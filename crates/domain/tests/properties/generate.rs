@@ -342,6 +342,12 @@ pub(crate) fn stamp() -> BoxedStrategy<Stamp> {
         .boxed()
 }
 
+/// Any document, also such as no rule lets be filed.
+fn document() -> BoxedStrategy<Document> {
+    let policy = |(status, text)| Document::AccessPolicy(AccessPolicy { status, text });
+    (text(), text()).prop_map(policy).boxed()
+}
+
 /// Any event, also such as `decide` would never make.
 pub(crate) fn event() -> BoxedStrategy<Event> {
     let changed = || vec(good_text(), 0..3);
@@ -372,6 +378,14 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
                 patient: PatientId(patient),
             }
         }),
+        (any::<[u8; 16]>(), document(), text(), text()).prop_map(
+            |(id, document, author, reason)| Event::DocumentFiled {
+                id: DocumentId(id),
+                document,
+                author,
+                reason,
+            }
+        ),
     ]
     .boxed()
 }

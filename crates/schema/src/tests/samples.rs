@@ -234,6 +234,14 @@ pub(super) fn observation() -> Detail {
     })
 }
 
+/// One document of each kind.
+pub(super) fn documents() -> Vec<Document> {
+    vec![Document::AccessPolicy(AccessPolicy {
+        status: "draft".to_owned(),
+        text: "permit (principal, action, resource);".to_owned(),
+    })]
+}
+
 pub(super) fn events() -> Vec<(String, Event)> {
     let id = EntryId([2; 16]);
     let changed = vec!["status".to_owned()];
@@ -286,6 +294,11 @@ pub(super) fn events() -> Vec<(String, Event)> {
         ),
     ];
     events.extend(others.map(|(name, event)| (name.to_owned(), event)));
+    events.extend(documents().into_iter().map(|document| {
+        let name = format!("event-document-filed-{}", document.kind().name().replace('_', "-"));
+        let (id, author) = (DocumentId([7; 16]), "ada".to_owned());
+        (name, Event::DocumentFiled { id, document, author, reason: "as agreed".to_owned() })
+    }));
     events
 }
 
@@ -333,5 +346,7 @@ pub(super) fn access() -> AccessRecord {
         answer_digest: [8; 32],
         told: words("NOTHING_CHANGED"),
         network: words("10.0.0.7"),
+        issuer: words("https://idp.example"),
+        emergency: Some([9; 16]),
     }
 }

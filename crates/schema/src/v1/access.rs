@@ -44,6 +44,8 @@ mirror_struct! {
         answer_digest: [u8; 32],
         told: Option<Text<'a>>,
         network: Option<Text<'a>>,
+        issuer: Option<Text<'a>>,
+        emergency: Option<[u8; 16]>,
     }
 }
 

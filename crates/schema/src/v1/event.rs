@@ -1,14 +1,17 @@
 //! Events.
 
-use domain::PatientId;
+use std::borrow::Cow;
+
+use domain::{DocumentId, PatientId};
 use serde::{Deserialize, Serialize};
 
+use super::document;
 use super::entry::Entry;
 use super::identity::Identity;
 use super::read;
 use super::value::Id;
 use crate::error::{DecodeError, EncodeError};
-use crate::mirror::{Mirror, Text, mirror_enum};
+use crate::mirror::{Bytes, Mirror, Text, mirror_enum};
 
 mirror_enum! {
     #[expect(clippy::enum_variant_names, reason = "the names are the domain's")]
@@ -56,6 +59,13 @@ enum Event<'a> {
         identifier_value: Text<'a>,
         patient: [u8; 16],
     },
+    DocumentFiled {
+        id: [u8; 16],
+        kind: u8,
+        author: Text<'a>,
+        reason: Text<'a>,
+        document: Bytes<'a>,
+    },
 }
 
 pub(crate) fn encode_event(event: &domain::Event) -> Result<Vec<u8>, EncodeError> {
@@ -75,7 +85,8 @@ pub(crate) fn summary_of_entry(bytes: &[u8]) -> Result<Option<(u8, String)>, Dec
         | Event::IdentityAmended { .. }
         | Event::EntryRetracted { .. }
         | Event::IdentifierAssigned { .. }
-        | Event::IdentifierReleased { .. } => Ok(None),
+        | Event::IdentifierReleased { .. }
+        | Event::DocumentFiled { .. } => Ok(None),
     }
 }
 
@@ -119,6 +130,13 @@ fn of(event: &domain::Event) -> Result<Event<'_>, EncodeError> {
                 patient: patient.0,
             }
         }
+        domain::Event::DocumentFiled { id, document, author, reason } => Event::DocumentFiled {
+            id: id.0,
+            kind: document.kind().tag(),
+            author: Mirror::of(author),
+            reason: Mirror::of(reason),
+            document: Bytes(Cow::Owned(document::encode(document)?)),
+        },
     })
 }
 
@@ -160,6 +178,14 @@ fn back(event: Event<'_>) -> Result<domain::Event, DecodeError> {
                 identifier_system: identifier_system.back()?,
                 identifier_value: identifier_value.back()?,
                 patient: PatientId(patient),
+            }
+        }
+        Event::DocumentFiled { id, kind, author, reason, document } => {
+            domain::Event::DocumentFiled {
+                id: DocumentId(id),
+                document: document::decode(kind, &document.0)?,
+                author: author.back()?,
+                reason: reason.back()?,
             }
         }
     })

@@ -109,6 +109,7 @@ mod tests {
             roles: Vec::new(),
             organisation: String::new(),
             network: None,
+            issuer: None,
         };
         Verified { caller, expires, ended: Refused::Expired, token: None }
     }

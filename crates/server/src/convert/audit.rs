@@ -94,6 +94,7 @@ fn told(common: proto::Access, record: &AccessRecord, patient_id: String) -> pro
         count: record.count,
         answer_digest: record.answer_digest.to_vec(),
         network: text_out(record.network.as_ref()),
+        issuer: text_out(record.issuer.as_ref()),
         ..common
     }
 }

@@ -61,8 +61,10 @@ fn event_out(from: &Event) -> proto::Event {
                 reason: reason.clone(),
             }))
         }
-        // In the chain of a registry bucket, which is nobody's file and has no history call.
-        Event::IdentifierAssigned { .. } | Event::IdentifierReleased { .. } => None,
+        // In the chains of registry buckets and registers, which are nobody's file.
+        Event::IdentifierAssigned { .. }
+        | Event::IdentifierReleased { .. }
+        | Event::DocumentFiled { .. } => None,
     };
     proto::Event { event }
 }

@@ -78,6 +78,7 @@ fn caller_then(record: &AccessRecord) -> Caller {
         roles: Vec::new(),
         organisation: record.organisation.clone(),
         network: None,
+        issuer: None,
     }
 }
 

@@ -31,6 +31,8 @@ fn record(reason: &str) -> AccessRecord {
         answer_digest: [0; 32],
         told: None,
         network: None,
+        issuer: None,
+        emergency: None,
     }
 }
 

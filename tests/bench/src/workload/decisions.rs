@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use engine::{Context, Operation, Policies, Purpose, Role};
+use engine::{Context, Facts, Operation, Policies, Purpose, Role};
 
 use super::{ANEW, DECISION, DECISIONS, REMEMBERED};
 use crate::load::{Caller, closed};
@@ -27,7 +27,7 @@ impl Caller for Nurse {
             self.number += 1;
             self.asked.caller.person = Some(format!("nurse-{}", self.number));
         }
-        let decision = self.policies.decide(&self.asked)?;
+        let decision = self.policies.decide(&self.asked, &Facts::default())?;
         anyhow::ensure!(decision.allowed, "nurses read files");
         Ok(1)
     }

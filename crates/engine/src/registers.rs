@@ -1,0 +1,143 @@
+//! Registers: documents that are about no patient, a chain of the ledger for each kind.
+//!
+//! A register is small (policies, incidents, the staff of a hospital), so it is kept in memory, and
+//! brought up to its chain's head whenever it is looked at: what decides is what is on file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::{Document, DocumentId, DocumentKind, DocumentState, decide_document, evolve_document};
+use ledger::SubjectId;
+
+use crate::Failure;
+use crate::access::Pass;
+use crate::commands::{check_request_id, rejected};
+use crate::context::{Caller, Context};
+use crate::engine::Engine;
+use crate::filing::{Decided, Filing, draft, first_half};
+
+/// Records of a chain that are read at once.
+const PAGE: usize = 256;
+
+/// The documents of one kind as they stand, by their ids.
+pub(crate) type Documents = Arc<BTreeMap<DocumentId, DocumentState>>;
+
+/// Registers, each as of a version of its chain.
+#[derive(Debug, Default)]
+pub(crate) struct Registers(Mutex<HashMap<DocumentKind, (u64, Documents)>>);
+
+/// A document's revision that is to be filed.
+pub(crate) struct Revision<'a> {
+    pub(crate) kind: DocumentKind,
+    pub(crate) id: DocumentId,
+    /// Why; needed for all but the first.
+    pub(crate) reason: &'a str,
+}
+
+/// A document that was filed.
+#[derive(Clone, Debug)]
+pub struct FiledDocument {
+    /// Its id.
+    pub id: DocumentId,
+    /// The size of `records` that has it.
+    pub position: u64,
+    /// Whether this call filed it; false when an earlier one with the same request id did.
+    pub first: bool,
+}
+
+impl Engine {
+    /// The chain of a kind's register.
+    pub(crate) fn register_chain(&self, kind: DocumentKind) -> Result<SubjectId, Failure> {
+        let term = self.vault.index_term("register", &[kind.name().as_bytes()])?;
+        Ok(SubjectId(first_half(&term)))
+    }
+
+    /// The documents of a kind, as this node has applied them. They decide, or are shown on a pass's
+    /// ground: see [`Engine::shown_documents`].
+    pub(crate) fn documents(&self, kind: DocumentKind) -> Result<Documents, Failure> {
+        let chain = self.register_chain(kind)?;
+        let line = &self.records.line;
+        let head = line.store.head(line.ledger, chain)?.map_or(0, |head| head.version);
+        let mut registers = self.registers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, documents) = registers.entry(kind).or_default();
+        while *known < head {
+            let page = self.shelf.never_to_be_shown().reader().history(chain, *known + 1, PAGE)?;
+            let Some(last) = page.items.last() else { break };
+            let reached = last.header.version;
+            let state = Arc::make_mut(documents);
+            for item in page.items {
+                let Some(event) = item.event else {
+                    // Half a register would decide wrongly; its key is the system's and arrives.
+                    return Err(Failure::Unavailable {
+                        why: format!("the register {} cannot be opened here yet", kind.name()),
+                    });
+                };
+                let domain::Event::DocumentFiled { id, .. } = &event else { continue };
+                let stamp = domain::Stamp {
+                    position: item.position,
+                    version: item.header.version,
+                    recorded_at: item.header.recorded_at,
+                    actor: item.header.actor.0,
+                };
+                let before = state.remove(id);
+                if let Some(after) = evolve_document(before, &event, stamp) {
+                    state.insert(*id, after);
+                }
+            }
+            *known = reached;
+        }
+        Ok(Arc::clone(documents))
+    }
+
+    /// The documents of a kind for somebody who may see them; the caller records the showing.
+    pub(crate) fn shown_documents(
+        &self,
+        _pass: &Pass,
+        kind: DocumentKind,
+    ) -> Result<Documents, Failure> {
+        self.documents(kind)
+    }
+
+    /// Files a document's first or next revision: `next` makes it of the one that stands, each time
+    /// that it is decided on.
+    pub(crate) async fn file_document(
+        &self,
+        ctx: &Context,
+        _pass: &Pass,
+        request_id: &str,
+        revision: Revision<'_>,
+        next: impl Fn(Option<&DocumentState>) -> Result<Document, Failure> + Send + 'static,
+    ) -> Result<FiledDocument, Failure> {
+        let Revision { kind, id, reason } = revision;
+        check_request_id(request_id)?;
+        let chain = self.register_chain(kind)?;
+        let request = self.request(ctx, request_id, vec![chain])?;
+        let (author, reason) = (author(&ctx.caller), reason.to_owned());
+        let decide = move |engine: &Self| {
+            let documents = engine.documents(kind)?;
+            let before = documents.get(&id);
+            let event = decide_document(before, id, &next(before)?, &author, &reason);
+            let event = event.map_err(|rejection| rejected(&rejection, ""))?;
+            let drafts = vec![draft(chain, engine.system()?.registry, &event)?];
+            Ok(Decided::File { drafts, answer: () })
+        };
+        let (position, first) = match self.file(request, decide).await? {
+            Filing::Filed { first_position, count, .. } => {
+                (ledger::commitment::end(first_position, count), true)
+            }
+            Filing::Repeated { first_position, count } => {
+                (ledger::commitment::end(first_position, count), false)
+            }
+            Filing::Nothing(()) => return Err(Failure::internal("a document without a record")),
+        };
+        Ok(FiledDocument { id, position, first })
+    }
+}
+
+/// Who files, as documents name authors.
+pub(crate) fn author(caller: &Caller) -> String {
+    match &caller.person {
+        Some(person) => person.clone(),
+        None => format!("service:{}", caller.service),
+    }
+}

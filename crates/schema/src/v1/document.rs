@@ -1,0 +1,33 @@
+//! The stored forms of documents and their registry: one file and one line a kind.
+
+mod access_policy;
+
+use domain::{Document, DocumentKind};
+
+use super::read;
+use crate::error::{DecodeError, EncodeError};
+use crate::mirror::Mirror;
+
+macro_rules! registry {
+    ($($kind:ident in $module:ident;)+) => {
+        /// The document's fields.
+        pub(super) fn encode(document: &Document) -> Result<Vec<u8>, EncodeError> {
+            Ok(match document {
+                $(Document::$kind(fields) => postcard::to_stdvec(&$module::$kind::of(fields))?,)+
+            })
+        }
+
+        /// The document of the kind with that tag.
+        pub(super) fn decode(tag: u8, bytes: &[u8]) -> Result<Document, DecodeError> {
+            match DocumentKind::from_tag(tag).ok_or(DecodeError::UnknownKind { tag })? {
+                $(DocumentKind::$kind => {
+                    Ok(Document::$kind(read::<$module::$kind<'_>>(bytes)?.back()?))
+                })+
+            }
+        }
+    };
+}
+
+registry! {
+    AccessPolicy in access_policy;
+}
