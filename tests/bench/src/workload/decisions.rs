@@ -49,6 +49,7 @@ pub(crate) async fn caseledger(session: &mut Session) -> anyhow::Result<()> {
                 roles: vec![Role::Nurse],
                 organisation: "hospital".to_owned(),
                 network: None,
+                issuer: None,
             },
             purpose: Purpose::parse("CAREMGT").context("a purpose")?,
             reason: None,
