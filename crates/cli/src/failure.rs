@@ -88,7 +88,8 @@ impl Failure {
     pub(crate) fn report(&self) -> String {
         match self {
             Self::Usage(text) => format!("error: {text}\n  see:   caseledger --help\n"),
-            Self::Local { what, cause } => format!("error: cannot {what}: {cause}\n"),
+            // A file may have any name.
+            Self::Local { what, cause } => format!("error: cannot {}: {cause}\n", one_line(what)),
             Self::Unreachable { server, cause } => format!(
                 "error: the server cannot be reached\n  where: {server}\n  why:   {}\n  do:    check \
                  --server (or CASELEDGER_SERVER) and that caseledgerd is running\n",
@@ -193,6 +194,10 @@ fn advice(call: &str, code: Code, reason: &str) -> &'static str {
         }
         (_, "CERTIFICATE_REFUSED") => "check the client certificate with whoever signed it",
         (_, "TOKEN_KEY_UNKNOWN") => "try again in some seconds, then get a new token",
+        (_, "TOKEN_ISSUER_UNREACHED") => {
+            "try another node, or this one in half a minute; what cannot wait takes an emergency credential"
+        }
+        (_, "TOKEN_USE_NOT_RECORDED") => "try another node, and tell hospital IT",
         (_, "TOKEN_SERVICE_MISMATCH") => {
             "get a token that was issued for your certificate's service"
         }
@@ -252,6 +257,12 @@ mod tests {
 
     fn of(status: Status) -> Failure {
         Failure::of("http://node", "PatientFileService/Contribute", status)
+    }
+
+    #[test]
+    fn a_file_writes_no_lines_of_its_own_by_its_name() {
+        let told = Failure::local("read a\nerror: \u{1b}[31mowned.json", "denied").report();
+        assert_eq!(told, "error: cannot read a error:  [31mowned.json: denied\n");
     }
 
     #[test]

@@ -8,6 +8,15 @@ use ledger::LedgerId;
 use crate::answers::Alarm;
 use crate::clock::Clock;
 
+/// How long one stays that tells of what people did, and is not over by itself, in µs: long enough for an
+/// operator who was called. The trail keeps it.
+const HOUR: u64 = 60 * 60 * 1_000_000;
+
+/// How long after it was last raised an alarm is over of which nobody says when it is.
+fn lasts(code: &str) -> Option<u64> {
+    (code == "DENIALS_FLOOD").then_some(HOUR)
+}
+
 /// The node's alarms: one a code and ledger, counted when it repeats.
 #[derive(Debug)]
 pub(crate) struct Alarms {
@@ -58,9 +67,43 @@ impl Alarms {
 
     /// All of them, newest first.
     pub(crate) fn list(&self) -> Vec<Alarm> {
-        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.retain(|(code, _), alarm| {
+            lasts(code).is_none_or(|lasts| now < alarm.at.saturating_add(lasts))
+        });
         let mut alarms: Vec<Alarm> = raised.values().cloned().collect();
         alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.at));
         alarms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_over_an_hour_after_its_last_and_what_is_damaged_stays() {
+        let time = Arc::new(AtomicU64::new(7));
+        let alarms = Alarms::new(Clock::new({
+            let time = Arc::clone(&time);
+            move || time.load(Ordering::Relaxed)
+        }));
+        alarms.raise("DATABASE_DAMAGED", None, "a row".to_owned());
+        for at in [7, HOUR] {
+            time.store(at, Ordering::Relaxed);
+            alarms.raise("DENIALS_FLOOD", Some(LedgerId::ACCESS), "61 calls".to_owned());
+        }
+        let told =
+            || alarms.list().iter().map(|alarm| (alarm.code, alarm.count)).collect::<Vec<_>>();
+        time.store(2 * HOUR - 1, Ordering::Relaxed);
+        assert_eq!(told(), [("DENIALS_FLOOD", 2), ("DATABASE_DAMAGED", 1)]);
+        time.store(2 * HOUR, Ordering::Relaxed);
+        assert_eq!(told(), [("DATABASE_DAMAGED", 1)]);
+        alarms.raise("DENIALS_FLOOD", Some(LedgerId::ACCESS), "61 calls".to_owned());
+        assert_eq!(told(), [("DENIALS_FLOOD", 1), ("DATABASE_DAMAGED", 1)], "another flood");
     }
 }

@@ -20,9 +20,12 @@
 //! its own caller; a token without `azp` is its bearer's. A certificate alone is enough for a service that
 //! the configuration lets act alone.
 //!
+//! One issuer may be for emergencies: what its tokens need besides, and when they end, is `emergency`'s.
+//!
 //! Not here: what a caller may do. That is the engine's access check, which records its answer.
 
 mod cache;
+mod emergency;
 mod keys;
 mod refused;
 #[cfg(test)]
@@ -40,6 +43,9 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use self::cache::TokenCache;
+use self::emergency::Sealed;
+pub use self::emergency::{BadUses, Emergency};
+use self::keys::KeyId;
 pub use self::keys::{BadKeys, KeySet};
 pub use self::refused::Refused;
 pub use self::trust::{Issuer, Revoked, Service, Trust};
@@ -74,11 +80,12 @@ pub struct Verified {
     pub token: Option<Arc<TokenId>>,
 }
 
-/// What a token can be taken back by.
+/// What a token can be taken back by: its issuer's list, or the key that signed it.
 #[derive(Debug)]
 pub struct TokenId {
     issuer: String,
     id: Option<String>,
+    key: KeyId,
 }
 
 /// Verifies callers.
@@ -97,6 +104,7 @@ struct Unverified {
 struct Claims {
     iss: String,
     exp: u64,
+    nbf: Option<u64>,
     sub: Option<String>,
     azp: Option<String>,
     roles: Option<Vec<String>>,
@@ -124,23 +132,54 @@ impl Authenticator {
         });
     }
 
-    /// Resolves when this caller's token is taken back; never, if it is not.
-    pub fn taken_back(&self, verified: &Verified) -> impl Future<Output = ()> + Send + use<> {
+    /// Resolves, with the reason, when this caller's token is taken back or its issuer withdraws the key
+    /// that signed it; never, if neither happens.
+    pub fn taken_back(&self, verified: &Verified) -> impl Future<Output = Refused> + Send + use<> {
         let mut trust = self.trust.subscribe();
         let (token, person) = (verified.token.clone(), verified.caller.person.clone());
         async move {
             let Some(token) = token else { return std::future::pending().await };
             let taken = |trust: &Arc<Trust>| {
-                let issuer = trust.issuers.get(&token.issuer);
-                issuer.is_some_and(|issuer| {
-                    issuer.revoked.holds(token.id.as_deref(), person.as_deref())
-                })
+                let issuer = trust.issuers.get(&token.issuer)?;
+                if issuer.revoked.holds(token.id.as_deref(), person.as_deref()) {
+                    return Some(Refused::Revoked);
+                }
+                (!issuer.keys.holds(&token.key)).then_some(Refused::Key)
             };
-            if trust.wait_for(taken).await.is_err() {
-                // The node is gone, and the stream with it.
-                std::future::pending().await
+            loop {
+                if let Some(why) = taken(&trust.borrow_and_update()) {
+                    return why;
+                }
+                if trust.changed().await.is_err() {
+                    // The node is gone, and the stream with it.
+                    return std::future::pending().await;
+                }
             }
         }
+    }
+
+    /// What tells that they, or what is taken back, may be others.
+    pub(crate) fn emergency_changes(&self) -> Changes {
+        let trust = self.trust.subscribe();
+        let used = trust
+            .borrow()
+            .issuers
+            .values()
+            .find_map(|issuer| issuer.emergency.as_ref().map(|emergency| emergency.changes()));
+        Changes { trust, used }
+    }
+
+    /// The emergency credentials that were used at this node and are not taken back: the id of each, when
+    /// it was first used, and when it ends, in seconds since 1970 UTC.
+    #[must_use]
+    pub fn emergencies(&self) -> Vec<(String, u64, u64)> {
+        let trust = Arc::clone(&self.trust.borrow());
+        let of_one = |issuer: &Issuer| {
+            let emergency = issuer.emergency.as_ref()?;
+            let open = emergency.open(&issuer.revoked).into_iter();
+            Some(open.map(|(id, one)| (id, one.first_used, emergency.end_of(&one))).collect())
+        };
+        trust.issuers.values().filter_map(of_one).next().unwrap_or_default()
     }
 
     /// Verifies what a call brought at the time `now`, in seconds since 1970 UTC: the value of its
@@ -184,9 +223,38 @@ impl Authenticator {
         if let Some(verified) = self.cache.get(&hash, trust.generation, now) {
             return Ok(verified);
         }
-        let verified = signed(trust, token)?;
+        let verified = signed(trust, token, now)?;
         self.cache.put(hash, verified.clone(), trust.generation, now);
         Ok(verified)
+    }
+}
+
+/// Told of what changes which emergency credentials are in use.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    trust: watch::Receiver<Arc<Trust>>,
+    used: Option<watch::Receiver<()>>,
+}
+
+impl Changes {
+    /// What there is to be seen now is.
+    pub(crate) fn mark_seen(&mut self) {
+        self.trust.mark_unchanged();
+        if let Some(used) = &mut self.used {
+            used.mark_unchanged();
+        }
+    }
+
+    /// Resolves at the next change; never, when nobody can make one.
+    pub(crate) async fn next(&mut self) {
+        let Some(used) = &mut self.used else { return std::future::pending().await };
+        let changed = tokio::select! {
+            changed = self.trust.changed() => changed,
+            changed = used.changed() => changed,
+        };
+        if changed.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -231,7 +299,7 @@ fn acting_for(mut verified: Verified, certificate: &Certificate) -> Result<Verif
     Ok(verified)
 }
 
-fn signed(trust: &Trust, token: &[u8]) -> Result<Verified, Refused> {
+fn signed(trust: &Trust, token: &[u8], now: u64) -> Result<Verified, Refused> {
     let header = jsonwebtoken::decode_header(token).map_err(|e| reason(&e))?;
     if !keys::ACCEPTED.contains(&header.alg) {
         return Err(Refused::Algorithm);
@@ -248,7 +316,7 @@ fn signed(trust: &Trust, token: &[u8]) -> Result<Verified, Refused> {
             continue;
         }
         match decoded(token, &key.decoding, &validation(key.algorithm, &claimed.iss, issuer)) {
-            Ok(claims) => return verified(claims, issuer),
+            Ok(claims) => return verified(claims, issuer, key.id, now),
             // The issuer's other keys may fit; any other reason holds for all of them.
             Err(Refused::Signature) => refused = refused.or(Some(Refused::Signature)),
             Err(other) => return Err(other),
@@ -256,7 +324,7 @@ fn signed(trust: &Trust, token: &[u8]) -> Result<Verified, Refused> {
     }
     Err(refused.unwrap_or_else(|| {
         issuer.unknown_key.notify_one();
-        Refused::Key
+        if issuer.keys.is_empty() { Refused::NoKeys } else { Refused::Key }
     }))
 }
 
@@ -282,12 +350,15 @@ fn bearer(value: &[u8]) -> Result<&[u8], Refused> {
     }
 }
 
-fn verified(claims: Claims, issuer: &Issuer) -> Result<Verified, Refused> {
+fn verified(claims: Claims, issuer: &Issuer, key: KeyId, now: u64) -> Result<Verified, Refused> {
     if issuer.revoked.holds(claims.jti.as_deref(), claims.sub.as_deref()) {
         return Err(Refused::Revoked);
     }
     let named = |name: Option<String>| match name {
-        Some(name) if name.len() > MAX_NAME => Err(Refused::Malformed),
+        // As in certificates: a name is one line, wherever it is shown.
+        Some(name) if name.len() > MAX_NAME || name.chars().any(char::is_control) => {
+            Err(Refused::Malformed)
+        }
         Some(name) if name.trim().is_empty() => Ok(None),
         other => Ok(other),
     };
@@ -300,6 +371,16 @@ fn verified(claims: Claims, issuer: &Issuer) -> Result<Verified, Refused> {
     }
     let mut roles: Vec<Role> = roles.iter().filter_map(|name| name.parse().ok()).collect();
     roles.dedup();
+    let expires = match &issuer.emergency {
+        None => claims.exp,
+        // Last: it is used only if it is good otherwise.
+        Some(emergency) => {
+            let id = claims.jti.as_deref();
+            let (sealed_at, expires) = (claims.nbf, claims.exp);
+            let token = Sealed { id, person: person.as_deref(), sealed_at, expires };
+            emergency.ends(&token, now)?
+        }
+    };
     let caller = Caller {
         person,
         service: service.unwrap_or_default(),
@@ -308,9 +389,8 @@ fn verified(claims: Claims, issuer: &Issuer) -> Result<Verified, Refused> {
         network: None,
         issuer: Some(claims.iss.clone()),
     };
-    let token = TokenId { issuer: claims.iss, id: claims.jti };
-    let (expires, ended) = (claims.exp, Refused::Expired);
-    Ok(Verified { caller, expires, ended, token: Some(Arc::new(token)) })
+    let token = TokenId { issuer: claims.iss, id: claims.jti, key };
+    Ok(Verified { caller, expires, ended: Refused::Expired, token: Some(Arc::new(token)) })
 }
 
 /// The library's kinds are open-ended: whatever is not told apart is a malformed token.

@@ -103,8 +103,8 @@ impl Call {
         self.verified.ended
     }
 
-    /// Resolves when the caller's token is taken back.
-    pub(crate) fn taken_back(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Resolves, with the reason, when the caller's token is taken back.
+    pub(crate) fn taken_back(&self) -> impl Future<Output = Refused> + Send + use<> {
         self.gate.taken_back(&self.verified)
     }
 

@@ -15,3 +15,10 @@ pub fn micros() -> u64 {
 pub fn seconds() -> u64 {
     micros() / 1_000_000
 }
+
+/// Seconds since 1970 UTC as people read them (RFC 3339); empty beyond the year 9999.
+pub(crate) fn rfc3339(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).ok();
+    let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(String::new, |time| time.to_string())
+}

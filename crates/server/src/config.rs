@@ -16,7 +16,7 @@ use ledger::note::{KeyType, Vkey};
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
 
-pub use self::credentials::{Issuer, Jwks, Service, Tls};
+pub use self::credentials::{Emergency, Issuer, Jwks, Service, Tls};
 pub use kek::Keks;
 
 /// Longest configuration read, in bytes; a node with a hundred peers needs 20 KiB.
@@ -39,6 +39,8 @@ pub struct Config {
     /// Who may issue tokens.
     #[serde(default)]
     pub issuers: Vec<Issuer>,
+    /// Who issues credentials for emergencies; nobody, if not said.
+    pub emergency: Option<Emergency>,
     /// Who may act without a person.
     #[serde(default)]
     pub services: Vec<Service>,

@@ -1,10 +1,12 @@
 //! Small files that belong together, read whole and bounded.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 /// Longest file, in bytes: the largest is a revocation list, which at 50 bytes an entry then holds
@@ -23,6 +25,9 @@ pub enum FileError {
         #[source]
         source: std::io::Error,
     },
+    /// A folder, a device, or a pipe that nobody may ever write to.
+    #[error("{}: is not a regular file", .0.display())]
+    NotRegular(PathBuf),
     /// It is longer than anything that belongs there.
     #[error("{}: has more than {MAX_FILE} bytes, the limit", .0.display())]
     TooLong(PathBuf),
@@ -68,14 +73,43 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Contents, FileError> {
 
 fn one(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let unreadable = |source| FileError::Unreadable { file: path.to_owned(), source };
-    let opened = File::open(path).map_err(unreadable)?;
+    // Opening a pipe otherwise waits for somebody who writes to it.
+    let waitless = OFlags::NONBLOCK.bits().cast_signed();
+    let opened =
+        OpenOptions::new().read(true).custom_flags(waitless).open(path).map_err(unreadable)?;
+    let known = opened.metadata().map_err(unreadable)?;
+    if !known.is_file() {
+        return Err(FileError::NotRegular(path.to_owned()));
+    }
     // With room for all of it, so that no copy is left behind when it grows.
-    let length = opened.metadata().map_err(unreadable)?.len().min(MAX_FILE);
+    let length = known.len().min(MAX_FILE);
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
     opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_FILE) {
         Ok(bytes)
     } else {
         Err(FileError::TooLong(path.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "text").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        assert_eq!(read(&[at("file"), at("link")]).unwrap().file(1), b"text");
+        let owner = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, owner, 0)
+            .unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        for place in [at("pipe"), at("folder"), "/dev/zero".into()] {
+            let refused = read(std::slice::from_ref(&place)).unwrap_err().to_string();
+            assert_eq!(refused, format!("{}: is not a regular file", place.display()));
+        }
     }
 }

@@ -141,11 +141,11 @@ impl Gate {
         &self.shared.streams
     }
 
-    /// Resolves when this caller's token is taken back.
+    /// Resolves, with the reason, when this caller's token is taken back.
     pub(crate) fn taken_back(
         &self,
         verified: &Verified,
-    ) -> impl Future<Output = ()> + Send + use<> {
+    ) -> impl Future<Output = Refused> + Send + use<> {
         self.shared.authenticator.taken_back(verified)
     }
 

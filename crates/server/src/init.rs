@@ -68,9 +68,9 @@ pub enum InitError {
     /// A key file.
     #[error("keys cannot be made")]
     Key(#[from] keys::KeyFileError),
-    /// The library for the issuer's key refused.
-    #[error("the issuer's key cannot be made")]
-    IssuerKey,
+    /// The issuer's key.
+    #[error(transparent)]
+    IssuerKey(#[from] IssuerKeyError),
     /// The broker's address.
     #[error("the broker cannot be used")]
     Broker(#[from] journal::ConnectError),
@@ -122,6 +122,17 @@ pub enum InitError {
     /// The key database.
     #[error("the database of keys cannot be made")]
     Vault(#[from] vault::VaultError),
+}
+
+/// An issuer's key could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerKeyError {
+    /// The library refused.
+    #[error("the issuer's key cannot be made")]
+    Library,
+    /// Its files.
+    #[error(transparent)]
+    File(#[from] keys::KeyFileError),
 }
 
 /// What to do about a founding that broke off.
@@ -285,11 +296,12 @@ impl Keys {
     }
 }
 
-/// The development issuer's key pair, in the forms that token libraries read.
-fn issuer_key(private: &Path, public: &Path) -> Result<(), InitError> {
-    let pair = Ed25519KeyPair::generate().map_err(|_| InitError::IssuerKey)?;
-    let pkcs8 = pair.to_pkcs8v1().map_err(|_| InitError::IssuerKey)?;
-    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| InitError::IssuerKey)?;
+/// An issuer's key pair, in the forms that token libraries read.
+pub(crate) fn issuer_key(private: &Path, public: &Path) -> Result<(), IssuerKeyError> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| IssuerKeyError::Library)?;
+    let pkcs8 = pair.to_pkcs8v1().map_err(|_| IssuerKeyError::Library)?;
+    let der: PublicKeyX509Der<'_> =
+        pair.public_key().as_der().map_err(|_| IssuerKeyError::Library)?;
     keys::create_private(private, &keys::private_pem(pkcs8.as_ref()))?;
     Ok(keys::create_private(public, &keys::public_pem(der.as_ref()))?)
 }

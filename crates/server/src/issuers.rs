@@ -6,7 +6,7 @@
 //! since when.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ use rustls::RootCertStore;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::auth::{Authenticator, BadKeys, Issuer, KeySet, Revoked, Service};
+use crate::auth::{Authenticator, BadKeys, BadUses, Emergency, Issuer, KeySet, Revoked, Service};
 use crate::config::{self, Config, Jwks};
 use crate::files::{self, Contents, FileError};
+use crate::names;
 use crate::reload::{Reload, Troubles};
 use crate::tls::{self, TlsError};
 use crate::web::{self, Https};
@@ -62,6 +63,9 @@ pub enum SourceError {
     /// The authorities of an issuer at https cannot be used.
     #[error(transparent)]
     Authorities(#[from] TlsError),
+    /// Which emergency credentials were used.
+    #[error(transparent)]
+    Uses(#[from] BadUses),
     /// The library's, should it not support TLS.
     #[error("https cannot be spoken")]
     Https(#[from] rustls::Error),
@@ -167,6 +171,12 @@ pub(crate) fn load(config: &Config) -> Result<Issuers, (String, SourceError)> {
         }
         known.insert(issuer.name.clone(), trusted);
     }
+    if let Some(emergency) = &config.emergency {
+        let of_it = |error| (emergency.name.clone(), error);
+        let (trusted, files) = for_emergencies(emergency, &config.node.data).map_err(of_it)?;
+        known.insert(emergency.name.clone(), trusted);
+        sources.extend(files);
+    }
     let services = config.services.iter().map(|service| {
         let may =
             Service { roles: service.roles.clone(), organisation: service.organisation.clone() };
@@ -185,6 +195,28 @@ pub(crate) fn load(config: &Config) -> Result<Issuers, (String, SourceError)> {
     });
     let published = published.collect();
     Ok(Issuers { authenticator, reloads, published })
+}
+
+/// The issuer of emergency credentials, and the files that it is read from.
+fn for_emergencies(
+    configured: &config::Emergency,
+    data: &Path,
+) -> Result<(Issuer, [Source; 2]), SourceError> {
+    const HOUR: u64 = 60 * 60;
+    let (usable, sealed) =
+        (u64::from(configured.hours) * HOUR, u64::from(configured.days) * 24 * HOUR);
+    let used = Emergency::load(data.join(names::EMERGENCY_FILE), usable, sealed)?;
+    let name = &configured.name;
+    let sources = [
+        Source::read(name, Kind::Pems, configured.keys.clone())?,
+        Source::read(name, Kind::Revoked, vec![configured.revoked.clone()])?,
+    ];
+    let mut issuer = Issuer::new(KeySet::default(), &configured.audience);
+    for source in &sources {
+        source.learned()?.tell(&mut issuer);
+    }
+    issuer.emergency = Some(Arc::new(used));
+    Ok((issuer, sources))
 }
 
 fn files_of(issuer: &config::Issuer) -> Result<Vec<Source>, SourceError> {

@@ -158,7 +158,8 @@ pub fn private_pem(der: &[u8]) -> String {
     pem("PRIVATE KEY", der)
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+/// Bytes in PEM form (RFC 7468).
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let mut text = format!("-----BEGIN {label}-----\n");
     for (place, character) in STANDARD.encode(der).chars().enumerate() {
         if place > 0 && place % 64 == 0 {

@@ -22,6 +22,7 @@
 //! | `status`, `undecodable` | the one table from failures to statuses |
 //! | `peers` | signed calls to other nodes |
 //! | `run`, `health`, `config`, `telemetry` | a node at work |
+//! | `emergency` | credentials that lie sealed for when issuers are away |
 //! | `fsck` | the data folder of a stopped node against itself |
 //! | `kek`, `core_dumps` | key-encryption keys made and changed; memory that stays in memory |
 //! | `unaudited` | a build that only measures serves nobody else |
@@ -37,6 +38,7 @@ pub mod convert;
 pub mod core_dumps;
 mod deadline;
 pub mod descriptors;
+pub mod emergency;
 mod files;
 pub mod fsck;
 pub mod gate;

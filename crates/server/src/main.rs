@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use ledger::NodeId;
 use server::admit::{Admit, admit};
 use server::config::Config;
+use server::emergency::command::{self as emergency, Emergency};
 use server::fsck::{Fsck, PinnedGenesis};
 use server::init::{Init, init};
 use server::kek::{self, Progress};
@@ -34,7 +35,7 @@ const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
 A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs
 with `run`. `fsck` checks the data folder of one that is stopped; `kek` makes and changes the key that
-all other keys are wrapped under.
+all other keys are wrapped under; `emergency` credentials for when issuers are away.
 Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard error), 2 wrong use; those
 of `fsck` are in its help.";
 
@@ -116,6 +117,9 @@ again as they are: two halves that each go on alone make two histories, and one 
         #[arg(long)]
         without_majority: bool,
     },
+    /// Make, seal and open credentials for when the issuers of people's tokens are away.
+    #[command(subcommand, after_help = emergency::HELP)]
+    Emergency(Emergency),
     /// Run a node until SIGTERM or SIGINT.
     #[command(after_help = "Example:
   caseledgerd run --config /var/lib/caseledger/config.toml
@@ -283,6 +287,7 @@ async fn work(command: Command) -> anyhow::Result<()> {
         }
         Command::Run { config } => run(config).await?,
         Command::Kek(command) => obey_kek(command).await?,
+        Command::Emergency(command) => say(&emergency::obey(command)?),
         // Done before, without a runtime.
         Command::Fsck { .. } => {}
     }

@@ -9,6 +9,9 @@ const BUCKET: &str = "CASELEDGER_KEYS";
 /// The file in the data directory that holds the address actually served, for port 0.
 pub const ADDRESS_FILE: &str = "listen.addr";
 
+/// The file in the data directory that says which emergency credentials were used here.
+pub const EMERGENCY_FILE: &str = "emergency.json";
+
 /// The ledgers of a node.
 pub const LEDGERS: [LedgerId; 2] = [LedgerId::RECORDS, LedgerId::ACCESS];
 

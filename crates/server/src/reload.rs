@@ -110,7 +110,10 @@ impl Troubles {
             (Some(trouble), Some((_, told))) if told == trouble => return,
             (Some(trouble), Some((_, told))) => trouble.clone_into(told),
             (Some(trouble), None) => {
-                known.insert(about.to_owned(), (now(), trouble.to_owned()));
+                known.insert(
+                    about.to_owned(),
+                    (clock::rfc3339(clock::seconds()), trouble.to_owned()),
+                );
             }
         }
         if known.is_empty() {
@@ -123,9 +126,4 @@ impl Troubles {
         let all = each.collect::<Vec<_>>().join("; ");
         self.engine.raise_alarm(CODE, format!("the earlier ones stay in use. {all}"));
     }
-}
-
-fn now() -> String {
-    let seconds = i64::try_from(clock::seconds()).unwrap_or_default();
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |now| now.to_string())
 }

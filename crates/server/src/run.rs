@@ -27,6 +27,7 @@ use vault::Vault;
 
 use crate::background::Background;
 use crate::config::{self, Config};
+use crate::emergency::announce::announce;
 use crate::gate::Gate;
 use crate::issuers::{self, Issuers};
 use crate::listener::Listener;
@@ -173,7 +174,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let Issuers { authenticator, mut reloads, published } =
         issuers::load(&config).map_err(|(issuer, source)| RunError::Issuer { issuer, source })?;
-    let gate = Gate::new(authenticator);
+    let gate = Gate::new(Arc::clone(&authenticator));
     let tls = ("grpc.tls", config.grpc.tls.as_ref());
     let listener = Listener::open(config.grpc.listen, tls, tls::HTTP2, &mut reloads)?;
     let address = listener.address;
@@ -191,6 +192,7 @@ pub async fn run(
     let stopping = CancellationToken::new();
     let background = Background::start().map_err(RunError::Threads)?;
     let engine = start(&config, opened, journal.clone(), stopping.clone())?;
+    let announces = announce(authenticator, engine.clone());
     let troubles = Troubles::new(engine.clone());
     // Before the first call: it may carry a token that is to be verified with what they publish.
     let published = published.into_iter().map(|published| published.follow(troubles.clone()));
@@ -220,7 +222,7 @@ pub async fn run(
     };
     // Also a node that ends by itself tells whoever waits.
     stopping.cancel();
-    drop((follows, witnesses, published, reloads));
+    drop((follows, witnesses, published, reloads, announces));
     drop(engine);
     background.stop().await;
     closed(store).await;
@@ -411,7 +413,7 @@ async fn serve(
     let incoming = TcpIncoming::from(listener.socket)
         .with_nodelay(Some(true))
         .with_keepalive(Some(KEEP_ALIVE));
-    let incoming = tls::incoming(incoming, listener.tls, gate.clone());
+    let incoming = tls::incoming(incoming, listener.tls, gate.clone(), tls::CONNECTIONS);
     Server::builder()
         .max_concurrent_streams(CONNECTION_STREAMS)
         .http2_keepalive_interval(Some(KEEP_ALIVE))

@@ -55,13 +55,13 @@ pub(crate) fn ends(
 async fn credentials_or_stop(
     left: Duration,
     ended: Refused,
-    taken_back: impl Future<Output = ()>,
+    taken_back: impl Future<Output = Refused>,
     stopping: CancellationToken,
 ) -> Status {
     tokio::select! {
         () = stopping.cancelled() => status::stopping(),
         () = after(left) => status::unauthenticated(ended),
-        () = taken_back => status::unauthenticated(Refused::Revoked),
+        why = taken_back => status::unauthenticated(why),
     }
 }
 

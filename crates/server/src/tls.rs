@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 pub use self::certificate::Certificate;
 pub use self::connection::Peer;
-pub(crate) use self::connection::{handshake, incoming};
+pub(crate) use self::connection::{CONNECTIONS, handshake, incoming};
 use crate::config;
 use crate::files::{self, Contents};
 use crate::keys;

@@ -240,7 +240,7 @@ async fn keys_over_https_are_those_of_whom_the_authority_names() {
     let node = cluster.node(0);
     let raised = alarm(&cluster.client(0, "hospital-it").unwrap(), "CREDENTIALS_OUTDATED").await;
     assert!(raised.text.contains("invalid peer certificate"), "{}", raised.text);
-    refused(node, &key.token("ada", &json!({})), "TOKEN_KEY_UNKNOWN").await;
+    refused(node, &key.token("ada", &json!({})), "TOKEN_ISSUER_UNREACHED").await;
     false_one.away().await;
     let _true_one = Issuer::at(port, key.set(), tls(&authority)).await;
     accepted_soon(node, &key.token("ada", &json!({}))).await;
@@ -302,7 +302,10 @@ async fn keys_and_revocations_in_files_are_read_again_and_streams_end() {
     assert!(raised.text.contains("revoked.json: is no revocation list"), "{}", raised.text);
     refused(node, &bob, "TOKEN_REVOKED").await;
 
+    // A key is withdrawn: what it signed is worth nothing any more.
+    let mut cyds = watch(&first.token("cyd", &nothing)).await;
     put(folder.path(), "keys.json", &second.set());
+    assert_eq!(ended(&mut cyds).await, "TOKEN_KEY_UNKNOWN");
     accepted_soon(node, &second.token("ada", &nothing)).await;
     refused(node, &first.token("cyd", &nothing), "TOKEN_KEY_UNKNOWN").await;
 }

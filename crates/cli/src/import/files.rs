@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::output::one_line;
 
 /// Endings of files that are looked for in folders. A file that is named is always read.
 const ENDINGS: [&str; 3] = ["json", "ndjson", "jsonl"];
@@ -16,7 +17,8 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         search(path, true, &mut files)?;
         if files.len() == before {
             let endings = ENDINGS.join(", .");
-            return Err(Failure::Usage(format!("{}: no .{endings} file in it", path.display())));
+            let path = one_line(&path.display().to_string());
+            return Err(Failure::Usage(format!("{path}: no .{endings} file in it")));
         }
     }
     Ok(files)

@@ -6,9 +6,11 @@
 use std::fmt;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::files;
 
 /// Algorithms that an issuer may sign with. No HMAC: whoever could verify could then sign.
 pub(super) const ACCEPTED: [Algorithm; 4] =
@@ -28,7 +30,11 @@ pub(super) struct Key {
     name: Option<String>,
     pub(super) algorithm: Algorithm,
     pub(super) decoding: DecodingKey,
+    pub(super) id: KeyId,
 }
+
+/// Tells a key from others: SHA-256 of all that it is.
+pub(super) type KeyId = [u8; 32];
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,6 +42,24 @@ impl fmt::Debug for Key {
             .field("name", &self.name)
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    fn new(name: Option<String>, algorithm: Algorithm, decoding: DecodingKey) -> Self {
+        let (first, second) = match decoding.kind() {
+            DecodingKeyKind::SecretOrDer(bytes) => (bytes.as_slice(), &[][..]),
+            DecodingKeyKind::RsaModulusExponent { n, e } => (n.as_slice(), e.as_slice()),
+        };
+        let (name_bytes, algorithm_name) =
+            (name.as_deref().unwrap_or_default(), format!("{algorithm:?}"));
+        let mut all = Vec::new();
+        // Each with its length: nothing of one can pass for another's.
+        for part in [name_bytes.as_bytes(), algorithm_name.as_bytes(), first, second] {
+            all.extend_from_slice(&part.len().to_be_bytes());
+            all.extend_from_slice(part);
+        }
+        Self { name, algorithm, decoding, id: files::fingerprint(&all) }
     }
 }
 
@@ -71,7 +95,7 @@ impl KeySet {
         let key = |(place, pem): (usize, &T)| {
             let decoding = DecodingKey::from_ed_pem(pem.as_ref())
                 .map_err(|source| BadKeys::Pem(place + 1, source))?;
-            Ok(Key { name: None, algorithm: Algorithm::EdDSA, decoding })
+            Ok(Key::new(None, Algorithm::EdDSA, decoding))
         };
         pems.iter().enumerate().map(key).collect::<Result<_, _>>().map(Self)
     }
@@ -99,6 +123,11 @@ impl KeySet {
         self.0.is_empty()
     }
 
+    /// Whether this key is still among them, under the same name.
+    pub(super) fn holds(&self, id: &KeyId) -> bool {
+        self.0.iter().any(|key| key.id == *id)
+    }
+
     /// Those that a token may have been signed with, if it names its key so.
     pub(super) fn named<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
         self.0.iter().filter(move |key| match &key.name {
@@ -116,7 +145,7 @@ fn key(value: &Value) -> Option<Key> {
     }
     let algorithm = algorithm(&jwk)?;
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-    Some(Key { name: Some(name), algorithm, decoding })
+    Some(Key::new(Some(name), algorithm, decoding))
 }
 
 /// The one algorithm that a key is for: the one it states, if it is of that kind. One that states none

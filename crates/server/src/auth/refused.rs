@@ -9,7 +9,8 @@ pub enum Refused {
     Missing,
     /// More than one `authorization` header: who would be believed is anybody's guess.
     Ambiguous,
-    /// Not a JWT, too long, of no known algorithm (`none` included), or a claim has the wrong type.
+    /// Not a JWT, too long, of no known algorithm (`none` included), or a claim has the wrong type, or is a
+    /// name that is too long or has control characters.
     Malformed,
     /// Signed with an algorithm that no issuer may use (HMAC included), or with another than the
     /// issuer's key is for.
@@ -18,6 +19,8 @@ pub enum Refused {
     Issuer,
     /// The issuer has no key of that name, as far as this node knows.
     Key,
+    /// None of the issuer's keys is known here: it could not be reached since the node started.
+    NoKeys,
     /// No key of the issuer verifies the signature.
     Signature,
     /// Past its `exp`.
@@ -30,6 +33,10 @@ pub enum Refused {
     Claims,
     /// Taken back: the token's id or its person is on the issuer's revocation list.
     Revoked,
+    /// By the issuer for emergencies, and without holder, id or `nbf`, or good for longer than is allowed.
+    Emergency,
+    /// By the issuer for emergencies, and that it is used cannot be written down here.
+    FirstUse,
     /// Issued for another service (`azp`) than the one that the client certificate names.
     Service,
     /// The listener asks for a client certificate, and none was shown.
@@ -43,19 +50,22 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons, for tests and tables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Missing,
         Self::Ambiguous,
         Self::Malformed,
         Self::Algorithm,
         Self::Issuer,
         Self::Key,
+        Self::NoKeys,
         Self::Signature,
         Self::Expired,
         Self::NotYetValid,
         Self::Audience,
         Self::Claims,
         Self::Revoked,
+        Self::Emergency,
+        Self::FirstUse,
         Self::Service,
         Self::CertificateMissing,
         Self::Certificate,
@@ -72,12 +82,15 @@ impl Refused {
             Self::Algorithm => "TOKEN_ALGORITHM",
             Self::Issuer => "TOKEN_ISSUER_UNKNOWN",
             Self::Key => "TOKEN_KEY_UNKNOWN",
+            Self::NoKeys => "TOKEN_ISSUER_UNREACHED",
             Self::Signature => "TOKEN_SIGNATURE",
             Self::Expired => "TOKEN_EXPIRED",
             Self::NotYetValid => "TOKEN_NOT_YET_VALID",
             Self::Audience => "TOKEN_AUDIENCE",
             Self::Claims => "TOKEN_CLAIMS",
             Self::Revoked => "TOKEN_REVOKED",
+            Self::Emergency => "TOKEN_EMERGENCY_CLAIMS",
+            Self::FirstUse => "TOKEN_USE_NOT_RECORDED",
             Self::Service => "TOKEN_SERVICE_MISMATCH",
             Self::CertificateMissing => "CERTIFICATE_MISSING",
             Self::Certificate => "CERTIFICATE_REFUSED",
@@ -103,6 +116,11 @@ impl Refused {
                 "the bearer token's key (kid) is not known here; if the issuer has just changed its \
                  keys, try again in some seconds"
             }
+            Self::NoKeys => {
+                "this node has none of the keys of the bearer token's issuer, which could not be reached \
+                 since the node started; it is tried again every half minute. What cannot wait takes an \
+                 emergency credential"
+            }
             Self::Signature => "the bearer token's signature does not verify",
             Self::Expired => "the bearer token has expired: get a new one",
             Self::NotYetValid => "the bearer token is not valid yet (nbf)",
@@ -111,6 +129,14 @@ impl Refused {
                 "the bearer token must carry exp, roles, and sub (person) or azp (service)"
             }
             Self::Revoked => "the bearer token, or its person's access, was taken back",
+            Self::Emergency => {
+                "an emergency credential must name its holder (sub), have an id (jti, up to 64 letters, \
+                 digits, `-`, `_`, `.`) and nbf, and be good for no longer than this node is configured for"
+            }
+            Self::FirstUse => {
+                "this node cannot write down that the emergency credential is used, so it is not accepted \
+                 here: try another node"
+            }
             Self::Service => {
                 "the bearer token was issued for another service (azp) than the client certificate names"
             }

@@ -1,5 +1,7 @@
 //! Tokens: what is accepted, and every way in which one is refused.
 
+mod emergency;
+
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
@@ -117,6 +119,9 @@ fn claims_that_do_not_hold_are_refused_by_name() {
         (with("roles", Value::Null), Refused::Claims),
         (with("roles", json!("case-manager")), Refused::Malformed),
         (with("sub", json!("x".repeat(257))), Refused::Malformed),
+        (with("sub", json!("ada\nbob")), Refused::Malformed),
+        (with("azp", json!("desk\u{1b}[2K")), Refused::Malformed),
+        (with("organisation", json!("ward\r")), Refused::Malformed),
     ];
     for (claims, expected) in cases {
         assert_eq!(verify(&auth, &signed(&key, &claims)).unwrap_err(), expected, "{claims}");
@@ -401,6 +406,30 @@ async fn what_is_taken_back_is_refused_also_when_it_is_remembered() {
     auth.taken_back(&kept).await;
     revoke(&auth, &json!({}));
     assert!(verify(&auth, &token).is_ok());
+}
+
+#[tokio::test]
+async fn what_a_withdrawn_key_signed_is_taken_back() {
+    let (old, new) = (ed25519("2025"), ed25519("2026"));
+    let auth = believing(set(&[&old, &new]));
+    let by = |key: &Published, kid| verify(&auth, &signed_by(key, Algorithm::EdDSA, Some(kid)));
+    let (first, second) = (by(&old, "2025").unwrap(), by(&new, "2026").unwrap());
+    // Told anew, and the same.
+    auth.change("hospital", |issuer| issuer.keys = Arc::new(set(&[&new, &old])));
+    assert!(auth.taken_back(&first).now_or_never().is_none());
+    // Another key by its name is not it.
+    let others = set(&[&new, &ed25519("2025")]);
+    auth.change("hospital", |issuer| issuer.keys = Arc::new(others));
+    assert_eq!(auth.taken_back(&first).await, Refused::Key);
+    assert!(auth.taken_back(&second).now_or_never().is_none());
+}
+
+#[test]
+fn while_no_key_of_an_issuer_is_known_that_is_said() {
+    let auth = believing(KeySet::default());
+    assert_eq!(verify(&auth, &signed(&key(), &claims())).unwrap_err(), Refused::NoKeys);
+    let asked = Arc::clone(&auth.trust.borrow().issuers["hospital"].unknown_key);
+    assert!(asked.notified().now_or_never().is_some(), "its keys are asked for");
 }
 
 #[test]

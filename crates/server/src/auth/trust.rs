@@ -8,6 +8,7 @@ use engine::Role;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
+use super::emergency::Emergency;
 use super::keys::KeySet;
 
 /// All of it.
@@ -32,6 +33,8 @@ pub struct Issuer {
     pub revoked: Arc<Revoked>,
     /// Told when a token names a key that is not among `keys`.
     pub unknown_key: Arc<Notify>,
+    /// What holds besides if its tokens are for emergencies alone.
+    pub emergency: Option<Arc<Emergency>>,
 }
 
 impl Issuer {
@@ -43,6 +46,7 @@ impl Issuer {
             audience: audience.to_owned(),
             revoked: Arc::default(),
             unknown_key: Arc::default(),
+            emergency: None,
         }
     }
 }

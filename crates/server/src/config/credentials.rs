@@ -1,4 +1,4 @@
-//! What callers are known by: `[grpc.tls]`, `[http.tls]`, `[[issuers]]`, `[[services]]`.
+//! What callers are known by: `[grpc.tls]`, `[http.tls]`, `[[issuers]]`, `[emergency]`, `[[services]]`.
 
 use std::path::{Path, PathBuf};
 
@@ -56,6 +56,36 @@ pub struct Issuer {
     pub revoked: Option<PathBuf>,
 }
 
+/// `[emergency]`: who issues the credentials that lie in sealed envelopes for when issuers are away.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emergency {
+    /// The tokens' `iss`; no other issuer's.
+    pub name: String,
+    /// Files with its Ed25519 public keys in PEM form: it needs nobody at the other end.
+    pub keys: Vec<PathBuf>,
+    /// The tokens' `aud`.
+    #[serde(default = "audience")]
+    pub audience: String,
+    /// How long one is good from its first use at this node, in hours.
+    #[serde(default = "twelve")]
+    pub hours: u32,
+    /// How long one may lie sealed, in days. Whoever seals for longer makes what is refused.
+    #[serde(default = "a_quarter")]
+    pub days: u32,
+    /// JSON file: the ids (`jti`) and persons (`sub`) that are refused. An emergency is over when what was
+    /// opened in it stands here.
+    pub revoked: PathBuf,
+}
+
+fn twelve() -> u32 {
+    12
+}
+
+fn a_quarter() -> u32 {
+    100
+}
+
 fn audience() -> String {
     AUDIENCE.to_owned()
 }
@@ -86,6 +116,11 @@ fn roles<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Role>,
     names.iter().map(role).collect()
 }
 
+/// Longest that an opened credential may be good for, in hours: over a weekend.
+const MAX_EMERGENCY_HOURS: u32 = 72;
+/// Longest that a sealed one may be, in days: a year, and time to replace it.
+const MAX_EMERGENCY_DAYS: u32 = 400;
+
 type Fault = (String, &'static str);
 
 /// What is wrong with them: key and problem.
@@ -95,6 +130,13 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         check_issuer(issuer).map_err(|(name, problem)| (key(name), problem))?;
         if config.issuers.iter().position(|other| other.name == issuer.name) != Some(n) {
             return Err((key("name"), "is used twice"));
+        }
+    }
+    if let Some(emergency) = &config.emergency {
+        let key = |name: &str| format!("emergency.{name}");
+        check_emergency(emergency).map_err(|(name, problem)| (key(name), problem))?;
+        if config.issuers.iter().any(|issuer| issuer.name == emergency.name) {
+            return Err((key("name"), "is an issuer's, too: emergencies have one of their own"));
         }
     }
     for (n, service) in config.services.iter().enumerate() {
@@ -113,6 +155,25 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     let http = config.http.as_ref().and_then(|http| http.tls.as_ref());
     if !config.services.is_empty() && !asks(config.grpc.tls.as_ref()) && !asks(http) {
         return Err(("services".into(), "needs grpc.tls.client_ca: they are known by certificate"));
+    }
+    Ok(())
+}
+
+fn check_emergency(emergency: &Emergency) -> Result<(), (&'static str, &'static str)> {
+    if emergency.name.is_empty() {
+        return Err(("name", "is empty"));
+    }
+    if emergency.audience.is_empty() {
+        return Err(("audience", "is empty"));
+    }
+    if emergency.keys.is_empty() {
+        return Err(("keys", "names no key file"));
+    }
+    if !(1..=MAX_EMERGENCY_HOURS).contains(&emergency.hours) {
+        return Err(("hours", "must be 1 to 72: longer is no emergency"));
+    }
+    if !(1..=MAX_EMERGENCY_DAYS).contains(&emergency.days) {
+        return Err(("days", "must be 1 to 400: envelopes are replaced at least once a year"));
     }
     Ok(())
 }
@@ -149,6 +210,11 @@ pub(super) fn resolve(config: &mut Config, directory: &Path) {
     let http = config.http.as_mut().and_then(|http| http.tls.as_mut());
     for tls in config.grpc.tls.as_mut().into_iter().chain(http) {
         for path in [&mut tls.certificate, &mut tls.key].into_iter().chain(&mut tls.client_ca) {
+            *path = directory.join(&*path);
+        }
+    }
+    if let Some(emergency) = &mut config.emergency {
+        for path in emergency.keys.iter_mut().chain([&mut emergency.revoked]) {
             *path = directory.join(&*path);
         }
     }

@@ -93,6 +93,36 @@ fn credentials_are_read_from_where_the_configuration_is() {
     }
 }
 
+const EMERGENCY: &str = r#"
+[emergency]
+name = "https://emergency.hospital.example"
+keys = ["emergency.pub.pem"]
+revoked = "revoked.json"
+[[peers]]"#;
+
+#[test]
+fn emergencies_have_an_issuer_of_their_own_and_bounds() {
+    let with = |text: &str| parse(&GOOD.replace("[[peers]]", text));
+    let emergency = with(EMERGENCY).unwrap().emergency.unwrap();
+    assert_eq!(emergency.keys, [Path::new("/state/emergency.pub.pem")]);
+    assert_eq!(emergency.revoked, Path::new("/state/revoked.json"));
+    assert_eq!((&*emergency.audience, emergency.hours, emergency.days), ("caseledger", 12, 100));
+    for (from, to, key) in [
+        ("https://emergency.hospital.example", "hospital", "emergency.name"),
+        ("https://emergency.hospital.example", "", "emergency.name"),
+        ("[\"emergency.pub.pem\"]", "[]", "emergency.keys"),
+        ("revoked = \"revoked.json\"", "", "revoked"),
+        ("revoked =", "hours = 0\nrevoked =", "emergency.hours"),
+        ("revoked =", "hours = 73\nrevoked =", "emergency.hours"),
+        ("revoked =", "days = 401\nrevoked =", "emergency.days"),
+        ("revoked =", "audience = \"\"\nrevoked =", "emergency.audience"),
+    ] {
+        assert!(EMERGENCY.contains(from), "the case changes nothing: {from}");
+        let error = with(&EMERGENCY.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(key), "{key} is not in: {error}");
+    }
+}
+
 #[test]
 fn errors_name_file_and_key() {
     let cases = [

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const AT_ONCE: usize = 512;
 
 /// Connections to gRPC at most: a hospital's services keep a few each. More would take the descriptors
 /// that the database needs.
-const CONNECTIONS: usize = 4_096;
+pub(crate) const CONNECTIONS: usize = 4_096;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -57,23 +58,29 @@ impl Connection {
     }
 }
 
-/// All connections that come in, each when its handshake is through. One that fails is not heard of again,
-/// but for its log line and, if it is for the certificate, its count.
+/// All connections that come in, each when its handshake is through, and so many of them at once; one more
+/// is closed. One that fails is not heard of again, but for its log line and, if it is for the certificate,
+/// its count.
 pub(crate) fn incoming(
     listener: TcpIncoming,
     tls: Option<Tls>,
     gate: Gate,
+    at_once: usize,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (places, closed) = (Arc::new(Semaphore::new(at_once)), Arc::new(AtomicU64::new(0)));
     listener
         .then(taken)
         .filter_map(std::future::ready)
         .map(move |stream| {
-            let (tls, gate) = (tls.clone(), gate.clone());
+            let (tls, gate, closed) = (tls.clone(), gate.clone(), Arc::clone(&closed));
             let place = Arc::clone(&places).try_acquire_owned();
             async move {
                 let Ok(place) = place else {
-                    tracing::warn!("all places for connections are taken");
+                    let closed = closed.fetch_add(1, Ordering::Relaxed) + 1;
+                    // A flood makes twenty lines, not a million.
+                    if closed.is_power_of_two() {
+                        tracing::warn!(closed, at_once, "all places for connections are taken");
+                    }
                     return None;
                 };
                 // Signing takes time; nobody else's handshake waits for it.

@@ -1,11 +1,20 @@
 //! What certificates are read as, and files that make none.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
+use futures::{Stream, StreamExt as _};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::server::TcpIncoming;
 
+use super::connection::Connection;
 use super::*;
+use crate::auth::Authenticator;
+use crate::gate::Gate;
 
 fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().unwrap())
@@ -134,4 +143,40 @@ fn a_renewed_certificate_is_taken_and_half_of_one_is_not() {
     files.renew();
     reload.look().unwrap();
     assert!(!same(&tls));
+}
+
+/// Whether the node holds a connection: one that it does not take is closed at once.
+async fn held(
+    stream: &mut TcpStream,
+    incoming: &mut (impl Stream<Item = io::Result<Connection>> + Unpin),
+) -> Option<Connection> {
+    let mut byte = [0];
+    tokio::select! {
+        taken = incoming.next() => Some(taken.expect("it listens").expect("taken")),
+        read = stream.read(&mut byte) => {
+            assert_eq!(read.expect("closed in order"), 0);
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_until_one_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let gate = Gate::new(Arc::new(Authenticator::new(BTreeMap::new(), BTreeMap::new())));
+    let mut incoming = Box::pin(incoming(TcpIncoming::from(listener), None, gate, 2));
+    let mut connect = async || {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let taken = held(&mut stream, &mut incoming).await;
+        (stream, taken)
+    };
+    let (_first, one) = connect().await;
+    let (_second, two) = connect().await;
+    assert!(one.is_some() && two.is_some());
+    for _ in 0..3 {
+        assert!(connect().await.1.is_none(), "all places are taken");
+    }
+    drop(one);
+    assert!(connect().await.1.is_some(), "a place is free again");
 }
