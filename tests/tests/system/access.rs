@@ -1,13 +1,17 @@
 //! Nothing is shown or denied without a record of it, and nothing filed is overwritten.
 
+use std::time::{Duration, Instant};
+
 use api::v1;
-use testkit::client::{Client, purpose, request_id};
+use testkit::client::{Client, Token, purpose, request_id};
 use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 use tonic::Code;
 
 use crate::access_table::{call, rpcs, states_a_purpose};
+use crate::relay::Relay;
 use crate::tools::PATIENCE;
+use crate::verifier::{fetch, with_http};
 
 async fn accesses(client: &Client, patient_id: &str) -> Vec<v1::Access> {
     let request = v1::ListAccessesRequest {
@@ -49,33 +53,52 @@ async fn invariant_7_no_answer_without_its_access_record() {
     assert_eq!(denial.kind(), v1::AccessKind::Denied);
 }
 
-#[tokio::test]
-async fn invariant_7_what_was_answered_is_on_record_though_the_broker_hangs_and_the_node_is_killed()
-{
-    let mut cluster = Cluster::start(1).await.expect("a node");
+/// What the HTTP side shows on record, beside the RPCs.
+const OVER_HTTP: [&str; 2] = ["tile/entries/000.p/1", "control/0"];
+
+/// Calls everything that states a purpose, and asks for everything that is shown over HTTP, each in the
+/// name of a reader of its own. When `hampered`, the way to the broker is not what it should be; the node is
+/// killed the moment it has answered, and started again when `mended`. What it answered is on record then.
+async fn answered_is_on_record(
+    cluster: &mut Cluster,
+    at: &str,
+    hampered: impl Fn(&Cluster),
+    mended: impl Fn(&Cluster),
+) {
     let manager = cluster.client(0, "case-manager").unwrap();
     let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     // What the table has replayed: an access that showed nothing.
     cluster.client(0, "billing").unwrap().read_file(&patient, None).await.expect_err("denied");
-    cluster.agreed().await.expect("a checkpoint of it");
+    let head = cluster.agreed().await.expect("a checkpoint of it").swap_remove(0);
+    let (_, prefix) = head.origin.split_once('/').expect("name and path");
+    let asked = rpcs().into_iter().filter(|rpc| states_a_purpose(rpc));
+    let asked = asked.chain(OVER_HTTP.map(|path| format!("GET /{prefix}/{path}")));
     let mut answered = 0;
-    for rpc in rpcs().into_iter().filter(|rpc| states_a_purpose(rpc)) {
-        let files = rpc.starts_with("PatientFileService/") || rpc.starts_with("ImportService/");
+    for what in asked {
+        let files = what.starts_with("PatientFileService/") || what.starts_with("ImportService/");
         let (role, code) =
             if files { ("case-manager", "TREAT") } else { ("compliance-officer", "HCOMPL") };
-        let person = format!("reader of {rpc}");
-        let client = cluster.client_of(0, role, &person).unwrap();
-        cluster.nats.pause().expect("the broker hangs");
-        let ended = call(&client, &rpc, &patient, &purpose(code)).await;
+        let person = format!("reader of {what}");
+        let token = Token::signed(&cluster.node(0).state, role, &person).unwrap();
+        let client = cluster.node(0).client(&token).unwrap();
+        hampered(cluster);
+        let ended = match what.strip_prefix("GET ") {
+            Some(path) => {
+                let (status, body) = fetch(at, path, Some(&token.0)).await;
+                assert!(status == 200 && !body.is_empty(), "{what}: {status}");
+                Ok(())
+            }
+            None => call(&client, &what, &patient, &purpose(code)).await,
+        };
         cluster.node_mut(0).kill().expect("killed at the answer");
-        cluster.nats.resume().expect("the broker goes on");
+        mended(cluster);
         cluster.node_mut(0).spawn().expect("started");
         cluster.node(0).serving().await.expect("it serves");
         let writes = ["RegisterPatient", "Contribute", "SettleRequest", "Import"];
-        if writes.iter().any(|method| rpc.ends_with(method)) {
+        if writes.iter().any(|method| what.ends_with(method)) {
             continue;
         }
-        ended.unwrap_or_else(|status| panic!("{rpc}: {status}"));
+        ended.unwrap_or_else(|status| panic!("{what}: {status}"));
         answered += 1;
         let officer = cluster.client(0, "compliance-officer").unwrap();
         let on_record = eventually(PATIENCE, "what was spooled is filed", async || {
@@ -85,12 +108,95 @@ async fn invariant_7_what_was_answered_is_on_record_though_the_broker_hangs_and_
                 ..v1::ListAccessesRequest::default()
             };
             let trail = officer.audit().list_accesses(request).await?.into_inner().accesses;
-            anyhow::ensure!(!trail.is_empty(), "{rpc} was answered and is not on record");
+            anyhow::ensure!(!trail.is_empty(), "{what} was answered and is not on record");
             Ok(())
         });
         on_record.await.expect("on record");
     }
-    assert_eq!(answered, 8, "four of files, two of the trail, two of evidence");
+    assert_eq!(answered, 10, "four of files, two of the trail, two of evidence, two over HTTP");
+}
+
+#[tokio::test]
+async fn invariant_7_what_was_answered_is_on_record_though_the_broker_hangs_and_the_node_is_killed()
+{
+    let mut cluster = Cluster::found(1).await.expect("founded");
+    let at = with_http(cluster.node(0));
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let hangs = |cluster: &Cluster| cluster.nats.pause().expect("the broker hangs");
+    let goes_on = |cluster: &Cluster| cluster.nats.resume().expect("the broker goes on");
+    answered_is_on_record(&mut cluster, &at, hangs, goes_on).await;
+}
+
+/// A node to which the way to the broker can be made long, and where it serves its ledgers over HTTP.
+async fn far_away() -> (Cluster, Relay, String) {
+    let mut cluster = Cluster::found(1).await.expect("founded");
+    let at = with_http(cluster.node(0));
+    let relay = Relay::to(&cluster).await;
+    relay.lies_before(&cluster, cluster.node(0));
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    (cluster, relay, at)
+}
+
+async fn though_it_takes(latency: Duration) {
+    let (mut cluster, relay, at) = far_away().await;
+    let (long, short) =
+        (|_: &Cluster| relay.takes(latency), |_: &Cluster| relay.takes(Duration::ZERO));
+    answered_is_on_record(&mut cluster, &at, long, short).await;
+}
+
+#[tokio::test]
+async fn invariant_7_what_was_answered_is_on_record_though_the_way_to_the_broker_is_long() {
+    though_it_takes(Duration::from_millis(100)).await;
+}
+
+/// Longer than an answer waits for the broker: it leaves while its record is on its way.
+#[tokio::test]
+async fn invariant_7_what_was_answered_is_on_record_though_the_broker_has_it_only_later() {
+    though_it_takes(Duration::from_millis(400)).await;
+}
+
+/// Nothing is said before the record is durable: with the broker, which is so far away, or, after 200 ms,
+/// in the spool alone.
+#[tokio::test]
+async fn invariant_7_no_byte_leaves_before_its_record_has_reached_the_broker_or_waited_long_enough()
+{
+    const LATENCY: Duration = Duration::from_millis(100);
+    let (cluster, relay, at) = far_away().await;
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.client(0, "billing").unwrap().read_file(&patient, None).await.expect_err("denied");
+    let head = cluster.agreed().await.expect("a checkpoint of it").swap_remove(0);
+    let (_, prefix) = head.origin.split_once('/').expect("name and path");
+    relay.takes(LATENCY);
+    for (role, code) in
+        [("case-manager", "TREAT"), ("compliance-officer", "HCOMPL"), ("hospital-it", "TREAT")]
+    {
+        let client = cluster.client(0, role).unwrap();
+        for rpc in rpcs().into_iter().filter(|rpc| states_a_purpose(rpc)) {
+            // Without a patient it shows nobody anything.
+            if rpc.ends_with("SettleRequest") || rpc.ends_with("Import") {
+                continue;
+            }
+            let asked = Instant::now();
+            // Answered or denied, it is on record.
+            let ended = call(&client, &rpc, &patient, &purpose(code)).await;
+            let waited = asked.elapsed();
+            assert!(waited >= LATENCY, "{rpc} by {role} said after {waited:?}: {ended:?}");
+        }
+    }
+    let auditor = Token::signed(&cluster.node(0).state, "auditor", "auditor-1").unwrap();
+    let nurse = Token::signed(&cluster.node(0).state, "nurse", "nurse-1").unwrap();
+    for (token, expected) in [(auditor, 200), (nurse, 403)] {
+        for path in OVER_HTTP {
+            let asked = Instant::now();
+            let (status, _) = fetch(&at, &format!("/{prefix}/{path}"), Some(&token.0)).await;
+            let waited = asked.elapsed();
+            assert_eq!(status, expected, "{path}");
+            assert!(waited >= LATENCY, "{path} after {waited:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Malformed and hostile requests: the right refusal, the field named, and the node goes on.
 
 mod credentials;
+mod enumeration;
 mod flood;
 mod headers;
+mod logs;
 
 use api::v1;
 use api::v1::change::Change;

@@ -1,14 +1,15 @@
 //! A way to the broker that is cut at a chosen request, so that a program can be killed at each of its
-//! steps: the broker has carried the request out, and the program has not heard of it.
+//! steps: the broker has carried the request out, and the program has not heard of it. Or one that is long.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use testkit::cluster::Cluster;
+use testkit::cluster::{Cluster, Node};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::tools::PATIENCE;
 
@@ -26,6 +27,8 @@ struct Shared {
     left: watch::Sender<Option<usize>>,
     /// Whether the broker has answered the last of them.
     cut: watch::Sender<bool>,
+    /// How long everything takes to the broker.
+    latency: watch::Sender<Duration>,
 }
 
 impl Relay {
@@ -33,8 +36,11 @@ impl Relay {
         let broker = cluster.nats.url().trim_start_matches("nats://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("nats://{}", listener.local_addr().expect("an address"));
-        let shared =
-            Arc::new(Shared { left: watch::Sender::new(None), cut: watch::Sender::new(false) });
+        let shared = Arc::new(Shared {
+            left: watch::Sender::new(None),
+            cut: watch::Sender::new(false),
+            latency: watch::Sender::new(Duration::ZERO),
+        });
         let all = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -46,6 +52,19 @@ impl Relay {
             }
         });
         Self { url, shared }
+    }
+
+    /// From now on everything takes so long to the broker, what is on its way included.
+    pub(crate) fn takes(&self, latency: Duration) {
+        self.shared.latency.send_replace(latency);
+    }
+
+    /// Has a node use this way from its next start on.
+    pub(crate) fn lies_before(&self, cluster: &Cluster, node: &Node) {
+        let file = node.state.join("config.toml");
+        let text = std::fs::read_to_string(&file).expect("configuration");
+        assert!(text.contains(cluster.nats.url()), "{text}");
+        std::fs::write(&file, text.replace(cluster.nats.url(), &self.url)).expect("written");
     }
 
     /// Runs a program and kills it when the broker has answered its `requests`-th request. Returns
@@ -73,7 +92,9 @@ impl Relay {
     }
 }
 
-async fn ask(shared: Arc<Shared>, mut client: OwnedReadHalf, mut server: OwnedWriteHalf) {
+async fn ask(shared: Arc<Shared>, mut client: OwnedReadHalf, server: OwnedWriteHalf) {
+    let (send, sent_since) = mpsc::unbounded_channel();
+    tokio::spawn(on_the_way(Arc::clone(&shared), sent_since, server));
     let mut chunk = vec![0; 1024 * 1024];
     while let Ok(length @ 1..) = client.read(&mut chunk).await {
         let sent = &chunk[..length];
@@ -82,7 +103,28 @@ async fn ask(shared: Arc<Shared>, mut client: OwnedReadHalf, mut server: OwnedWr
         shared.left.send_modify(|left| {
             *left = left.map(|left| left.saturating_sub(requests));
         });
-        if server.write_all(sent).await.is_err() {
+        if send.send((Instant::now(), sent.to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// What is on its way to the broker: one after the other, each as long as it takes.
+async fn on_the_way(
+    shared: Arc<Shared>,
+    mut sent_since: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
+    mut server: OwnedWriteHalf,
+) {
+    let mut latency = shared.latency.subscribe();
+    while let Some((sent, bytes)) = sent_since.recv().await {
+        loop {
+            let left = latency.borrow_and_update().saturating_sub(sent.elapsed());
+            // Until it has arrived, or the way has become another one.
+            if left.is_zero() || tokio::time::timeout(left, latency.changed()).await.is_err() {
+                break;
+            }
+        }
+        if server.write_all(&bytes).await.is_err() {
             return;
         }
     }
