@@ -8,7 +8,8 @@ use store::Store;
 use crate::Failure;
 use crate::context::Context;
 use crate::facts::Facts;
-use crate::policy::{Decision, Policies};
+use crate::masking::{Class, Masked};
+use crate::policy::{Decision, Policies, Requester};
 
 /// What the access check knew, and what it decided: the access record tells both.
 #[derive(Clone, Debug)]
@@ -19,25 +20,44 @@ pub(crate) struct Grounds {
 
 /// Proof that the access check said yes, with the grounds. Only this module makes one.
 #[derive(Clone, Debug)]
-pub(crate) struct Pass(Grounds);
+pub(crate) struct Pass {
+    grounds: Grounds,
+    requester: Requester,
+}
 
 impl Pass {
     /// What it was given on.
     pub(crate) const fn grounds(&self) -> &Grounds {
-        &self.0
+        &self.grounds
+    }
+
+    /// Of these classes of entries those that its holder may not see.
+    pub(crate) fn masked<'a>(
+        &self,
+        classes: impl IntoIterator<Item = &'a Class>,
+    ) -> Result<Masked, Failure> {
+        self.requester.masked(classes)
+    }
+
+    /// The grounds on which its holder may not see entries of this class; none if they may.
+    pub(crate) fn hides(&self, class: &Class) -> Result<Option<Grounds>, Failure> {
+        let decision = self.requester.may_see(class)?;
+        let facts = self.grounds.facts.clone();
+        Ok((!decision.allowed).then_some(Grounds { facts, decision }))
     }
 }
 
 /// The access check: a pass, or the grounds on which it is refused.
 pub(crate) fn check(
-    policies: &Policies,
+    policies: &Arc<Policies>,
     ctx: &Context,
     facts: Facts,
 ) -> Result<Result<Pass, Grounds>, Failure> {
-    let decision = policies.decide(ctx, &facts)?;
+    let requester = Requester::new(policies, ctx, &facts);
+    let decision = requester.may_call(ctx.operation)?;
     let allowed = decision.allowed;
     let grounds = Grounds { facts, decision };
-    Ok(if allowed { Ok(Pass(grounds)) } else { Err(grounds) })
+    Ok(if allowed { Ok(Pass { grounds, requester }) } else { Err(grounds) })
 }
 
 /// What is on file, behind the access check.

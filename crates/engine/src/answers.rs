@@ -6,6 +6,7 @@ use ledger::{Hash, Header, LedgerId, NodeId};
 use schema::AccessRecord;
 
 use crate::Failure;
+use crate::masking::{Class, Masked};
 
 /// A receipt for what was shown: the hash (RFC 6962 leaf) of the access record of the showing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,12 +109,21 @@ pub struct FileAnswer {
     pub identity: Identity,
     /// When and by whom the identity was filed last.
     pub identity_stamp: Stamp,
-    /// Entries by kind and id.
-    pub entries: Vec<EntryState>,
+    /// Entries by kind and id, then those that are masked, by id.
+    pub entries: Vec<ShownEntry>,
     /// Where the next page starts.
     pub next: Option<Vec<u8>>,
     /// Positions whose content cannot be opened (key destroyed or not here yet).
     pub unreadable: Vec<u64>,
+}
+
+/// An entry of a file as its reader may see it.
+#[derive(Clone, Debug)]
+pub enum ShownEntry {
+    /// All of it.
+    Whole(Box<EntryState>),
+    /// That there is one with this id.
+    Masked(EntryId),
 }
 
 /// A page of a file, rendered.
@@ -128,6 +138,10 @@ pub struct FilePage {
     pub(crate) count: u32,
     /// Keyed, of the bytes.
     pub(crate) digest: Hash,
+    /// Every class of entry that matters to who may see what of the page before masking.
+    pub(crate) classes: Vec<Class>,
+    /// Those that are masked on it.
+    pub(crate) masked: Masked,
 }
 
 /// A page of a file's history, oldest first.
@@ -152,8 +166,25 @@ pub struct HistoryItem {
     pub header: Header,
     /// Its hash (the ledger's leaf).
     pub hash: Hash,
-    /// What happened; none when its key is destroyed or not here yet.
-    pub event: Option<Event>,
+    /// What happened.
+    pub event: ShownEvent,
+}
+
+/// What happened, as its reader may see it.
+#[derive(Clone, Debug)]
+pub enum ShownEvent {
+    /// All of it.
+    Whole(Box<Event>),
+    /// Something to the entry with this id.
+    Masked(EntryId),
+    /// What this node cannot tell: its key is destroyed or not here yet.
+    Unreadable,
+}
+
+impl From<Option<Event>> for ShownEvent {
+    fn from(event: Option<Event>) -> Self {
+        event.map_or(Self::Unreadable, |event| Self::Whole(Box::new(event)))
+    }
 }
 
 /// Which accesses are asked for; everything given must hold.

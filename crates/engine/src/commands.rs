@@ -8,13 +8,14 @@ use domain::{
 use ledger::{ContributionId, Hash, Header, Settled, SubjectId, commitment};
 use vault::PatientKeyIds;
 
-use crate::access::Pass;
+use crate::access::{Grounds, Pass};
 use crate::answers::{Filed, Settlement};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft, first_half};
 use crate::import::{delivered_entry, delivered_identity};
+use crate::masking::Class;
 use crate::registry::{self, Claim};
 use crate::showing::Saw;
 
@@ -28,6 +29,18 @@ struct Changes {
     commands: Vec<Command>,
     /// The entries that the commands name and that may be on file.
     entries: Vec<EntryId>,
+    /// Tells which of them the caller may not see.
+    pass: Pass,
+}
+
+/// What changes came to.
+enum Changed {
+    /// They are to be filed, with these remarks.
+    Filed(Vec<Finding>),
+    /// The identity is not the one that the chains were chosen for.
+    OtherGround,
+    /// They would change an entry of this class, which the caller may not see on these grounds.
+    Masked(Class, Grounds),
 }
 
 /// What commands name.
@@ -128,40 +141,51 @@ impl Engine {
         check_commands(&commands)?;
         let id = Self::contribution_id(&ctx.caller, request_id);
         let Named { entries, known } = self.name_entries(patient, &id, &mut commands)?;
-        let changes = Arc::new(Changes { patient, expected_version, commands, entries: known });
+        let changes = Changes { patient, expected_version, commands, entries: known, pass };
+        let changes = Arc::new(changes);
+        let pass = &changes.pass;
         let filing = loop {
             let ground = self.ground(patient, &changes.commands)?;
             let request = self.request(ctx, request_id, ground.chains)?;
-            let changes = Arc::clone(&changes);
-            let decide = move |engine: &Self| engine.decide_changes(&changes, ground.identity);
+            let decided = Arc::clone(&changes);
+            let decide = move |engine: &Self| engine.decide_changes(&decided, ground.identity);
             match self.file(request, decide).await {
                 // Somebody else amended the identity before the chains were held: other buckets.
-                Ok(Filing::Nothing(_)) => {}
+                Ok(Filing::Nothing(Changed::OtherGround)) => {}
                 filing => break filing,
             }
         };
         match filing {
-            Ok(Filing::Filed { first_position, count, version, answer }) => {
+            Ok(Filing::Filed {
+                first_position,
+                count,
+                version,
+                answer: Changed::Filed(remarks),
+            }) => {
                 let mut filed = filed(patient, version, first_position, count);
                 filed.entries = entries;
-                filed.remarks = answer;
-                Ok(self.tell_remarks(ctx, &pass, filed).await)
+                filed.remarks = remarks;
+                Ok(self.tell_remarks(ctx, pass, filed).await)
             }
             Ok(Filing::Repeated { first_position, count }) => {
                 self.repeated(first_position, count, entries)
             }
-            Ok(Filing::Nothing(_)) => Err(Failure::internal("a contribution without records")),
-            Err(failure) => Err(self.refused(ctx, &pass, patient, failure).await),
+            Ok(Filing::Nothing(Changed::Masked(class, grounds))) => {
+                Err(self.deny_change(ctx, patient, &grounds, &class).await)
+            }
+            Ok(Filing::Filed { .. } | Filing::Nothing(_)) => {
+                Err(Failure::internal("a contribution without records"))
+            }
+            Err(failure) => Err(self.refused(ctx, pass, patient, failure).await),
         }
     }
 
-    /// Decides on the file as it stands. Nothing is filed when its identity is not the one that the
-    /// chains were chosen for.
+    /// Decides on the file as it stands.
     fn decide_changes(
         &self,
         changes: &Changes,
         identity: Option<u64>,
-    ) -> Result<Decided<Vec<Finding>>, Failure> {
+    ) -> Result<Decided<Changed>, Failure> {
         let patient = changes.patient;
         let about_identity = |command: &Command| matches!(command, Command::AmendIdentity { .. });
         let with_identity = changes.commands.iter().any(about_identity);
@@ -172,7 +196,14 @@ impl Engine {
             return Err(Failure::VersionConflict { current: file.version });
         }
         if identity.is_some_and(|version| version != file.identity_stamp.version) {
-            return Ok(Decided::Nothing(Vec::new()));
+            return Ok(Decided::Nothing(Changed::OtherGround));
+        }
+        // Before anything is said of what stands there.
+        for state in file.entries.values() {
+            let class = Class::of(&state.entry);
+            if let Some(grounds) = changes.pass.hides(&class)? {
+                return Ok(Decided::Nothing(Changed::Masked(class, grounds)));
+            }
         }
         let before = file.identity.clone().unwrap_or_default();
         let (events, found) = decide_all(file, &changes.commands)?;
@@ -181,7 +212,7 @@ impl Engine {
         for event in &events {
             drafts.push(draft(SubjectId(patient.0), keys.file, event)?);
         }
-        Ok(Decided::File { drafts, answer: found })
+        Ok(Decided::File { drafts, answer: Changed::Filed(found) })
     }
 
     /// What the caller may do about a request whose outcome it does not know: unless it was filed,

@@ -35,7 +35,7 @@ pub enum Role {
     Nurse,
     /// Registers patients and keeps their identity.
     Registrar,
-    /// Bills; finds patients, and sees and files nothing.
+    /// Bills; finds patients, reads what a bill needs, and files nothing.
     Billing,
     /// Reviews who saw what; reads the audit trail.
     ComplianceOfficer,

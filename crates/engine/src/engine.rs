@@ -110,7 +110,7 @@ pub struct Engine(Arc<Parts>);
 pub struct Parts {
     pub(crate) node: NodeId,
     pub(crate) block_key: SigningKey,
-    pub(crate) policies: Policies,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) denials: Denials,
     pub(crate) shelf: Shelf,
     pub(crate) vault: Arc<Vault>,
@@ -226,7 +226,7 @@ impl Engine {
     /// # Errors
     /// When threads cannot be started or the spool cannot be read.
     pub fn start(setup: Setup) -> Result<Self, Failure> {
-        let policies = Policies::shipped()?;
+        let policies = Arc::new(Policies::shipped()?);
         let (ready, keys) = watch::channel(false);
         let shared = Shared {
             node: setup.node,

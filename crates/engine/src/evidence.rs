@@ -323,7 +323,9 @@ impl Engine {
             (ledger::LeafType::Control, _) => Content::Control,
             (ledger::LeafType::Record, LedgerKind::Records) => {
                 let version = header.envelope_version;
-                let event = plain.and_then(|plain| schema::decode_event(version, plain).ok());
+                // Never masked: evidence is of all that was filed.
+                let event =
+                    plain.and_then(|plain| schema::decode_event(version, plain).ok()).into();
                 Content::Filed(Box::new(HistoryItem { position, header, hash, event }))
             }
             (ledger::LeafType::Record, LedgerKind::Access) => {

@@ -34,6 +34,15 @@ pub enum Failure {
         /// Whether emergency access could open it.
         break_glass: bool,
     },
+    /// An entry that the caller may not see would be changed; nothing was filed.
+    #[error(
+        "the access policies do not show an entry that would be changed to these roles for this \
+         purpose, and who may not see it may not change it"
+    )]
+    EntryMasked {
+        /// Whether emergency access could open it.
+        break_glass: bool,
+    },
     /// The request id was used before with another request.
     #[error("this request id was used before with another request; use a new one")]
     RequestIdReused,

@@ -4,8 +4,12 @@
 //! changed by hand since; one that says something else is amended; a bad item is refused and the
 //! others are not.
 
-use domain::PatientFile;
-use domain::{Amendment, Command, Entry, EntryId, Event, Finding, Identity, PatientId, Rejection};
+use std::collections::BTreeMap;
+
+use domain::{
+    Amendment, Command, Entry, EntryId, EntryState, Event, Finding, Identity, PatientFile,
+};
+use domain::{PatientId, Rejection};
 use ledger::{Hash, SubjectId, commitment};
 
 use crate::access::Pass;
@@ -15,6 +19,7 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft};
+use crate::masking::{Class, Masked};
 use crate::showing::{Ended, Saw};
 
 /// The reason that amendments by import carry.
@@ -56,6 +61,9 @@ pub enum ImportOutcome {
         /// Why, field by field.
         violations: Vec<Violation>,
     },
+    /// It became an entry that the importer may not see, and nothing was filed, whatever the item says:
+    /// that it says the same would tell what the entry says.
+    Masked,
     /// Nothing was filed now, and why may not be told because that could not be put on the trail:
     /// sent again, the item is looked at anew.
     Untold,
@@ -83,7 +91,7 @@ impl ImportOutcome {
             Self::Amended { entry, remarks, withheld, .. } => {
                 Self::Amended { entry, position: filed_at, remarks, withheld }
             }
-            Self::Unchanged { .. } | Self::Refused { .. } | Self::Untold => self,
+            Self::Unchanged { .. } | Self::Refused { .. } | Self::Masked | Self::Untold => self,
         }
     }
 
@@ -93,7 +101,9 @@ impl ImportOutcome {
             Self::Filed { entry, position, .. } | Self::Amended { entry, position, .. } => {
                 Self::Filed { entry, position, remarks: Vec::new(), withheld: true }
             }
-            Self::Unchanged { .. } | Self::Refused { .. } | Self::Untold => Self::Untold,
+            Self::Unchanged { .. } | Self::Refused { .. } | Self::Masked | Self::Untold => {
+                Self::Untold
+            }
         }
     }
 }
@@ -194,9 +204,15 @@ impl Engine {
         let request_id = self.request_id_for(&ctx.request, version)?;
         let request = self.request(ctx, &request_id, vec![subject])?;
         let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();
+        let importer = pass.clone();
         let decide = move |engine: &Self| {
             let file = engine.load_for(patient, &ids, false)?;
-            let (events, outcomes) = decide_each(file, &named);
+            let on_file = |state: &EntryState| (state.id, Class::of(&state.entry));
+            let classes: BTreeMap<_, _> = file.entries.values().map(on_file).collect();
+            let masked = importer.masked(classes.values())?;
+            let hidden = |id: &EntryId| classes.get(id).is_some_and(|class| masked.hides(class));
+            let (events, outcomes) = decide_each(file, &named, hidden);
+            let outcomes = (outcomes, masked);
             if events.is_empty() {
                 return Ok(Decided::Nothing(outcomes));
             }
@@ -207,7 +223,7 @@ impl Engine {
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(Decided::File { drafts, answer: outcomes })
         };
-        let (outcomes, position) = match self.file(request, decide).await? {
+        let ((outcomes, masked), position) = match self.file(request, decide).await? {
             Filing::Filed { first_position, count, version: _, answer } => {
                 (answer, commitment::end(first_position, count))
             }
@@ -221,7 +237,7 @@ impl Engine {
             }
         };
         let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.at(position)).collect();
-        let recorded = self.tell_outcomes(ctx, &pass, patient, &outcomes).await;
+        let recorded = self.tell_outcomes(ctx, &pass, patient, &outcomes, masked).await;
         told(outcomes, recorded)
     }
 
@@ -250,17 +266,18 @@ impl Engine {
         pass: &Pass,
         patient: PatientId,
         outcomes: &[ImportOutcome],
+        masked: Masked,
     ) -> Result<Receipt, Failure> {
         let letter = |outcome: &ImportOutcome| match outcome {
             ImportOutcome::Filed { .. } => 'f',
             ImportOutcome::Amended { .. } => 'a',
             ImportOutcome::Unchanged { .. } => 'u',
-            ImportOutcome::Refused { .. } => 'r',
+            ImportOutcome::Refused { .. } | ImportOutcome::Masked => 'r',
             ImportOutcome::Untold => '-',
         };
         let told = outcomes.iter().map(letter).collect();
         let position = self.records.line.progress().size;
-        let saw = Saw { position, ..Saw::told(outcomes.len(), told) };
+        let saw = Saw { position, masked, ..Saw::told(outcomes.len(), told) };
         self.ended(ctx, pass, Some(patient), Ended::Shown, &saw).await
     }
 
@@ -321,14 +338,20 @@ fn decide_import(file: &PatientFile, command: Command) -> Result<Vec<Event>, Rej
     }
 }
 
-/// Decides item after item; a refused one leaves the file as it was.
+/// Decides item after item; a refused one leaves the file as it was. Entries that are hidden from the
+/// importer are not changed.
 fn decide_each(
     mut file: PatientFile,
     named: &[(EntryId, Entry)],
+    hidden: impl Fn(&EntryId) -> bool,
 ) -> (Vec<Event>, Vec<ImportOutcome>) {
     let mut events = Vec::new();
     let mut outcomes = Vec::with_capacity(named.len());
     for (id, entry) in named {
+        if hidden(id) {
+            outcomes.push(ImportOutcome::Masked);
+            continue;
+        }
         let known = file.entries.contains_key(id);
         let command = if known {
             Command::AmendEntry {
@@ -370,126 +393,4 @@ fn decide_each(
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::{CodeableConcept, Detail, Note, SourceId};
-
-    use super::*;
-
-    fn note(source: &str, text: &str) -> (EntryId, Entry) {
-        let mut id = [7; 16];
-        id.iter_mut().zip(source.bytes()).for_each(|(to, from)| *to = from);
-        let mut entry = Entry {
-            code: CodeableConcept { text: Some("Progress note".to_owned()), coding: Vec::new() },
-            source: Some(SourceId { system: "urn:test".to_owned(), value: source.to_owned() }),
-            detail: Detail::Note(Note { text: text.to_owned(), ..Note::default() }),
-            ..Entry::default()
-        };
-        entry.delivered = delivered_entry(&entry).expect("encodes");
-        (EntryId(id), entry)
-    }
-
-    fn file() -> PatientFile {
-        let identity = Identity { unidentified: true, ..Identity::default() };
-        PatientFile {
-            registered: true,
-            identity: Some(identity),
-            version: 1,
-            ..PatientFile::default()
-        }
-    }
-
-    #[test]
-    fn a_bad_item_is_refused_and_the_others_are_not() {
-        let named = [note("a", "one"), note("b", ""), note("c", "three")];
-        let (events, outcomes) = decide_each(file(), &named);
-        assert_eq!(events.len(), 2);
-        assert!(matches!(
-            outcomes.as_slice(),
-            [
-                ImportOutcome::Filed { .. },
-                ImportOutcome::Refused { .. },
-                ImportOutcome::Filed { .. }
-            ]
-        ));
-    }
-
-    #[test]
-    fn invariant_4_items_on_file_are_acknowledged_when_the_trail_takes_nothing() {
-        let (_, outcomes) = decide_each(
-            file(),
-            &[note("a", "one"), note("a", "two"), note("a", "two"), note("b", "")],
-        );
-        let failed = || Err(Failure::Unavailable { why: "the trail".to_owned() });
-        let (withheld, receipt) = told(outcomes.clone(), failed()).expect("two are on file");
-        assert_eq!(receipt, None);
-        assert!(matches!(
-            withheld.as_slice(),
-            [
-                ImportOutcome::Filed { withheld: true, .. },
-                // That another version was there would show something of the file.
-                ImportOutcome::Filed { withheld: true, .. },
-                ImportOutcome::Untold,
-                ImportOutcome::Untold,
-            ]
-        ));
-        assert!(told(outcomes[2..].to_vec(), failed()).is_err(), "nothing was filed");
-        let receipt = Receipt(ledger::Hash::ZERO);
-        let (all, told) = told(outcomes, Ok(receipt)).expect("on the trail");
-        assert_eq!(told, Some(receipt));
-        assert!(matches!(all.as_slice(), [_, ImportOutcome::Amended { withheld: false, .. }, ..]));
-    }
-
-    #[test]
-    fn an_item_sent_twice_is_unchanged_and_one_that_differs_is_amended() {
-        let named = [note("a", "one"), note("a", "one"), note("a", "two")];
-        let (events, outcomes) = decide_each(file(), &named);
-        assert_eq!(events.len(), 2);
-        assert!(matches!(
-            outcomes.as_slice(),
-            [
-                ImportOutcome::Filed { .. },
-                ImportOutcome::Unchanged { .. },
-                ImportOutcome::Amended { .. }
-            ]
-        ));
-    }
-
-    /// The file after one item was imported and then changed by hand.
-    fn changed_by_hand(item: &(EntryId, Entry), by_hand: &[domain::Command]) -> PatientFile {
-        let mut file = file();
-        let (mut events, _) = decide_each(file.clone(), std::slice::from_ref(item));
-        for command in by_hand {
-            events
-                .iter()
-                .for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
-            events = domain::decide(&file, command).expect("accepted");
-        }
-        events.iter().for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
-        file
-    }
-
-    #[test]
-    fn an_item_sent_again_undoes_nothing_that_was_changed_by_hand() {
-        let item = note("a", "one");
-        let by_hand = |words: &str, mask: &str| Command::AmendEntry {
-            id: item.0,
-            entry: Entry { note: Some(words.to_owned()), source: None, ..Entry::default() },
-            mask: vec![mask.to_owned()],
-            how: Amendment::Amendment,
-            reason: "seen".to_owned(),
-        };
-        let retract = Command::RetractEntry { id: item.0, reason: "wrong patient".to_owned() };
-        let changes = [by_hand("seen", "note"), by_hand("", "source"), retract];
-        for count in 1..=changes.len() {
-            let file = changed_by_hand(&item, &changes[..count]);
-            let (events, outcomes) = decide_each(file, std::slice::from_ref(&item));
-            assert!(events.is_empty(), "{events:?}");
-            assert!(matches!(outcomes.as_slice(), [ImportOutcome::Unchanged { .. }]));
-        }
-        let other = [note("a", "two")];
-        let (_, outcomes) = decide_each(changed_by_hand(&item, &changes[..2]), &other);
-        assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]));
-        let (_, outcomes) = decide_each(changed_by_hand(&item, &changes), &other);
-        assert!(matches!(outcomes.as_slice(), [ImportOutcome::Refused { .. }]));
-    }
-}
+mod tests;

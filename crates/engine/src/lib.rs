@@ -19,6 +19,7 @@
 //! | `supervisor`, `heal`, `quorum`, `grants` | one history with the stream and the peers |
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
 //! | `queries`, `listing`, `watch`, `showing` | pass, read, render, record, answer |
+//! | `masking` | classes of entries, and answers without those that their caller may not see |
 //! | `replay` | what an access showed, rendered again and proved by its digest |
 //! | `access`, `policy`, `denials` | may they, by which policies; the pass to what is on file; who asks too often |
 //! | `keys`, `rotation` | keys made ahead, keys of other nodes taken in, wrapped anew under another version |
@@ -44,6 +45,7 @@ mod keys;
 mod line;
 mod listing;
 mod locks;
+mod masking;
 mod peers;
 mod policy;
 mod proofs;
@@ -70,8 +72,8 @@ pub const UNAUDITED: bool = cfg!(feature = "unaudited");
 
 pub use answers::{
     AccessAnswer, AccessFilter, AccessItem, Alarm, Condition, FileAnswer, FilePage, FileQuery,
-    Filed, Head, HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, Status,
-    WatchItem,
+    Filed, Head, HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, ShownEntry,
+    ShownEvent, Status, WatchItem,
 };
 pub use checkpoints::{NodeCheckpoint, NoteKeys};
 pub use clock::Clock;

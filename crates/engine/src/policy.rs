@@ -2,10 +2,11 @@
 //! are used, and which of them decided.
 //!
 //! `policies/model.cedarschema` says what policies may speak of, `policies/default.cedar` is what
-//! Caseledger comes with. A decision depends on nothing but the caller, the operation, the purpose and
-//! whether a reason was given, so it is remembered.
+//! Caseledger comes with. A decision depends on nothing but the caller, the operation or the class of
+//! entry, the purpose and whether a reason was given, so it is remembered.
 
 mod asked;
+mod requester;
 
 use std::sync::Arc;
 
@@ -19,25 +20,28 @@ use quick_cache::sync::Cache;
 use crate::Failure;
 use crate::context::Context;
 use crate::facts::Facts;
-use asked::{Asked, known};
+use asked::{Asked, Asker, What, known};
+
+pub(crate) use requester::Requester;
 
 const MODEL: &str = include_str!("../policies/model.cedarschema");
 const DEFAULT: &str = include_str!("../policies/default.cedar");
 /// Version of the policies that Caseledger comes with: another text, another number.
-const DEFAULT_VERSION: u32 = 1;
+const DEFAULT_VERSION: u32 = 2;
 
-/// Decisions remembered: of 2,000 people, each in a few ways, some 200 bytes each.
-const REMEMBERED: usize = 16_384;
+/// Decisions remembered: of 2,000 people, each in a few ways and about a dozen classes of entries,
+/// some 300 bytes each.
+const REMEMBERED: usize = 65_536;
 
-/// What the policies say of a call.
+/// What the policies say of a call, or of seeing entries of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Whether it may be made.
+    /// Whether it may be made, or they may be seen.
     pub allowed: bool,
     /// The policies that decided, by their ids, in alphabetical order: those that permit, or those that
-    /// forbid. None of a call that no policy permits.
+    /// forbid. None of what no policy permits.
     pub deciding: Vec<String>,
-    /// Whether the same call would be allowed as an emergency; only of one that is not.
+    /// Whether the same would be allowed as an emergency; only of what is not.
     pub break_glass: bool,
     /// Which policies these are: [`Policies::version`].
     pub policies: String,
@@ -91,7 +95,11 @@ impl Policies {
     /// # Errors
     /// A fault of ours: the call is not one that the model knows.
     pub fn decide(&self, ctx: &Context, facts: &Facts) -> Result<Arc<Decision>, Failure> {
-        let asked = Asked::of(ctx, facts);
+        let (asker, what) = (Asker::of(ctx, facts), What::Call(ctx.operation));
+        self.decided(Asked { asker: Arc::new(asker), what })
+    }
+
+    fn decided(&self, asked: Asked) -> Result<Arc<Decision>, Failure> {
         if let Some(decided) = self.decided.get(&asked) {
             return Ok(decided);
         }

@@ -1,15 +1,16 @@
 //! Reading: the file now or as it was, its history, a patient by number.
 //!
-//! Every query is the same four steps: the access check's pass, the read, the rendering, and the
-//! access record of exactly what was rendered, durable before the caller gets it.
+//! Every query is the same steps: the access check's pass, the read, masking what that pass does not
+//! open, the rendering, and the access record of exactly what was rendered, durable before the caller
+//! gets it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{EntryState, PatientId};
+use domain::PatientId;
 use ledger::{LedgerKind, SubjectId};
-use store::{EntriesPage, Folded};
+use store::{EntriesPage, Folded, Reader};
 
 use crate::access::Pass;
 use crate::answers::{
@@ -18,6 +19,7 @@ use crate::answers::{
 use crate::context::{AsOf, Context};
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
+use crate::masking::{Judged, Masked, Standing, WholeHistory, WholeItem, WholePage, as_shown};
 use crate::rendered::Of;
 use crate::showing::{Ended, Saw};
 
@@ -34,13 +36,12 @@ impl Engine {
         &self,
         ctx: &Context,
         query: &FileQuery,
-        render: impl FnOnce(&FileAnswer) -> Vec<u8>,
+        render: impl Fn(&FileAnswer) -> Vec<u8>,
     ) -> Result<Shown<Arc<FilePage>>, Failure> {
         let pass = self.admit(ctx, Some(query.patient)).await?;
         self.records.line.near_end()?;
         self.reached(query.at_least, ctx.patience).await?;
-        let position = self.records.line.progress().size;
-        let page = match self.page(&pass, query, render) {
+        let (page, position) = match self.page(&pass, query, render) {
             Ok(page) => page,
             Err(failure) => return Err(self.refused(ctx, &pass, query.patient, failure).await),
         };
@@ -49,70 +50,107 @@ impl Engine {
             position,
             count: page.count,
             digest: Some(page.digest),
+            masked: page.masked.clone(),
             ..Saw::default()
         };
         let receipt = self.showed(ctx, &pass, query.patient, &saw).await?;
         Ok(Shown { answer: page, receipt, position })
     }
 
-    /// The page as it was rendered before, or rendered now.
+    /// The page as it was rendered before, or rendered now; and how many records it reflects.
     fn page(
         &self,
         pass: &Pass,
         query: &FileQuery,
-        render: impl FnOnce(&FileAnswer) -> Vec<u8>,
-    ) -> Result<Arc<FilePage>, Failure> {
+        render: impl Fn(&FileAnswer) -> Vec<u8>,
+    ) -> Result<(Arc<FilePage>, u64), Failure> {
         let store = self.shelf.open(pass);
         let subject = SubjectId(query.patient.0);
         // Before anything is read: what is erased meanwhile makes this one stale.
         let views = store.views_generation();
+        let size = self.records.line.progress().size;
         let newest = store.head(self.records.line.ledger, subject)?.ok_or(Failure::NotFound)?;
+        let position = covering(size, newest.position);
         let version = match query.as_of {
             AsOf::Now => newest.version,
             AsOf::Version(version) if version > newest.version => return Err(Failure::NotFound),
             AsOf::Version(version) => version,
-            // May be newer than the head above: a change was applied in between.
-            AsOf::Time(time) => store.reader().version_at(subject, time)?,
+            AsOf::Time(time) => store.reader().version_at(subject, time)?.min(newest.version),
         };
         if version == 0 {
             return Err(Failure::NotFound);
         }
-        let of = Of::version(views, query, version);
+        let of = Of::version(views, query, version, newest.version);
         if let Some(page) = self.rendered.get(pass, &of)
             && store.opens(subject)?
         {
+            let masked = pass.masked(&page.classes)?;
+            if masked.is_empty() {
+                return Ok((page, position));
+            }
+            if let Some(page) = self.rendered.get(pass, &of.masking(masked)) {
+                return Ok((page, position));
+            }
+        }
+        let whole = match query.as_of {
+            AsOf::Now => self.load_current(pass, query)?,
+            AsOf::Version(_) | AsOf::Time(_) => {
+                self.load_past(pass, query, version, Judged::Within(position))?
+            }
+        };
+        // Under its own version, which may be newer than the head above: a change was applied in between.
+        let of = Of::version(views, query, whole.version, newest.version);
+        Ok((self.render_page(pass, query, of, whole, render)?, position))
+    }
+
+    /// Renders a page for its reader, and for those who may see all of it.
+    fn render_page(
+        &self,
+        pass: &Pass,
+        query: &FileQuery,
+        of: Of,
+        whole: WholePage,
+        render: impl Fn(&FileAnswer) -> Vec<u8>,
+    ) -> Result<Arc<FilePage>, Failure> {
+        let classes: Vec<_> = whole.classes().into_iter().collect();
+        let masked = pass.masked(&classes)?;
+        let rendered = |whole: WholePage, masked: Masked| {
+            let answer = whole.shown(query, &masked);
+            let bytes = Bytes::from(render(&answer));
+            Ok::<_, Failure>(Arc::new(FilePage {
+                version: answer.version,
+                count: u32::try_from(answer.entries.len()).unwrap_or(u32::MAX),
+                digest: self.answer_digest(&bytes)?,
+                bytes,
+                next: answer.next,
+                classes: classes.clone(),
+                masked,
+            }))
+        };
+        if masked.is_empty() {
+            let page = rendered(whole, masked)?;
+            self.rendered.put(of, &page);
             return Ok(page);
         }
-        let answer = match query.as_of {
-            AsOf::Now => self.load_current(pass, query)?,
-            AsOf::Version(_) | AsOf::Time(_) => self.load_past(pass, query, version)?,
-        };
-        let bytes = Bytes::from(render(&answer));
-        let page = Arc::new(FilePage {
-            version: answer.version,
-            count: u32::try_from(answer.entries.len()).unwrap_or(u32::MAX),
-            digest: self.answer_digest(&bytes)?,
-            bytes,
-            next: answer.next,
-        });
-        // Under its own version, which may be newer too.
-        self.rendered.put(Of::version(views, query, page.version), &page);
+        let page = rendered(whole.clone(), masked.clone())?;
+        self.rendered.put(of.clone().masking(masked), &page);
+        self.rendered.put(of, &rendered(whole, Masked::default())?);
         Ok(page)
     }
 
-    fn load_current(&self, pass: &Pass, query: &FileQuery) -> Result<FileAnswer, Failure> {
+    fn load_current(&self, pass: &Pass, query: &FileQuery) -> Result<WholePage, Failure> {
         // One reader: header and entries of one moment.
         let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(query.patient.0);
         let header = reader.file_header(subject)?.ok_or(Failure::NotFound)?;
         let limit = page_size(query.page_size);
         let page = reader.entries(subject, &query.kinds, query.after.as_deref(), limit)?;
-        Ok(FileAnswer {
+        Ok(WholePage {
             patient: query.patient,
             version: header.version,
             identity: header.identity,
             identity_stamp: header.stamp,
-            entries: listed(query, page.entries),
+            entries: as_shown(page.entries),
             next: page.next,
             unreadable: reader.unfolded(subject)?,
         })
@@ -124,21 +162,45 @@ impl Engine {
         pass: &Pass,
         query: &FileQuery,
         version: u64,
-    ) -> Result<FileAnswer, Failure> {
+        judged: Judged,
+    ) -> Result<WholePage, Failure> {
         let subject = SubjectId(query.patient.0);
-        let Folded { file, unreadable } = self.shelf.open(pass).reader().fold(subject, version)?;
+        let reader = self.shelf.open(pass).reader();
+        let Folded { file, unreadable } = reader.fold(subject, version)?;
         let limit = page_size(query.page_size);
         let states = file.entries.into_values();
         let page = EntriesPage::of(states, &query.kinds, query.after.as_deref(), limit)?;
-        Ok(FileAnswer {
+        let entries = match self.standing(&reader, subject, judged)? {
+            Some(standing) if standing.version != file.version => {
+                standing.judge_entries(page.entries)?
+            }
+            Some(_) | None => as_shown(page.entries),
+        };
+        Ok(WholePage {
             patient: query.patient,
             version: file.version,
             identity: file.identity.ok_or(Failure::NotFound)?,
             identity_stamp: file.identity_stamp,
-            entries: listed(query, page.entries),
+            entries,
             next: page.next,
             unreadable,
         })
+    }
+
+    /// The file at the version by which its entries are judged; none if they are not.
+    fn standing<'r, 'a>(
+        &self,
+        reader: &'r Reader<'a>,
+        subject: SubjectId,
+        judged: Judged,
+    ) -> Result<Option<Standing<'r, 'a>>, Failure> {
+        let ledger = self.records.line.ledger;
+        let version = match judged {
+            Judged::Now => reader.head(ledger, subject)?.map_or(0, |head| head.version),
+            Judged::Within(size) => reader.version_within(subject, size)?,
+            Judged::Never => return Ok(None),
+        };
+        Ok(Some(Standing { reader, ledger, subject, version }))
     }
 
     /// A page of a file's history, oldest first.
@@ -155,17 +217,20 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, Some(patient)).await?;
         self.records.line.near_end()?;
-        let answer = match self.load_history(&pass, patient, from_version, page_size(limit)) {
-            Ok(answer) => answer,
+        let limit = page_size(limit);
+        let whole = match self.load_history(&pass, patient, from_version, limit, Judged::Now) {
+            Ok(whole) => whole,
             Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
         };
+        let masked = pass.masked(&whole.classes())?;
+        let answer = whole.shown(&masked);
         let (rendered, digest) = render(&answer);
         let version = answer.items.last().map_or(0, |item| item.header.version);
         let first_version = answer.items.first().map_or(0, |item| item.header.version);
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
         let position = answer.position;
-        let saw = Saw { first_version, version, position, count, digest, told: None };
+        let saw = Saw { first_version, version, position, count, digest, told: None, masked };
         let receipt = self.showed(ctx, &pass, patient, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position: answer.position })
     }
@@ -176,24 +241,28 @@ impl Engine {
         patient: PatientId,
         from_version: u64,
         limit: usize,
-    ) -> Result<HistoryAnswer, Failure> {
+        judged: Judged,
+    ) -> Result<WholeHistory, Failure> {
+        // Before the reader's moment, see `covering`.
+        let size = self.records.line.progress().size;
         let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(patient.0);
-        let position = self.records.line.progress().size;
         // A bucket of the registry is a subject too, but nobody's file.
         reader.file_header(subject)?.ok_or(Failure::NotFound)?;
+        let newest = reader.head(self.records.line.ledger, subject)?.ok_or(Failure::NotFound)?;
         let page = reader.history(subject, from_version.max(1), limit)?;
-        let items = page
-            .items
-            .into_iter()
-            .map(|item| HistoryItem {
-                position: item.position,
-                hash: ledger::leaf_hash(&item.header.encode()),
-                header: item.header,
-                event: item.event,
-            })
-            .collect();
-        Ok(HistoryAnswer { patient, position, items, next: page.next })
+        let items = page.items.into_iter().map(|item| HistoryItem {
+            position: item.position,
+            hash: ledger::leaf_hash(&item.header.encode()),
+            header: item.header,
+            event: item.event.into(),
+        });
+        let items = match self.standing(&reader, subject, judged)? {
+            Some(standing) => standing.judge(items.collect())?,
+            None => items.map(WholeItem::unmasked).collect(),
+        };
+        let position = covering(size, newest.position);
+        Ok(WholeHistory { patient, position, version: newest.version, items, next: page.next })
     }
 
     /// The patient that a hospital number belongs to.
@@ -295,13 +364,11 @@ pub(crate) fn page_size(asked: usize) -> usize {
     asked.clamp(1, MAX_PAGE)
 }
 
-/// Of a page's entries those that are asked for. A page ends where it does whether or not entries
-/// that were taken back are listed.
-fn listed(query: &FileQuery, mut entries: Vec<EntryState>) -> Vec<EntryState> {
-    if !query.include_retracted {
-        entries.retain(|state| state.retracted.is_none());
-    }
-    entries
+/// A number of records within which a file has just the versions up to the one whose record is at
+/// `newest`, when `size` were applied before that was looked up. So an access record that keeps it tells
+/// for ever by which version of the file its answer was judged.
+fn covering(size: u64, newest: u64) -> u64 {
+    size.max(newest + 1)
 }
 
 /// A page size out of range is an error of the caller's, not silently another size.

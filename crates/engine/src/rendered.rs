@@ -1,7 +1,8 @@
 //! Rendered of files, rendered lately: a file that is read again is neither opened nor rendered again.
 //!
 //! A file at a version never changes, so its version is the key and nothing needs to be told when a
-//! change is filed. What changes without a version, rows that are made anew or erased, raises the
+//! change is filed. What is masked is part of the key, too: a page remembers the classes of entries that
+//! it has, so that a reader who may see them all needs no more than that said. What changes without a version, rows that are made anew or erased, raises the
 //! store's generation of views, which drops everything. Whether somebody may see a page, and that
 //! they saw it, is not its business: it is asked for after the access check and recorded as any other.
 
@@ -15,6 +16,7 @@ use quick_cache::sync::Cache;
 use crate::access::Pass;
 use crate::answers::{FilePage, FileQuery};
 use crate::context::AsOf;
+use crate::masking::{Class, Masked};
 
 /// Clear text kept in memory at most: a page of 50 entries has about 20 KiB, so 6,000 files that a
 /// hospital works on now. With the caches of keys and rows a node stays far below its 1.5 GiB.
@@ -29,28 +31,35 @@ pub(crate) struct Of {
     views: u64,
     patient: PatientId,
     version: u64,
-    /// Folded anew from the records, not read from the views: should the two ever differ, each
-    /// stays what it is.
-    past: bool,
+    /// Of the past: folded anew from the records, not read from the views (should the two ever
+    /// differ, each stays what it is), and judged by the classes of entries at this version.
+    judged: Option<u64>,
     kinds: Vec<domain::Kind>,
     size: usize,
     after: Option<Vec<u8>>,
     include_retracted: bool,
+    masked: Masked,
 }
 
 impl Of {
-    /// This query's, at this version.
-    pub(crate) fn version(views: u64, query: &FileQuery, version: u64) -> Self {
+    /// This query's, at this version, when the file was at `newest`; with nothing masked.
+    pub(crate) fn version(views: u64, query: &FileQuery, version: u64, newest: u64) -> Self {
         Self {
             views,
             patient: query.patient,
             version,
-            past: query.as_of != AsOf::Now,
+            judged: (query.as_of != AsOf::Now).then_some(newest),
             kinds: query.kinds.clone(),
             size: query.page_size,
             after: query.after.clone(),
             include_retracted: query.include_retracted,
+            masked: Masked::default(),
         }
+    }
+
+    /// The same with these classes masked.
+    pub(crate) fn masking(self, masked: Masked) -> Self {
+        Self { masked, ..self }
     }
 }
 
@@ -59,7 +68,9 @@ struct ByBytes;
 
 impl Weighter<Of, Arc<FilePage>> for ByBytes {
     fn weight(&self, of: &Of, page: &Arc<FilePage>) -> u64 {
-        let more = of.after.as_ref().map_or(0, Vec::len) + of.kinds.len();
+        let classes: usize = page.classes.iter().map(Class::bytes).sum();
+        let more = of.after.as_ref().map_or(0, Vec::len) + of.kinds.len() + classes;
+        let more = more + 2 * of.masked.bytes();
         let bytes = page.bytes.len() + page.next.as_ref().map_or(0, Vec::len) + more;
         // With the two structures themselves.
         u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(256)
@@ -122,15 +133,23 @@ mod tests {
 
     fn page(bytes: usize) -> Arc<FilePage> {
         let bytes = Bytes::from(vec![7; bytes]);
-        Arc::new(FilePage { bytes, next: None, version: 1, count: 1, digest: Hash::ZERO })
+        Arc::new(FilePage {
+            bytes,
+            next: None,
+            version: 1,
+            count: 1,
+            digest: Hash::ZERO,
+            classes: Vec::new(),
+            masked: Masked::default(),
+        })
     }
 
     #[test]
     fn a_page_is_that_of_its_version_and_query_only() {
         let rendered = Rendered::default();
-        rendered.put(Of::version(0, &query(), 1), &page(10));
-        assert!(rendered.take(&Of::version(0, &query(), 1)).is_some());
-        assert!(rendered.take(&Of::version(0, &query(), 2)).is_none());
+        rendered.put(Of::version(0, &query(), 1, 1), &page(10));
+        assert!(rendered.take(&Of::version(0, &query(), 1, 1)).is_some());
+        assert!(rendered.take(&Of::version(0, &query(), 2, 2)).is_none());
         let others = [
             FileQuery { patient: PatientId([2; 16]), ..query() },
             FileQuery { as_of: AsOf::Version(1), ..query() },
@@ -140,17 +159,29 @@ mod tests {
             FileQuery { include_retracted: true, ..query() },
         ];
         for other in others {
-            assert!(rendered.take(&Of::version(0, &other, 1)).is_none(), "{other:?}");
+            assert!(rendered.take(&Of::version(0, &other, 1, 1)).is_none(), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_page_of_the_past_is_judged_anew_when_the_file_changes_and_a_masked_one_is_another() {
+        let rendered = Rendered::default();
+        let past = FileQuery { as_of: AsOf::Version(1), ..query() };
+        rendered.put(Of::version(0, &past, 1, 4), &page(10));
+        assert!(rendered.take(&Of::version(0, &past, 1, 4)).is_some());
+        assert!(rendered.take(&Of::version(0, &past, 1, 5)).is_none());
+        let class = Class { kind: domain::Kind::Note, labels: ["PSY".to_owned()].into() };
+        let masked = Masked::of([&class]);
+        assert!(rendered.take(&Of::version(0, &past, 1, 4).masking(masked)).is_none());
     }
 
     #[test]
     fn nothing_of_earlier_views_stays() {
         let rendered = Rendered::default();
-        rendered.put(Of::version(0, &query(), 1), &page(10));
-        assert!(rendered.take(&Of::version(1, &query(), 1)).is_none());
+        rendered.put(Of::version(0, &query(), 1, 1), &page(10));
+        assert!(rendered.take(&Of::version(1, &query(), 1, 1)).is_none());
         assert_eq!(rendered.pages.len(), 0);
-        rendered.put(Of::version(0, &query(), 1), &page(10));
+        rendered.put(Of::version(0, &query(), 1, 1), &page(10));
         assert_eq!(rendered.pages.len(), 0, "begun before what it shows was erased");
     }
 
@@ -158,7 +189,7 @@ mod tests {
     fn it_holds_no_more_than_its_bytes() {
         let rendered = Rendered::default();
         for version in 1..1_000 {
-            rendered.put(Of::version(0, &query(), version), &page(1024 * 1024));
+            rendered.put(Of::version(0, &query(), version, version), &page(1024 * 1024));
         }
         assert!(rendered.pages.weight() <= BYTES);
     }

@@ -2,7 +2,8 @@
 //!
 //! An access record keeps the request, the versions shown, and a keyed digest of the answer; a file
 //! at a version never changes. So the answer is rendered anew from the records, by the same code that
-//! rendered it then, and is the same when it has the digest. What does not have it is not shown: it
+//! rendered it then and with the same classes of entries masked, whatever the policies say by now, and
+//! is the same when it has the digest. What does not have it is not shown: it
 //! would be somebody's guess at what was on a screen.
 
 use domain::PatientId;
@@ -13,10 +14,11 @@ use crate::answers::{
     AccessAnswer, AccessFilter, AccessItem, FileAnswer, FileQuery, HistoryAnswer, HistoryItem,
     Shown,
 };
-use crate::context::{Context, Operation};
+use crate::context::{AsOf, Context, Operation};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::listing::about;
+use crate::masking::{Judged, Masked};
 use crate::showing::{ANSWER_FORMAT, Ended, Saw};
 
 /// Replays of replays that are followed.
@@ -142,6 +144,7 @@ impl Engine {
             count: record.count,
             digest: Some(digest),
             told: None,
+            masked: Masked::then(record),
         };
         Ok((seen, answer, saw))
     }
@@ -190,8 +193,13 @@ impl Engine {
             };
             access = match again {
                 Asked::File(query) => {
-                    let page = self.load_past(pass, &query, record.version)?;
-                    return Ok(Replayed::File(Box::new(page)));
+                    let masked = Masked::then(record);
+                    let judged = match query.as_of {
+                        AsOf::Now => Judged::Never,
+                        AsOf::Version(_) | AsOf::Time(_) => judged_then(record),
+                    };
+                    let page = self.load_past(pass, &query, record.version, judged)?;
+                    return Ok(Replayed::File(Box::new(page.shown(&query, &masked))));
                 }
                 Asked::Accesses { mut filter, before, limit } => {
                     let size = record.position;
@@ -222,7 +230,9 @@ impl Engine {
             version => version.saturating_sub(record.first_version).saturating_add(1),
         };
         let limit = usize::try_from(versions).map_err(Failure::internal)?;
-        let mut then = self.load_history(pass, patient, record.first_version, limit)?;
+        let first = record.first_version;
+        let then = self.load_history(pass, patient, first, limit, judged_then(record))?;
+        let mut then = then.shown(&Masked::then(record));
         // An empty page was beyond the end of then, not of now.
         then.items.truncate(limit);
         Ok(then)
@@ -262,6 +272,11 @@ impl Engine {
         }
         Ok(None)
     }
+}
+
+/// By which version of the file what was masked then was told from what was not.
+fn judged_then(record: &AccessRecord) -> Judged {
+    if record.masked.is_empty() { Judged::Never } else { Judged::Within(record.position) }
 }
 
 fn said(access: &AccessItem) -> Result<&AccessRecord, Failure> {

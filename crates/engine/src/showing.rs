@@ -8,11 +8,13 @@ use crate::access::{Grounds, Pass, check};
 use crate::context::{Context, Operation, Purpose};
 use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
+use crate::masking::{Class, Masked};
 use crate::trail::Showing;
 use crate::{Failure, Receipt, UNAUDITED};
 
-/// Version of the answers' form: the protobuf messages of `caseledger.v1`.
-pub(crate) const ANSWER_FORMAT: u16 = 1;
+/// Version of the answers' form: the protobuf messages of `caseledger.v1`. 2 has masked entries; where
+/// nothing is masked, its bytes are those of 1, which had none.
+pub(crate) const ANSWER_FORMAT: u16 = 2;
 
 /// Longest request that is kept whole; of a longer one its keyed digest, so that the record fits a
 /// body.
@@ -37,6 +39,8 @@ pub(crate) struct Saw {
     pub(crate) digest: Option<Hash>,
     /// What the reply to a write told of the file, a line each.
     pub(crate) told: Option<String>,
+    /// Classes of entries that were masked.
+    pub(crate) masked: Masked,
 }
 
 impl Saw {
@@ -77,6 +81,23 @@ impl Engine {
         let decision = &grounds.decision;
         let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
         Err(Failure::Denied { reason, break_glass: decision.break_glass })
+    }
+
+    /// A change of an entry that its caller may not see is denied, and that is on record as any denial.
+    pub(crate) async fn deny_change(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        grounds: &Grounds,
+        class: &Class,
+    ) -> Failure {
+        if let Err(failure) = self.another_denial(ctx) {
+            return failure;
+        }
+        let saw = Saw { masked: Masked::of([class]), ..Saw::default() };
+        let recorded = self.put_on_record(ctx, grounds, Some(patient), Ended::Denied, &saw).await;
+        let break_glass = grounds.decision.break_glass;
+        recorded.err().unwrap_or(Failure::EntryMasked { break_glass })
     }
 
     /// Whoever reviews accesses hears at once that somebody broke the glass; who, of whom and why, is
@@ -200,6 +221,7 @@ impl Engine {
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
             | Failure::Denied { .. }
+            | Failure::EntryMasked { .. }
             | Failure::RequestIdReused
             | Failure::RequestAbandoned
             | Failure::NotFiled { .. }
@@ -273,7 +295,7 @@ impl Engine {
             version: saw.version,
             policy_version: grounds.decision.policies.clone(),
             deciding: grounds.decision.deciding.clone(),
-            masked: Vec::new(),
+            masked: saw.masked.names(),
             answer_format: ANSWER_FORMAT,
             count: saw.count,
             answer_digest: match saw.digest {

@@ -1,4 +1,5 @@
-//! Following a file's changes: each delivery is re-authorised and on record before it leaves.
+//! Following a file's changes: each delivery is re-authorised, masked as its history is by then, and on
+//! record before it leaves.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::answers::{HistoryItem, Shown, WatchItem};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::Failure;
+use crate::masking::Judged;
 use crate::showing::Saw;
 
 /// A quiet watch says how far the node is this often.
@@ -34,7 +36,7 @@ impl Engine {
     ) -> Result<impl Stream<Item = Result<WatchItem<T>, Failure>> + Send + 'static, Failure> {
         let pass = self.admit(&ctx, Some(patient)).await?;
         self.records.line.near_end()?;
-        if let Err(failure) = self.load_history(&pass, patient, 1, 1) {
+        if let Err(failure) = self.load_history(&pass, patient, 1, 1, Judged::Never) {
             return Err(self.refused(&ctx, &pass, patient, failure).await);
         }
         let (send, receive) = mpsc::channel(WAITING);
@@ -64,20 +66,24 @@ impl Engine {
     ) -> Result<(), Failure> {
         let mut progress = self.records.line.follow_progress();
         loop {
-            let size = progress.borrow_and_update().size;
+            progress.mark_unchanged();
             loop {
                 let pass = self.admit(ctx, Some(patient)).await?;
-                let page = self.load_history(&pass, patient, next, PAGE)?;
+                let page = self.load_history(&pass, patient, next, PAGE, Judged::Now)?;
                 if page.items.is_empty() {
                     break;
                 }
-                for item in &page.items {
-                    let (answer, digest) = render(item);
+                let (position, judged) = (page.position, page.version);
+                for item in page.items {
+                    let masked = pass.masked(&item.classes)?;
+                    let item = item.shown(&masked);
+                    let (answer, digest) = render(&item);
                     let saw = Saw {
                         version: item.header.version,
-                        position: size,
+                        position,
                         count: 1,
                         digest: Some(self.answer_digest(&digest)?),
+                        masked,
                         ..Saw::default()
                     };
                     let receipt = self.showed(ctx, &pass, patient, &saw).await?;
@@ -86,6 +92,10 @@ impl Engine {
                         return Ok(());
                     }
                     next = item.header.version + 1;
+                    if self.version_of(patient)? > judged {
+                        // What is to come is judged by what was filed meanwhile.
+                        break;
+                    }
                 }
             }
             match tokio::time::timeout(HEARTBEAT, self.moved(patient, next, &mut progress)).await {
@@ -107,20 +117,20 @@ impl Engine {
         next: u64,
         progress: &mut tokio::sync::watch::Receiver<crate::line::Progress>,
     ) -> Result<(), Failure> {
-        let line = &self.records.line;
-        let subject = ledger::SubjectId(patient.0);
         loop {
-            if line
-                .store
-                .reader()
-                .head(line.ledger, subject)?
-                .is_some_and(|head| head.version >= next)
-            {
+            if self.version_of(patient)? >= next {
                 return Ok(());
             }
             if progress.changed().await.is_err() {
                 return Err(Failure::Unavailable { why: "this node is shutting down".to_owned() });
             }
         }
+    }
+
+    /// The file's version; 0 if there is none.
+    fn version_of(&self, patient: PatientId) -> Result<u64, Failure> {
+        let line = &self.records.line;
+        let head = line.store.head(line.ledger, ledger::SubjectId(patient.0))?;
+        Ok(head.map_or(0, |head| head.version))
     }
 }

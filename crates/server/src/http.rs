@@ -258,7 +258,7 @@ fn answer(kind: &'static str, cached: &'static str, body: Vec<u8>) -> Response {
 fn refusal(failure: &Failure) -> Response {
     let status = match failure {
         Failure::NotFound => StatusCode::NOT_FOUND,
-        Failure::Denied { .. } => StatusCode::FORBIDDEN,
+        Failure::Denied { .. } | Failure::EntryMasked { .. } => StatusCode::FORBIDDEN,
         Failure::Unavailable { .. }
         | Failure::CatchingUp { .. }
         | Failure::NotFiled { .. }

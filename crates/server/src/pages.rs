@@ -1,15 +1,14 @@
 //! Page tokens: where a list goes on, sealed.
 //!
-//! A token is base64url of `version ‖ position ‖ cursor ‖ tag`. The tag is an HMAC-SHA-256 over
-//! caller, method, the request without its token and page size, position and cursor, so a token
-//! works for one caller and one query only, whose pages may differ in size; anything else is
-//! INVALID_ARGUMENT. The key is derived from the
-//! cluster's index key: a token of one node works on every node and after a restart.
+//! A token is base64url of `version ‖ nonce ‖ AES-256-GCM(position ‖ cursor)`. Sealed with it are
+//! caller, method, and the request without its token and page size, so a token works for one caller
+//! and one query only, whose pages may differ in size; anything else is INVALID_ARGUMENT. It is
+//! encrypted because the place of an entry in a file tells its kind, and the last of a page may be one
+//! that its caller may not see. The key is derived from the cluster's index key: a token of one node
+//! works on every node and after a restart.
 
-use std::sync::Arc;
-
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::{Caller, Failure, MAX_PAGE};
@@ -22,13 +21,18 @@ pub(crate) const DEFAULT_PAGE: usize = 50;
 /// Longest token looked at, in bytes; ours have about 100.
 const MAX_TOKEN: usize = 512;
 
-const VERSION: u8 = 1;
-const TAG: usize = 32;
+const VERSION: u8 = 2;
 
 /// Makes and opens page tokens.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Pages {
-    key: Arc<hmac::Key>,
+    key: [u8; 32],
+}
+
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pages").finish_non_exhaustive()
+    }
 }
 
 /// What a token is bound to.
@@ -74,18 +78,23 @@ impl Pages {
     /// Seals tokens under this key.
     #[must_use]
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self { key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key)) }
+        Self { key: *key }
     }
 
     /// The token for the next page.
-    #[must_use]
-    pub(crate) fn token(&self, query: &Query<'_>, place: &Place) -> String {
+    ///
+    /// # Errors
+    /// When there are no random numbers.
+    pub(crate) fn token(&self, query: &Query<'_>, place: &Place) -> Result<String, Failure> {
+        let mut sealed = place.position.to_be_bytes().to_vec();
+        sealed.extend_from_slice(&place.cursor);
+        let nonce = RandomizedNonceKey::new(&AES_256_GCM, &self.key)
+            .and_then(|key| key.seal_in_place_append_tag(Aad::from(bound(query)), &mut sealed))
+            .map_err(|_| Failure::Internal { cause: "a page token cannot be sealed".to_owned() })?;
         let mut token = vec![VERSION];
-        token.extend_from_slice(&place.position.to_be_bytes());
-        token.extend_from_slice(&place.cursor);
-        let tag = hmac::sign(&self.key, &bound(query, &token));
-        token.extend_from_slice(tag.as_ref());
-        URL_SAFE_NO_PAD.encode(token)
+        token.extend_from_slice(nonce.as_ref());
+        token.append(&mut sealed);
+        Ok(URL_SAFE_NO_PAD.encode(token))
     }
 
     /// Where a token says that the page starts; `None` for the first page. A token that was
@@ -114,29 +123,32 @@ impl Pages {
         if token.len() > MAX_TOKEN {
             return None;
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (sealed, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
-        hmac::verify(&self.key, &bound(query, sealed), tag).ok()?;
-        let (version, rest) = sealed.split_first()?;
-        let (position, cursor) = rest.split_first_chunk::<8>()?;
-        (*version == VERSION)
-            .then(|| Place { position: u64::from_be_bytes(*position), cursor: cursor.to_vec() })
+        let mut bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (version, rest) = bytes.split_first_mut()?;
+        let (nonce, sealed) = rest.split_first_chunk_mut::<NONCE_LEN>()?;
+        if *version != VERSION {
+            return None;
+        }
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.key).ok()?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let place = key.open_in_place(nonce, Aad::from(bound(query)), sealed).ok()?;
+        let (position, cursor) = place.split_first_chunk::<8>()?;
+        Some(Place { position: u64::from_be_bytes(*position), cursor: cursor.to_vec() })
     }
 }
 
-/// What the tag covers: every part with its length, so that no two queries read the same.
-fn bound(query: &Query<'_>, sealed: &[u8]) -> Vec<u8> {
+/// What a token is sealed with: every part with its length, so that no two queries read the same.
+fn bound(query: &Query<'_>) -> Vec<u8> {
     let caller = query.caller;
     let person = caller.person.as_deref().unwrap_or_default();
     let request = digest(&SHA256, query.request);
-    let mut bytes = b"caseledger/page/v1".to_vec();
+    let mut bytes = b"caseledger/page/v2".to_vec();
     for part in [
         person.as_bytes(),
         caller.service.as_bytes(),
         caller.organisation.as_bytes(),
         query.method.as_bytes(),
         request.as_ref(),
-        sealed,
     ] {
         bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
         bytes.extend_from_slice(part);
@@ -185,7 +197,7 @@ mod tests {
         let (ada, eve) = (caller("ada"), caller("eve"));
         let query = Query { caller: &ada, method: "Get", request: b"patient 1" };
         let place = Place { position: 7, cursor: vec![1, 2, 3] };
-        let token = pages.token(&query, &place);
+        let token = pages.token(&query, &place).unwrap();
         assert_eq!(opens(&pages, &query, &token), Some(place));
         for other in [
             Query { caller: &eve, ..query },
@@ -198,11 +210,23 @@ mod tests {
     }
 
     #[test]
+    fn a_token_does_not_tell_where_the_page_ended() {
+        let pages = Pages::new(&[1; 32]);
+        let ada = caller("ada");
+        let query = Query { caller: &ada, method: "Get", request: b"" };
+        let place = Place { position: 7, cursor: b"the kind and id of an entry".to_vec() };
+        let token = URL_SAFE_NO_PAD.decode(pages.token(&query, &place).unwrap()).unwrap();
+        assert!(!token.windows(4).any(|bytes| bytes == b"kind"));
+        let again = pages.token(&query, &place).unwrap();
+        assert_ne!(again, URL_SAFE_NO_PAD.encode(&token), "nor that it is the same");
+    }
+
+    #[test]
     fn a_changed_token_never_opens() {
         let pages = Pages::new(&[1; 32]);
         let ada = caller("ada");
         let query = Query { caller: &ada, method: "Get", request: b"" };
-        let token = pages.token(&query, &Place { position: 0, cursor: Vec::new() });
+        let token = pages.token(&query, &Place { position: 0, cursor: Vec::new() }).unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();

@@ -69,11 +69,8 @@ pub fn status(failure: &Failure, call: &str) -> Status {
             build(Code::Aborted, message, details("VERSION_CONFLICT", info))
         }
         Failure::NotFound => build(Code::NotFound, message, details("NOT_FOUND", [])),
-        Failure::Denied { reason, break_glass } => {
-            let info =
-                [("break_glass", if *break_glass { "possible" } else { "impossible" }.into())];
-            build(Code::PermissionDenied, message, details(reason, info))
-        }
+        Failure::Denied { reason, break_glass } => denied(reason, *break_glass, message),
+        Failure::EntryMasked { break_glass } => denied("ENTRY_MASKED", *break_glass, message),
         Failure::NotFiled { .. } => unavailable("NOT_FILED", message),
         Failure::OutcomeUnknown => unavailable("OUTCOME_UNKNOWN", message),
         Failure::Unavailable { .. } => unavailable("NOT_ANSWERED", message),
@@ -184,6 +181,11 @@ fn precondition(reason: &str, message: String) -> Status {
     let mut details = details(reason, []);
     details.add_precondition_failure_violation(reason, "", message.clone());
     build(Code::FailedPrecondition, message, details)
+}
+
+fn denied(reason: &str, break_glass: bool, message: String) -> Status {
+    let info = [("break_glass", if break_glass { "possible" } else { "impossible" }.into())];
+    build(Code::PermissionDenied, message, details(reason, info))
 }
 
 fn unavailable(reason: &str, message: impl Into<String>) -> Status {

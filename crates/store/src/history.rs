@@ -275,14 +275,32 @@ impl Reader<'_> {
     }
 
     /// The version that was the latest at a time (µs UTC): of the records at or before it the last.
-    /// 0 before the first. Times never decrease along a chain, so the search is binary.
+    /// 0 before the first.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row does not match.
     pub fn version_at(&self, subject: SubjectId, time: u64) -> Result<u64, StoreError> {
+        self.last_version(subject, |row| row.recorded_at <= time)
+    }
+
+    /// The version that was the latest when the ledger had so many leaves. 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not match.
+    pub fn version_within(&self, subject: SubjectId, size: u64) -> Result<u64, StoreError> {
+        self.last_version(subject, |row| row.position < size)
+    }
+
+    /// The last version of which something holds that, once it does not, never holds again: times
+    /// never decrease along a chain, and positions grow, so the search is binary.
+    fn last_version(
+        &self,
+        subject: SubjectId,
+        holds: impl Fn(&rows::ChainRow) -> bool,
+    ) -> Result<u64, StoreError> {
         let ledger = self.store.only(LedgerKind::Records)?;
         let Some(head) = self.head(ledger, subject)? else { return Ok(0) };
-        // `at` is at or before the time (0 is the beginning), `after` is not
+        // of `at` it holds (0 is the beginning), of `after` it does not
         let (mut at, mut after) = (0, head.version.saturating_add(1));
         while after - at > 1 {
             let middle = at + (after - at) / 2;
@@ -290,7 +308,7 @@ impl Reader<'_> {
             let row = self
                 .row(keys::CHAINS, &key, rows::decode_chain)?
                 .ok_or_else(|| damaged(keys::CHAINS, &key))?;
-            if row.recorded_at <= time {
+            if holds(&row) {
                 at = middle;
             } else {
                 after = middle;

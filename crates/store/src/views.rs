@@ -154,9 +154,22 @@ impl Reader<'_> {
     /// # Errors
     /// [`StoreError::Damaged`] when the row does not open or decode.
     pub fn entry(&self, subject: SubjectId, id: EntryId) -> Result<Option<EntryState>, StoreError> {
+        self.entry_among(subject, id, Kind::ALL)
+    }
+
+    /// The same when it is known to be of one of these kinds: each is looked up.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not open or decode.
+    pub fn entry_among(
+        &self,
+        subject: SubjectId,
+        id: EntryId,
+        kinds: &[Kind],
+    ) -> Result<Option<EntryState>, StoreError> {
         let ledger = self.store.only(LedgerKind::Records)?;
         let Some(key) = self.file_key(subject)? else { return Ok(None) };
-        for kind in Kind::ALL {
+        for kind in kinds {
             let row_key = keys::entry(ledger, subject, *kind, id);
             if let Some(state) = self.entry_row(&row_key, &key)? {
                 return Ok(Some(state));

@@ -26,6 +26,7 @@ mod interop;
 mod issuers;
 mod kek;
 mod keys;
+mod masking;
 mod membership;
 mod nodes;
 mod rebuilding;

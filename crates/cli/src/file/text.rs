@@ -50,9 +50,23 @@ pub(super) fn file(shown: &Shown, past: bool) -> String {
         }
     }
     // a kind of a later version still has its summary
-    let unknown: Vec<_> = file.entries.iter().filter(|state| section_of(state).is_none()).collect();
+    let (masked, unknown): (Vec<_>, Vec<_>) = file
+        .entries
+        .iter()
+        .filter(|state| section_of(state).is_none())
+        .partition(|state| state.masked);
     if !unknown.is_empty() {
         let _ = write!(text, "\nOthers ({})\n{}", unknown.len(), table(&unknown).lines("  "));
+    }
+    if !masked.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nMasked ({}): the access policies do not show you these entries for this purpose",
+            masked.len()
+        );
+        for state in masked {
+            let _ = writeln!(text, "  {}", one_line(&state.entry_id));
+        }
     }
     if !file.unreadable_positions.is_empty() {
         let count = counted(file.unreadable_positions.len() as u64, "record");
@@ -262,6 +276,7 @@ fn said(filed: &v1::FiledEvent) -> (String, String) {
         Some(Event::EntryRetracted(event)) => {
             ("retracted".to_owned(), format!("{}{}", event.entry_id, because(&event.reason)))
         }
+        Some(Event::EntryMasked(event)) => ("masked".to_owned(), event.entry_id.clone()),
         None if filed.unreadable => ("cannot be opened".to_owned(), String::new()),
         None => ("of a newer version".to_owned(), String::new()),
     }
@@ -325,6 +340,11 @@ mod tests {
                         }),
                         ..Default::default()
                     },
+                    v1::EntryState {
+                        entry_id: "e3".to_owned(),
+                        masked: true,
+                        ..Default::default()
+                    },
                 ],
                 unreadable_positions: vec![4, 9],
                 ..Default::default()
@@ -345,6 +365,13 @@ mod tests {
         assert!(text.contains("\nConditions (1)\n"));
         assert!(text.contains("  2019-05  RETRACTED  Asthma           1        e1\n"), "{text}");
         assert!(text.contains("\nOthers (1)\n") && text.contains("a new kind"));
+        assert!(
+            text.contains(
+                "\nMasked (1): the access policies do not show you these entries for this \
+                 purpose\n  e3\n"
+            ),
+            "{text}"
+        );
         assert!(text.contains(
             "2 records cannot be opened (key destroyed, or not here yet): positions 4, 9"
         ));
@@ -367,6 +394,12 @@ mod tests {
         };
         assert_eq!(said(&filed), ("identity corrected".to_owned(), "names (misspelt)".to_owned()));
         assert!(history("p", &[], &[], Some(3)).contains("the file has 3 versions;"));
+        let masked = v1::EntryMasked { entry_id: "e3".to_owned() };
+        let masked = v1::FiledEvent {
+            event: Some(v1::Event { event: Some(Event::EntryMasked(masked)) }),
+            ..Default::default()
+        };
+        assert_eq!(said(&masked), ("masked".to_owned(), "e3".to_owned()));
         let closed = v1::FiledEvent { unreadable: true, ..Default::default() };
         assert_eq!(said(&closed).0, "cannot be opened");
     }

@@ -113,6 +113,14 @@ pub(super) async fn verify(
             Some(_) | None => {}
         }
     }
+    let masked = |file: &v1::PatientFile| file.entries.iter().any(|state| state.masked);
+    if file.as_ref().is_some_and(masked) {
+        return Ok(Err(Found::Incomplete(
+            "the access policies mask entries of the file to you: have it verified by somebody who may \
+             see all of it"
+                .to_owned(),
+        )));
+    }
     let opened = checked.iter().filter(|one| one.opened).count();
     let comparable = opened == checked.len() && wanted.which.ledger == LedgerKind::Records;
     let compared = match (file.filter(|_| comparable), comparable && opened > 0) {
@@ -177,7 +185,10 @@ fn follows(file: &v1::PatientFile, checked: &[Checked<'_>]) -> Result<(), String
             Some(Event::EntryRetracted(event)) => {
                 entries.entry(&event.entry_id).or_insert((None, true)).1 = true;
             }
-            None => return Err(format!("record {} says nothing that is known", one.leaf.position)),
+            // Evidence masks nothing.
+            Some(Event::EntryMasked(_)) | None => {
+                return Err(format!("record {} says nothing that is known", one.leaf.position));
+            }
         }
     }
     if file.identity.as_ref() != identity {

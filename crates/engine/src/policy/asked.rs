@@ -1,6 +1,7 @@
 //! What is asked of access policies, and how that is said in Cedar.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use cedar_policy::{
     Context as Said, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
@@ -10,21 +11,37 @@ use cedar_policy::{
 use crate::Failure;
 use crate::context::{Caller, Context, Operation, Purpose, Role};
 use crate::facts::Facts;
+use crate::masking::Class;
 
 /// What a policy decides on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Asked {
+    pub(super) asker: Arc<Asker>,
+    pub(super) what: What,
+}
+
+/// Who asks, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Asker {
     person: Option<String>,
     service: String,
     organisation: String,
     roles: Vec<Role>,
-    operation: Operation,
     purpose: &'static str,
     reason_given: bool,
     facts: Facts,
 }
 
-impl Asked {
+/// What for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum What {
+    /// To make a call.
+    Call(Operation),
+    /// To see entries of a class.
+    Entry(Class),
+}
+
+impl Asker {
     pub(super) fn of(ctx: &Context, facts: &Facts) -> Self {
         let Caller { person, service, organisation, roles, .. } = &ctx.caller;
         Self {
@@ -32,51 +49,72 @@ impl Asked {
             service: service.clone(),
             organisation: organisation.clone(),
             roles: roles.clone(),
-            operation: ctx.operation,
             purpose: ctx.purpose.code(),
             reason_given: ctx.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty()),
             facts: facts.clone(),
         }
     }
+}
 
+impl Asked {
     /// The same, asked as an emergency.
     pub(super) fn in_emergency(&self) -> Self {
-        Self { purpose: Purpose::BREAK_GLASS.code(), reason_given: true, ..self.clone() }
+        let purpose = Purpose::BREAK_GLASS.code();
+        let asker = Asker { purpose, reason_given: true, ..self.asker.as_ref().clone() };
+        Self { asker: Arc::new(asker), what: self.what.clone() }
     }
 
     /// Cedar's request, and the entities that it speaks of beside [`known`].
     pub(super) fn request(&self, schema: &Schema) -> Result<(Request, Vec<Entity>), Failure> {
-        let user = user(self)?;
-        let purpose = RestrictedExpression::new_entity_uid(uid("Purpose", self.purpose)?);
+        let user = user(&self.asker)?;
+        let purpose = RestrictedExpression::new_entity_uid(uid("Purpose", self.asker.purpose)?);
         let said = [
             ("purpose".to_owned(), purpose),
-            ("reasonGiven".to_owned(), RestrictedExpression::new_bool(self.reason_given)),
+            ("reasonGiven".to_owned(), RestrictedExpression::new_bool(self.asker.reason_given)),
         ];
+        let mut about = vec![user.clone()];
+        let (action, resource) = match &self.what {
+            What::Call(operation) => (operation.action(), uid(resource(*operation), "any")?),
+            What::Entry(class) => {
+                let entry = entry(class)?;
+                let uid = entry.uid();
+                about.push(entry);
+                ("SeeEntry", uid)
+            }
+        };
         let request = Request::new(
             user.uid(),
-            uid("Action", self.operation.action())?,
-            uid(resource(self.operation), "any")?,
+            uid("Action", action)?,
+            resource,
             Said::from_pairs(said).map_err(Failure::internal)?,
             Some(schema),
         );
-        Ok((request.map_err(Failure::internal)?, vec![user]))
+        Ok((request.map_err(Failure::internal)?, about))
     }
 }
 
-fn user(asked: &Asked) -> Result<Entity, Failure> {
-    let id = match &asked.person {
+fn user(asker: &Asker) -> Result<Entity, Failure> {
+    let id = match &asker.person {
         Some(person) => person.clone(),
-        None => format!("service:{}", asked.service),
+        None => format!("service:{}", asker.service),
     };
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let mut facts = HashMap::from([
-        ("service".to_owned(), text(&asked.service)),
-        ("organisation".to_owned(), text(&asked.organisation)),
+        ("service".to_owned(), text(&asker.service)),
+        ("organisation".to_owned(), text(&asker.organisation)),
     ]);
-    facts.extend(asked.person.as_ref().map(|person| ("person".to_owned(), text(person))));
-    let roles = asked.roles.iter().map(|role| uid("Role", role.name()));
+    facts.extend(asker.person.as_ref().map(|person| ("person".to_owned(), text(person))));
+    let roles = asker.roles.iter().map(|role| uid("Role", role.name()));
     let roles = roles.collect::<Result<HashSet<_>, _>>()?;
     Entity::new(uid("User", &id)?, facts, roles).map_err(Failure::internal)
+}
+
+fn entry(class: &Class) -> Result<Entity, Failure> {
+    let kind = RestrictedExpression::new_string(class.kind.name().to_owned());
+    let labels = class.labels.iter().map(|code| uid("Label", code));
+    let labels = labels.collect::<Result<HashSet<_>, _>>()?;
+    let facts = HashMap::from([("kind".to_owned(), kind)]);
+    Entity::new(uid("Entry", "any")?, facts, labels).map_err(Failure::internal)
 }
 
 /// Roles and purposes of use, which every request refers to.

@@ -2,6 +2,7 @@
 
 use api::v1 as proto;
 use domain::{Amendment, Change, Detail, Entry, EntryState, Kind};
+use engine::ShownEntry;
 
 use super::kind::{detail_in, detail_out};
 use super::values::{
@@ -86,6 +87,19 @@ pub fn entry_out(from: &Entry) -> proto::Entry {
     }
 }
 
+/// An entry as its reader may see it.
+#[must_use]
+pub fn shown_out(from: &ShownEntry) -> proto::EntryState {
+    match from {
+        ShownEntry::Whole(state) => state_out(state),
+        ShownEntry::Masked(id) => proto::EntryState {
+            entry_id: id.to_string(),
+            masked: true,
+            ..proto::EntryState::default()
+        },
+    }
+}
+
 /// How an entry stands.
 #[must_use]
 pub fn state_out(from: &EntryState) -> proto::EntryState {
@@ -98,6 +112,7 @@ pub fn state_out(from: &EntryState) -> proto::EntryState {
         retracted: from.retracted.is_some(),
         retraction_reason: text_out(from.retracted.as_ref()),
         last_change: from.last_change.as_ref().map(change_out),
+        masked: false,
     }
 }
 

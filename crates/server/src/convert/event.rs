@@ -3,7 +3,7 @@
 use api::v1 as proto;
 use api::v1::event::Event as Proto;
 use domain::Event;
-use engine::HistoryItem;
+use engine::{HistoryItem, ShownEvent};
 
 use super::entry::{amendment_out, entry_out};
 use super::identity::identity_out;
@@ -22,8 +22,15 @@ pub fn filed_out(from: &HistoryItem) -> proto::FiledEvent {
         contribution_id: header.contribution_id.0.to_vec(),
         header: header.encode(),
         hash: from.hash.0.to_vec(),
-        event: from.event.as_ref().map(event_out),
-        unreadable: from.event.is_none(),
+        event: match &from.event {
+            ShownEvent::Whole(event) => Some(event_out(event)),
+            ShownEvent::Masked(id) => {
+                let masked = proto::EntryMasked { entry_id: id.to_string() };
+                Some(proto::Event { event: Some(Proto::EntryMasked(masked)) })
+            }
+            ShownEvent::Unreadable => None,
+        },
+        unreadable: matches!(from.event, ShownEvent::Unreadable),
     }
 }
 

@@ -210,6 +210,18 @@ pub fn outcome_out(from: &ImportOutcome, root: Root) -> (proto::ImportResult, u6
             });
             (invalid_out(placed.collect()), 0)
         }
+        ImportOutcome::Masked => {
+            let result = proto::ImportResult {
+                status: proto::ImportStatus::Refused.into(),
+                reason: "ENTRY_MASKED".to_owned(),
+                message:
+                    "the access policies do not show the entry that this item became to these \
+                          roles for this purpose, and who may not see it may not change it"
+                        .to_owned(),
+                ..result
+            };
+            (result, 0)
+        }
         ImportOutcome::Untold => {
             let result = proto::ImportResult {
                 status: proto::ImportStatus::Refused.into(),

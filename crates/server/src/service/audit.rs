@@ -92,6 +92,7 @@ impl Services {
         let position = asked.start.as_ref().map_or(shown.position, |place| place.position);
         let bound = asked.query(call.caller());
         let next = next.map(|before| pages.token(&bound, &Place::at(position, before)));
+        let next = next.transpose()?;
         Ok(proto::ListAccessesResponse {
             accesses,
             next_page_token: next.unwrap_or_default(),

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use super::{Services, receipt};
 use crate::call::{Call, request_id};
 use crate::convert::command::{Places, changes_in, identity_at};
-use crate::convert::entry::{kinds_in, state_out};
+use crate::convert::entry::{kinds_in, shown_out};
 use crate::convert::event::filed_out;
 use crate::convert::identity::{identity_in, identity_out};
 use crate::convert::values::{all, finding_out, patient_in, required, stamp_out, time_in};
@@ -211,6 +211,7 @@ impl Services {
         let position = asked.first_position.unwrap_or(shown.position);
         let bound = asked.bound_to(call.caller());
         let next = page.next.clone().map(|cursor| pages.token(&bound, &Place { position, cursor }));
+        let next = next.transpose()?;
         Ok(encoded::GetPatientFileResponse {
             file: page.bytes.clone(),
             next_page_token: next.unwrap_or_default(),
@@ -251,6 +252,7 @@ impl Services {
         let (events, next) = shown.answer;
         let position = place.map_or(shown.position, |place| place.position);
         let next = next.map(|version| pages.token(&bound, &Place::at(position, version)));
+        let next = next.transpose()?;
         Ok(proto::GetPatientHistoryResponse {
             events,
             next_page_token: next.unwrap_or_default(),
@@ -391,7 +393,7 @@ pub(super) fn file_out(from: &FileAnswer) -> proto::PatientFile {
         version: from.version,
         identity: Some(identity_out(&from.identity)),
         identity_stamp: Some(stamp_out(&from.identity_stamp)),
-        entries: all(&from.entries, state_out),
+        entries: all(&from.entries, shown_out),
         unreadable_positions: from.unreadable.clone(),
     }
 }

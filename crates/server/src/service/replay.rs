@@ -1,6 +1,7 @@
 //! `AuditService.Replay`: requests of then read as they were read then, answers rendered as then.
 //!
-//! There is one form of answers, 1. The next keeps this one beside it: a record says in which it was answered.
+//! A record says in which form it was answered. Form 2 has masked entries; where nothing is masked its bytes are those
+//! of form 1, so that both are rendered here. A form that renders otherwise keeps this one beside it.
 
 use api::Any;
 use api::v1 as proto;
@@ -113,3 +114,6 @@ fn whole<T: Name>(bytes: Vec<u8>) -> (Option<Any>, Vec<u8>) {
 fn any<T: Name>(value: Vec<u8>) -> Any {
     Any { type_url: T::type_url(), value }
 }
+
+#[cfg(test)]
+mod tests;

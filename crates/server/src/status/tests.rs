@@ -13,6 +13,7 @@ fn all() -> Vec<(Failure, Code, &'static str)> {
             | Failure::VersionConflict { .. }
             | Failure::NotFound
             | Failure::Denied { .. }
+            | Failure::EntryMasked { .. }
             | Failure::RequestIdReused
             | Failure::RequestAbandoned
             | Failure::NotFiled { .. }
@@ -34,6 +35,7 @@ fn all() -> Vec<(Failure, Code, &'static str)> {
         (Failure::VersionConflict { current: 7 }, Code::Aborted, "VERSION_CONFLICT"),
         (Failure::NotFound, Code::NotFound, "NOT_FOUND"),
         (Failure::Denied { reason: "ROLE", break_glass: true }, Code::PermissionDenied, "ROLE"),
+        (Failure::EntryMasked { break_glass: true }, Code::PermissionDenied, "ENTRY_MASKED"),
         (Failure::RequestIdReused, Code::FailedPrecondition, "REQUEST_ID_REUSED"),
         (Failure::RequestAbandoned, Code::FailedPrecondition, "REQUEST_ABANDONED"),
         (Failure::NotFiled { why: "broker".into() }, Code::Unavailable, "NOT_FILED"),

@@ -34,6 +34,11 @@ fn a_file_is_shown_now_and_as_it_was() {
     assert_eq!(reader.version_at(keys.subject, u64::MAX).unwrap(), 6);
     assert_eq!(reader.version_at(keys.subject, 0).unwrap(), 0);
     assert_eq!(reader.version_at(SubjectId([1; 16]), middle).unwrap(), 0);
+    let third = reader.history(keys.subject, 3, 1).unwrap().items[0].position;
+    assert_eq!(reader.version_within(keys.subject, third).unwrap(), 2);
+    assert_eq!(reader.version_within(keys.subject, third + 1).unwrap(), 3);
+    assert_eq!(reader.version_within(keys.subject, u64::MAX).unwrap(), 6);
+    assert_eq!(reader.version_within(keys.subject, 0).unwrap(), 0);
 }
 
 #[test]

@@ -1,0 +1,129 @@
+use domain::{CodeableConcept, Detail, Note, SourceId};
+
+use super::*;
+
+fn note(source: &str, text: &str) -> (EntryId, Entry) {
+    let mut id = [7; 16];
+    id.iter_mut().zip(source.bytes()).for_each(|(to, from)| *to = from);
+    let mut entry = Entry {
+        code: CodeableConcept { text: Some("Progress note".to_owned()), coding: Vec::new() },
+        source: Some(SourceId { system: "urn:test".to_owned(), value: source.to_owned() }),
+        detail: Detail::Note(Note { text: text.to_owned(), ..Note::default() }),
+        ..Entry::default()
+    };
+    entry.delivered = delivered_entry(&entry).expect("encodes");
+    (EntryId(id), entry)
+}
+
+/// Decides for somebody who may see all.
+fn decide_each(file: PatientFile, named: &[(EntryId, Entry)]) -> (Vec<Event>, Vec<ImportOutcome>) {
+    super::decide_each(file, named, |_| false)
+}
+
+fn file() -> PatientFile {
+    let identity = Identity { unidentified: true, ..Identity::default() };
+    PatientFile { registered: true, identity: Some(identity), version: 1, ..PatientFile::default() }
+}
+
+#[test]
+fn a_bad_item_is_refused_and_the_others_are_not() {
+    let named = [note("a", "one"), note("b", ""), note("c", "three")];
+    let (events, outcomes) = decide_each(file(), &named);
+    assert_eq!(events.len(), 2);
+    assert!(matches!(
+        outcomes.as_slice(),
+        [ImportOutcome::Filed { .. }, ImportOutcome::Refused { .. }, ImportOutcome::Filed { .. }]
+    ));
+}
+
+#[test]
+fn invariant_4_items_on_file_are_acknowledged_when_the_trail_takes_nothing() {
+    let (_, outcomes) =
+        decide_each(file(), &[note("a", "one"), note("a", "two"), note("a", "two"), note("b", "")]);
+    let failed = || Err(Failure::Unavailable { why: "the trail".to_owned() });
+    let (withheld, receipt) = told(outcomes.clone(), failed()).expect("two are on file");
+    assert_eq!(receipt, None);
+    assert!(matches!(
+        withheld.as_slice(),
+        [
+            ImportOutcome::Filed { withheld: true, .. },
+            // That another version was there would show something of the file.
+            ImportOutcome::Filed { withheld: true, .. },
+            ImportOutcome::Untold,
+            ImportOutcome::Untold,
+        ]
+    ));
+    assert!(told(outcomes[2..].to_vec(), failed()).is_err(), "nothing was filed");
+    let receipt = Receipt(ledger::Hash::ZERO);
+    let (all, told) = told(outcomes, Ok(receipt)).expect("on the trail");
+    assert_eq!(told, Some(receipt));
+    assert!(matches!(all.as_slice(), [_, ImportOutcome::Amended { withheld: false, .. }, ..]));
+}
+
+#[test]
+fn an_item_sent_twice_is_unchanged_and_one_that_differs_is_amended() {
+    let named = [note("a", "one"), note("a", "one"), note("a", "two")];
+    let (events, outcomes) = decide_each(file(), &named);
+    assert_eq!(events.len(), 2);
+    assert!(matches!(
+        outcomes.as_slice(),
+        [
+            ImportOutcome::Filed { .. },
+            ImportOutcome::Unchanged { .. },
+            ImportOutcome::Amended { .. }
+        ]
+    ));
+}
+
+/// The file after one item was imported and then changed by hand.
+fn changed_by_hand(item: &(EntryId, Entry), by_hand: &[domain::Command]) -> PatientFile {
+    let mut file = file();
+    let (mut events, _) = decide_each(file.clone(), std::slice::from_ref(item));
+    for command in by_hand {
+        events.iter().for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
+        events = domain::decide(&file, command).expect("accepted");
+    }
+    events.iter().for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
+    file
+}
+
+#[test]
+fn an_item_sent_again_undoes_nothing_that_was_changed_by_hand() {
+    let item = note("a", "one");
+    let by_hand = |words: &str, mask: &str| Command::AmendEntry {
+        id: item.0,
+        entry: Entry { note: Some(words.to_owned()), source: None, ..Entry::default() },
+        mask: vec![mask.to_owned()],
+        how: Amendment::Amendment,
+        reason: "seen".to_owned(),
+    };
+    let retract = Command::RetractEntry { id: item.0, reason: "wrong patient".to_owned() };
+    let changes = [by_hand("seen", "note"), by_hand("", "source"), retract];
+    for count in 1..=changes.len() {
+        let file = changed_by_hand(&item, &changes[..count]);
+        let (events, outcomes) = decide_each(file, std::slice::from_ref(&item));
+        assert!(events.is_empty(), "{events:?}");
+        assert!(matches!(outcomes.as_slice(), [ImportOutcome::Unchanged { .. }]));
+    }
+    let other = [note("a", "two")];
+    let (_, outcomes) = decide_each(changed_by_hand(&item, &changes[..2]), &other);
+    assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]));
+    let (_, outcomes) = decide_each(changed_by_hand(&item, &changes), &other);
+    assert!(matches!(outcomes.as_slice(), [ImportOutcome::Refused { .. }]));
+}
+
+#[test]
+fn what_the_importer_may_not_see_is_refused_whatever_the_item_says_of_it() {
+    let item = note("a", "one");
+    let file = changed_by_hand(&item, &[]);
+    for again in [item.clone(), note("a", "two")] {
+        let named = [again, note("b", "other")];
+        let hidden = |id: &EntryId| *id == item.0;
+        let (events, outcomes) = super::decide_each(file.clone(), &named, hidden);
+        assert_eq!(events.len(), 1, "the other one is filed");
+        assert!(matches!(
+            outcomes.as_slice(),
+            [ImportOutcome::Masked, ImportOutcome::Filed { .. }]
+        ));
+    }
+}
