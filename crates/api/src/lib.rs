@@ -80,6 +80,11 @@ mod tests {
                 "ProofService/GetConsistencyProof",
                 "ProofService/GetInclusionProof",
                 "ProofService/GetPolicy",
+                "StaffService/GetOwnFile",
+                "StaffService/GetPractitionerRole",
+                "StaffService/LinkOwnFile",
+                "StaffService/ListPractitionerRoles",
+                "StaffService/PutPractitionerRole",
             ]
         );
     }

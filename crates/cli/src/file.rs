@@ -120,6 +120,8 @@ fn wire(kind: Kind) -> v1::Kind {
         Kind::Observation => v1::Kind::Observation,
         Kind::Immunization => v1::Kind::Immunization,
         Kind::Note => v1::Kind::Note,
+        Kind::CareTeam => v1::Kind::CareTeam,
+        Kind::Consent => v1::Kind::Consent,
     }
 }
 

@@ -21,6 +21,7 @@ mod prove;
 mod purpose;
 mod settle;
 mod source;
+mod staff;
 mod time;
 mod token;
 mod verify;
@@ -76,6 +77,7 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::Audit(Audit::Replay(which)) => {
             audit::replay::replay(&global, &which, &output).await
         }
+        Command::Staff(wanted) => staff::run(&global, &wanted, &output).await,
         Command::Ledger(Ledger::Head(head)) => ledger::head(&global, &head, &output).await,
         Command::Ledger(Ledger::Checkpoint(which)) => {
             proof::checkpoint(&global, &which, &output).await

@@ -4,8 +4,10 @@
 //! filing after the first is its next revision, and says why.
 
 mod access_policy;
+mod practitioner_role;
 
 pub use access_policy::AccessPolicy;
+pub use practitioner_role::PractitionerRole;
 
 use crate::event::{Event, Stamp};
 use crate::id::DocumentId;
@@ -104,6 +106,8 @@ macro_rules! registry {
 registry! {
     /// Access policies of the hospital's own.
     1 AccessPolicy, "access_policy";
+    /// A person who works at the hospital (FHIR R4 `PractitionerRole`).
+    4 PractitionerRole, "practitioner_role";
 }
 
 /// Who filed a revision of a document, when and why.

@@ -52,6 +52,14 @@ pub struct Identity {
     pub unidentified: bool,
     /// A label to call an unidentified or protected patient by, such as `Unknown Male 7`.
     pub alias: Option<String>,
+    /// How to reach the patient, and no other way: what they asked for and the hospital agreed to
+    /// (45 CFR 164.522(b), confidential communications).
+    pub confidential_telecoms: Vec<ContactPoint>,
+    /// Where to write to the patient, and nowhere else, likewise.
+    pub confidential_addresses: Vec<Address>,
+    /// Sensitivity and confidentiality labels of the whole file (FHIR `meta.security`): `CEL` of
+    /// `http://terminology.hl7.org/CodeSystem/v3-ActCode` for somebody whom the public knows.
+    pub labels: Vec<Coding>,
     /// Where it was imported from.
     pub source: Option<SourceId>,
     /// Digest of what the source delivered last, as [`crate::Entry::delivered`].
@@ -62,7 +70,7 @@ masked! {
     Identity {
         identifiers, names, preferred_name, birth_date, deceased, sex, sex_at_birth,
         gender_identity, language, interpreter_needed, addresses, telecoms, unidentified, alias,
-        source,
+        confidential_telecoms, confidential_addresses, labels, source,
     } fixed { delivered }
 }
 
@@ -95,6 +103,11 @@ impl Identity {
                 report.remark(&at.field("code"), code::LANGUAGE_CODE, text);
             }
         }
+        let confidential = Path::Root("confidential_telecoms");
+        report.each(&confidential, &self.confidential_telecoms, MAX_ITEMS, check_telecom);
+        let confidential = Path::Root("confidential_addresses");
+        report.each(&confidential, &self.confidential_addresses, MAX_ITEMS, check_address);
+        report.each(&Path::Root("labels"), &self.labels, MAX_ITEMS, Report::coding);
         report.source(&Path::Root("source"), self.source.as_ref());
         self.check_life(report);
         std::mem::take(report).finish("identity")

@@ -1,7 +1,9 @@
 //! The kinds of entry and their registry: one file and one line a kind.
 
 mod allergy_intolerance;
+mod care_team;
 mod condition;
+mod consent;
 mod encounter;
 mod immunization;
 mod medication_request;
@@ -10,7 +12,9 @@ mod observation;
 mod procedure;
 
 pub use allergy_intolerance::{AllergyIntolerance, Reaction};
+pub use care_team::{CareTeam, CareTeamParticipant};
 pub use condition::Condition;
+pub use consent::{Consent, Provision};
 pub use encounter::Encounter;
 pub use immunization::Immunization;
 pub use medication_request::{Dosage, MedicationRequest};
@@ -140,6 +144,10 @@ registry! {
     7 Encounter, "encounter", "Encounter";
     /// A text (FHIR R4 `DocumentReference`).
     8 Note, "note", "DocumentReference";
+    /// Who cares for the patient together (FHIR R4 `CareTeam`).
+    9 CareTeam, "care_team", "CareTeam";
+    /// What the patient agreed to or restricted (FHIR R4 `Consent`).
+    10 Consent, "consent", "Consent";
 }
 
 impl Kind {

@@ -37,7 +37,8 @@ mod value;
 pub use command::{Amendment, Command};
 pub use decide::decide;
 pub use document::{
-    AccessPolicy, Authored, Document, DocumentKind, DocumentState, decide_document, evolve_document,
+    AccessPolicy, Authored, Document, DocumentKind, DocumentState, PractitionerRole,
+    decide_document, evolve_document,
 };
 pub use entry::{Entry, Override};
 pub use event::{Event, Stamp};
@@ -46,8 +47,9 @@ pub use finding::{Finding, Severity, code as finding_code};
 pub use id::{DocumentId, EntryId, PatientId};
 pub use identity::{Deceased, Identity};
 pub use kind::{
-    AllergyIntolerance, Component, Condition, Detail, Dosage, Encounter, Immunization, Kind,
-    MedicationRequest, Note, Observation, ObservationValue, Procedure, Reaction, ReferenceRange,
+    AllergyIntolerance, CareTeam, CareTeamParticipant, Component, Condition, Consent, Detail,
+    Dosage, Encounter, Immunization, Kind, MedicationRequest, Note, Observation, ObservationValue,
+    Procedure, Provision, Reaction, ReferenceRange,
 };
 pub use rejection::Rejection;
 pub use value::{

@@ -165,6 +165,11 @@ impl Purpose {
         self.0
     }
 
+    /// Whether this is the purpose with that code, or a kind of it.
+    pub(crate) fn is_kind_of(&self, code: &str) -> bool {
+        self.0 == code || self.parent().is_some_and(|parent| parent.is_kind_of(code))
+    }
+
     /// The code that this one is a kind of, in HL7's hierarchy.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
@@ -214,11 +219,21 @@ pub enum Operation {
     ProveContents,
     /// Read the node's state.
     GetNodeStatus,
+    /// File who works here.
+    PutPractitionerRole,
+    /// Read what is known of somebody who works here.
+    GetPractitionerRole,
+    /// Read who works here.
+    ListPractitionerRoles,
+    /// File which patient somebody who works here is.
+    LinkOwnFile,
+    /// Read which patient somebody who works here is.
+    GetOwnFile,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::RegisterPatient,
         Self::Contribute,
         Self::SettleRequest,
@@ -233,6 +248,11 @@ impl Operation {
         Self::Prove,
         Self::ProveContents,
         Self::GetNodeStatus,
+        Self::PutPractitionerRole,
+        Self::GetPractitionerRole,
+        Self::ListPractitionerRoles,
+        Self::LinkOwnFile,
+        Self::GetOwnFile,
     ];
 
     /// The action that access policies know it by.
@@ -251,7 +271,12 @@ impl Operation {
             | Self::ListAccesses
             | Self::Replay
             | Self::Prove
-            | Self::GetNodeStatus => self.name().rsplit('/').next().unwrap_or_default(),
+            | Self::GetNodeStatus
+            | Self::PutPractitionerRole
+            | Self::GetPractitionerRole
+            | Self::ListPractitionerRoles
+            | Self::LinkOwnFile
+            | Self::GetOwnFile => self.name().rsplit('/').next().unwrap_or_default(),
         }
     }
 
@@ -266,7 +291,12 @@ impl Operation {
             | Self::GetPatientHistory
             | Self::FindPatient
             | Self::ListAccesses
-            | Self::Replay => true,
+            | Self::Replay
+            | Self::PutPractitionerRole
+            | Self::GetPractitionerRole
+            | Self::ListPractitionerRoles
+            | Self::LinkOwnFile
+            | Self::GetOwnFile => true,
             Self::WatchPatientFile
             | Self::Import
             | Self::ReadEntries
@@ -310,6 +340,11 @@ impl Operation {
             Self::ReadEntries => "GET tile/entries",
             Self::Prove | Self::ProveContents => "EvidenceService/Prove",
             Self::GetNodeStatus => "LedgerService/GetNodeStatus",
+            Self::PutPractitionerRole => "StaffService/PutPractitionerRole",
+            Self::GetPractitionerRole => "StaffService/GetPractitionerRole",
+            Self::ListPractitionerRoles => "StaffService/ListPractitionerRoles",
+            Self::LinkOwnFile => "StaffService/LinkOwnFile",
+            Self::GetOwnFile => "StaffService/GetOwnFile",
         }
     }
 }

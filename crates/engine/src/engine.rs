@@ -20,6 +20,7 @@ use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
 use crate::clock::Clock;
 use crate::denials::Denials;
 use crate::evidence::MADE_AT_ONCE;
+use crate::facts::Files;
 use crate::filing::InDoubt;
 use crate::grants::Grants;
 use crate::keys::Upkeep;
@@ -123,6 +124,7 @@ pub struct Parts {
     pub(crate) turns: Turns,
     pub(crate) rendered: Rendered,
     pub(crate) registers: Registers,
+    pub(crate) files: Files,
     pub(crate) in_doubt: InDoubt,
     /// Turns of those who have evidence made.
     pub(crate) proving: Semaphore,
@@ -288,6 +290,7 @@ impl Engine {
             turns: Turns::new(Clock::monotonic()),
             rendered: Rendered::default(),
             registers: Registers::default(),
+            files: Files::default(),
             in_doubt: InDoubt::default(),
             proving: Semaphore::new(MADE_AT_ONCE),
             alarms: shared.alarms,

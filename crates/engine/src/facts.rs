@@ -1,10 +1,22 @@
 //! What is known of a caller and a patient when it is decided whether one may see the other.
+//!
+//! Nothing of it is what the caller says. Who works here stands in the staff directory, everything
+//! else in the patient's file: its entries name who cares for the patient ([`Relationship`]), what the
+//! patient restricted, and that the file is a protected one.
 
-use domain::PatientId;
+mod file;
+
+use domain::{PatientId, PractitionerRole, Provision};
 
 use crate::Failure;
-use crate::context::Context;
+use crate::context::{Caller, Context, Purpose};
 use crate::engine::Engine;
+pub(crate) use file::Files;
+use file::{FileFacts, Filed, Named, Span};
+
+/// How long after filing or ordering something one still has to do with the patient for it, µs: 30
+/// days, in which results come and letters are written. Ours; no rule says a number.
+const AUTHORED_LATELY: u64 = 30 * 24 * 3_600 * 1_000_000;
 
 /// What access policies are told beyond the call itself. Part of what a decision is remembered by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,15 +26,190 @@ pub struct Facts {
     pub relationship: Option<String>,
     /// The emergency access that the caller has opened and that covers the patient.
     pub emergency: Option<[u8; 16]>,
+    /// Whether the caller is employed, by the staff directory; none for who is not in it.
+    pub employed: Option<bool>,
+    /// The file is the caller's own, by the staff directory.
+    pub own_file: bool,
+    /// The file is labelled as that of somebody whom the public knows.
+    pub vip: bool,
+    /// A consent on file denies it to the caller, or for this purpose.
+    pub restricted: bool,
+}
+
+impl Facts {
+    /// The facts beside relationship and emergency, as access records name those that hold.
+    pub(crate) fn circumstances(&self) -> Vec<String> {
+        let holds = [
+            ("employed", self.employed == Some(true)),
+            ("not-employed", self.employed == Some(false)),
+            ("own-file", self.own_file),
+            ("vip", self.vip),
+            ("restricted", self.restricted),
+        ];
+        let names = holds.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name.to_owned());
+        names.collect()
+    }
+
+    /// The facts that an access record tells.
+    #[must_use]
+    pub fn recorded(record: &schema::AccessRecord) -> Self {
+        let holds = |name: &str| record.circumstances.iter().any(|one| one == name);
+        let employed = holds("employed").then_some(true);
+        Self {
+            relationship: record.relationship.clone(),
+            emergency: record.emergency,
+            employed: employed.or_else(|| holds("not-employed").then_some(false)),
+            own_file: holds("own-file"),
+            vip: holds("vip"),
+            restricted: holds("restricted"),
+        }
+    }
+}
+
+/// How a person has to do with a patient, the strongest first. What one filed oneself makes one its
+/// author and no more, whatever it says: nobody gives themselves a relationship of another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Relationship {
+    /// An active care team names them.
+    CareTeam,
+    /// An encounter that is not over names them: as participant, recorder or asserter.
+    Encounter,
+    /// An encounter that is not over is in a unit where they work, by the staff directory.
+    Unit,
+    /// They filed an entry lately, or one filed lately names them as recorder, asserter or verifier (so
+    /// whoever ordered something); or one of the above that they filed names them.
+    Author,
+}
+
+impl Relationship {
+    /// As access records and policies name it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::CareTeam => "care-team",
+            Self::Encounter => "encounter",
+            Self::Unit => "unit",
+            Self::Author => "author",
+        }
+    }
+}
+
+/// The caller, as files and the staff directory know them.
+struct Known<'a> {
+    caller: &'a Caller,
+    actor: [u8; 16],
+    staff: Option<&'a PractitionerRole>,
+    now: u64,
 }
 
 impl Engine {
-    /// What is known of the caller and the patient.
+    /// What is known of the caller and the patient. Nothing of a file that cannot be opened here: its
+    /// key is destroyed, or has not arrived.
     pub(crate) fn facts(
         &self,
-        _ctx: &Context,
-        _patient: Option<PatientId>,
+        ctx: &Context,
+        patient: Option<PatientId>,
     ) -> Result<Facts, Failure> {
-        Ok(Facts::default())
+        let now = self.records.sealer.clock.now();
+        let directory = self.staff()?;
+        let staff = self.listed(&directory, &ctx.caller)?;
+        let employed = staff.map(|staff| !has_ended(staff, now));
+        let facts = Facts { employed, ..Facts::default() };
+        let Some(patient) = patient else { return Ok(facts) };
+        let own_file = staff.is_some_and(|staff| staff.patient == Some(patient));
+        let facts = Facts { own_file, ..facts };
+        let Some(file) = self.file_facts(patient)? else { return Ok(facts) };
+        let actor = self.actor(&ctx.caller)?.0;
+        let known = Known { caller: &ctx.caller, actor, staff, now };
+        Ok(Facts {
+            relationship: known.relationship(&file).map(|found| found.name().to_owned()),
+            vip: file.vip,
+            restricted: known.is_restricted(&file, &ctx.purpose),
+            ..facts
+        })
     }
 }
+
+/// Whether an employment is over: the day after its last one, in UTC.
+fn has_ended(staff: &PractitionerRole, now: u64) -> bool {
+    let end = staff.period.as_ref().and_then(|period| period.end.as_ref());
+    end.is_some_and(|end| Span::until(end) < now)
+}
+
+impl Known<'_> {
+    fn relationship(&self, file: &FileFacts) -> Option<Relationship> {
+        // A service that acts alone treats nobody.
+        self.caller.person.as_ref()?;
+        let filed = file.bearing.values().filter_map(|filed| self.related_by(filed));
+        let authored = || self.is_author(file).then_some(Relationship::Author);
+        filed.min().or_else(authored)
+    }
+
+    /// How one entry relates the caller.
+    fn related_by(&self, filed: &Filed) -> Option<Relationship> {
+        let found = match &filed.named {
+            Named::CareTeam { during, members } if during.holds(self.now) => {
+                let mut members = members.iter().filter(|(_, during)| during.holds(self.now));
+                members.any(|(who, _)| self.is(who)).then_some(Relationship::CareTeam)
+            }
+            Named::Encounter { until, people, unit } if *until >= self.now => {
+                let named = people.iter().any(|who| self.is(who));
+                let here = || unit.as_ref().is_some_and(|unit| self.works_in(unit));
+                let here = || here().then_some(Relationship::Unit);
+                named.then_some(Relationship::Encounter).or_else(here)
+            }
+            Named::CareTeam { .. } | Named::Encounter { .. } | Named::Consent(_) => None,
+        }?;
+        Some(if filed.by == self.actor { Relationship::Author } else { found })
+    }
+
+    fn is_author(&self, file: &FileFacts) -> bool {
+        let lately = |at: u64| at.saturating_add(AUTHORED_LATELY) >= self.now;
+        let filed = file.filed.get(&self.actor).is_some_and(|last| lately(last.at));
+        filed || file.authors.iter().any(|(who, last)| lately(last.at) && self.is(who))
+    }
+
+    /// Whether a reference names the caller.
+    fn is(&self, reference: &str) -> bool {
+        let Some(person) = self.caller.person.as_deref() else { return false };
+        reference == person
+            || reference.strip_prefix("Practitioner/") == Some(person)
+            || self.staff.is_some_and(|staff| staff.references.iter().any(|one| one == reference))
+    }
+
+    fn works_in(&self, unit: &str) -> bool {
+        self.staff.is_some_and(|staff| staff.units.iter().any(|one| one == unit))
+    }
+
+    /// Whether a consent denies it: of its provisions that match, the last one holds.
+    fn is_restricted(&self, file: &FileFacts, purpose: &Purpose) -> bool {
+        let consents = file.bearing.values().filter_map(|filed| match &filed.named {
+            Named::Consent(provisions) => Some(provisions),
+            Named::CareTeam { .. } | Named::Encounter { .. } => None,
+        });
+        let mut holding = consents.filter_map(|provisions| {
+            provisions.iter().rev().find(|provision| self.matches(provision, purpose))
+        });
+        holding.any(|provision| provision.r#type == "deny")
+    }
+
+    fn matches(&self, provision: &Provision, purpose: &Purpose) -> bool {
+        let during = Span::of(provision.period.as_ref());
+        let mut actors = provision.actor.iter();
+        let mut purposes = provision.purpose.iter();
+        during.holds(self.now)
+            && (provision.actor.is_empty() || actors.any(|actor| self.is_meant(&actor.reference)))
+            && (provision.purpose.is_empty()
+                || purposes.any(|coding| purpose.is_kind_of(&coding.code)))
+    }
+
+    /// Whether a provision's actor is the caller, in one of their roles, or of their organisation.
+    fn is_meant(&self, reference: &str) -> bool {
+        let role = |name| self.caller.roles.iter().any(|role| role.name() == name);
+        self.is(reference)
+            || reference.strip_prefix("PractitionerRole/").is_some_and(role)
+            || reference.strip_prefix("Organization/") == Some(self.caller.organisation.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@
 //! | `masking` | classes of entries, and answers without those that their caller may not see |
 //! | `replay` | what an access showed, rendered again and proved by its digest |
 //! | `access`, `policy`, `denials` | may they, by which policies; the pass to what is on file; who asks too often |
+//! | `facts`, `staff` | what is known of caller and patient: relationships, restrictions, who works here |
 //! | `keys`, `rotation` | keys made ahead, keys of other nodes taken in, wrapped anew under another version |
 
 mod access;
@@ -58,6 +59,7 @@ mod replay;
 mod rotation;
 mod seal;
 mod showing;
+mod staff;
 mod supervisor;
 mod trail;
 mod turns;
@@ -90,5 +92,6 @@ pub use proofs::{ConsistencyProof, InclusionProof};
 pub use queries::{MAX_PAGE, check_page_size};
 pub use registers::FiledDocument;
 pub use replay::{Asked, Replayed};
+pub use staff::StaffPage;
 pub use turns::Turn;
 pub use witnesses::{WitnessSetup, Witnessed};

@@ -3,7 +3,7 @@
 //!
 //! `policies/model.cedarschema` says what policies may speak of, `policies/default.cedar` is what
 //! Caseledger comes with. A decision depends on nothing but the caller, the operation or the class of
-//! entry, the purpose and whether a reason was given, so it is remembered.
+//! entry, the purpose, whether a reason was given and the facts, so it is remembered.
 
 mod asked;
 mod requester;

@@ -8,6 +8,7 @@ use crate::access::{Grounds, Pass, check};
 use crate::context::{Context, Operation, Purpose};
 use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
+use crate::facts::Facts;
 use crate::masking::{Class, Masked};
 use crate::trail::Showing;
 use crate::{Failure, Receipt, UNAUDITED};
@@ -69,10 +70,19 @@ impl Engine {
         if ctx.operation.goes_first() {
             self.turns.others_work();
         }
-        let grounds = match check(&self.policies, ctx, self.facts(ctx, patient)?)? {
+        // Whoever may not anyhow is denied, and does not hear that something is damaged or not here yet.
+        let (facts, unknown) = match self.facts(ctx, patient) {
+            Ok(facts) => (facts, None),
+            Err(failure) => (Facts::default(), Some(failure)),
+        };
+        let grounds = match check(&self.policies, ctx, facts)? {
             Ok(pass) => {
                 self.announce(ctx);
-                return Ok(pass);
+                return match unknown {
+                    // How a node is, is asked when something is wrong, and shows nobody.
+                    Some(failure) if ctx.operation != Operation::GetNodeStatus => Err(failure),
+                    Some(_) | None => Ok(pass),
+                };
             }
             Err(grounds) => grounds,
         };
@@ -243,7 +253,10 @@ impl Engine {
     /// What is filed with a request stands in the file, for those who may read that, and not in the
     /// trail.
     fn kept(&self, ctx: &Context) -> Result<Vec<u8>, Failure> {
-        let files = matches!(ctx.operation, Operation::RegisterPatient | Operation::Contribute);
+        let files = matches!(
+            ctx.operation,
+            Operation::RegisterPatient | Operation::Contribute | Operation::PutPractitionerRole
+        );
         if !files && ctx.request.len() <= MAX_REQUEST {
             return Ok(ctx.request.clone());
         }
@@ -306,6 +319,7 @@ impl Engine {
             network: ctx.caller.network.clone(),
             issuer: ctx.caller.issuer.clone(),
             emergency: grounds.facts.emergency,
+            circumstances: grounds.facts.circumstances(),
         })
     }
 }

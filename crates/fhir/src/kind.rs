@@ -1,7 +1,9 @@
 //! Resources that become entries: one file a kind, one line in [`mapping`].
 
 mod allergy_intolerance;
+mod care_team;
 mod condition;
+mod consent;
 mod document_reference;
 mod encounter;
 mod immunization;
@@ -39,7 +41,9 @@ type Mapping = fn(&mut Fields<'_>, &mut Links<'_>) -> Result<v1::Entry, Refusal>
 fn mapping(resource_type: &str) -> Option<(&'static str, Mapping)> {
     Some(match resource_type {
         "AllergyIntolerance" => ("patient", allergy_intolerance::entry),
+        "CareTeam" => ("subject", care_team::entry),
         "Condition" => ("subject", condition::entry),
+        "Consent" => ("patient", consent::entry),
         "DocumentReference" => ("subject", document_reference::entry),
         "Encounter" => ("subject", encounter::entry),
         "Immunization" => ("patient", immunization::entry),

@@ -92,10 +92,8 @@ pub(crate) fn identity(
     if fields.take::<bool>("active")? == Some(false) {
         fields.lose("active (false)");
     }
-    if let Some(meta) = fields.take::<Meta>("meta")?
-        && !meta.security.is_empty()
-    {
-        fields.lose("meta.security");
+    if let Some(meta) = fields.take::<Meta>("meta")? {
+        identity.labels = meta.security.into_iter().map(v1::Coding::from).collect();
     }
     Ok(identity)
 }

@@ -109,6 +109,7 @@ fn the_hospital_is_mapped_whole() {
         count.items,
         counts([
             ("AllergyIntolerance", 951),
+            ("CareTeam", 1104),
             ("Condition", 3433),
             ("DocumentReference", 406),
             ("Encounter", 1124),

@@ -89,4 +89,7 @@ pub struct AccessRecord {
     pub issuer: Option<String>,
     /// The emergency access (broken glass) that it was made in, opened or closed: its id.
     pub emergency: Option<[u8; 16]>,
+    /// What else was known of the caller and the patient and held: `employed`, `not-employed`,
+    /// `own-file`, `vip`, `restricted`.
+    pub circumstances: Vec<String>,
 }

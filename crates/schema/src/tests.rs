@@ -90,8 +90,8 @@ fn unknown_versions_are_told() {
 #[test]
 fn an_entry_of_an_unknown_kind_still_tells_its_summary() {
     let id = EntryId([2; 16]);
-    let Some(Detail::Note(note)) = details().pop() else { unreachable!() };
-    let entry = entry(Detail::Note(note));
+    let note = details().into_iter().find(|detail| detail.kind() == Kind::Note).unwrap();
+    let entry = entry(note);
     let summary = entry.summary();
     let mut bytes = encode_event(&Event::EntryAdded { id, entry }).unwrap();
     // Variant, id, then the kind's tag.

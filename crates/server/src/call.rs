@@ -198,7 +198,10 @@ pub(crate) fn request_id<'a>(from: &'a str, report: &mut Report) -> Option<&'a s
 
 fn reads(operation: Operation) -> bool {
     match operation {
-        Operation::RegisterPatient | Operation::Contribute | Operation::Import => false,
+        Operation::RegisterPatient
+        | Operation::Contribute
+        | Operation::Import
+        | Operation::PutPractitionerRole => false,
         Operation::SettleRequest
         | Operation::GetPatientFile
         | Operation::GetPatientHistory
@@ -209,7 +212,11 @@ fn reads(operation: Operation) -> bool {
         | Operation::ReadEntries
         | Operation::Prove
         | Operation::ProveContents
-        | Operation::GetNodeStatus => true,
+        | Operation::GetNodeStatus
+        | Operation::GetPractitionerRole
+        | Operation::ListPractitionerRoles
+        | Operation::LinkOwnFile
+        | Operation::GetOwnFile => true,
     }
 }
 

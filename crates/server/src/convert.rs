@@ -17,6 +17,7 @@ pub mod import;
 pub mod kind;
 pub mod ledger;
 mod report;
+pub mod staff;
 #[cfg(test)]
 mod tests;
 pub mod values;

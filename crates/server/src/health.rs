@@ -5,6 +5,7 @@
 //! | (overall) | the broker is connected and every ledger takes writes |
 //! | `ImportService` | `records` takes writes |
 //! | `PatientFileService` | `records` is applied to near the stream's end, as far as that is known, and its views are made: reads survive the broker |
+//! | `StaffService` | `records` likewise |
 //! | `AuditService` | `access` likewise |
 //! | `EvidenceService` | both likewise |
 //! | `LedgerService`, `ProofService`, `PeerService` | always: they are asked when something is wrong |
@@ -20,7 +21,7 @@ use tonic_health::server::HealthReporter;
 /// How often the condition is looked at: an orchestrator's own probes come every few seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "",
     "caseledger.v1.ImportService",
     "caseledger.v1.PatientFileService",
@@ -29,6 +30,7 @@ const SERVICES: [&str; 8] = [
     "caseledger.v1.ProofService",
     "caseledger.v1.EvidenceService",
     "caseledger.v1.PeerService",
+    "caseledger.v1.StaffService",
 ];
 
 /// Reports health until it is dropped.
@@ -79,6 +81,7 @@ fn serving(status: &Status) -> [bool; SERVICES.len()] {
         true,
         applied(LedgerKind::Records) && applied(LedgerKind::Access),
         true,
+        applied(LedgerKind::Records),
     ]
 }
 
@@ -120,14 +123,14 @@ mod tests {
     fn reads_stay_serving_without_the_broker_and_not_when_apply_stopped_or_is_behind() {
         use Condition::{CatchingUp, ReadOnly, Serving, Stopped};
         let well = serving(&status(Serving, Serving, true));
-        assert_eq!(well, [true; 8]);
+        assert_eq!(well, [true; 9]);
         let away = serving(&status(ReadOnly("x".into()), ReadOnly("x".into()), false));
-        assert_eq!(away, [false, false, true, true, true, true, true, true]);
+        assert_eq!(away, [false, false, true, true, true, true, true, true, true]);
         let stopped = serving(&status(Stopped("x".into()), Serving, true));
-        assert_eq!(stopped, [false, false, false, true, true, true, false, true]);
+        assert_eq!(stopped, [false, false, false, true, true, true, false, true, false]);
         let behind = serving(&status(CatchingUp("x".into()), Serving, true));
-        assert_eq!(behind, [false, false, false, true, true, true, false, true]);
+        assert_eq!(behind, [false, false, false, true, true, true, false, true, false]);
         let trail_behind = serving(&status(Serving, CatchingUp("x".into()), true));
-        assert_eq!(trail_behind, [false, true, true, false, true, true, false, true]);
+        assert_eq!(trail_behind, [false, true, true, false, true, true, false, true, true]);
     }
 }

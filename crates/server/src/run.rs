@@ -13,6 +13,7 @@ use api::v1::ledger_service_server::LedgerServiceServer;
 use api::v1::patient_file_service_server::PatientFileServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
 use api::v1::proof_service_server::ProofServiceServer;
+use api::v1::staff_service_server::StaffServiceServer;
 use engine::{Clock, Engine, Failure, NoteKeys, Setup, Side};
 use journal::{Credentials, Journal, ServerCheckError};
 use store::{LedgerPin, SetAside, Store};
@@ -398,6 +399,7 @@ where
         .add_service(limited!(LedgerServiceServer))
         .add_service(limited!(ProofServiceServer))
         .add_service(limited!(EvidenceServiceServer))
+        .add_service(limited!(StaffServiceServer))
         .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
         .add_service(health.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))

@@ -8,6 +8,7 @@ mod patient_file;
 mod peer;
 mod proof;
 mod replay;
+mod staff;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use api::v1::ledger_service_client::LedgerServiceClient;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
 use api::v1::peer_service_client::PeerServiceClient;
 use api::v1::proof_service_client::ProofServiceClient;
+use api::v1::staff_service_client::StaffServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -178,6 +179,12 @@ impl Client {
     #[must_use]
     pub fn proofs(&self) -> ProofServiceClient<Authorised> {
         ProofServiceClient::new(self.channel.clone())
+    }
+
+    /// The staff service.
+    #[must_use]
+    pub fn staff(&self) -> StaffServiceClient<Authorised> {
+        StaffServiceClient::new(self.channel.clone())
     }
 
     /// Heads of `records` and `access`.

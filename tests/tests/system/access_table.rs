@@ -10,6 +10,9 @@ use testkit::cluster::Cluster;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
+use crate::relationships::{practitioner_role, put};
+use crate::tools::reason;
+
 /// Where one RPC asks for more than the role table's row of its name says: a row of its own.
 const WITH_CONTENTS: &str = "EvidenceService/Prove, with contents";
 
@@ -75,6 +78,7 @@ pub(crate) async fn call(
             };
             whole(client.evidence().prove(asked).await?.into_inner()).await
         }
+        ("StaffService", method) => of_staff(client, method, patient_id, why).await,
         ("LedgerService", "GetHead") => {
             client.ledger().get_head(v1::GetHeadRequest::default()).await.map(drop)
         }
@@ -154,6 +158,55 @@ async fn of_files(
     }
 }
 
+/// Somebody who is in the staff directory, and a patient.
+const LISTED: &str = "listed";
+
+async fn of_staff(
+    client: &Client,
+    method: &str,
+    patient_id: &str,
+    why: &Why,
+) -> Result<(), Status> {
+    let (mut staff, purpose, person) = (client.staff(), why.clone(), LISTED.to_owned());
+    match method {
+        "PutPractitionerRole" => {
+            let practitioner_role = Some(practitioner_role(&request_id()));
+            let request_id = request_id();
+            let asked = v1::PutPractitionerRoleRequest { request_id, purpose, practitioner_role };
+            staff.put_practitioner_role(asked).await.map(drop)
+        }
+        "GetPractitionerRole" => {
+            let asked = v1::GetPractitionerRoleRequest { purpose, person };
+            staff.get_practitioner_role(asked).await.map(drop)
+        }
+        "ListPractitionerRoles" => {
+            let asked = v1::ListPractitionerRolesRequest { purpose, ..<_>::default() };
+            staff.list_practitioner_roles(asked).await.map(drop)
+        }
+        "LinkOwnFile" => {
+            let (request_id, patient_id) = (request_id(), patient_id.to_owned());
+            let asked = v1::LinkOwnFileRequest { request_id, purpose, person, patient_id };
+            match staff.link_own_file(asked).await {
+                // Whoever hears that was let in.
+                Err(status) if reason(&status) == "NOTHING_CHANGED" => Ok(()),
+                ended => ended.map(drop),
+            }
+        }
+        "GetOwnFile" => {
+            let asked = v1::GetOwnFileRequest { purpose, person };
+            staff.get_own_file(asked).await.map(drop)
+        }
+        method => no_row("StaffService", method),
+    }
+}
+
+/// Puts somebody into the staff directory who is a patient, too.
+pub(crate) async fn list_somebody(officer: &Client, patient_id: &str) {
+    put(officer, practitioner_role(LISTED)).await.expect("listed");
+    let why = Some(v1::Purpose { purpose_of_use: "HCOMPL".to_owned(), reason: "told".to_owned() });
+    of_staff(officer, "LinkOwnFile", patient_id, &why).await.expect("linked");
+}
+
 async fn of_proofs(client: &Client, method: &str) -> Result<(), Status> {
     let mut proofs = client.proofs();
     match method {
@@ -206,7 +259,7 @@ fn let_in(rpc: &str, role: &str, ended: Result<(), Status>) -> bool {
 
 /// Whether a request states a purpose at all.
 pub(crate) fn states_a_purpose(rpc: &str) -> bool {
-    ["PatientFileService", "ImportService", "AuditService", "EvidenceService"]
+    ["PatientFileService", "ImportService", "AuditService", "EvidenceService", "StaffService"]
         .iter()
         .any(|service| rpc.starts_with(service))
 }
@@ -244,6 +297,7 @@ async fn every_rpc_is_open_to_the_roles_and_purposes_of_the_table_and_to_no_othe
     let manager = cluster.client(0, "case-manager").unwrap();
     let patient = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
     cluster.client(0, "billing").unwrap().read_file(&patient, None).await.expect_err("denied");
+    list_somebody(&cluster.client(0, "compliance-officer").unwrap(), &patient).await;
     let roles = Role::ALL.map(Role::name);
     let mut table =
         format!("| RPC | {} |\n|---|{}\n", roles.join(" | "), "---|".repeat(roles.len()));

@@ -10,7 +10,7 @@ use testkit::client::{Client, Token, purpose, request_id};
 use testkit::cluster::{Cluster, program, run};
 
 /// What the command line imports; a note is FHIR's DocumentReference.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 11] = [
     "Patient",
     "Condition",
     "AllergyIntolerance",
@@ -20,6 +20,8 @@ const KINDS: [&str; 9] = [
     "Immunization",
     "Encounter",
     "DocumentReference",
+    "CareTeam",
+    "Consent",
 ];
 
 fn repository() -> PathBuf {

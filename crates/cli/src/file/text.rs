@@ -11,7 +11,7 @@ use crate::output::{Table, counted, one_line, thousands};
 use crate::time;
 
 /// Section headings, in the order in which a file shows its kinds.
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 10] = [
     "Encounters",
     "Allergies and intolerances",
     "Conditions",
@@ -20,6 +20,8 @@ const SECTIONS: [&str; 8] = [
     "Observations",
     "Immunizations",
     "Notes",
+    "Care teams",
+    "Consents",
 ];
 
 /// A file; one of the past says so first, so that nobody takes it for the present.
@@ -144,21 +146,33 @@ fn facts(identity: &v1::Identity) -> Table {
         let shown = if language.display.is_empty() { &language.code } else { &language.display };
         add("language", format!("{shown}{interpreter}"));
     }
+    for telecom in &identity.confidential_telecoms {
+        add("reach only by", format!("{} {}", telecom.system, telecom.value).trim().to_owned());
+    }
+    for address in &identity.confidential_addresses {
+        add("write only to", on_one_line(address));
+    }
     for telecom in &identity.telecoms {
         add(&telecom.system, telecom.value.clone());
     }
     for address in &identity.addresses {
-        let mut parts = address.line.clone();
-        parts.extend([
-            address.postal_code.clone(),
-            address.city.clone(),
-            address.state.clone(),
-            address.country.clone(),
-        ]);
-        parts.retain(|part| !part.is_empty());
-        add("address", if parts.is_empty() { address.text.clone() } else { parts.join(", ") });
+        add("address", on_one_line(address));
     }
+    let labels: Vec<_> = identity.labels.iter().map(|label| label.code.as_str()).collect();
+    add("labels", labels.join(" "));
     table
+}
+
+fn on_one_line(address: &v1::Address) -> String {
+    let mut parts = address.line.clone();
+    parts.extend([
+        address.postal_code.clone(),
+        address.city.clone(),
+        address.state.clone(),
+        address.country.clone(),
+    ]);
+    parts.retain(|part| !part.is_empty());
+    if parts.is_empty() { address.text.clone() } else { parts.join(", ") }
 }
 
 fn section_of(state: &v1::EntryState) -> Option<usize> {
@@ -171,6 +185,8 @@ fn section_of(state: &v1::EntryState) -> Option<usize> {
         Detail::Observation(_) => 5,
         Detail::Immunization(_) => 6,
         Detail::NoteDetail(_) => 7,
+        Detail::CareTeam(_) => 8,
+        Detail::Consent(_) => 9,
     })
 }
 

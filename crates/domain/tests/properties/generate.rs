@@ -185,11 +185,12 @@ fn deceased() -> BoxedStrategy<Deceased> {
 pub(crate) fn identity() -> BoxedStrategy<Identity> {
     let lists =
         (vec(identifier(), 0..3), vec(name(), 0..3), vec(address(), 0..2), vec(telecom(), 0..2));
+    let confidential = (vec(telecom(), 0..2), vec(address(), 0..2), vec(coding(), 0..2));
     let life = (of(date_time()), of(deceased()), of(choice(&["male", "female"])));
     let words = (of(choice(&["F", "M"])), of(concept()), of(coding()), of(good_text()));
     let rest = (of(any::<bool>()), any::<bool>(), of(good_text()), of(source()), delivered());
-    (lists, life, words, rest)
-        .prop_map(|(lists, life, words, rest)| Identity {
+    (lists, life, words, confidential, rest)
+        .prop_map(|(lists, life, words, confidential, rest)| Identity {
             identifiers: lists.0,
             names: lists.1,
             preferred_name: words.3,
@@ -204,6 +205,9 @@ pub(crate) fn identity() -> BoxedStrategy<Identity> {
             telecoms: lists.3,
             unidentified: rest.1,
             alias: rest.2,
+            confidential_telecoms: confidential.0,
+            confidential_addresses: confidential.1,
+            labels: confidential.2,
             source: rest.3,
             delivered: rest.4,
         })
@@ -246,6 +250,7 @@ fn status(detail: &Detail, which: usize) -> String {
         Kind::Immunization => ["completed", "not-done"],
         Kind::Encounter => ["in-progress", "finished"],
         Kind::Note => ["current", "superseded"],
+        Kind::CareTeam | Kind::Consent => ["active", "inactive"],
     };
     statuses.get(which).unwrap_or(&"completed").to_string()
 }

@@ -67,11 +67,6 @@ impl Asked {
     /// Cedar's request, and the entities that it speaks of beside [`known`].
     pub(super) fn request(&self, schema: &Schema) -> Result<(Request, Vec<Entity>), Failure> {
         let user = user(&self.asker)?;
-        let purpose = RestrictedExpression::new_entity_uid(uid("Purpose", self.asker.purpose)?);
-        let said = [
-            ("purpose".to_owned(), purpose),
-            ("reasonGiven".to_owned(), RestrictedExpression::new_bool(self.asker.reason_given)),
-        ];
         let mut about = vec![user.clone()];
         let (action, resource) = match &self.what {
             What::Call(operation) => (operation.action(), uid(resource(*operation), "any")?),
@@ -82,6 +77,7 @@ impl Asked {
                 ("SeeEntry", uid)
             }
         };
+        let said = said(&self.asker)?;
         let request = Request::new(
             user.uid(),
             uid("Action", action)?,
@@ -91,6 +87,25 @@ impl Asked {
         );
         Ok((request.map_err(Failure::internal)?, about))
     }
+}
+
+/// What policies are told beside who asks for what.
+fn said(asker: &Asker) -> Result<Vec<(String, RestrictedExpression)>, Failure> {
+    let yes = RestrictedExpression::new_bool;
+    let Facts { relationship, emergency: _, employed: _, own_file, vip, restricted } = &asker.facts;
+    let purpose = RestrictedExpression::new_entity_uid(uid("Purpose", asker.purpose)?);
+    let mut said = vec![
+        ("purpose".to_owned(), purpose),
+        ("reasonGiven".to_owned(), yes(asker.reason_given)),
+        ("ownFile".to_owned(), yes(*own_file)),
+        ("vip".to_owned(), yes(*vip)),
+        ("restricted".to_owned(), yes(*restricted)),
+    ];
+    said.extend(relationship.as_ref().map(|relationship| {
+        let relationship = RestrictedExpression::new_string(relationship.clone());
+        ("relationship".to_owned(), relationship)
+    }));
+    Ok(said)
 }
 
 fn user(asker: &Asker) -> Result<Entity, Failure> {
@@ -104,6 +119,8 @@ fn user(asker: &Asker) -> Result<Entity, Failure> {
         ("organisation".to_owned(), text(&asker.organisation)),
     ]);
     facts.extend(asker.person.as_ref().map(|person| ("person".to_owned(), text(person))));
+    let employed = asker.facts.employed.map(RestrictedExpression::new_bool);
+    facts.extend(employed.map(|employed| ("employed".to_owned(), employed)));
     let roles = asker.roles.iter().map(|role| uid("Role", role.name()));
     let roles = roles.collect::<Result<HashSet<_>, _>>()?;
     Entity::new(uid("User", &id)?, facts, roles).map_err(Failure::internal)
@@ -150,5 +167,10 @@ fn resource(operation: Operation) -> &'static str {
         | O::Import => "PatientFile",
         O::ListAccesses | O::Replay | O::ReadEntries | O::Prove | O::ProveContents => "Ledger",
         O::GetNodeStatus => "Node",
+        O::PutPractitionerRole
+        | O::GetPractitionerRole
+        | O::ListPractitionerRoles
+        | O::LinkOwnFile
+        | O::GetOwnFile => "StaffDirectory",
     }
 }

@@ -199,6 +199,74 @@ fn a_plain_text_document_is_a_note() {
 }
 
 #[test]
+fn a_care_team_keeps_its_members_and_their_periods() {
+    let (entry, not_carried) = entry(
+        r#"{"resourceType":"CareTeam","id":"t","subject":{"reference":"Patient/p"},"status":"active",
+            "name":"Ward 7","category":[{"text":"team"}],"period":{"start":"2026-01-01"},
+            "participant":[{"member":{"reference":"Practitioner/7"},"role":[{"text":"nurse"},{"text":"x"}],
+            "period":{"end":"2026-02"}},{"role":[{"text":"nobody"}]}],
+            "managingOrganization":[{"reference":"Organization/1"}],"telecom":[{"value":"1"}]}"#,
+    );
+    let Some(Detail::CareTeam(team)) = entry.detail else { panic!("kind") };
+    let [member] = team.participant.as_slice() else { panic!("one member") };
+    assert_eq!(member.member.as_ref().unwrap().reference, "Practitioner/7");
+    assert_eq!(member.role.as_ref().unwrap().text, "nurse");
+    assert_eq!(member.period.as_ref().unwrap().end, "2026-02");
+    assert_eq!((team.name.as_str(), team.managing_organization.len()), ("Ward 7", 1));
+    assert_eq!((entry.status.as_str(), entry.code.unwrap().text.as_str()), ("active", "team"));
+    assert_eq!(
+        not_carried,
+        [
+            "CareTeam.participant (without member)",
+            "CareTeam.participant.role (second and later)",
+            "CareTeam.telecom",
+        ]
+    );
+}
+
+#[test]
+fn a_consent_is_a_rule_and_its_exceptions_or_it_is_refused() {
+    let consent = |provision: &str| {
+        format!(
+            r#"{{"resourceType":"Consent","id":"c","patient":{{"reference":"Patient/p"}},"status":"active",
+                "scope":{{"text":"privacy"}},"category":[{{"text":"restriction"}}],"dateTime":"2026-01-01",
+                "policyRule":{{"text":"45 CFR 164.522(a)"}},"provision":{provision}}}"#
+        )
+    };
+    let actor = |who: &str| format!(r#"[{{"role":{{"text":"IRCP"}},"reference":{who}}}]"#);
+    let one = actor(r#"{"reference":"Practitioner/7"}"#);
+    let ruled = format!(
+        r#"{{"type":"deny","purpose":[{{"code":"HPAYMT"}}],"provision":[{{"type":"permit","actor":{one}}}]}}"#
+    );
+    let (entry, _) = entry(&consent(&ruled));
+    let Some(Detail::Consent(found)) = entry.detail else { panic!("kind") };
+    let [rule, exception] = found.provision.as_slice() else { panic!("two provisions") };
+    assert_eq!((rule.r#type.as_str(), rule.purpose[0].code.as_str()), ("deny", "HPAYMT"));
+    assert_eq!(exception.actor[0].reference, "Practitioner/7");
+    let nameless = actor(r#"{"display":"Dr A"}"#);
+    for narrower in [
+        r#"{"type":"deny","securityLabel":[{"code":"PSY"}]}"#.to_owned(),
+        r#"{"type":"deny","class":[{"code":"Note"}]}"#.to_owned(),
+        r#"{"type":"deny","data":[{"meaning":"instance"}]}"#.to_owned(),
+        r#"{"type":"deny","provision":[{"type":"permit","provision":[{"type":"deny"}]}]}"#
+            .to_owned(),
+        format!(r#"{{"type":"deny","actor":{nameless}}}"#),
+    ] {
+        assert_eq!(refusal(&consent(&narrower)).code, "PROVISION_NOT_UNDERSTOOD", "{narrower}");
+    }
+}
+
+#[test]
+fn labels_of_a_patient_are_labels_of_the_file() {
+    let (item, _) = item(
+        r#"{"resourceType":"Patient","id":"p","identifier":[{"system":"urn:mrn","value":"1"}],
+            "meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"CEL"}]}}"#,
+    );
+    let Some(Content::Identity(identity)) = item.content else { panic!("not an identity") };
+    assert_eq!(identity.labels[0].code, "CEL");
+}
+
+#[test]
 fn an_encounter_without_a_type_is_what_its_class_says() {
     let (entry, _) = entry(
         r#"{"resourceType":"Encounter","id":"e","subject":{"reference":"Patient/p"},"status":"finished",

@@ -93,6 +93,15 @@ pub(super) fn identity() -> Identity {
         }],
         unidentified: true,
         alias: words("Enchantress"),
+        confidential_telecoms: vec![ContactPoint {
+            system: words("phone"),
+            value: "555-0199".to_owned(),
+            r#use: None,
+            rank: None,
+            period: None,
+        }],
+        confidential_addresses: vec![Address { city: words("Elsewhere"), ..Address::default() }],
+        labels: vec![coding()],
         source: Some(source()),
         delivered: Some([9; 32]),
     }
@@ -186,6 +195,29 @@ pub(super) fn details() -> Vec<Detail> {
             author: Some(actor()),
             text: "slept well".to_owned(),
         }),
+        Detail::CareTeam(CareTeam {
+            name: words("Ward 7"),
+            participant: vec![CareTeamParticipant {
+                member: actor(),
+                role: Some(concept()),
+                period: period(),
+            }],
+            reason: vec![concept()],
+            reason_reference: vec![EntryId([4; 16])],
+            managing_organization: vec![actor()],
+        }),
+        Detail::Consent(Consent {
+            scope: concept(),
+            performer: vec![actor()],
+            organization: vec![actor()],
+            policy_rule: Some(concept()),
+            provision: vec![Provision {
+                r#type: "deny".to_owned(),
+                period: period(),
+                actor: vec![actor()],
+                purpose: vec![coding()],
+            }],
+        }),
     ]
 }
 
@@ -236,10 +268,22 @@ pub(super) fn observation() -> Detail {
 
 /// One document of each kind.
 pub(super) fn documents() -> Vec<Document> {
-    vec![Document::AccessPolicy(AccessPolicy {
-        status: "draft".to_owned(),
-        text: "permit (principal, action, resource);".to_owned(),
-    })]
+    vec![
+        Document::AccessPolicy(AccessPolicy {
+            status: "draft".to_owned(),
+            text: "permit (principal, action, resource);".to_owned(),
+        }),
+        Document::PractitionerRole(PractitionerRole {
+            person: "ada".to_owned(),
+            name: "Ada Lovelace".to_owned(),
+            references: vec!["Practitioner/7".to_owned()],
+            roles: vec!["nurse".to_owned()],
+            units: vec!["ward 7".to_owned()],
+            organization: words("st-james"),
+            period: period(),
+            patient: Some(PatientId([5; 16])),
+        }),
+    ]
 }
 
 pub(super) fn events() -> Vec<(String, Event)> {
@@ -348,5 +392,6 @@ pub(super) fn access() -> AccessRecord {
         network: words("10.0.0.7"),
         issuer: words("https://idp.example"),
         emergency: Some([9; 16]),
+        circumstances: vec!["employed".to_owned(), "vip".to_owned()],
     }
 }

@@ -46,6 +46,7 @@ mirror_struct! {
         network: Option<Text<'a>>,
         issuer: Option<Text<'a>>,
         emergency: Option<[u8; 16]>,
+        circumstances: Vec<Text<'a>>,
     }
 }
 

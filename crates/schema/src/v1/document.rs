@@ -1,6 +1,7 @@
 //! The stored forms of documents and their registry: one file and one line a kind.
 
 mod access_policy;
+mod practitioner_role;
 
 use domain::{Document, DocumentKind};
 
@@ -30,4 +31,5 @@ macro_rules! registry {
 
 registry! {
     AccessPolicy in access_policy;
+    PractitionerRole in practitioner_role;
 }

@@ -74,6 +74,9 @@ mirror_struct! {
         telecoms: Vec<ContactPoint<'a>>,
         unidentified: bool,
         alias: Option<Text<'a>>,
+        confidential_telecoms: Vec<ContactPoint<'a>>,
+        confidential_addresses: Vec<Address<'a>>,
+        labels: Vec<Coding<'a>>,
         source: Option<SourceId<'a>>,
         delivered: Option<[u8; 32]>,
     }

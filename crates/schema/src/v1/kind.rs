@@ -1,7 +1,9 @@
 //! The stored forms of the kinds and their registry: one file and one line a kind.
 
 mod allergy_intolerance;
+mod care_team;
 mod condition;
+mod consent;
 mod encounter;
 mod immunization;
 mod medication_request;
@@ -42,4 +44,6 @@ registry! {
     Immunization in immunization;
     Encounter in encounter;
     Note in note;
+    CareTeam in care_team;
+    Consent in consent;
 }

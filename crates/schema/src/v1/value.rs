@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{Decimal, EntryId, FhirDateTime};
+use domain::{Decimal, EntryId, FhirDateTime, PatientId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DecodeError;
@@ -53,6 +53,22 @@ impl<'a> Mirror<'a> for Id {
 
     fn back(self) -> Result<EntryId, DecodeError> {
         Ok(EntryId(self.0))
+    }
+}
+
+/// A patient's id: 16 bytes without a length.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FileId([u8; 16]);
+
+impl<'a> Mirror<'a> for FileId {
+    type Plain = PatientId;
+
+    fn of(plain: &'a PatientId) -> Self {
+        Self(plain.0)
+    }
+
+    fn back(self) -> Result<PatientId, DecodeError> {
+        Ok(PatientId(self.0))
     }
 }
 

@@ -95,6 +95,7 @@ fn told(common: proto::Access, record: &AccessRecord, patient_id: String) -> pro
         answer_digest: record.answer_digest.to_vec(),
         network: text_out(record.network.as_ref()),
         issuer: text_out(record.issuer.as_ref()),
+        circumstances: record.circumstances.clone(),
         ..common
     }
 }

@@ -225,7 +225,9 @@ fn entry_path(kind: Kind, path: &str) -> String {
         | Kind::MedicationRequest
         | Kind::Procedure
         | Kind::Observation
-        | Kind::Immunization => kind.name(),
+        | Kind::Immunization
+        | Kind::CareTeam
+        | Kind::Consent => kind.name(),
     };
     format!("{detail}{rest}")
 }

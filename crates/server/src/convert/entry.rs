@@ -169,6 +169,8 @@ fn kind_in(from: i32, at: &At<'_>, report: &mut Report) -> Option<Kind> {
         Ok(proto::Kind::Immunization) => Some(Kind::Immunization),
         Ok(proto::Kind::Encounter) => Some(Kind::Encounter),
         Ok(proto::Kind::Note) => Some(Kind::Note),
+        Ok(proto::Kind::CareTeam) => Some(Kind::CareTeam),
+        Ok(proto::Kind::Consent) => Some(Kind::Consent),
         Ok(proto::Kind::Unspecified) => {
             report.missing(at);
             None

@@ -21,6 +21,11 @@ pub fn identity_in(from: proto::Identity, at: &At<'_>, report: &mut Report) -> O
     let language = option(from.language, &at.field("language"), report, coding_in);
     let addresses = list(from.addresses, &at.field("addresses"), report, address_in);
     let telecoms = list(from.telecoms, &at.field("telecoms"), report, telecom_in);
+    let confidential_telecoms =
+        list(from.confidential_telecoms, &at.field("confidential_telecoms"), report, telecom_in);
+    let confidential_addresses =
+        list(from.confidential_addresses, &at.field("confidential_addresses"), report, address_in);
+    let labels = list(from.labels, &at.field("labels"), report, coding_in);
     let source = option(from.source, &at.field("source"), report, source_in);
     Some(Identity {
         identifiers,
@@ -37,6 +42,9 @@ pub fn identity_in(from: proto::Identity, at: &At<'_>, report: &mut Report) -> O
         telecoms,
         unidentified: from.unidentified,
         alias: text(from.alias),
+        confidential_telecoms,
+        confidential_addresses,
+        labels,
         source,
         delivered: None,
     })
@@ -60,6 +68,9 @@ pub fn identity_out(from: &Identity) -> proto::Identity {
         telecoms: all(&from.telecoms, telecom_out),
         unidentified: from.unidentified,
         alias: text_out(from.alias.as_ref()),
+        confidential_telecoms: all(&from.confidential_telecoms, telecom_out),
+        confidential_addresses: all(&from.confidential_addresses, address_out),
+        labels: all(&from.labels, coding_out),
         source: from.source.as_ref().map(source_out),
     }
 }

@@ -139,6 +139,7 @@ pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violatio
 /// Names the entries that are an entry's reason; false when its kind has no such field.
 pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) -> bool {
     match &mut entry.detail {
+        Detail::CareTeam(fields) => fields.reason_reference.extend(reasons),
         Detail::Encounter(fields) => fields.reason_reference.extend(reasons),
         Detail::MedicationRequest(fields) => fields.reason_reference.extend(reasons),
         Detail::Procedure(fields) => fields.reason_reference.extend(reasons),
@@ -146,7 +147,8 @@ pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) -> bool {
         | Detail::AllergyIntolerance(_)
         | Detail::Observation(_)
         | Detail::Immunization(_)
-        | Detail::Note(_) => return false,
+        | Detail::Note(_)
+        | Detail::Consent(_) => return false,
     }
     true
 }

@@ -1,7 +1,9 @@
 //! The registry of kinds: one file and one line in each table a kind.
 
 mod allergy_intolerance;
+mod care_team;
 mod condition;
+mod consent;
 mod encounter;
 mod immunization;
 mod medication_request;
@@ -34,6 +36,8 @@ pub fn detail_in(from: Proto, at: &At<'_>, report: &mut Report) -> Option<Detail
         Proto::Immunization(from) => kind!(from, immunization, "immunization", Immunization),
         Proto::EncounterDetail(from) => kind!(from, encounter, "encounter_detail", Encounter),
         Proto::NoteDetail(from) => kind!(from, note, "note_detail", Note),
+        Proto::CareTeam(from) => kind!(from, care_team, "care_team", CareTeam),
+        Proto::Consent(from) => kind!(from, consent, "consent", Consent),
     }
 }
 
@@ -53,5 +57,7 @@ pub fn detail_out(from: &Detail) -> Proto {
         Detail::Immunization(from) => Proto::Immunization(immunization::fields_out(from)),
         Detail::Encounter(from) => Proto::EncounterDetail(encounter::fields_out(from)),
         Detail::Note(from) => Proto::NoteDetail(note::fields_out(from)),
+        Detail::CareTeam(from) => Proto::CareTeam(care_team::fields_out(from)),
+        Detail::Consent(from) => Proto::Consent(consent::fields_out(from)),
     }
 }

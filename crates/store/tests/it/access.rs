@@ -33,6 +33,7 @@ fn record(reason: &str) -> AccessRecord {
         network: None,
         issuer: None,
         emergency: None,
+        circumstances: Vec::new(),
     }
 }
 

@@ -204,6 +204,40 @@ fn note() -> BoxedStrategy<Detail> {
         .boxed()
 }
 
+fn care_team() -> BoxedStrategy<Detail> {
+    let member = (actor(), of(concept()), of(period()))
+        .prop_map(|(member, role, period)| CareTeamParticipant { member, role, period });
+    let reasons = (vec(concept(), 0..2), vec(entry_id(), 0..2));
+    (of(good_text()), vec(member, 0..3), reasons, vec(actor(), 0..2))
+        .prop_map(|(name, participant, (reason, reason_reference), managing_organization)| {
+            Detail::CareTeam(CareTeam {
+                name,
+                participant,
+                reason,
+                reason_reference,
+                managing_organization,
+            })
+        })
+        .boxed()
+}
+
+fn consent() -> BoxedStrategy<Detail> {
+    let provision =
+        (choice(&["permit", "deny"]), of(period()), vec(actor(), 0..2), vec(coding(), 0..2))
+            .prop_map(|(r#type, period, actor, purpose)| Provision {
+                r#type,
+                period,
+                actor,
+                purpose,
+            });
+    let who = (vec(actor(), 0..2), vec(actor(), 0..2));
+    (concept(), who, of(concept()), vec(provision, 0..3))
+        .prop_map(|(scope, (performer, organization), policy_rule, provision)| {
+            Detail::Consent(Consent { scope, performer, organization, policy_rule, provision })
+        })
+        .boxed()
+}
+
 pub(super) fn detail() -> BoxedStrategy<Detail> {
     prop_oneof![
         condition(),
@@ -214,6 +248,8 @@ pub(super) fn detail() -> BoxedStrategy<Detail> {
         immunization(),
         encounter(),
         note(),
+        care_team(),
+        consent(),
     ]
     .boxed()
 }

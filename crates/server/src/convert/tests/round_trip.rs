@@ -131,6 +131,35 @@ fn treatment() -> [Detail; 4] {
     ]
 }
 
+fn care_team() -> proto::CareTeam {
+    proto::CareTeam {
+        name: "ward 7".into(),
+        participant: vec![proto::CareTeamParticipant {
+            member: Some(actor("n")),
+            role: Some(concept("nurse")),
+            period: Some(period()),
+        }],
+        reason: vec![concept("why")],
+        reason_reference: vec![ID.into()],
+        managing_organization: vec![actor("org")],
+    }
+}
+
+fn consent() -> proto::Consent {
+    proto::Consent {
+        scope: Some(concept("patient-privacy")),
+        performer: vec![actor("p")],
+        organization: vec![actor("org")],
+        policy_rule: Some(concept("45 CFR 164.522(a)")),
+        provision: vec![proto::Provision {
+            r#type: "deny".into(),
+            period: Some(period()),
+            actor: vec![actor("n")],
+            purpose: vec![coding("HPAYMT")],
+        }],
+    }
+}
+
 fn details() -> Vec<Detail> {
     let condition = proto::Condition {
         verification_status: "confirmed".into(),
@@ -162,6 +191,8 @@ fn details() -> Vec<Detail> {
         Detail::AllergyIntolerance(allergy),
         Detail::Observation(observation()),
         Detail::NoteDetail(note),
+        Detail::CareTeam(care_team()),
+        Detail::Consent(consent()),
     ];
     all.extend(treatment());
     all
@@ -266,6 +297,15 @@ fn identity() -> proto::Identity {
         }],
         unidentified: true,
         alias: "Unknown-1".into(),
+        confidential_telecoms: vec![proto::ContactPoint {
+            value: "2".into(),
+            ..proto::ContactPoint::default()
+        }],
+        confidential_addresses: vec![proto::Address {
+            text: "elsewhere".into(),
+            ..proto::Address::default()
+        }],
+        labels: vec![coding("CEL")],
         source: Some(proto::SourceId { system: "urn:x".into(), value: "p".into() }),
     }
 }

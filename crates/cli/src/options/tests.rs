@@ -1,0 +1,46 @@
+use super::*;
+use clap::CommandFactory;
+
+#[test]
+fn the_definition_is_consistent_and_every_command_has_an_example() {
+    fn walk(command: &clap::Command) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains("caseledger "), "{} has no example", command.get_name());
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            walk(sub);
+        }
+    }
+    let command = Options::command();
+    command.clone().debug_assert();
+    walk(&command);
+}
+
+#[test]
+fn examples_can_be_typed() {
+    let typed = [
+        "caseledger file show MRN-200377 --kind condition --kind allergy_intolerance",
+        "caseledger file show a|b --as-of 2026-11-01T08:00:00Z --json",
+        "caseledger --server http://h:1 --token t status",
+        "caseledger audit list --person jdoe --outcome Denied --limit 500 --json",
+        "caseledger audit list --receipt 0aFF --to 2026-11-01 --with-purpose btg",
+        "caseledger ledger head --ledger access",
+        "caseledger staff list --json",
+        "caseledger staff put jdoe --name Jo --role nurse --unit 4-west --from 2024-01-01",
+        "caseledger staff own-file jdoe --patient MRN-1 --reason told",
+        "caseledger import fhir --source https://old-system.example exports/",
+        "caseledger token --role physician --role nurse --issuer-key k",
+    ];
+    for line in typed {
+        Options::try_parse_from(line.split(' ')).unwrap();
+    }
+    assert!(Options::try_parse_from(["caseledger", "token", "--role", "surgeon"]).is_err());
+    for wrong in [
+        "caseledger file show x --as-of soon",
+        "caseledger audit list --outcome foo",
+        "caseledger audit list --receipt xyz",
+        "caseledger audit list --with-purpose 9",
+    ] {
+        let error = Options::try_parse_from(wrong.split(' ')).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{wrong}");
+    }
+}

@@ -1,0 +1,334 @@
+//! What of a patient's file bears on who may see it, remembered for each file that is in use.
+//!
+//! A file never changes under a version, so what was read of it holds until its chain grows, and then
+//! only the new records are looked at: a file of 100,000 entries costs no more than a short one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::{
+    Actor, Coding, Detail, Effective, Entry, EntryId, Event, FhirDateTime, Identity, Kind,
+    PatientId, Period, Provision,
+};
+use ledger::SubjectId;
+use quick_cache::sync::Cache;
+use store::{HistoryItem, Reader, StoreError};
+
+use crate::Failure;
+use crate::engine::Engine;
+
+/// Records of a file whose authors count, the last ones: so many are read when a file comes into use.
+const LATELY: u64 = 64;
+/// Entries that are read at once.
+const PAGE: usize = 200;
+/// Files that are remembered, of some 2 KiB: those that a hospital works on now.
+const FILES: usize = 8_192;
+
+/// The kinds of entry that say who may see a file.
+const KINDS: [Kind; 3] = [Kind::Encounter, Kind::CareTeam, Kind::Consent];
+
+/// HL7 v3 `ActCode`, where sensitivity labels are from, and its code of people of public interest.
+const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+const CELEBRITY: &str = "CEL";
+
+/// What a file says of who may see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileFacts {
+    pub(crate) vip: bool,
+    /// Entries that bear on it: active care teams and consents, encounters that are not over.
+    pub(crate) bearing: BTreeMap<EntryId, Filed>,
+    /// Who filed something lately, by their actor ids.
+    pub(crate) filed: BTreeMap<[u8; 16], Last>,
+    /// Whom entries that were filed lately name as recorder, asserter or verifier.
+    pub(crate) authors: BTreeMap<String, Last>,
+}
+
+/// When somebody was an author last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Last {
+    pub(super) version: u64,
+    /// µs since 1970 UTC.
+    pub(crate) at: u64,
+}
+
+/// An entry that bears on who may see the file, and the actor who changed it last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Filed {
+    pub(crate) by: [u8; 16],
+    pub(crate) named: Named,
+}
+
+/// What such an entry names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    CareTeam { during: Span, members: Vec<(String, Span)> },
+    Encounter { until: u64, people: Vec<String>, unit: Option<String> },
+    Consent(Vec<Provision>),
+}
+
+/// A span of time, µs since 1970 UTC, both ends in it. Dates have no offset and are taken in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    from: u64,
+    until: u64,
+}
+
+impl Span {
+    pub(crate) fn of(period: Option<&Period>) -> Self {
+        let from = period.and_then(|period| period.start.as_ref());
+        let until = period.and_then(|period| period.end.as_ref());
+        Self {
+            from: from.map_or(0, |from| u64::try_from(from.earliest()).unwrap_or(0)),
+            until: until.map_or(u64::MAX, Self::until),
+        }
+    }
+
+    /// The last moment of a date or time.
+    pub(crate) fn until(end: &FhirDateTime) -> u64 {
+        u64::try_from(end.latest()).unwrap_or(0)
+    }
+
+    pub(crate) const fn holds(self, now: u64) -> bool {
+        self.from <= now && now <= self.until
+    }
+}
+
+impl FileFacts {
+    pub(super) fn identity(&mut self, identity: &Identity) {
+        let celebrity = |label: &Coding| label.system == ACT_CODE && label.code == CELEBRITY;
+        self.vip = identity.labels.iter().any(celebrity);
+    }
+
+    /// An entry as it stands, last changed by this actor.
+    pub(super) fn entry(&mut self, id: EntryId, entry: &Entry, by: [u8; 16]) {
+        match named(entry) {
+            Some(named) => self.bearing.insert(id, Filed { by, named }),
+            None => self.bearing.remove(&id),
+        };
+    }
+
+    pub(super) fn authored(&mut self, entry: &Entry, by: [u8; 16], last: Last) {
+        self.filed.insert(by, last);
+        for reference in references([&entry.recorder, &entry.asserter, &entry.verifier]) {
+            self.authors.insert(reference, last);
+        }
+    }
+
+    /// Authors of a record; what was retracted was filed all the same.
+    fn author(&mut self, item: &HistoryItem) {
+        let (by, last) = (item.header.actor.0, last(item));
+        match &item.event {
+            Some(Event::EntryAdded { entry, .. } | Event::EntryAmended { entry, .. }) => {
+                self.authored(entry, by, last);
+            }
+            Some(
+                Event::PatientRegistered { .. }
+                | Event::IdentityAmended { .. }
+                | Event::EntryRetracted { .. }
+                | Event::IdentifierAssigned { .. }
+                | Event::IdentifierReleased { .. }
+                | Event::DocumentFiled { .. },
+            )
+            | None => {}
+        }
+        let counts = |one: &mut Last| one.version.saturating_add(LATELY) > last.version;
+        self.filed.retain(|_, one| counts(one));
+        self.authors.retain(|_, one| counts(one));
+    }
+
+    /// Takes the file's next record in; false when it cannot be opened here.
+    fn follow(&mut self, item: &HistoryItem) -> bool {
+        match &item.event {
+            Some(
+                Event::PatientRegistered { identity } | Event::IdentityAmended { identity, .. },
+            ) => {
+                self.identity(identity);
+            }
+            Some(Event::EntryAdded { id, entry } | Event::EntryAmended { id, entry, .. }) => {
+                self.entry(*id, entry, item.header.actor.0);
+            }
+            Some(Event::EntryRetracted { id, .. }) => {
+                self.bearing.remove(id);
+            }
+            Some(
+                Event::IdentifierAssigned { .. }
+                | Event::IdentifierReleased { .. }
+                | Event::DocumentFiled { .. },
+            ) => {}
+            None => return false,
+        }
+        self.author(item);
+        true
+    }
+}
+
+fn last(item: &HistoryItem) -> Last {
+    Last { version: item.header.version, at: item.header.recorded_at }
+}
+
+/// What an entry names that bears on who may see the file; none of most, and of what is over.
+fn named(entry: &Entry) -> Option<Named> {
+    let period = match &entry.effective {
+        Some(Effective::During(period)) => Some(period),
+        Some(Effective::At(_)) | None => None,
+    };
+    let status = entry.status.as_deref();
+    match &entry.detail {
+        Detail::CareTeam(team) if status == Some("active") => {
+            let member = |one: &domain::CareTeamParticipant| {
+                (one.member.reference.clone(), Span::of(one.period.as_ref()))
+            };
+            let members = team.participant.iter().map(member).collect();
+            Some(Named::CareTeam { during: Span::of(period), members })
+        }
+        Detail::Encounter(encounter) if !matches!(status, Some("finished" | "cancelled")) => {
+            let mut people = references([&entry.recorder, &entry.asserter]);
+            let participants = encounter.participant.iter().map(|actor| actor.reference.clone());
+            people.extend(participants.filter(|reference| !reference.is_empty()));
+            Some(Named::Encounter {
+                until: Span::of(period).until,
+                people,
+                unit: entry.unit.clone(),
+            })
+        }
+        Detail::Consent(consent) if status == Some("active") => {
+            Some(Named::Consent(consent.provision.clone()))
+        }
+        Detail::CareTeam(_)
+        | Detail::Encounter(_)
+        | Detail::Consent(_)
+        | Detail::Condition(_)
+        | Detail::AllergyIntolerance(_)
+        | Detail::MedicationRequest(_)
+        | Detail::Procedure(_)
+        | Detail::Observation(_)
+        | Detail::Immunization(_)
+        | Detail::Note(_) => None,
+    }
+}
+
+fn references<const N: usize>(actors: [&Option<Actor>; N]) -> Vec<String> {
+    let actors = actors.into_iter().flatten().map(|actor| actor.reference.clone());
+    actors.filter(|reference| !reference.is_empty()).collect()
+}
+
+/// Facts of files in use, each as of a version. Shared by reference.
+#[derive(Debug)]
+pub(crate) struct Files {
+    known: Cache<PatientId, (u64, Arc<FileFacts>)>,
+    /// [`store::Store::views_generation`] of what is remembered.
+    views: AtomicU64,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { known: Cache::new(FILES), views: AtomicU64::new(0) }
+    }
+}
+
+impl Files {
+    fn get(&self, views: u64, patient: PatientId) -> Option<(u64, Arc<FileFacts>)> {
+        // What is erased is to be gone.
+        if self.views.fetch_max(views, Ordering::SeqCst) < views {
+            self.known.clear();
+        }
+        self.known.get(&patient)
+    }
+
+    fn put(&self, views: u64, patient: PatientId, version: u64, facts: &Arc<FileFacts>) {
+        if views >= self.views.load(Ordering::SeqCst) {
+            self.known.insert(patient, (version, Arc::clone(facts)));
+        }
+    }
+}
+
+impl Engine {
+    /// The facts of a file at its newest version; none if there is no such file, or none that opens.
+    pub(crate) fn file_facts(&self, patient: PatientId) -> Result<Option<Arc<FileFacts>>, Failure> {
+        let (store, ledger) = (self.shelf.never_to_be_shown(), self.records.line.ledger);
+        let subject = SubjectId(patient.0);
+        // Before anything is read: what is erased meanwhile makes this stale.
+        let views = store.views_generation();
+        let Some(head) = store.head(ledger, subject)? else { return Ok(None) };
+        let known = self.files.get(views, patient);
+        if let Some((version, facts)) = &known
+            && *version >= head.version
+        {
+            return Ok(Some(Arc::clone(facts)));
+        }
+        let reader = store.reader();
+        let newer = match known {
+            Some((version, facts)) if version.saturating_add(LATELY) >= head.version => {
+                followed(&reader, subject, version, &facts)?
+            }
+            Some(_) | None => None,
+        };
+        let Some((version, facts)) = (match newer {
+            Some(newer) => Some(newer),
+            None => read(&reader, subject)?,
+        }) else {
+            return Ok(None);
+        };
+        let facts = Arc::new(facts);
+        self.files.put(views, patient, version, &facts);
+        Ok(Some(facts))
+    }
+}
+
+/// The facts with the records after a version; none when one of these cannot be read or opened here.
+fn followed(
+    reader: &Reader<'_>,
+    subject: SubjectId,
+    version: u64,
+    facts: &FileFacts,
+) -> Result<Option<(u64, FileFacts)>, StoreError> {
+    let (mut version, mut facts) = (version, facts.clone());
+    let mut next = Some(version + 1);
+    while let Some(from) = next {
+        let page = match reader.history(subject, from, PAGE) {
+            Err(StoreError::Damaged { .. }) => return Ok(None),
+            page => page?,
+        };
+        for item in &page.items {
+            if !facts.follow(item) {
+                return Ok(None);
+            }
+            version = item.header.version;
+        }
+        next = page.next;
+    }
+    Ok(Some((version, facts)))
+}
+
+/// The facts of a whole file: its identity, the entries of three kinds, and its last records.
+fn read(reader: &Reader<'_>, subject: SubjectId) -> Result<Option<(u64, FileFacts)>, StoreError> {
+    let Some(header) = reader.file_header(subject)? else { return Ok(None) };
+    let mut facts = FileFacts::default();
+    facts.identity(&header.identity);
+    let mut after = None;
+    loop {
+        let page = reader.entries(subject, &KINDS, after.as_deref(), PAGE)?;
+        for state in page.entries.iter().filter(|state| state.retracted.is_none()) {
+            facts.entry(state.id, &state.entry, state.changed.actor);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let mut next = Some(header.version.saturating_sub(LATELY - 1).max(1));
+    while let Some(from) = next {
+        let page = match reader.history(subject, from, PAGE) {
+            // The file is read from its views, which are whole; who wrote what is damaged is not known.
+            Err(StoreError::Damaged { what, key }) => {
+                tracing::warn!(what, key, "a record is damaged: its author is not taken for one");
+                break;
+            }
+            page => page?,
+        };
+        page.items.iter().for_each(|item| facts.author(item));
+        next = page.next;
+    }
+    Ok(Some((header.version, facts)))
+}

@@ -1,0 +1,294 @@
+use domain::{
+    Actor, CareTeam, CareTeamParticipant, Coding, Consent, Detail, Effective, Encounter, Entry,
+    EntryId, FhirDateTime, Identity, Note, Period,
+};
+
+use super::file::Last;
+use super::*;
+use crate::context::Role;
+
+/// 2026-11-26T12:00:00Z, µs.
+const NOW: u64 = 1_795_694_400_000_000;
+const DAY: u64 = 24 * 3_600 * 1_000_000;
+const REGISTRAR: [u8; 16] = [1; 16];
+const NURSE: [u8; 16] = [2; 16];
+
+fn caller() -> Caller {
+    Caller {
+        person: Some("jdoe".to_owned()),
+        service: "console".to_owned(),
+        roles: vec![Role::Nurse],
+        organisation: "St James".to_owned(),
+        network: None,
+        issuer: None,
+    }
+}
+
+fn staff() -> PractitionerRole {
+    PractitionerRole {
+        person: "jdoe".to_owned(),
+        references: vec!["Practitioner/1042".to_owned()],
+        units: vec!["4-west".to_owned()],
+        ..PractitionerRole::default()
+    }
+}
+
+fn actor(reference: &str) -> Actor {
+    Actor { reference: reference.to_owned(), display: None }
+}
+
+fn period(start: &str, end: &str) -> Period {
+    let at = |text: &str| FhirDateTime::parse(text).ok();
+    Period { start: at(start), end: at(end) }
+}
+
+fn entry(status: &str, detail: Detail) -> Entry {
+    Entry { status: Some(status.to_owned()), detail, ..Entry::default() }
+}
+
+fn team(member: &str, during: Option<Period>) -> Detail {
+    let participant =
+        vec![CareTeamParticipant { member: actor(member), role: None, period: during }];
+    Detail::CareTeam(CareTeam { participant, ..CareTeam::default() })
+}
+
+fn stay(participant: &str) -> Detail {
+    let participant = vec![actor(participant)];
+    Detail::Encounter(Encounter { participant, ..Encounter::default() })
+}
+
+/// The facts of a file in which a registrar filed this entry, long ago.
+fn file(entry: &Entry) -> FileFacts {
+    by(REGISTRAR, entry)
+}
+
+fn by(actor: [u8; 16], entry: &Entry) -> FileFacts {
+    let mut file = FileFacts::default();
+    file.entry(EntryId([1; 16]), entry, actor);
+    file
+}
+
+fn related(file: &FileFacts) -> Option<&'static str> {
+    let (caller, staff) = (caller(), staff());
+    let known = Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW };
+    known.relationship(file).map(Relationship::name)
+}
+
+#[test]
+fn members_of_an_active_care_team_are_related_while_they_belong_to_it() {
+    let member = |status, who, during| related(&file(&entry(status, team(who, during))));
+    assert_eq!(member("active", "Practitioner/jdoe", None), Some("care-team"));
+    assert_eq!(member("active", "jdoe", None), Some("care-team"));
+    assert_eq!(member("active", "Practitioner/1042", None), Some("care-team"), "by the directory");
+    assert_eq!(member("active", "Practitioner/jdoes", None), None);
+    assert_eq!(member("inactive", "Practitioner/jdoe", None), None);
+    assert_eq!(member("proposed", "Practitioner/jdoe", None), None);
+    let during = |start, end| member("active", "jdoe", Some(period(start, end)));
+    assert_eq!(during("2026-11", "2026-11-26"), Some("care-team"), "the last day counts");
+    assert_eq!(during("2026-11", "2026-11-25"), None);
+    assert_eq!(during("2026-11-27", "2026-12"), None);
+    let mut over = entry("active", team("jdoe", None));
+    over.effective = Some(Effective::During(period("2026-01", "2026-10")));
+    assert_eq!(related(&file(&over)), None, "the whole team's period counts, too");
+}
+
+#[test]
+fn an_encounter_that_is_not_over_relates_whoever_takes_part_and_whoever_works_in_its_unit() {
+    for (status, found) in [
+        ("planned", Some("encounter")),
+        ("in-progress", Some("encounter")),
+        ("finished", None),
+        ("cancelled", None),
+    ] {
+        assert_eq!(related(&file(&entry(status, stay("Practitioner/jdoe")))), found, "{status}");
+    }
+    let recorded = Entry { recorder: Some(actor("jdoe")), ..entry("arrived", stay("x")) };
+    assert_eq!(related(&file(&recorded)), Some("encounter"));
+    let here = |unit: &str| Entry { unit: Some(unit.to_owned()), ..entry("arrived", stay("x")) };
+    assert_eq!(related(&file(&here("4-west"))), Some("unit"));
+    assert_eq!(related(&file(&here("4-east"))), None);
+    let left = Some(Effective::During(period("2026-11-20", "2026-11-25")));
+    assert_eq!(related(&file(&Entry { effective: left, ..here("4-west") })), None);
+}
+
+#[test]
+fn what_one_filed_oneself_makes_one_an_author_and_no_more() {
+    for filed in [entry("active", team("jdoe", None)), entry("arrived", stay("jdoe"))] {
+        assert_eq!(related(&by(NURSE, &filed)), Some("author"));
+    }
+    let mut both = by(NURSE, &entry("active", team("jdoe", None)));
+    both.entry(EntryId([2; 16]), &entry("arrived", stay("jdoe")), REGISTRAR);
+    assert_eq!(related(&both), Some("encounter"), "the strongest of them");
+}
+
+#[test]
+fn authors_are_related_for_thirty_days() {
+    let note = || entry("current", Detail::Note(Note::default()));
+    let authored = |entry: &Entry, by, at| {
+        let mut file = FileFacts::default();
+        file.authored(entry, by, Last { version: 2, at });
+        related(&file)
+    };
+    assert_eq!(authored(&note(), NURSE, NOW - 30 * DAY), Some("author"));
+    assert_eq!(authored(&note(), NURSE, NOW - 31 * DAY), None);
+    assert_eq!(authored(&note(), REGISTRAR, NOW), None);
+    let ordered = Entry { asserter: Some(actor("Practitioner/jdoe")), ..note() };
+    assert_eq!(authored(&ordered, REGISTRAR, NOW - DAY), Some("author"));
+    assert_eq!(authored(&ordered, REGISTRAR, NOW - 31 * DAY), None);
+}
+
+#[test]
+fn a_service_that_acts_alone_is_related_to_nobody() {
+    let caller = Caller { person: None, ..caller() };
+    let known = Known { caller: &caller, actor: NURSE, staff: None, now: NOW };
+    let mut file = FileFacts::default();
+    file.authored(&Entry::default(), NURSE, Last { version: 2, at: NOW });
+    assert_eq!(known.relationship(&file), None);
+}
+
+fn provision(r#type: &str, actors: &[&str], purposes: &[&str]) -> Provision {
+    let coding = |code: &&str| Coding { code: (*code).to_owned(), ..Coding::default() };
+    Provision {
+        r#type: r#type.to_owned(),
+        period: None,
+        actor: actors.iter().copied().map(actor).collect(),
+        purpose: purposes.iter().map(coding).collect(),
+    }
+}
+
+fn restricted(status: &str, provision: Vec<Provision>, purpose: &str) -> bool {
+    let consent = Detail::Consent(Consent { provision, ..Consent::default() });
+    let (caller, staff) = (caller(), staff());
+    let known = Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW };
+    known.is_restricted(&file(&entry(status, consent)), &Purpose::parse(purpose).unwrap())
+}
+
+#[test]
+fn a_consent_keeps_out_persons_roles_and_organisations() {
+    for (who, meant) in [
+        ("Practitioner/jdoe", true),
+        ("Practitioner/1042", true),
+        ("PractitionerRole/nurse", true),
+        ("Organization/St James", true),
+        ("Practitioner/other", false),
+        ("PractitionerRole/physician", false),
+        ("Organization/St Mary", false),
+        ("Practitioner/nurse", false),
+    ] {
+        let denied = vec![provision("deny", &[who], &[])];
+        assert_eq!(restricted("active", denied.clone(), "TREAT"), meant, "{who}");
+        assert!(!restricted("inactive", denied.clone(), "TREAT"));
+        assert!(!restricted("proposed", denied, "TREAT"), "not agreed yet");
+    }
+    assert!(restricted("active", vec![provision("deny", &["x", "jdoe"], &[])], "TREAT"));
+}
+
+#[test]
+fn what_was_paid_in_full_is_denied_for_payment_and_its_kinds_alone() {
+    let paid = || vec![provision("deny", &[], &["HPAYMT"])];
+    for (purpose, meant) in
+        [("HPAYMT", true), ("COVAUTH", true), ("TREAT", false), ("CAREMGT", false)]
+    {
+        assert_eq!(restricted("active", paid(), purpose), meant, "{purpose}");
+    }
+}
+
+#[test]
+fn the_last_provision_that_matches_holds_and_only_in_its_time() {
+    let all_but = |who: &str| {
+        vec![provision("deny", &["Organization/St James"], &[]), provision("permit", &[who], &[])]
+    };
+    assert!(!restricted("active", all_but("Practitioner/jdoe"), "TREAT"));
+    assert!(restricted("active", all_but("Practitioner/other"), "TREAT"));
+    let until = |end: &str| {
+        let period = Some(period("2026-01", end));
+        vec![Provision { period, ..provision("deny", &[], &[]) }]
+    };
+    assert!(restricted("active", until("2026-11-26"), "TREAT"));
+    assert!(!restricted("active", until("2026-11-25"), "TREAT"));
+}
+
+#[test]
+fn one_consent_that_denies_is_enough() {
+    let consent = |r#type: &str| {
+        let provision = vec![provision(r#type, &["jdoe"], &[])];
+        entry("active", Detail::Consent(Consent { provision, ..Consent::default() }))
+    };
+    let mut both = file(&consent("deny"));
+    both.entry(EntryId([2; 16]), &consent("permit"), REGISTRAR);
+    let (caller, staff) = (caller(), staff());
+    let known = Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW };
+    assert!(known.is_restricted(&both, &Purpose::parse("TREAT").unwrap()));
+}
+
+#[test]
+fn a_file_is_protected_by_its_label() {
+    let labelled = |system: &str, code: &str| {
+        let labels =
+            vec![Coding { system: system.to_owned(), code: code.to_owned(), ..Coding::default() }];
+        let mut file = FileFacts::default();
+        file.identity(&Identity { labels, ..Identity::default() });
+        file.vip
+    };
+    assert!(labelled("http://terminology.hl7.org/CodeSystem/v3-ActCode", "CEL"));
+    assert!(!labelled("http://terminology.hl7.org/CodeSystem/v3-ActCode", "PSY"));
+    assert!(!labelled("urn:other", "CEL"));
+}
+
+#[test]
+fn an_employment_ends_with_its_last_day() {
+    let until = |end: &str| {
+        let period = Some(period("2024-01-01", end));
+        has_ended(&PractitionerRole { period, ..staff() }, NOW)
+    };
+    assert!(until("2026-11-25"));
+    assert!(!until("2026-11-26"));
+    assert!(!until(""), "which is no date: it has no end");
+}
+
+#[test]
+fn an_access_record_tells_the_facts_again() {
+    let all = Facts {
+        relationship: Some("unit".to_owned()),
+        emergency: Some([7; 16]),
+        employed: Some(false),
+        own_file: true,
+        vip: true,
+        restricted: true,
+    };
+    assert_eq!(all.circumstances(), ["not-employed", "own-file", "vip", "restricted"]);
+    let employed = Facts { employed: Some(true), ..Facts::default() };
+    for facts in [all, employed, Facts::default()] {
+        assert_eq!(Facts::recorded(&record(&facts)), facts);
+    }
+}
+
+fn record(facts: &Facts) -> schema::AccessRecord {
+    schema::AccessRecord {
+        kind: schema::AccessKind::Shown,
+        person: None,
+        service: String::new(),
+        roles: Vec::new(),
+        organisation: String::new(),
+        purpose: "TREAT".to_owned(),
+        reason: None,
+        relationship: facts.relationship.clone(),
+        operation: String::new(),
+        outcome: schema::Outcome::Shown,
+        request: Vec::new(),
+        position: 0,
+        first_version: 0,
+        version: 0,
+        policy_version: String::new(),
+        deciding: Vec::new(),
+        masked: Vec::new(),
+        answer_format: 1,
+        count: 0,
+        answer_digest: [0; 32],
+        told: None,
+        network: None,
+        issuer: None,
+        emergency: facts.emergency,
+        circumstances: facts.circumstances(),
+    }
+}
