@@ -16,6 +16,7 @@ mod ledger;
 mod options;
 mod output;
 mod patient;
+mod policy;
 mod proof;
 mod prove;
 mod purpose;
@@ -87,6 +88,7 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::Prove(wanted) => prove::run(&global, &wanted, &output).await,
         Command::Verify(wanted) => verify::run(&global, &wanted, &output).await,
         Command::Witness(wanted) => witness::run(&wanted, &output).await,
+        Command::Policy(wanted) => policy::run(&global, &wanted, &output).await,
         Command::Status => ledger::status(&global, &output).await,
         Command::Settle(settle) => settle::run(&global, &settle, &output).await,
         Command::Token(token) => token::run(&token, &output),

@@ -136,6 +136,9 @@ Example:
         after_help = "Example:\n  caseledger witness key --name compliance.hospital.example/w1 -o compliance.key"
     )]
     Witness(crate::witness::options::Witness),
+    /// Access policies: which are in force, which were proposed, and what these would change.
+    #[command(subcommand, after_help = "Example:\n  caseledger policy show")]
+    Policy(crate::policy::options::Policies),
     /// How the node is; exit code 1 unless it serves every ledger.
     #[command(after_help = "Example:\n  caseledger status --json")]
     Status,

@@ -217,6 +217,18 @@ pub enum Operation {
     Prove,
     /// The same of records with what they say.
     ProveContents,
+    /// Propose access policies.
+    ProposePolicy,
+    /// Put a proposal in force.
+    AdoptPolicy,
+    /// Take a proposal back.
+    WithdrawPolicy,
+    /// Read a set of access policies.
+    GetPolicy,
+    /// List the sets.
+    ListPolicies,
+    /// See what a set would have changed on the trail.
+    TryPolicy,
     /// Read the node's state.
     GetNodeStatus,
     /// File who works here.
@@ -233,7 +245,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::RegisterPatient,
         Self::Contribute,
         Self::SettleRequest,
@@ -247,6 +259,12 @@ impl Operation {
         Self::ReadEntries,
         Self::Prove,
         Self::ProveContents,
+        Self::ProposePolicy,
+        Self::AdoptPolicy,
+        Self::WithdrawPolicy,
+        Self::GetPolicy,
+        Self::ListPolicies,
+        Self::TryPolicy,
         Self::GetNodeStatus,
         Self::PutPractitionerRole,
         Self::GetPractitionerRole,
@@ -271,12 +289,18 @@ impl Operation {
             | Self::ListAccesses
             | Self::Replay
             | Self::Prove
-            | Self::GetNodeStatus
+            | Self::ProposePolicy
+            | Self::AdoptPolicy
+            | Self::WithdrawPolicy
+            | Self::GetPolicy
+            | Self::ListPolicies
+            | Self::TryPolicy
             | Self::PutPractitionerRole
             | Self::GetPractitionerRole
             | Self::ListPractitionerRoles
             | Self::LinkOwnFile
-            | Self::GetOwnFile => self.name().rsplit('/').next().unwrap_or_default(),
+            | Self::GetOwnFile
+            | Self::GetNodeStatus => self.name().rsplit('/').next().unwrap_or_default(),
         }
     }
 
@@ -296,14 +320,25 @@ impl Operation {
             | Self::GetPractitionerRole
             | Self::ListPractitionerRoles
             | Self::LinkOwnFile
-            | Self::GetOwnFile => true,
+            | Self::GetOwnFile
+            | Self::ProposePolicy
+            | Self::AdoptPolicy
+            | Self::WithdrawPolicy
+            | Self::GetPolicy
+            | Self::ListPolicies => true,
             Self::WatchPatientFile
             | Self::Import
             | Self::ReadEntries
             | Self::Prove
             | Self::ProveContents
+            | Self::TryPolicy
             | Self::GetNodeStatus => false,
         }
+    }
+
+    /// The operation that the audit trail names so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
     }
 
     /// The operation that the audit trail names so, if it is one whose answers are rendered from what
@@ -338,7 +373,14 @@ impl Operation {
             Self::ListAccesses => "AuditService/ListAccesses",
             Self::Replay => "AuditService/Replay",
             Self::ReadEntries => "GET tile/entries",
-            Self::Prove | Self::ProveContents => "EvidenceService/Prove",
+            Self::Prove => "EvidenceService/Prove",
+            Self::ProveContents => "EvidenceService/Prove, with contents",
+            Self::ProposePolicy => "PolicyService/ProposePolicy",
+            Self::AdoptPolicy => "PolicyService/AdoptPolicy",
+            Self::WithdrawPolicy => "PolicyService/WithdrawPolicy",
+            Self::GetPolicy => "PolicyService/GetPolicy",
+            Self::ListPolicies => "PolicyService/ListPolicies",
+            Self::TryPolicy => "PolicyService/TryPolicy",
             Self::GetNodeStatus => "LedgerService/GetNodeStatus",
             Self::PutPractitionerRole => "StaffService/PutPractitionerRole",
             Self::GetPractitionerRole => "StaffService/GetPractitionerRole",

@@ -23,6 +23,7 @@ use crate::evidence::MADE_AT_ONCE;
 use crate::facts::Files;
 use crate::filing::InDoubt;
 use crate::grants::Grants;
+use crate::in_force::InForce;
 use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::locks::Locks;
@@ -111,7 +112,7 @@ pub struct Engine(Arc<Parts>);
 pub struct Parts {
     pub(crate) node: NodeId,
     pub(crate) block_key: SigningKey,
-    pub(crate) policies: Arc<Policies>,
+    pub(crate) in_force: InForce,
     pub(crate) denials: Denials,
     pub(crate) shelf: Shelf,
     pub(crate) vault: Arc<Vault>,
@@ -228,7 +229,7 @@ impl Engine {
     /// # Errors
     /// When threads cannot be started or the spool cannot be read.
     pub fn start(setup: Setup) -> Result<Self, Failure> {
-        let policies = Arc::new(Policies::shipped()?);
+        let in_force = InForce::new(Policies::shipped()?);
         let (ready, keys) = watch::channel(false);
         let shared = Shared {
             node: setup.node,
@@ -277,7 +278,7 @@ impl Engine {
         Ok(Self(Arc::new(Parts {
             node: shared.node,
             block_key: shared.block_key,
-            policies,
+            in_force,
             denials: Denials::new(Clock::monotonic()),
             shelf: Shelf::new(shared.store),
             vault: shared.vault,

@@ -24,7 +24,7 @@ pub enum Failure {
         current: u64,
     },
     /// There is no such thing, or the caller may not know that there is.
-    #[error("there is no such patient file, entry, position, request or ledger")]
+    #[error("there is no such patient file, entry, position, request, policy or ledger")]
     NotFound,
     /// The caller may not do this.
     #[error("the access policies do not permit this call to these roles for this purpose")]

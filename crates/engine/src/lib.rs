@@ -23,9 +23,12 @@
 //! | `replay` | what an access showed, rendered again and proved by its digest |
 //! | `access`, `policy`, `denials` | may they, by which policies; the pass to what is on file; who asks too often |
 //! | `facts`, `staff` | what is known of caller and patient: relationships, restrictions, who works here |
+//! | `registers`, `in_force` | documents about no patient; which access policies decide |
+//! | `adoption`, `trial` | access policies from proposal to adoption; what they would have changed |
 //! | `keys`, `rotation` | keys made ahead, keys of other nodes taken in, wrapped anew under another version |
 
 mod access;
+mod adoption;
 mod alarms;
 mod answers;
 mod checkpoints;
@@ -42,6 +45,7 @@ mod forward;
 mod grants;
 mod heal;
 mod import;
+mod in_force;
 mod keys;
 mod line;
 mod listing;
@@ -62,6 +66,7 @@ mod showing;
 mod staff;
 mod supervisor;
 mod trail;
+mod trial;
 mod turns;
 mod views;
 mod watch;
@@ -72,6 +77,7 @@ mod writer;
 /// costs. Receipts are then all zeros, and invariant 7 does not hold.
 pub const UNAUDITED: bool = cfg!(feature = "unaudited");
 
+pub use adoption::{FiledPolicy, PolicyAnswer, PolicyPage, WhichPolicy};
 pub use answers::{
     AccessAnswer, AccessFilter, AccessItem, Alarm, Condition, FileAnswer, FilePage, FileQuery,
     Filed, Head, HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, ShownEntry,
@@ -93,5 +99,8 @@ pub use queries::{MAX_PAGE, check_page_size};
 pub use registers::FiledDocument;
 pub use replay::{Asked, Replayed};
 pub use staff::StaffPage;
+pub use trial::{
+    CallKind, Difference, PolicyChange, Trial, TrialPart, TrialQuery, TrialSums, Tried,
+};
 pub use turns::Turn;
 pub use witnesses::{WitnessSetup, Witnessed};

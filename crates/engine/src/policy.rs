@@ -2,20 +2,22 @@
 //! are used, and which of them decided.
 //!
 //! `policies/model.cedarschema` says what policies may speak of, `policies/default.cedar` is what
-//! Caseledger comes with. A decision depends on nothing but the caller, the operation or the class of
-//! entry, the purpose, whether a reason was given and the facts, so it is remembered.
+//! Caseledger comes with; a hospital's own are documents on file (`adoption`, `in_force`). A decision
+//! depends on nothing but the caller, the operation or the class of entry, the purpose, whether a reason
+//! was given and the facts, so it is remembered.
 
 mod asked;
+mod faults;
+mod lockout;
 mod requester;
 
 use std::sync::Arc;
 
-use cedar_policy::{
-    Authorizer, Decision as Verdict, Entities, Entity, Policy, PolicyId, PolicySet, Schema,
-    ValidationMode, Validator,
-};
+use cedar_policy::{Authorizer, Decision as Verdict, Entities, Entity, PolicySet, Schema};
+use domain::DocumentId;
 use ledger::Hash;
 use quick_cache::sync::Cache;
+use schema::AccessRecord;
 
 use crate::Failure;
 use crate::context::Context;
@@ -47,7 +49,7 @@ pub struct Decision {
     pub policies: String,
 }
 
-/// Policies in force.
+/// A set of policies that can decide.
 #[derive(Debug)]
 pub struct Policies {
     /// Name, version, and the beginning of the SHA-256 of their text.
@@ -61,24 +63,48 @@ pub struct Policies {
 }
 
 impl Policies {
+    /// The text of those that Caseledger comes with.
+    pub(crate) const SHIPPED: &'static str = DEFAULT;
+
     /// Those that Caseledger comes with.
     ///
     /// # Errors
     /// A fault of ours: they are not what the model says.
     pub fn shipped() -> Result<Self, Failure> {
-        Self::parse(&format!("default/{DEFAULT_VERSION}"), DEFAULT)
+        Self::read(Self::shipped_version(), DEFAULT)
+            .map_err(|failure| Failure::internal(format!("the shipped policies: {failure:?}")))
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+    /// [`Policies::version`] of those that Caseledger comes with.
+    pub(crate) fn shipped_version() -> String {
+        version(&format!("default/{DEFAULT_VERSION}"), DEFAULT)
+    }
+
+    /// Those of a proposal.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] with everything that is wrong with the text.
+    pub(crate) fn proposed(id: DocumentId, text: &str) -> Result<Self, Failure> {
+        Self::read(Self::version_of(id, text), text)
+    }
+
+    /// [`Policies::version`] of those of a proposal.
+    pub(crate) fn version_of(id: DocumentId, text: &str) -> String {
+        let id = id.to_string();
+        version(&format!("policy/{}", id.get(..8).unwrap_or_default()), text)
+    }
+
+    /// Those of a text that is not on file.
+    ///
+    /// # Errors
+    /// As [`Policies::proposed`].
+    pub(crate) fn unfiled(text: &str) -> Result<Self, Failure> {
+        Self::read(version("text", text), text)
+    }
+
+    fn read(version: String, text: &str) -> Result<Self, Failure> {
         let (schema, _) = Schema::from_cedarschema_str(MODEL).map_err(Failure::internal)?;
-        let set = named(&text.parse::<PolicySet>().map_err(Failure::internal)?)?;
-        let checked = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-        if !checked.validation_passed() {
-            let errors: Vec<_> = checked.validation_errors().map(ToString::to_string).collect();
-            return Err(Failure::internal(errors.join("; ")));
-        }
-        let digest = Hash::of(text.as_bytes()).to_string();
-        let version = format!("{name}+{}", digest.get(..8).unwrap_or_default());
+        let set = faults::read(text, &schema).map_err(Failure::Invalid)?;
         let authorizer = Authorizer::new();
         let decided = Cache::new(REMEMBERED);
         Ok(Self { version, set, schema, known: known()?, authorizer, decided })
@@ -97,6 +123,12 @@ impl Policies {
     pub fn decide(&self, ctx: &Context, facts: &Facts) -> Result<Arc<Decision>, Failure> {
         let (asker, what) = (Asker::of(ctx, facts), What::Call(ctx.operation));
         self.decided(Asked { asker: Arc::new(asker), what })
+    }
+
+    /// What they say of a call that is on the trail, by what its record says of the caller; none if the
+    /// record says what this version does not know, or they cannot be evaluated for it.
+    pub(crate) fn decide_again(&self, record: &AccessRecord) -> Option<Arc<Decision>> {
+        self.decided(Asked::recorded(record)?).ok()
     }
 
     fn decided(&self, asked: Asked) -> Result<Arc<Decision>, Failure> {
@@ -130,15 +162,10 @@ impl Policies {
     }
 }
 
-/// The policies under the ids that they give themselves.
-fn named(set: &PolicySet) -> Result<PolicySet, Failure> {
-    let named = set.policies().map(|policy| {
-        let id = policy.annotation("id").filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| Failure::internal("an access policy has no @id"))?;
-        Ok(policy.new_id(PolicyId::new(id)))
-    });
-    let named: Vec<Policy> = named.collect::<Result<_, Failure>>()?;
-    PolicySet::from_policies(named).map_err(Failure::internal)
+/// A name, and the beginning of the SHA-256 of the text: which text decided.
+fn version(name: &str, text: &str) -> String {
+    let digest = Hash::of(text.as_bytes()).to_string();
+    format!("{name}+{}", digest.get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]

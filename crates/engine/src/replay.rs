@@ -304,7 +304,7 @@ fn not_replayed() -> Failure {
     refusal(
         "NOT_REPLAYED",
         "what this access showed is not rendered again: headers of records and proofs are the same \
-         under the same address, and prove themselves",
+         under the same address, and prove themselves; access policies keep their texts",
     )
 }
 

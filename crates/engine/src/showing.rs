@@ -75,7 +75,7 @@ impl Engine {
             Ok(facts) => (facts, None),
             Err(failure) => (Facts::default(), Some(failure)),
         };
-        let grounds = match check(&self.policies, ctx, facts)? {
+        let grounds = match check(&self.policies_for(ctx.operation)?, ctx, facts)? {
             Ok(pass) => {
                 self.announce(ctx);
                 return match unknown {
@@ -217,16 +217,17 @@ impl Engine {
         &self,
         ctx: &Context,
         pass: &Pass,
-        patient: PatientId,
+        patient: impl Into<Option<PatientId>>,
         failure: Failure,
     ) -> Failure {
+        let patient = patient.into();
         let recorded = match &failure {
             Failure::NotFound => {
-                self.ended(ctx, pass, Some(patient), Ended::NotFound, &Saw::default()).await
+                self.ended(ctx, pass, patient, Ended::NotFound, &Saw::default()).await
             }
             Failure::Refused { reason, .. } => {
                 let saw = Saw::told(1, (*reason).to_owned());
-                self.ended(ctx, pass, Some(patient), Ended::Shown, &saw).await
+                self.ended(ctx, pass, patient, Ended::Shown, &saw).await
             }
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
@@ -255,7 +256,10 @@ impl Engine {
     fn kept(&self, ctx: &Context) -> Result<Vec<u8>, Failure> {
         let files = matches!(
             ctx.operation,
-            Operation::RegisterPatient | Operation::Contribute | Operation::PutPractitionerRole
+            Operation::RegisterPatient
+                | Operation::Contribute
+                | Operation::PutPractitionerRole
+                | Operation::ProposePolicy
         );
         if !files && ctx.request.len() <= MAX_REQUEST {
             return Ok(ctx.request.clone());

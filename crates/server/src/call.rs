@@ -201,7 +201,11 @@ fn reads(operation: Operation) -> bool {
         Operation::RegisterPatient
         | Operation::Contribute
         | Operation::Import
-        | Operation::PutPractitionerRole => false,
+        | Operation::PutPractitionerRole
+
+        | Operation::ProposePolicy
+        // May bring a text.
+        | Operation::TryPolicy => false,
         Operation::SettleRequest
         | Operation::GetPatientFile
         | Operation::GetPatientHistory
@@ -212,6 +216,10 @@ fn reads(operation: Operation) -> bool {
         | Operation::ReadEntries
         | Operation::Prove
         | Operation::ProveContents
+        | Operation::AdoptPolicy
+        | Operation::WithdrawPolicy
+        | Operation::GetPolicy
+        | Operation::ListPolicies
         | Operation::GetNodeStatus
         | Operation::GetPractitionerRole
         | Operation::ListPractitionerRoles

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod import;
 pub mod kind;
 pub mod ledger;
+pub mod policy;
 mod report;
 pub mod staff;
 #[cfg(test)]

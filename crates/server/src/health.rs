@@ -6,8 +6,7 @@
 //! | `ImportService` | `records` takes writes |
 //! | `PatientFileService` | `records` is applied to near the stream's end, as far as that is known, and its views are made: reads survive the broker |
 //! | `StaffService` | `records` likewise |
-//! | `AuditService` | `access` likewise |
-//! | `EvidenceService` | both likewise |
+//! | `AuditService`, `EvidenceService`, `PolicyService` | both likewise: what may be shown of `access`, the policies in `records` say |
 //! | `LedgerService`, `ProofService`, `PeerService` | always: they are asked when something is wrong |
 
 use std::time::Duration;
@@ -21,7 +20,7 @@ use tonic_health::server::HealthReporter;
 /// How often the condition is looked at: an orchestrator's own probes come every few seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "",
     "caseledger.v1.ImportService",
     "caseledger.v1.PatientFileService",
@@ -29,6 +28,7 @@ const SERVICES: [&str; 9] = [
     "caseledger.v1.LedgerService",
     "caseledger.v1.ProofService",
     "caseledger.v1.EvidenceService",
+    "caseledger.v1.PolicyService",
     "caseledger.v1.PeerService",
     "caseledger.v1.StaffService",
 ];
@@ -70,16 +70,18 @@ fn serving(status: &Status) -> [bool; SERVICES.len()] {
         };
         condition(kind).is_some_and(reads)
     };
+    let both = applied(LedgerKind::Records) && applied(LedgerKind::Access);
     let writes = |kind| condition(kind) == Some(&Condition::Serving);
     let all = status.broker_connected && writes(LedgerKind::Records) && writes(LedgerKind::Access);
     [
         all,
         writes(LedgerKind::Records),
         applied(LedgerKind::Records),
-        applied(LedgerKind::Access),
+        both,
         true,
         true,
-        applied(LedgerKind::Records) && applied(LedgerKind::Access),
+        both,
+        both,
         true,
         applied(LedgerKind::Records),
     ]
@@ -123,14 +125,14 @@ mod tests {
     fn reads_stay_serving_without_the_broker_and_not_when_apply_stopped_or_is_behind() {
         use Condition::{CatchingUp, ReadOnly, Serving, Stopped};
         let well = serving(&status(Serving, Serving, true));
-        assert_eq!(well, [true; 9]);
+        assert_eq!(well, [true; 10]);
         let away = serving(&status(ReadOnly("x".into()), ReadOnly("x".into()), false));
-        assert_eq!(away, [false, false, true, true, true, true, true, true, true]);
+        assert_eq!(away, [false, false, true, true, true, true, true, true, true, true]);
         let stopped = serving(&status(Stopped("x".into()), Serving, true));
-        assert_eq!(stopped, [false, false, false, true, true, true, false, true, false]);
+        assert_eq!(stopped, [false, false, false, false, true, true, false, false, true, false]);
         let behind = serving(&status(CatchingUp("x".into()), Serving, true));
-        assert_eq!(behind, [false, false, false, true, true, true, false, true, false]);
+        assert_eq!(behind, [false, false, false, false, true, true, false, false, true, false]);
         let trail_behind = serving(&status(Serving, CatchingUp("x".into()), true));
-        assert_eq!(trail_behind, [false, true, true, false, true, true, false, true, true]);
+        assert_eq!(trail_behind, [false, true, true, false, true, true, false, false, true, true]);
     }
 }

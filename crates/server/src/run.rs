@@ -12,6 +12,7 @@ use api::v1::import_service_server::ImportServiceServer;
 use api::v1::ledger_service_server::LedgerServiceServer;
 use api::v1::patient_file_service_server::PatientFileServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
+use api::v1::policy_service_server::PolicyServiceServer;
 use api::v1::proof_service_server::ProofServiceServer;
 use api::v1::staff_service_server::StaffServiceServer;
 use engine::{Clock, Engine, Failure, NoteKeys, Setup, Side};
@@ -400,6 +401,7 @@ where
         .add_service(limited!(ProofServiceServer))
         .add_service(limited!(EvidenceServiceServer))
         .add_service(limited!(StaffServiceServer))
+        .add_service(limited!(PolicyServiceServer))
         .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
         .add_service(health.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))

@@ -6,9 +6,11 @@ mod import;
 mod ledger;
 mod patient_file;
 mod peer;
+mod policy;
 mod proof;
 mod replay;
 mod staff;
+mod trial;
 
 use std::net::IpAddr;
 use std::sync::Arc;

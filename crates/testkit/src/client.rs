@@ -13,6 +13,7 @@ use api::v1::import_service_client::ImportServiceClient;
 use api::v1::ledger_service_client::LedgerServiceClient;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
 use api::v1::peer_service_client::PeerServiceClient;
+use api::v1::policy_service_client::PolicyServiceClient;
 use api::v1::proof_service_client::ProofServiceClient;
 use api::v1::staff_service_client::StaffServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -173,6 +174,12 @@ impl Client {
     #[must_use]
     pub fn evidence(&self) -> EvidenceServiceClient<Authorised> {
         EvidenceServiceClient::new(self.channel.clone())
+    }
+
+    /// The policy service.
+    #[must_use]
+    pub fn policies(&self) -> PolicyServiceClient<Authorised> {
+        PolicyServiceClient::new(self.channel.clone())
     }
 
     /// The proof service.

@@ -102,6 +102,9 @@ async fn answered_is_on_record(
             "Import",
             "PutPractitionerRole",
             "LinkOwnFile",
+            "ProposePolicy",
+            "AdoptPolicy",
+            "WithdrawPolicy",
         ];
         if writes.iter().any(|method| what.ends_with(method)) {
             continue;
@@ -121,8 +124,8 @@ async fn answered_is_on_record(
         });
         on_record.await.expect("on record");
     }
-    let asked = "four of files, two of the trail, two of evidence, three of staff, two over HTTP";
-    assert_eq!(answered, 13, "{asked}");
+    let asked = "four of files, two of the trail, two of evidence, three of staff, three of policies, two over HTTP";
+    assert_eq!(answered, 16, "{asked}");
 }
 
 #[tokio::test]

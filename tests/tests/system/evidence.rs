@@ -205,7 +205,7 @@ async fn a_package_is_checked_with_nothing_but_python_and_what_is_changed_in_it_
     assert_eq!(std::fs::read(zip).expect("readable"), before);
     let trail = world.run("auditor", &["audit", "list", "--json"]);
     let trail = said(&trail).replace([' ', '\n'], "");
-    let proved = trail.matches("\"operation\":\"EvidenceService/Prove\"").count();
+    let proved = trail.matches("\"operation\":\"EvidenceService/Prove").count();
     assert_eq!(proved, packages.len() + 1, "each, and that somebody asked for what there is not");
 }
 

@@ -29,6 +29,7 @@ mod keys;
 mod masking;
 mod membership;
 mod nodes;
+mod policies;
 mod rebuilding;
 mod relationships;
 mod relay;

@@ -8,6 +8,8 @@ use cedar_policy::{
     Schema,
 };
 
+use schema::AccessRecord;
+
 use crate::Failure;
 use crate::context::{Caller, Context, Operation, Purpose, Role};
 use crate::facts::Facts;
@@ -57,6 +59,23 @@ impl Asker {
 }
 
 impl Asked {
+    /// A call that is on the trail, as far as this version knows what its record says.
+    pub(super) fn recorded(record: &AccessRecord) -> Option<Self> {
+        let roles = record.roles.iter().map(|role| role.parse().ok());
+        let reason = record.reason.as_deref();
+        let asker = Asker {
+            person: record.person.clone(),
+            service: record.service.clone(),
+            organisation: record.organisation.clone(),
+            roles: roles.collect::<Option<_>>()?,
+            purpose: Purpose::parse(&record.purpose)?.code(),
+            reason_given: reason.is_some_and(|reason| !reason.trim().is_empty()),
+            facts: Facts::recorded(record),
+        };
+        let what = What::Call(Operation::named(&record.operation)?);
+        Some(Self { asker: Arc::new(asker), what })
+    }
+
     /// The same, asked as an emergency.
     pub(super) fn in_emergency(&self) -> Self {
         let purpose = Purpose::BREAK_GLASS.code();
@@ -166,6 +185,12 @@ fn resource(operation: Operation) -> &'static str {
         | O::WatchPatientFile
         | O::Import => "PatientFile",
         O::ListAccesses | O::Replay | O::ReadEntries | O::Prove | O::ProveContents => "Ledger",
+        O::ProposePolicy
+        | O::AdoptPolicy
+        | O::WithdrawPolicy
+        | O::GetPolicy
+        | O::ListPolicies
+        | O::TryPolicy => "AccessPolicies",
         O::GetNodeStatus => "Node",
         O::PutPractitionerRole
         | O::GetPractitionerRole

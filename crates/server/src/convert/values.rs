@@ -5,7 +5,7 @@
 
 use api::v1 as proto;
 use domain::{
-    Actor, Address, CodeableConcept, Coding, ContactPoint, Decimal, Effective, EntryId,
+    Actor, Address, CodeableConcept, Coding, ContactPoint, Decimal, DocumentId, Effective, EntryId,
     FhirDateTime, Finding, HumanName, Identifier, Override, PatientId, Period, Quantity, Severity,
     SourceId, Stamp,
 };
@@ -104,6 +104,11 @@ fn id(from: &str, at: &At<'_>, report: &mut Report) -> Option<[u8; 16]> {
 /// A patient's id.
 pub fn patient_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<PatientId> {
     id(from, at, report).map(PatientId)
+}
+
+/// The id of a document that is about no patient.
+pub fn document_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<DocumentId> {
+    id(from, at, report).map(DocumentId)
 }
 
 /// An entry's id.

@@ -1,0 +1,141 @@
+//! What is wrong with a text of access policies, and on which line.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+
+use crate::failure::Violation;
+
+/// Policies of one set: each access record names all that decided, beside a request of 16 KiB, in a body
+/// of 256 KiB.
+const MAX_POLICIES: usize = 256;
+/// Bytes of a policy's id: 256 of them are 16 KiB.
+const MAX_ID: usize = 64;
+/// Operators and brackets of one policy: Cedar walks an expression recursively, and a thread's stack has 2
+/// MiB. No policy that Caseledger comes with has 40.
+const MAX_OPERATORS: usize = 512;
+/// Bytes of one policy, with what stands before it, for the same reason: "if true then true else " nests
+/// without operators, some 700 deep.
+const MAX_POLICY: usize = 16 * 1024;
+
+/// The policies that a text says, under the ids that they give themselves; or everything that is wrong
+/// with it.
+pub(super) fn read(text: &str, schema: &Schema) -> Result<PolicySet, Vec<Violation>> {
+    if let Some(at) = too_involved(text) {
+        let told = format!(
+            "a policy has at most {MAX_OPERATORS} operators and brackets, and {MAX_POLICY} bytes"
+        );
+        return Err(vec![fault(text, at, &told)]);
+    }
+    let parsed: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
+        errors.iter().map(|error| located(text, &DetailedError::from(error))).collect::<Vec<_>>()
+    })?;
+    let (set, mut faults) = named(text, &parsed);
+    let checked = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    faults.extend(
+        checked.validation_errors().map(|error| located(text, &DetailedError::from(error))),
+    );
+    if faults.is_empty() { Ok(set) } else { Err(faults) }
+}
+
+/// The policies under the ids that they give themselves, and what is wrong with these.
+fn named(text: &str, parsed: &PolicySet) -> (PolicySet, Vec<Violation>) {
+    let mut faults = Vec::new();
+    if parsed.policies().count() > MAX_POLICIES {
+        faults.push(fault(text, 0, &format!("a set has at most {MAX_POLICIES} policies")));
+    }
+    if parsed.templates().next().is_some() {
+        let told = "a policy with ?principal or ?resource is a template, which nothing fills in";
+        let at = text.find("?principal").or_else(|| text.find("?resource")).unwrap_or_default();
+        faults.push(fault(text, at, told));
+    }
+    let mut ids = BTreeSet::new();
+    let mut set = PolicySet::new();
+    for (at, policy) in in_order(text, parsed) {
+        let id = policy.annotation("id").unwrap_or_default().to_owned();
+        let wrong = if id.is_empty() {
+            Some("a policy needs an @id: access records name it".to_owned())
+        } else if id.len() > MAX_ID || !id.chars().all(|one| one.is_ascii_graphic()) {
+            Some(format!("an @id has at most {MAX_ID} visible ASCII characters"))
+        } else if !ids.insert(id.clone()) {
+            Some("this @id is another policy's".to_owned())
+        } else {
+            None
+        };
+        let added = match wrong {
+            Some(told) => {
+                faults.push(fault(text, at, &told));
+                set.add(policy)
+            }
+            None => set.add(policy.new_id(PolicyId::new(id))),
+        };
+        if let Err(error) = added {
+            faults.push(fault(text, at, &error.to_string()));
+        }
+    }
+    (set, faults)
+}
+
+/// The policies with where each begins, in the order in which they are written.
+fn in_order(text: &str, parsed: &PolicySet) -> Vec<(usize, Policy)> {
+    // Cedar numbers them in that order.
+    let number = |policy: &Policy| -> Option<usize> {
+        policy.id().to_string().strip_prefix("policy")?.parse().ok()
+    };
+    let mut policies: Vec<_> = parsed.policies().cloned().collect();
+    policies.sort_by_key(number);
+    let mut from = 0;
+    let placed = policies.into_iter().map(|policy| {
+        let said = policy.to_cedar().unwrap_or_default();
+        let at = text.get(from..).and_then(|rest| rest.find(&said)).map_or(from, |at| from + at);
+        from = at + said.len();
+        (at, policy)
+    });
+    placed.collect()
+}
+
+fn located(text: &str, error: &DetailedError) -> Violation {
+    let at = error.source_locations.first().map_or(0, |label| label.loc.start);
+    let told = match &error.help {
+        Some(help) => format!("{}; {help}", error.message),
+        None => error.message.clone(),
+    };
+    fault(text, at, &told)
+}
+
+fn fault(text: &str, at: usize, told: &str) -> Violation {
+    let before = text.as_bytes().iter().take(at);
+    let line = 1 + before.filter(|byte| **byte == b'\n').count();
+    Violation {
+        field: "text".to_owned(),
+        code: "policy".to_owned(),
+        description: format!("line {line}: {told}"),
+    }
+}
+
+/// Where a policy becomes larger than Cedar can surely walk, if one does.
+fn too_involved(text: &str) -> Option<usize> {
+    let (mut began, mut operators) = (0, 0);
+    let (mut quoted, mut comment, mut escaped) = (false, false, false);
+    let mut before = b' ';
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'\n' => comment = false,
+            _ if comment => {}
+            b'"' if !escaped => quoted = !quoted,
+            _ if quoted => {}
+            b'/' if before == b'/' => comment = true,
+            b';' => (began, operators) = (at, 0),
+            b'(' | b'[' | b'{' | b'.' | b'!' | b'-' | b'+' | b'*' | b'<' | b'>' | b'=' | b'&'
+            | b'|' => operators += 1,
+            _ => {}
+        }
+        escaped = quoted && byte == b'\\' && !escaped;
+        before = byte;
+        if operators > MAX_OPERATORS || at - began > MAX_POLICY {
+            return Some(at);
+        }
+    }
+    None
+}

@@ -1,0 +1,56 @@
+//! No set of policies may shut out those who could replace it.
+
+use std::time::Duration;
+
+use super::Policies;
+use crate::Failure;
+use crate::context::{Caller, Context, Operation, Purpose, Role};
+use crate::facts::Facts;
+
+/// What compliance officers can do under any set: replace it, and see who was shown what.
+const KEPT: [Operation; 4] = [
+    Operation::ProposePolicy,
+    Operation::GetPolicy,
+    Operation::AdoptPolicy,
+    Operation::ListAccesses,
+];
+
+impl Policies {
+    /// Refuses a set under which no compliance officer of the caller's organisation, at the caller's
+    /// service, could replace it. It takes two, and people come and go: so whoever they are.
+    pub(crate) fn keep_the_door_open(&self, caller: &Caller) -> Result<(), Failure> {
+        let officer = Caller {
+            person: Some("any-compliance-officer".to_owned()),
+            roles: vec![Role::ComplianceOfficer],
+            ..caller.clone()
+        };
+        let shut: Vec<_> =
+            KEPT.into_iter().filter(|operation| !self.open_to(&officer, *operation)).collect();
+        if shut.is_empty() {
+            return Ok(());
+        }
+        let shut: Vec<_> = shut.into_iter().map(Operation::name).collect();
+        let message = format!(
+            "under these policies a compliance officer could not call {} for any purpose, whoever they \
+             are: nobody could replace them again",
+            shut.join(", ")
+        );
+        Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message })
+    }
+
+    /// Whether there is a purpose for which they may.
+    fn open_to(&self, caller: &Caller, operation: Operation) -> bool {
+        Purpose::CODES.into_iter().filter_map(Purpose::parse).any(|purpose| {
+            let asked = Context {
+                caller: caller.clone(),
+                purpose,
+                reason: Some("to replace the policies".to_owned()),
+                operation,
+                request: Vec::new(),
+                patience: Duration::ZERO,
+            };
+            // What cannot be evaluated lets nobody in.
+            self.decide(&asked, &Facts::default()).is_ok_and(|decision| decision.allowed)
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! Policies of a hospital's own: their texts, what they may not do, and what they say of the trail.
+
+use schema::AccessRecord;
+
+use super::super::*;
+use super::*;
+
+const FINE: &str = "@id(\"a\") permit (principal, action, resource);\n";
+
+#[test]
+fn every_fault_of_a_text_is_told_with_its_line() {
+    let wrong = [
+        "permit (principal, action, resource);",
+        "@id(\"a\") permit (principal, action, resource);",
+        "@id(\"b\") permit (principal, action, resource) when { context.mood == \"good\" };",
+        "@id(\"c\") permit (principal in Caseledger::Rule::\"nurse\", action, resource);",
+        "@id(\"d\") permit (principal, action == Caseledger::Action::\"Erase\", resource);",
+        "@id(\"e\") permit (principal == ?principal, action, resource);",
+        "@id(\"two words\") permit (principal, action, resource);",
+    ];
+    assert!(faults(FINE).is_empty());
+    for text in wrong {
+        let told = faults(&format!("{FINE}\n{text}"));
+        assert!(
+            !told.is_empty() && told.iter().all(|one| one.starts_with("text: line 3: ")),
+            "{told:?}"
+        );
+    }
+    let together = faults(&format!("{FINE}{}", wrong.join("\n")));
+    for line in 2..=8 {
+        let named = format!("text: line {line}: ");
+        assert!(together.iter().any(|one| one.starts_with(&named)), "{line}: {together:?}");
+    }
+    let broken = faults(&format!("{FINE}\n\npermit (principal, action, resource)\nforbid"));
+    assert!(broken[0].starts_with("text: line 5: "), "{broken:?}");
+}
+
+#[test]
+fn a_text_that_could_exhaust_a_stack_is_refused_before_it_is_parsed() {
+    let of = |condition: &str| {
+        format!("{FINE}@id(\"b\") permit (principal, action, resource) when {{ {condition} }};")
+    };
+    let nested = |depth: usize| of(&format!("{}true{}", "(".repeat(depth), ")".repeat(depth)));
+    let chain = |length: usize| of(&format!("true{}", " && true".repeat(length)));
+    let cases = |depth: usize| of(&format!("{}true", "if true then true else ".repeat(depth)));
+    let within = [nested(500), chain(250), cases(700)];
+    let on_a_small_stack = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
+    let read = on_a_small_stack.spawn(move || within.map(|text| faults(&text))).unwrap();
+    for told in read.join().unwrap() {
+        assert!(told.iter().all(|one| !one.contains("operators")), "{told:?}");
+    }
+    for text in [
+        nested(60_000),
+        chain(10_000),
+        cases(5_000),
+        of(&format!("\"{}\" == \";\"", "x".repeat(20_000))),
+    ] {
+        let told = faults(&text);
+        assert!(told.len() == 1 && told[0].contains("has at most 512 operators"), "{told:?}");
+    }
+    let strings = of(&format!("principal.service == \"{}\"", "(;".repeat(1_000)));
+    assert!(faults(&strings).is_empty(), "what strings hold does not nest");
+    let many: String =
+        (0..257).map(|number| FINE.replace("\"a\"", &format!("\"p{number}\""))).collect();
+    assert!(faults(&many)[0].contains("at most 256 policies"));
+}
+
+#[test]
+fn a_set_that_shuts_compliance_out_is_not_to_be_adopted() {
+    let officer = asked(Role::ComplianceOfficer, Operation::AdoptPolicy, "HCOMPL").caller;
+    let shut = |text: &str| match Policies::unfiled(text).unwrap().keep_the_door_open(&officer) {
+        Ok(()) => String::new(),
+        Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message }) => message,
+        Err(failure) => panic!("{failure:?}"),
+    };
+    assert_eq!(shut(DEFAULT), "");
+    let without = |action: &str| {
+        format!(
+            "{DEFAULT}@id(\"x\") forbid (principal, action == Caseledger::Action::\"{action}\", resource);"
+        )
+    };
+    for action in ["ProposePolicy", "AdoptPolicy", "GetPolicy", "ListAccesses"] {
+        assert!(shut(&without(action)).contains(&format!("/{action} for any purpose")), "{action}");
+    }
+    assert_eq!(shut(&without("Replay")), "", "what they need not do to replace it");
+    let one_person = format!(
+        "{DEFAULT}@id(\"x\") forbid (principal, action == Caseledger::Action::\"AdoptPolicy\", resource)\n\
+         unless {{ principal has person && principal.person == \"jdoe\" }};"
+    );
+    assert!(shut(&one_person).contains("AdoptPolicy"), "adoption takes two, and people leave");
+    let overflows = format!(
+        "{DEFAULT}@id(\"x\") forbid (principal, action, resource) when {{ 9223372036854775807 + 1 > 0 }};"
+    );
+    assert!(shut(&overflows).contains("AdoptPolicy"), "what cannot be evaluated lets nobody in");
+}
+
+#[test]
+fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
+    let record = |operation: &str, role: &str, reason: Option<&str>| AccessRecord {
+        kind: schema::AccessKind::Shown,
+        person: Some("jdoe".to_owned()),
+        service: "console".to_owned(),
+        roles: vec![role.to_owned()],
+        organisation: "hospital".to_owned(),
+        purpose: "BTG".to_owned(),
+        reason: reason.map(str::to_owned),
+        relationship: None,
+        operation: operation.to_owned(),
+        outcome: schema::Outcome::Shown,
+        request: Vec::new(),
+        position: 0,
+        first_version: 0,
+        version: 0,
+        policy_version: String::new(),
+        deciding: Vec::new(),
+        circumstances: Vec::new(),
+        masked: Vec::new(),
+        answer_format: 1,
+        count: 0,
+        answer_digest: [0; 32],
+        told: None,
+        network: None,
+        issuer: None,
+        emergency: None,
+    };
+    let shipped = Policies::shipped().unwrap();
+    let again = |record: &AccessRecord| shipped.decide_again(record).map(|decided| decided.allowed);
+    for operation in Operation::ALL {
+        let said = record(operation.name(), "nurse", Some("because"));
+        let mut call = asked(Role::Nurse, operation, "BTG");
+        call.reason = Some("because".to_owned());
+        let decided = shipped.decide(&call, &Facts::default()).unwrap();
+        assert_eq!(shipped.decide_again(&said), Some(decided), "{operation:?}");
+    }
+    let read = Operation::GetPatientFile.name();
+    assert_eq!(again(&record(read, "nurse", None)), Some(false), "no reason was given");
+    assert_eq!(again(&record(read, "sorcerer", None)), None, "of a later version");
+    assert_eq!(again(&record("PatientFileService/Erase", "nurse", None)), None);
+}
