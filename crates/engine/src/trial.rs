@@ -157,7 +157,7 @@ impl Engine {
     pub async fn try_policy(
         &self,
         ctx: &Context,
-        query: TrialQuery,
+        query: &TrialQuery,
     ) -> Result<(Trial, String, Shown<()>), Failure> {
         let pass = self.admit(ctx, None).await?;
         self.access.line.near_end()?;

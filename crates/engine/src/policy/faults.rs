@@ -12,19 +12,19 @@ use crate::failure::Violation;
 const MAX_POLICIES: usize = 256;
 /// Bytes of a policy's id: 256 of them are 16 KiB.
 const MAX_ID: usize = 64;
-/// Operators and brackets of one policy: Cedar walks an expression recursively, and a thread's stack has 2
-/// MiB. No policy that Caseledger comes with has 40.
-const MAX_OPERATORS: usize = 512;
-/// Bytes of one policy, with what stands before it, for the same reason: "if true then true else " nests
-/// without operators, some 700 deep.
-const MAX_POLICY: usize = 16 * 1024;
+/// Brackets within brackets. Cedar walks an expression recursively, in frames of up to 32 KiB a bracket, and
+/// a worker's stack has 2 MiB: this is a quarter of it. What Caseledger comes with nests three deep.
+const MAX_NESTED: usize = 16;
+/// Bytes of one policy, with what stands before it. Without brackets, "if true then true else " nests
+/// deepest, 350 times, in 2 KiB each; chains of operators go deeper in less.
+const MAX_POLICY: usize = 8 * 1024;
 
 /// The policies that a text says, under the ids that they give themselves; or everything that is wrong
 /// with it.
 pub(super) fn read(text: &str, schema: &Schema) -> Result<PolicySet, Vec<Violation>> {
     if let Some(at) = too_involved(text) {
         let told = format!(
-            "a policy has at most {MAX_OPERATORS} operators and brackets, and {MAX_POLICY} bytes"
+            "a policy has at most {MAX_POLICY} bytes, and {MAX_NESTED} brackets within brackets"
         );
         return Err(vec![fault(text, at, &told)]);
     }
@@ -116,7 +116,7 @@ fn fault(text: &str, at: usize, told: &str) -> Violation {
 
 /// Where a policy becomes larger than Cedar can surely walk, if one does.
 fn too_involved(text: &str) -> Option<usize> {
-    let (mut began, mut operators) = (0, 0);
+    let (mut began, mut nested) = (0, 0_usize);
     let (mut quoted, mut comment, mut escaped) = (false, false, false);
     let mut before = b' ';
     for (at, byte) in text.bytes().enumerate() {
@@ -126,14 +126,14 @@ fn too_involved(text: &str) -> Option<usize> {
             b'"' if !escaped => quoted = !quoted,
             _ if quoted => {}
             b'/' if before == b'/' => comment = true,
-            b';' => (began, operators) = (at, 0),
-            b'(' | b'[' | b'{' | b'.' | b'!' | b'-' | b'+' | b'*' | b'<' | b'>' | b'=' | b'&'
-            | b'|' => operators += 1,
+            b';' => (began, nested) = (at, 0),
+            b'(' | b'[' | b'{' => nested += 1,
+            b')' | b']' | b'}' => nested = nested.saturating_sub(1),
             _ => {}
         }
         escaped = quoted && byte == b'\\' && !escaped;
         before = byte;
-        if operators > MAX_OPERATORS || at - began > MAX_POLICY {
+        if nested > MAX_NESTED || at - began > MAX_POLICY {
             return Some(at);
         }
     }

@@ -59,7 +59,7 @@ impl Services {
         let context = call.context(operation, message.purpose.as_ref(), message, &mut report);
         let query: Option<TrialQuery> = trial_in(message, &mut report);
         let (context, query) = report.finish(context.zip(query))?;
-        let (trial, version, shown) = self.engine().try_policy(&context, query).await?;
+        let (trial, version, shown) = self.engine().try_policy(&context, &query).await?;
         let (position, receipt) = (shown.position, receipt(shown.receipt));
         Ok((trial, proto::TryStarted { version, position, receipt }))
     }
