@@ -114,6 +114,7 @@ fn request(
         page_size: 0,
         page_token: String::new(),
         receipt: wanted.receipt.as_deref().map(whole_bytes).unwrap_or_default(),
+        emergency_id: wanted.emergency.as_deref().map(str::to_ascii_lowercase).unwrap_or_default(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod audit;
 mod connection;
+mod emergency;
 mod evidence;
 mod failure;
 mod file;
@@ -79,6 +80,7 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
             audit::replay::replay(&global, &which, &output).await
         }
         Command::Staff(wanted) => staff::run(&global, &wanted, &output).await,
+        Command::Emergency(command) => emergency::run(&global, &command, &output).await,
         Command::Ledger(Ledger::Head(head)) => ledger::head(&global, &head, &output).await,
         Command::Ledger(Ledger::Checkpoint(which)) => {
             proof::checkpoint(&global, &which, &output).await

@@ -71,7 +71,7 @@ pub(crate) struct Global {
     /// hospital IT. With several roles there is no default.
     #[arg(long, global = true, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) purpose: Option<String>,
-    /// Why, in your own words; recorded. Required with the purpose BTG.
+    /// Why, in your own words; recorded. Required with the purpose BTG (see `emergency start`).
     #[arg(long, global = true, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Print JSON: field names of the .proto files, hashes in hex; errors, too, on standard error.
@@ -94,6 +94,9 @@ pub(crate) enum Command {
     /// Who works here, in which units, until when.
     #[command(subcommand, after_help = "Example:\n  caseledger staff show jdoe")]
     Staff(crate::staff::options::Staff),
+    /// Break the glass, and review who did.
+    #[command(subcommand, after_help = "Example:\n  caseledger emergency list --state overdue")]
+    Emergency(crate::emergency::Emergency),
     /// Where the ledgers stand.
     #[command(subcommand, after_help = "Example:\n  caseledger ledger head")]
     Ledger(Ledger),
@@ -308,6 +311,9 @@ pub(crate) struct AuditList {
     /// With this purpose of use; not the purpose of your own reading, which is --purpose.
     #[arg(long, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) with_purpose: Option<String>,
+    /// In this emergency access: its id, 32 hex digits.
+    #[arg(long, value_name = "ID")]
+    pub(crate) emergency: Option<String>,
     /// With this outcome.
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) outcome: Option<Outcome>,

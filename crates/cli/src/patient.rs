@@ -30,6 +30,16 @@ pub(crate) fn parse(text: &str, issuer: &str) -> Result<Named, Failure> {
     Ok(Named::Number { issuer: issuer.to_owned(), value: value.to_owned() })
 }
 
+/// The patient as a request names one, by id or number.
+pub(crate) fn selector(named: Named) -> v1::PatientSelector {
+    use v1::patient_selector::Patient;
+    let patient = match named {
+        Named::Id(id) => Patient::PatientId(id),
+        Named::Number { issuer, value } => Patient::Number(v1::PatientNumber { issuer, value }),
+    };
+    v1::PatientSelector { patient: Some(patient) }
+}
+
 /// The patient's id; looks a number up, which is recorded.
 pub(crate) async fn resolve(
     client: &mut PatientFileServiceClient<Authenticated>,

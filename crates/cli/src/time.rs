@@ -48,6 +48,32 @@ impl FromStr for Moment {
     }
 }
 
+/// A span as typed: whole seconds, minutes or hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) prost_types::Duration);
+
+/// Something typed that is not a span.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a span as 90s, 30m or 2h")]
+pub(crate) struct NotASpan;
+
+impl FromStr for Span {
+    type Err = NotASpan;
+
+    fn from_str(text: &str) -> Result<Self, NotASpan> {
+        let unit = text.chars().last().ok_or(NotASpan)?;
+        let number = text.strip_suffix(unit).unwrap_or_default();
+        let second = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 60 * 60,
+            _ => return Err(NotASpan),
+        };
+        let number: u32 = number.parse().map_err(|_| NotASpan)?;
+        Ok(Self(prost_types::Duration { seconds: i64::from(number) * second, nanos: 0 }))
+    }
+}
+
 /// A state of a file as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AsOf {
@@ -110,6 +136,13 @@ mod tests {
         let Until(moment) = "2026-11-01T00:00:00Z".parse().unwrap();
         assert_eq!(rfc3339(&moment), "2026-11-01T00:00:00.000000Z");
         assert_eq!("2026-11-31".parse::<Until>(), Err(NotATime));
+    }
+
+    #[test]
+    fn a_span_has_a_number_and_a_unit() {
+        let seconds = |text: &str| text.parse::<Span>().map(|span| span.0.seconds);
+        assert_eq!(["90s", "30m", "2h"].map(seconds), [Ok(90), Ok(1_800), Ok(7_200)]);
+        assert!(["", "h", "2", "2 h", "-1h", "2d"].map(seconds).iter().all(Result::is_err));
     }
 
     #[test]

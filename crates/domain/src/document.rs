@@ -4,9 +4,11 @@
 //! filing after the first is its next revision, and says why.
 
 mod access_policy;
+mod break_glass_review;
 mod practitioner_role;
 
 pub use access_policy::AccessPolicy;
+pub use break_glass_review::BreakGlassReview;
 pub use practitioner_role::PractitionerRole;
 
 use crate::event::{Event, Stamp};
@@ -92,7 +94,6 @@ macro_rules! registry {
                             Some(DocumentState { document: Self::$kind(document), filed, .. }) => {
                                 Some(Standing { document, first_author: &filed.author })
                             }
-                            #[allow(unreachable_patterns, reason = "while there is but one kind")]
                             Some(_) => return Err(Rejection::KindChanged),
                         };
                         fields.follows(before.as_ref(), author)
@@ -106,6 +107,8 @@ macro_rules! registry {
 registry! {
     /// Access policies of the hospital's own.
     1 AccessPolicy, "access_policy";
+    /// Reviews of emergency accesses.
+    2 BreakGlassReview, "break_glass_review";
     /// A person who works at the hospital (FHIR R4 `PractitionerRole`).
     4 PractitionerRole, "practitioner_role";
 }

@@ -37,8 +37,8 @@ mod value;
 pub use command::{Amendment, Command};
 pub use decide::decide;
 pub use document::{
-    AccessPolicy, Authored, Document, DocumentKind, DocumentState, PractitionerRole,
-    decide_document, evolve_document,
+    AccessPolicy, Authored, BreakGlassReview, Document, DocumentKind, DocumentState,
+    PractitionerRole, decide_document, evolve_document,
 };
 pub use entry::{Entry, Override};
 pub use event::{Event, Stamp};

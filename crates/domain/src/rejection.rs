@@ -27,7 +27,7 @@ pub enum Rejection {
     NothingChanged,
     /// Amending and retracting need a reason.
     ReasonMissing,
-    /// Somebody else than who proposed it must adopt it.
+    /// Somebody else than who proposed it must adopt it, somebody else than who did it judge it.
     SamePerson,
     /// The text of what was proposed does not change: what is adopted is what was tried.
     TextIsFixed,
@@ -76,7 +76,7 @@ impl fmt::Display for Rejection {
             Self::NothingChanged => "the file says just that already",
             Self::ReasonMissing => "a reason is needed to amend or retract",
             Self::SamePerson => {
-                "who proposed it cannot adopt it: somebody else who may has to read it and agree"
+                "who proposed or did it cannot adopt or judge it: somebody else who may has to"
             }
             Self::TextIsFixed => "a proposal keeps its text: withdraw it and propose the other one",
         })

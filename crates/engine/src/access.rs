@@ -7,6 +7,7 @@ use store::Store;
 
 use crate::Failure;
 use crate::context::Context;
+use crate::emergencies::EmergencyId;
 use crate::facts::Facts;
 use crate::masking::{Class, Masked};
 use crate::policy::{Decision, Policies, Requester};
@@ -45,19 +46,45 @@ impl Pass {
         let facts = self.grounds.facts.clone();
         Ok((!decision.allowed).then_some(Grounds { facts, decision }))
     }
+
+    /// The same, of what begins or ends this emergency access: its record names it.
+    pub(crate) fn in_emergency(mut self, id: EmergencyId) -> Self {
+        self.grounds.facts.emergency = Some(id);
+        self
+    }
 }
 
-/// The access check: a pass, or the grounds on which it is refused.
+/// A refusal: the grounds, and its stable code.
+#[derive(Clone, Debug)]
+pub(crate) struct Barred {
+    pub(crate) grounds: Grounds,
+    pub(crate) reason: &'static str,
+}
+
+/// What stands for a policy's id where the glass is not broken: no policy can do without.
+const GLASS_NOT_BROKEN: &str = "glass-not-broken";
+
+/// The access check: a pass, or the grounds on which it is refused. What policies permit for an
+/// emergency (BTG), they permit to whoever broke the glass.
 pub(crate) fn check(
     policies: &Arc<Policies>,
     ctx: &Context,
     facts: Facts,
-) -> Result<Result<Pass, Grounds>, Failure> {
+) -> Result<Result<Pass, Barred>, Failure> {
     let requester = Requester::new(policies, ctx, &facts);
     let decision = requester.may_call(ctx.operation)?;
-    let allowed = decision.allowed;
-    let grounds = Grounds { facts, decision };
-    Ok(if allowed { Ok(Pass { grounds, requester }) } else { Err(grounds) })
+    if !decision.allowed {
+        let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
+        return Ok(Err(Barred { grounds: Grounds { facts, decision }, reason }));
+    }
+    if ctx.needs_broken_glass() && facts.emergency.is_none() {
+        let deciding = vec![GLASS_NOT_BROKEN.to_owned()];
+        let policies = decision.policies.clone();
+        let decision = Decision { allowed: false, deciding, break_glass: true, policies };
+        let grounds = Grounds { facts, decision: Arc::new(decision) };
+        return Ok(Err(Barred { grounds, reason: Failure::GLASS_NOT_BROKEN }));
+    }
+    Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester }))
 }
 
 /// What is on file, behind the access check.

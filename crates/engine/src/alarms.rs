@@ -46,6 +46,17 @@ impl Alarms {
         alarm.count += 1;
     }
 
+    /// Raises an alarm, unless it stands with this very text.
+    pub(crate) fn keep(&self, code: &'static str, text: String) {
+        let stands = {
+            let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+            raised.get(&(code, None)).is_some_and(|alarm| alarm.text == text)
+        };
+        if !stands {
+            self.raise(code, None, text);
+        }
+    }
+
     /// Whether it is raised.
     pub(crate) fn is_raised(&self, code: &'static str, ledger: Option<LedgerId>) -> bool {
         let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);

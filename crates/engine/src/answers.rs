@@ -202,6 +202,8 @@ pub struct AccessFilter {
     pub purpose: Option<String>,
     /// With this outcome (`schema::Outcome`'s name).
     pub outcome: Option<String>,
+    /// That began, were made in or ended this emergency access.
+    pub emergency: Option<crate::EmergencyId>,
     /// With a receipt that begins with these bytes; empty for any.
     pub receipt: Vec<u8>,
 }

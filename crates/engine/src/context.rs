@@ -229,6 +229,14 @@ pub enum Operation {
     ListPolicies,
     /// See what a set would have changed on the trail.
     TryPolicy,
+    /// Break the glass.
+    BreakGlass,
+    /// End an emergency access.
+    EndEmergencyAccess,
+    /// List emergency accesses and their reviews.
+    ListEmergencyAccesses,
+    /// Close the review of an emergency access.
+    CloseReview,
     /// Read the node's state.
     GetNodeStatus,
     /// File who works here.
@@ -245,7 +253,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::RegisterPatient,
         Self::Contribute,
         Self::SettleRequest,
@@ -265,6 +273,10 @@ impl Operation {
         Self::GetPolicy,
         Self::ListPolicies,
         Self::TryPolicy,
+        Self::BreakGlass,
+        Self::EndEmergencyAccess,
+        Self::ListEmergencyAccesses,
+        Self::CloseReview,
         Self::GetNodeStatus,
         Self::PutPractitionerRole,
         Self::GetPractitionerRole,
@@ -300,6 +312,10 @@ impl Operation {
             | Self::ListPractitionerRoles
             | Self::LinkOwnFile
             | Self::GetOwnFile
+            | Self::BreakGlass
+            | Self::EndEmergencyAccess
+            | Self::ListEmergencyAccesses
+            | Self::CloseReview
             | Self::GetNodeStatus => self.name().rsplit('/').next().unwrap_or_default(),
         }
     }
@@ -325,7 +341,11 @@ impl Operation {
             | Self::AdoptPolicy
             | Self::WithdrawPolicy
             | Self::GetPolicy
-            | Self::ListPolicies => true,
+            | Self::ListPolicies
+            | Self::BreakGlass
+            | Self::EndEmergencyAccess
+            | Self::ListEmergencyAccesses
+            | Self::CloseReview => true,
             Self::WatchPatientFile
             | Self::Import
             | Self::ReadEntries
@@ -381,6 +401,10 @@ impl Operation {
             Self::GetPolicy => "PolicyService/GetPolicy",
             Self::ListPolicies => "PolicyService/ListPolicies",
             Self::TryPolicy => "PolicyService/TryPolicy",
+            Self::BreakGlass => "EmergencyAccessService/BreakGlass",
+            Self::EndEmergencyAccess => "EmergencyAccessService/EndEmergencyAccess",
+            Self::ListEmergencyAccesses => "EmergencyAccessService/ListEmergencyAccesses",
+            Self::CloseReview => "EmergencyAccessService/CloseReview",
             Self::GetNodeStatus => "LedgerService/GetNodeStatus",
             Self::PutPractitionerRole => "StaffService/PutPractitionerRole",
             Self::GetPractitionerRole => "StaffService/GetPractitionerRole",
@@ -407,6 +431,15 @@ pub struct Context {
     pub request: Vec<u8>,
     /// How long the caller waits, from the start of the call.
     pub patience: Duration,
+}
+
+impl Context {
+    /// Whether it is made in an emergency, and therefore by those who broke the glass: with the
+    /// purpose BTG, unless it is the breaking itself or its end.
+    pub(crate) fn needs_broken_glass(&self) -> bool {
+        let breaks = [Operation::BreakGlass, Operation::EndEmergencyAccess];
+        self.purpose == Purpose::BREAK_GLASS && !breaks.contains(&self.operation)
+    }
 }
 
 /// Which state of a file is asked for.

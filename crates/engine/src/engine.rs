@@ -19,6 +19,7 @@ use crate::answers::{LedgerStatus, Status};
 use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
 use crate::clock::Clock;
 use crate::denials::Denials;
+use crate::emergencies::Emergencies;
 use crate::evidence::MADE_AT_ONCE;
 use crate::facts::Files;
 use crate::filing::InDoubt;
@@ -126,6 +127,7 @@ pub struct Parts {
     pub(crate) rendered: Rendered,
     pub(crate) registers: Registers,
     pub(crate) files: Files,
+    pub(crate) emergencies: Emergencies,
     pub(crate) in_doubt: InDoubt,
     /// Turns of those who have evidence made.
     pub(crate) proving: Semaphore,
@@ -292,6 +294,7 @@ impl Engine {
             rendered: Rendered::default(),
             registers: Registers::default(),
             files: Files::default(),
+            emergencies: Emergencies::default(),
             in_doubt: InDoubt::default(),
             proving: Semaphore::new(MADE_AT_ONCE),
             alarms: shared.alarms,
@@ -314,6 +317,7 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub fn status(&self) -> Result<Status, Failure> {
+        self.tell_overdue();
         let mut ledgers = Vec::new();
         for kind in [LedgerKind::Records, LedgerKind::Access] {
             let side = self.side(kind);

@@ -109,11 +109,17 @@ impl Engine {
         ctx: &Context,
         patient: Option<PatientId>,
     ) -> Result<Facts, Failure> {
+        let emergency = match patient {
+            Some(patient) if ctx.needs_broken_glass() => {
+                self.emergency_covering(&ctx.caller, patient)?
+            }
+            Some(_) | None => None,
+        };
         let now = self.records.sealer.clock.now();
         let directory = self.staff()?;
         let staff = self.listed(&directory, &ctx.caller)?;
         let employed = staff.map(|staff| !has_ended(staff, now));
-        let facts = Facts { employed, ..Facts::default() };
+        let facts = Facts { employed, emergency, ..Facts::default() };
         let Some(patient) = patient else { return Ok(facts) };
         let own_file = staff.is_some_and(|staff| staff.patient == Some(patient));
         let facts = Facts { own_file, ..facts };

@@ -27,7 +27,7 @@ pub enum Failure {
     #[error("there is no such patient file, entry, position, request, policy or ledger")]
     NotFound,
     /// The caller may not do this.
-    #[error("the access policies do not permit this call to these roles for this purpose")]
+    #[error("{}", denied(reason, *break_glass))]
     Denied {
         /// Stable code, upper snake case.
         reason: &'static str,
@@ -103,7 +103,26 @@ pub struct Violation {
     pub description: String,
 }
 
+/// What a caller is told who may not.
+fn denied(reason: &str, break_glass: bool) -> &'static str {
+    match (reason, break_glass) {
+        (Failure::GLASS_NOT_BROKEN, _) => {
+            "the purpose BTG needs an emergency access of yours that is open and covers the patient: \
+             break the glass first (EmergencyAccessService.BreakGlass), then call again"
+        }
+        (_, true) => {
+            "the access policies do not permit this call to these roles for this purpose; in an \
+             emergency, break the glass (EmergencyAccessService.BreakGlass) and call again with the \
+             purpose BTG"
+        }
+        (_, false) => "the access policies do not permit this call to these roles for this purpose",
+    }
+}
+
 impl Failure {
+    /// Why a call with the purpose BTG is denied without an emergency access.
+    pub(crate) const GLASS_NOT_BROKEN: &str = "GLASS_NOT_BROKEN";
+
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         Self::Internal { cause: cause.to_string() }
     }

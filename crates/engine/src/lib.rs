@@ -25,17 +25,20 @@
 //! | `facts`, `staff` | what is known of caller and patient: relationships, restrictions, who works here |
 //! | `registers`, `in_force` | documents about no patient; which access policies decide |
 //! | `adoption`, `trial` | access policies from proposal to adoption; what they would have changed |
+//! | `break_glass`, `emergencies` | the glass broken, on record without the broker; who may therefore; reviews |
 //! | `keys`, `rotation` | keys made ahead, keys of other nodes taken in, wrapped anew under another version |
 
 mod access;
 mod adoption;
 mod alarms;
 mod answers;
+mod break_glass;
 mod checkpoints;
 mod clock;
 mod commands;
 mod context;
 mod denials;
+mod emergencies;
 mod engine;
 mod evidence;
 mod facts;
@@ -83,10 +86,15 @@ pub use answers::{
     Filed, Head, HistoryAnswer, HistoryItem, LedgerStatus, Receipt, Settlement, Shown, ShownEntry,
     ShownEvent, Status, WatchItem,
 };
+pub use break_glass::{
+    BreakGlass, Closed, EmergencyFilter, EmergencyPage, EmergencyState, LONGEST_FOR_A_PATIENT,
+    LONGEST_FOR_A_UNIT, Opening, REASON_CODES, REVIEW_WITHIN, Review, Reviewed,
+};
 pub use checkpoints::{NodeCheckpoint, NoteKeys};
 pub use clock::Clock;
 pub use commands::MAX_CHANGES;
 pub use context::{AsOf, Caller, Context, Operation, Purpose, Role, UnknownRole};
+pub use emergencies::{EmergencyAccess, EmergencyId, EmergencyScope};
 pub use engine::{Engine, Parts, Setup, Side};
 pub use evidence::{About, Content, Evidence, EvidenceLeaf, EvidenceQuery, MAX_PROVED, OpenedLeaf};
 pub use facts::Facts;

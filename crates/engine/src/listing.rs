@@ -56,14 +56,23 @@ impl Engine {
     ) -> Result<AccessAnswer, Failure> {
         let limit = page_size(limit);
         let reader = self.shelf.open(pass).reader();
-        let scope = match (&filter.patient, &filter.person) {
-            (Some(patient), _) => store::AccessFilter::Subject(SubjectId(patient.0)),
-            (None, Some(person)) => store::AccessFilter::Actor(self.actor_of("", Some(person))?),
-            (None, None) => store::AccessFilter::All,
+        let mut answer = AccessAnswer { items: Vec::new(), next: before, waiting_bytes: 0 };
+        // What is made in an emergency access is made by one person.
+        let emergency = match &filter.emergency {
+            Some(id) => match self.emergencies()?.get(id) {
+                Some(access) => Some(access.actor),
+                None => return Ok(AccessAnswer { next: None, ..answer }),
+            },
+            None => None,
+        };
+        let scope = match (&filter.patient, &filter.person, emergency) {
+            (Some(patient), ..) => store::AccessFilter::Subject(SubjectId(patient.0)),
+            (None, Some(person), _) => store::AccessFilter::Actor(self.actor_of("", Some(person))?),
+            (None, None, Some(actor)) => store::AccessFilter::Actor(actor),
+            (None, None, None) => store::AccessFilter::All,
         };
         let times =
             filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
-        let mut answer = AccessAnswer { items: Vec::new(), next: before, waiting_bytes: 0 };
         let mut scanned = 0;
         while answer.items.len() < limit && scanned < MAX_SCANNED {
             let room = (limit - answer.items.len()).min(MAX_PAGE);
@@ -109,11 +118,15 @@ fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {
         return false;
     }
     let Some(record) = &item.record else {
-        return filter.person.is_none() && filter.purpose.is_none() && filter.outcome.is_none();
+        return filter.person.is_none()
+            && filter.purpose.is_none()
+            && filter.outcome.is_none()
+            && filter.emergency.is_none();
     };
     let same =
         |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
     same(&filter.purpose, &record.purpose)
         && same(&filter.outcome, record.outcome.name())
+        && filter.emergency.is_none_or(|asked| record.emergency == Some(asked))
         && filter.person.as_deref().is_none_or(|person| record.person.as_deref() == Some(person))
 }

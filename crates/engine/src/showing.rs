@@ -4,8 +4,8 @@ use domain::PatientId;
 use ledger::{Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 
-use crate::access::{Grounds, Pass, check};
-use crate::context::{Context, Operation, Purpose};
+use crate::access::{Barred, Grounds, Pass, check};
+use crate::context::{Context, Operation};
 use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
 use crate::facts::Facts;
@@ -75,22 +75,18 @@ impl Engine {
             Ok(facts) => (facts, None),
             Err(failure) => (Facts::default(), Some(failure)),
         };
-        let grounds = match check(&self.policies_for(ctx.operation)?, ctx, facts)? {
-            Ok(pass) => {
-                self.announce(ctx);
-                return match unknown {
-                    // How a node is, is asked when something is wrong, and shows nobody.
-                    Some(failure) if ctx.operation != Operation::GetNodeStatus => Err(failure),
-                    Some(_) | None => Ok(pass),
-                };
+        let checked = check(&self.policies_for(ctx.operation)?, ctx, facts)?;
+        let Barred { grounds, reason } = match (checked, unknown) {
+            // How a node is, is asked when something is wrong, and shows nobody.
+            (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => {
+                return Err(failure);
             }
-            Err(grounds) => grounds,
+            (Ok(pass), _) => return Ok(pass),
+            (Err(barred), _) => barred,
         };
         self.another_denial(ctx)?;
         self.put_on_record(ctx, &grounds, patient, Ended::Denied, &Saw::default()).await?;
-        let decision = &grounds.decision;
-        let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
-        Err(Failure::Denied { reason, break_glass: decision.break_glass })
+        Err(Failure::Denied { reason, break_glass: grounds.decision.break_glass })
     }
 
     /// A change of an entry that its caller may not see is denied, and that is on record as any denial.
@@ -108,16 +104,6 @@ impl Engine {
         let recorded = self.put_on_record(ctx, grounds, Some(patient), Ended::Denied, &saw).await;
         let break_glass = grounds.decision.break_glass;
         recorded.err().unwrap_or(Failure::EntryMasked { break_glass })
-    }
-
-    /// Whoever reviews accesses hears at once that somebody broke the glass; who, of whom and why, is
-    /// theirs to read in the trail.
-    fn announce(&self, ctx: &Context) {
-        if ctx.purpose == Purpose::BREAK_GLASS {
-            let text = "somebody broke the glass (purpose BTG). Who, at whose file and why: caseledger \
-                        audit list --with-purpose BTG";
-            self.alarms.raise("GLASS_BROKEN", Some(self.access.line.ledger), text.to_owned());
-        }
     }
 
     /// Whoever is denied again and again is not recorded each time.
@@ -188,13 +174,25 @@ impl Engine {
         shown: &[PatientId],
         saw: &Saw,
     ) -> Result<Receipt, Failure> {
+        self.searched_under(ctx, pass, self.system()?.subject, shown, saw).await
+    }
+
+    /// The same, the query's record under a subject of its own.
+    pub(crate) async fn searched_under(
+        &self,
+        ctx: &Context,
+        pass: &Pass,
+        subject: SubjectId,
+        shown: &[PatientId],
+        saw: &Saw,
+    ) -> Result<Receipt, Failure> {
         if UNAUDITED {
             return Ok(NO_RECEIPT);
         }
         let system = self.system()?;
         let grounds = pass.grounds();
         let mut showings = vec![Showing {
-            subject: system.subject,
+            subject,
             key: system.audit,
             record: schema::AccessRecord {
                 kind: schema::AccessKind::Query,

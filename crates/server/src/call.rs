@@ -216,6 +216,10 @@ fn reads(operation: Operation) -> bool {
         | Operation::ReadEntries
         | Operation::Prove
         | Operation::ProveContents
+        | Operation::BreakGlass
+        | Operation::EndEmergencyAccess
+        | Operation::ListEmergencyAccesses
+        | Operation::CloseReview
         | Operation::AdoptPolicy
         | Operation::WithdrawPolicy
         | Operation::GetPolicy

@@ -9,6 +9,7 @@
 
 pub mod audit;
 pub mod command;
+pub mod emergency;
 pub mod entry;
 pub mod event;
 pub mod evidence;

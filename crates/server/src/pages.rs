@@ -62,6 +62,15 @@ impl Place {
         Self { position, cursor: number.to_be_bytes().to_vec() }
     }
 
+    /// The id that the cursor is.
+    ///
+    /// # Errors
+    /// It is none, which only a fault of ours can seal into a token.
+    pub(crate) fn id(&self) -> Result<[u8; 16], Failure> {
+        let bytes = self.cursor.as_slice().try_into();
+        bytes.map_err(|_| Failure::Internal { cause: "a page token without an id".to_owned() })
+    }
+
     /// The number that the cursor is.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ::ledger::{LedgerId, SigningKey};
 use api::v1::audit_service_server::AuditServiceServer;
+use api::v1::emergency_access_service_server::EmergencyAccessServiceServer;
 use api::v1::evidence_service_server::EvidenceServiceServer;
 use api::v1::import_service_server::ImportServiceServer;
 use api::v1::ledger_service_server::LedgerServiceServer;
@@ -402,6 +403,7 @@ where
         .add_service(limited!(EvidenceServiceServer))
         .add_service(limited!(StaffServiceServer))
         .add_service(limited!(PolicyServiceServer))
+        .add_service(limited!(EmergencyAccessServiceServer))
         .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
         .add_service(health.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))

@@ -1,6 +1,7 @@
 //! The gRPC services: decode, convert, ask the engine, convert back. No rule lives here.
 
 mod audit;
+mod emergency;
 mod evidence;
 mod import;
 mod ledger;

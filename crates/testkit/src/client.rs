@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use api::v1;
 use api::v1::audit_service_client::AuditServiceClient;
+use api::v1::emergency_access_service_client::EmergencyAccessServiceClient;
 use api::v1::evidence_service_client::EvidenceServiceClient;
 use api::v1::import_service_client::ImportServiceClient;
 use api::v1::ledger_service_client::LedgerServiceClient;
@@ -168,6 +169,12 @@ impl Client {
     #[must_use]
     pub fn ledger(&self) -> LedgerServiceClient<Authorised> {
         LedgerServiceClient::new(self.channel.clone())
+    }
+
+    /// The emergency access service.
+    #[must_use]
+    pub fn emergency(&self) -> EmergencyAccessServiceClient<Authorised> {
+        EmergencyAccessServiceClient::new(self.channel.clone())
     }
 
     /// The evidence service.

@@ -16,6 +16,7 @@ mod catching_up;
 mod checkpoints;
 mod crash;
 mod damage;
+mod emergency;
 mod emergency_credentials;
 mod evidence;
 mod formats;

@@ -28,6 +28,9 @@ fn examples_can_be_typed() {
         "caseledger staff put jdoe --name Jo --role nurse --unit 4-west --from 2024-01-01",
         "caseledger staff own-file jdoe --patient MRN-1 --reason told",
         "caseledger import fhir --source https://old-system.example exports/",
+        "caseledger emergency start MRN-1 --code ovrer --for 30m --reason unconscious",
+        "caseledger emergency start --unit W3 --code OVRPS",
+        "caseledger emergency review 5f --verdict not-justified --text curious",
         "caseledger token --role physician --role nurse --issuer-key k",
     ];
     for line in typed {
@@ -39,6 +42,9 @@ fn examples_can_be_typed() {
         "caseledger audit list --outcome foo",
         "caseledger audit list --receipt xyz",
         "caseledger audit list --with-purpose 9",
+        "caseledger emergency start --code OVRER",
+        "caseledger emergency start MRN-1 --unit W3 --code OVRER",
+        "caseledger emergency start MRN-1 --code OVRER --for soon",
     ] {
         let error = Options::try_parse_from(wrong.split(' ')).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong}");

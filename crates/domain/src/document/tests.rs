@@ -37,6 +37,24 @@ fn what_is_adopted_is_what_was_proposed() {
 }
 
 #[test]
+fn an_emergency_access_is_judged_by_somebody_else() {
+    let review = |verdict: &str| {
+        let (person, text) = ("ada".to_owned(), "seen".to_owned());
+        let verdict = verdict.to_owned();
+        Document::BreakGlassReview(BreakGlassReview { person, verdict, text })
+    };
+    let decide = |before: Option<&DocumentState>, verdict: &str, author: &str| {
+        decide_document(before, DocumentId([1; 16]), &review(verdict), author, "seen")
+    };
+    assert_eq!(decide(None, "justified", "ada"), Err(Rejection::SamePerson));
+    assert!(matches!(decide(None, "fine", "ben"), Err(Rejection::Invalid(_))));
+    let first = decide(None, "further-inquiry", "ben").unwrap();
+    let state = evolve_document(None, &first, Stamp::default());
+    assert!(decide(state.as_ref(), "not-justified", "eve").is_ok(), "who thinks better of it");
+    assert_eq!(decide(state.as_ref(), "justified", "ada"), Err(Rejection::SamePerson));
+}
+
+#[test]
 fn a_next_revision_says_something_new_and_why() {
     let proposed = ("draft", "permit();", "ada");
     assert_eq!(filed(&[proposed, proposed]), Err(Rejection::NothingChanged));

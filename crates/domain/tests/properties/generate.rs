@@ -350,7 +350,11 @@ pub(crate) fn stamp() -> BoxedStrategy<Stamp> {
 /// Any document, also such as no rule lets be filed.
 fn document() -> BoxedStrategy<Document> {
     let policy = |(status, text)| Document::AccessPolicy(AccessPolicy { status, text });
-    (text(), text()).prop_map(policy).boxed()
+    let review = |(person, verdict, text)| {
+        Document::BreakGlassReview(BreakGlassReview { person, verdict, text })
+    };
+    prop_oneof![(text(), text()).prop_map(policy), (text(), text(), text()).prop_map(review),]
+        .boxed()
 }
 
 /// Any event, also such as `decide` would never make.

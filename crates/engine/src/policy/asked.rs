@@ -183,8 +183,16 @@ fn resource(operation: Operation) -> &'static str {
         | O::GetPatientHistory
         | O::FindPatient
         | O::WatchPatientFile
-        | O::Import => "PatientFile",
-        O::ListAccesses | O::Replay | O::ReadEntries | O::Prove | O::ProveContents => "Ledger",
+        | O::Import
+        | O::BreakGlass
+        | O::EndEmergencyAccess => "PatientFile",
+        O::ListAccesses
+        | O::Replay
+        | O::ReadEntries
+        | O::Prove
+        | O::ProveContents
+        | O::ListEmergencyAccesses
+        | O::CloseReview => "Ledger",
         O::ProposePolicy
         | O::AdoptPolicy
         | O::WithdrawPolicy

@@ -273,6 +273,11 @@ pub(super) fn documents() -> Vec<Document> {
             status: "draft".to_owned(),
             text: "permit (principal, action, resource);".to_owned(),
         }),
+        Document::BreakGlassReview(BreakGlassReview {
+            person: "jdoe".to_owned(),
+            verdict: "justified".to_owned(),
+            text: "nobody else was at hand".to_owned(),
+        }),
         Document::PractitionerRole(PractitionerRole {
             person: "ada".to_owned(),
             name: "Ada Lovelace".to_owned(),

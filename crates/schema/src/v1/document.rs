@@ -1,6 +1,7 @@
 //! The stored forms of documents and their registry: one file and one line a kind.
 
 mod access_policy;
+mod break_glass_review;
 mod practitioner_role;
 
 use domain::{Document, DocumentKind};
@@ -31,5 +32,6 @@ macro_rules! registry {
 
 registry! {
     AccessPolicy in access_policy;
+    BreakGlassReview in break_glass_review;
     PractitionerRole in practitioner_role;
 }

@@ -4,7 +4,7 @@ use api::v1 as proto;
 use engine::{AccessFilter, AccessItem};
 use schema::{AccessKind, AccessRecord, Outcome};
 
-use super::values::{patient_in, text, text_out, time_in, time_out};
+use super::values::{id_in, patient_in, text, text_out, time_in, time_out};
 use super::{At, Report};
 
 /// Which accesses are asked for.
@@ -32,6 +32,8 @@ pub fn filter_in(from: &proto::ListAccessesRequest, report: &mut Report) -> Acce
     if from.receipt.len() > 32 {
         report.fault(&at.field("receipt"), "too-long", "a receipt has 32 bytes".to_owned());
     }
+    let emergency = text(from.emergency_id.clone())
+        .and_then(|id| id_in(&id, &at.field("emergency_id"), report));
     AccessFilter {
         patient,
         person: text(from.person.clone()),
@@ -39,6 +41,7 @@ pub fn filter_in(from: &proto::ListAccessesRequest, report: &mut Report) -> Acce
         to: end,
         purpose,
         outcome,
+        emergency,
         receipt: from.receipt.clone(),
     }
 }
@@ -96,6 +99,7 @@ fn told(common: proto::Access, record: &AccessRecord, patient_id: String) -> pro
         network: text_out(record.network.as_ref()),
         issuer: text_out(record.issuer.as_ref()),
         circumstances: record.circumstances.clone(),
+        emergency_id: record.emergency.map(hex::encode).unwrap_or_default(),
         ..common
     }
 }

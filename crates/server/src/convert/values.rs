@@ -85,7 +85,8 @@ pub fn date_out(from: Option<&FhirDateTime>) -> String {
     from.map(|date| date.as_str().to_owned()).unwrap_or_default()
 }
 
-fn id(from: &str, at: &At<'_>, report: &mut Report) -> Option<[u8; 16]> {
+/// An id, 16 bytes.
+pub fn id_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     if from.is_empty() {
         report.missing(at);
@@ -103,7 +104,7 @@ fn id(from: &str, at: &At<'_>, report: &mut Report) -> Option<[u8; 16]> {
 
 /// A patient's id.
 pub fn patient_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<PatientId> {
-    id(from, at, report).map(PatientId)
+    id_in(from, at, report).map(PatientId)
 }
 
 /// The id of a document that is about no patient.
@@ -113,7 +114,7 @@ pub fn document_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<Docum
 
 /// An entry's id.
 pub fn entry_id_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<EntryId> {
-    id(from, at, report).map(EntryId)
+    id_in(from, at, report).map(EntryId)
 }
 
 /// A hash, 32 bytes.

@@ -1,0 +1,308 @@
+//! Emergency accesses: who broke the glass, for what and until when.
+//!
+//! They are begun and ended by records of the trail, so that they work and are on record while the
+//! broker is away. Those records stand under a subject of their own, beside one under the patient
+//! who is concerned. There are few, so all are kept in memory: what is begun or ended here at once,
+//! the rest from the trail as this node has applied it, and after a start also from the spool.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::PatientId;
+use ledger::{ActorId, Header, Item, SubjectId};
+use schema::{AccessRecord, Outcome};
+use vault::Opened;
+
+use crate::Failure;
+use crate::context::{Caller, Operation};
+use crate::engine::Engine;
+use crate::filing::first_half;
+use crate::registers::author;
+
+/// The id of an emergency access: random, as its records' field `emergency`.
+pub type EmergencyId = [u8; 16];
+
+/// Records of the trail that are read at once.
+const PAGE: usize = 200;
+
+/// What an emergency access opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EmergencyScope {
+    /// One patient's file.
+    Patient(PatientId),
+    /// The files of the patients who are in this unit.
+    Unit(String),
+}
+
+/// One emergency access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmergencyAccess {
+    /// Its id.
+    pub id: EmergencyId,
+    /// Who broke the glass: their id in the hospital's directory, or `service:` and the name of a
+    /// service that acted alone.
+    pub person: String,
+    /// The same, as headers of records name them.
+    pub actor: ActorId,
+    /// In which roles.
+    pub roles: Vec<String>,
+    /// Why: a code of [`REASON_CODES`](crate::REASON_CODES).
+    pub reason_code: String,
+    /// Why, in words.
+    pub reason: String,
+    /// What it opens.
+    pub scope: EmergencyScope,
+    /// From when, µs since 1970 UTC, by the clock of the node that granted it.
+    pub from: u64,
+    /// Until when, unless it is ended before.
+    pub until: u64,
+    /// When the person ended it.
+    pub ended: Option<u64>,
+}
+
+impl EmergencyAccess {
+    /// Whether it is open at `now`, µs since 1970 UTC. Every node goes by its own clock.
+    #[must_use]
+    pub fn open(&self, now: u64) -> bool {
+        self.ended.is_none() && now < self.until
+    }
+
+    /// Ends it; the first end counts, and what has expired has ended.
+    pub(crate) fn end(&mut self, at: u64) {
+        if self.open(at) {
+            self.ended = Some(at);
+        }
+    }
+
+    /// The patient whose file it opens, if it is one.
+    #[must_use]
+    pub const fn patient(&self) -> Option<PatientId> {
+        match &self.scope {
+            EmergencyScope::Patient(patient) => Some(*patient),
+            EmergencyScope::Unit(_) => None,
+        }
+    }
+
+    /// What the record of its start tells, a line each; the rest stands in the record's own fields.
+    pub(crate) fn told(&self) -> String {
+        let scope = match &self.scope {
+            EmergencyScope::Patient(patient) => format!("patient {patient}"),
+            EmergencyScope::Unit(unit) => format!("unit {unit}"),
+        };
+        let Self { reason_code, from, until, .. } = self;
+        format!("reason {reason_code}\n{scope}\nfrom {from}\nuntil {until}")
+    }
+
+    /// The emergency access that this record began.
+    fn begun_by(record: &AccessRecord, actor: ActorId) -> Option<Self> {
+        let mut lines = record.told.as_deref()?.lines();
+        let mut next = || lines.next()?.split_once(' ');
+        let ("reason", reason_code) = next()? else { return None };
+        let scope = match next()? {
+            ("patient", id) => EmergencyScope::Patient(PatientId(id.parse::<SubjectId>().ok()?.0)),
+            ("unit", unit) => EmergencyScope::Unit(unit.to_owned()),
+            _ => return None,
+        };
+        let ("from", from) = next()? else { return None };
+        let ("until", until) = next()? else { return None };
+        Some(Self {
+            id: record.emergency?,
+            person: record.person.clone().unwrap_or_else(|| format!("service:{}", record.service)),
+            actor,
+            roles: record.roles.clone(),
+            reason_code: reason_code.to_owned(),
+            reason: record.reason.clone().unwrap_or_default(),
+            scope,
+            from: from.parse().ok()?,
+            until: until.parse().ok()?,
+            ended: None,
+        })
+    }
+}
+
+/// All emergency accesses, by their ids.
+pub(crate) type Register = Arc<BTreeMap<EmergencyId, EmergencyAccess>>;
+
+/// What is known of emergency accesses.
+#[derive(Debug, Default)]
+pub(crate) struct Emergencies(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Whether what waited in the spool at the start was looked at.
+    spooled: bool,
+    /// Records of the trail that were looked at.
+    upto: u64,
+    register: Register,
+}
+
+impl Known {
+    fn begun(&mut self, access: EmergencyAccess) {
+        Arc::make_mut(&mut self.register).entry(access.id).or_insert(access);
+    }
+
+    fn ended(&mut self, id: &EmergencyId, at: u64) {
+        if let Some(access) = Arc::make_mut(&mut self.register).get_mut(id) {
+            access.end(at);
+        }
+    }
+
+    fn take(&mut self, header: &Header, record: &AccessRecord) {
+        if record.outcome != Outcome::Shown {
+            return;
+        }
+        if record.operation == Operation::BreakGlass.name() {
+            if let Some(access) = EmergencyAccess::begun_by(record, header.actor) {
+                self.begun(access);
+            }
+        } else if record.operation == Operation::EndEmergencyAccess.name()
+            && let Some(id) = &record.emergency
+        {
+            self.ended(id, header.recorded_at);
+        }
+    }
+}
+
+impl Engine {
+    /// The subject under which emergency accesses begin and end.
+    pub(crate) fn emergency_subject(&self) -> Result<SubjectId, Failure> {
+        Ok(SubjectId(first_half(&self.vault.index_term("register", &[b"emergency_access"])?)))
+    }
+
+    /// Every emergency access that this node knows of. They decide, or are shown by whoever has the
+    /// pass to.
+    pub(crate) fn emergencies(&self) -> Result<Register, Failure> {
+        let mut known = self.emergencies.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The spool first: what is applied meanwhile is found in the trail.
+        if !known.spooled {
+            self.emergencies_spooled(&mut known)?;
+            known.spooled = true;
+        }
+        self.emergencies_filed(&mut known)?;
+        Ok(Arc::clone(&known.register))
+    }
+
+    /// Remembers what was begun here: it counts before it is applied.
+    pub(crate) fn emergency_begun(&self, access: EmergencyAccess) {
+        self.emergencies.0.lock().unwrap_or_else(PoisonError::into_inner).begun(access);
+    }
+
+    /// Remembers what was ended here.
+    pub(crate) fn emergency_ended(&self, id: &EmergencyId, at: u64) {
+        self.emergencies.0.lock().unwrap_or_else(PoisonError::into_inner).ended(id, at);
+    }
+
+    /// The caller's emergency access that is open now and covers this patient.
+    pub(crate) fn emergency_covering(
+        &self,
+        caller: &Caller,
+        patient: PatientId,
+    ) -> Result<Option<EmergencyId>, Failure> {
+        let (person, now) = (author(caller), self.now());
+        let register = self.emergencies()?;
+        for access in register.values().filter(|one| one.person == person && one.open(now)) {
+            let covers = match &access.scope {
+                EmergencyScope::Patient(opened) => *opened == patient,
+                EmergencyScope::Unit(unit) => self.is_in_unit(patient, unit)?,
+            };
+            if covers {
+                return Ok(Some(access.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What waits in the spool of an earlier run of this node.
+    fn emergencies_spooled(&self, known: &mut Known) -> Result<(), Failure> {
+        let subject = self.emergency_subject()?;
+        let damaged = || Failure::Damaged { what: "a spooled access block".to_owned() };
+        for block in self.shelf.never_to_be_shown().spool().blocks() {
+            let (_, block) = block?;
+            let frame = ledger::Frame::parse(&block).map_err(|_| damaged())?;
+            for item in frame.content().map_err(|_| damaged())?.items {
+                let Item::Contribution(contribution) = item else { continue };
+                for record in contribution.records {
+                    let header = Header::decode(record.header).map_err(|_| damaged())?;
+                    if header.subject != subject {
+                        continue;
+                    }
+                    let genesis = &self.access.sealer.genesis;
+                    match self.vault.open_body(genesis, &header, record.body)? {
+                        Opened::Plain(plain) => {
+                            let read = schema::decode_access(header.envelope_version, &plain);
+                            known.take(&header, &read.map_err(|_| damaged())?);
+                        }
+                        Opened::KeyMissing | Opened::KeyDestroyed => return Err(not_yet()),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was filed since it was looked at last.
+    fn emergencies_filed(&self, known: &mut Known) -> Result<(), Failure> {
+        let size = self.access.line.progress().size;
+        if known.upto >= size {
+            return Ok(());
+        }
+        let filter = store::AccessFilter::Subject(self.emergency_subject()?);
+        let reader = self.shelf.never_to_be_shown().reader();
+        let (mut filed, mut before) = (Vec::new(), None);
+        loop {
+            let page = reader.accesses(filter, 0..=u64::MAX, size, before, PAGE)?;
+            let older = page.items.iter().any(|item| item.position < known.upto);
+            let upto = known.upto;
+            filed.extend(page.items.into_iter().filter(|item| item.position >= upto));
+            before = page.next;
+            if older || before.is_none() {
+                break;
+            }
+        }
+        for item in filed.iter().rev() {
+            let record = item.record.as_ref().ok_or_else(not_yet)?;
+            known.take(&item.header, record);
+        }
+        known.upto = size;
+        Ok(())
+    }
+
+    /// Whether an encounter of the patient that is neither finished nor cancelled names the unit.
+    fn is_in_unit(&self, patient: PatientId, unit: &str) -> Result<bool, Failure> {
+        let reader = self.shelf.never_to_be_shown().reader();
+        let subject = SubjectId(patient.0);
+        let mut after = None;
+        loop {
+            let kinds = [domain::Kind::Encounter];
+            let page = reader.entries(subject, &kinds, after.as_deref(), PAGE)?;
+            let here = |state: &domain::EntryState| {
+                let over = ["finished", "cancelled"];
+                let status = state.entry.status.as_deref().unwrap_or_default();
+                state.retracted.is_none()
+                    && state.entry.unit.as_deref() == Some(unit)
+                    && !over.contains(&status)
+            };
+            if page.entries.iter().any(here) {
+                return Ok(true);
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// This node's clock, µs since 1970 UTC.
+    pub(crate) fn now(&self) -> u64 {
+        self.access.sealer.clock.now()
+    }
+}
+
+/// Half of what is known would decide wrongly; the key is the system's and arrives.
+fn not_yet() -> Failure {
+    let why = "emergency accesses cannot be opened here yet: a key has not reached this node";
+    Failure::Unavailable { why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+use super::*;
+
+fn access(scope: EmergencyScope) -> EmergencyAccess {
+    EmergencyAccess {
+        id: [7; 16],
+        person: "jdoe".to_owned(),
+        actor: ActorId([5; 16]),
+        roles: vec!["nurse".to_owned()],
+        reason_code: "OVRER".to_owned(),
+        reason: "found unconscious".to_owned(),
+        scope,
+        from: 1_000,
+        until: 2_000,
+        ended: None,
+    }
+}
+
+fn record(access: &EmergencyAccess, operation: Operation, told: String) -> AccessRecord {
+    AccessRecord {
+        kind: schema::AccessKind::Query,
+        person: Some(access.person.clone()),
+        service: "console".to_owned(),
+        roles: access.roles.clone(),
+        organisation: String::new(),
+        purpose: "BTG".to_owned(),
+        reason: Some(access.reason.clone()),
+        relationship: None,
+        operation: operation.name().to_owned(),
+        outcome: Outcome::Shown,
+        request: Vec::new(),
+        position: 0,
+        first_version: 0,
+        version: 0,
+        policy_version: String::new(),
+        deciding: Vec::new(),
+        masked: Vec::new(),
+        answer_format: 1,
+        count: 1,
+        answer_digest: [0; 32],
+        told: Some(told),
+        network: None,
+        issuer: None,
+        emergency: Some(access.id),
+    }
+}
+
+fn header(recorded_at: u64) -> Header {
+    Header {
+        format: ledger::header::HEADER_FORMAT,
+        leaf: ledger::LeafType::Record,
+        suite: ledger::header::SUITE_SEALED,
+        ledger: ledger::LedgerId::ACCESS,
+        record_id: ledger::RecordId([1; 16]),
+        contribution_id: ledger::ContributionId([1; 32]),
+        index: 0,
+        count: 1,
+        subject: SubjectId([2; 16]),
+        version: 1,
+        previous: ledger::Hash::ZERO,
+        recorded_at,
+        node: ledger::NodeId([3; 16]),
+        actor: ActorId([5; 16]),
+        envelope_version: 1,
+        data_key: ledger::KeyId([4; 16]),
+        key_commitment: ledger::Hash::ZERO,
+        body_length: 0,
+        body_hash: ledger::Hash::ZERO,
+    }
+}
+
+#[test]
+fn what_the_trail_tells_is_what_was_begun_and_ended() {
+    for scope in [
+        EmergencyScope::Patient(PatientId([3; 16])),
+        EmergencyScope::Unit("Ward 3 East".to_owned()),
+    ] {
+        let begun = access(scope);
+        let mut known = Known::default();
+        let start = record(&begun, Operation::BreakGlass, begun.told());
+        known.take(&header(1_001), &start);
+        known.take(&header(1_001), &start);
+        assert_eq!(known.register.values().collect::<Vec<_>>(), [&begun]);
+        let end = record(&begun, Operation::EndEmergencyAccess, "ended".to_owned());
+        known.take(&header(1_500), &end);
+        known.take(&header(1_600), &end);
+        assert_eq!(known.register[&begun.id].ended, Some(1_500), "the first end counts");
+    }
+}
+
+#[test]
+fn what_was_denied_or_reads_otherwise_opens_nothing() {
+    let begun = access(EmergencyScope::Patient(PatientId([3; 16])));
+    let mut known = Known::default();
+    let start = record(&begun, Operation::BreakGlass, begun.told());
+    known.take(&header(1_001), &AccessRecord { outcome: Outcome::Denied, ..start.clone() });
+    known.take(
+        &header(1_001),
+        &AccessRecord { operation: "Other/Call".to_owned(), ..start.clone() },
+    );
+    known.take(&header(1_001), &AccessRecord { told: Some("until 9".to_owned()), ..start });
+    assert!(known.register.is_empty());
+}
+
+#[test]
+fn it_is_open_until_it_expires_or_is_ended() {
+    let mut begun = access(EmergencyScope::Unit("Ward 3".to_owned()));
+    assert!(begun.open(1_999));
+    assert!(!begun.open(2_000), "it expires by itself");
+    begun.ended = Some(1_200);
+    assert!(!begun.open(1_300));
+}
