@@ -245,9 +245,8 @@ impl Engine {
 
 /// The access policies that a document is, if it is such.
 pub(crate) fn access_policy(document: &Document) -> Option<&AccessPolicy> {
-    match document {
-        Document::AccessPolicy(policy) => Some(policy),
-    }
+    let Document::AccessPolicy(policy) = document else { return None };
+    Some(policy)
 }
 
 /// Whether nothing is wrong with a set that is to be in force; not where others wait for their answers.

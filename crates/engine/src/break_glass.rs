@@ -351,13 +351,10 @@ const fn due(access: &EmergencyAccess) -> u64 {
 }
 
 fn reviewed(access: &EmergencyAccess, reviews: &Documents, now: u64) -> Reviewed {
-    let closed = reviews.get(&DocumentId(access.id)).and_then(|state| match &state.document {
-        Document::BreakGlassReview(review) => Some(Closed {
-            review: review.clone(),
-            reviewer: state.changed.author.clone(),
-            at: state.changed.stamp.recorded_at,
-        }),
-        Document::AccessPolicy(_) => None,
+    let closed = reviews.get(&DocumentId(access.id)).and_then(|state| {
+        let Document::BreakGlassReview(review) = &state.document else { return None };
+        let reviewer = state.changed.author.clone();
+        Some(Closed { review: review.clone(), reviewer, at: state.changed.stamp.recorded_at })
     });
     let due = due(access);
     let overdue = closed.is_none() && due <= now;

@@ -285,6 +285,13 @@ impl Operation {
         Self::GetOwnFile,
     ];
 
+    /// Whether it is for those who broke the glass, with this purpose: all but the breaking itself and its
+    /// end are, with BTG.
+    pub(crate) fn needs_broken_glass(self, purpose: &str) -> bool {
+        let breaks = matches!(self, Self::BreakGlass | Self::EndEmergencyAccess);
+        purpose == Purpose::BREAK_GLASS.code() && !breaks
+    }
+
     /// The action that access policies know it by.
     pub(crate) fn action(self) -> &'static str {
         match self {
@@ -437,8 +444,7 @@ impl Context {
     /// Whether it is made in an emergency, and therefore by those who broke the glass: with the
     /// purpose BTG, unless it is the breaking itself or its end.
     pub(crate) fn needs_broken_glass(&self) -> bool {
-        let breaks = [Operation::BreakGlass, Operation::EndEmergencyAccess];
-        self.purpose == Purpose::BREAK_GLASS && !breaks.contains(&self.operation)
+        self.operation.needs_broken_glass(self.purpose.code())
     }
 }
 

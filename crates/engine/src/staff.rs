@@ -195,8 +195,6 @@ impl Engine {
 }
 
 fn said(state: &DocumentState) -> Option<&PractitionerRole> {
-    match &state.document {
-        Document::PractitionerRole(role) => Some(role),
-        Document::AccessPolicy(_) => None,
-    }
+    let Document::PractitionerRole(role) = &state.document else { return None };
+    Some(role)
 }

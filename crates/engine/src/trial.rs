@@ -15,7 +15,7 @@ use crate::Receipt;
 use crate::access::Pass;
 use crate::adoption::WhichPolicy;
 use crate::answers::{AccessItem, Shown};
-use crate::context::Context;
+use crate::context::{Context, Operation};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::policy::Policies;
@@ -299,6 +299,10 @@ impl Trial {
 
     /// How a call would end otherwise, if it would.
     fn judge(&mut self, record: Option<&AccessRecord>) -> Option<CallKind> {
+        // Whether somebody may see an entry that they were to change, the class of the entry decides.
+        let of_entry =
+            |record: &&AccessRecord| record.outcome == Outcome::Denied && !record.masked.is_empty();
+        let record = record.filter(|record| !of_entry(record));
         let decided = record.and_then(|record| Some((record, self.policies.decide_again(record)?)));
         let Some((record, decision)) = decided else {
             self.sums.not_judged += 1;
@@ -308,7 +312,11 @@ impl Trial {
             Outcome::Shown | Outcome::NotFound => true,
             Outcome::Denied => false,
         };
-        let change = match (let_in, decision.allowed) {
+        // Whatever is permitted for an emergency, is to who broke the glass.
+        let barred = record.emergency.is_none()
+            && Operation::named(&record.operation)
+                .is_some_and(|operation| operation.needs_broken_glass(&record.purpose));
+        let change = match (let_in, decision.allowed && !barred) {
             (true, false) => PolicyChange::Denied,
             (false, true) => PolicyChange::Allowed,
             (true, true) | (false, false) => return None,

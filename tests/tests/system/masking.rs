@@ -81,7 +81,7 @@ fn retracted(entry_id: &str) -> Change {
     Change::RetractEntry(v1::RetractEntry { entry_id: entry_id.to_owned(), reason })
 }
 
-/// For a purpose, with a reason.
+/// A purpose, with a reason.
 fn why(code: &str) -> Option<v1::Purpose> {
     let (purpose_of_use, reason) = (code.to_owned(), "found unconscious".to_owned());
     Some(v1::Purpose { purpose_of_use, reason })
@@ -146,15 +146,17 @@ fn hidden(id: &str) -> v1::EntryState {
 
 /// The texts of entries that are shown, and the ids of those that are masked.
 fn seen(file: &v1::PatientFile) -> (Vec<&str>, Vec<&str>) {
-    let (masked, shown): (Vec<_>, Vec<_>) = file.entries.iter().partition(|state| state.masked);
-    for state in &masked {
-        assert_eq!(**state, hidden(&state.entry_id), "nothing else is said");
+    let (mut shown, mut masked) = (Vec::new(), Vec::new());
+    for state in &file.entries {
+        if state.masked {
+            assert_eq!(*state, hidden(&state.entry_id), "nothing else is said");
+            masked.push(state.entry_id.as_str());
+        } else {
+            let entry = state.entry.as_ref().expect("an entry");
+            shown.push(entry.code.as_ref().expect("a code").text.as_str());
+        }
     }
-    let text = |state: &&v1::EntryState| state.entry.as_ref().unwrap().code.as_ref().unwrap();
-    (
-        shown.iter().map(|state| text(state).text.as_str()).collect(),
-        masked.iter().map(|state| state.entry_id.as_str()).collect(),
-    )
+    (shown, masked)
 }
 
 /// What is on record under a receipt.
@@ -214,7 +216,7 @@ async fn each_role_sees_of_a_file_what_is_theirs_and_the_record_says_what_was_ma
             texts.sort_unstable_by_key(|text| all.iter().position(|one| one == text));
             assert_eq!(texts, wanted, "{role} for {code}");
             assert_eq!(masked.len(), all.len() - wanted.len(), "the rest is there, and masked");
-            assert_eq!(shown.identity.unwrap().names[0].family, "Ames");
+            assert_eq!(shown.identity.as_ref().unwrap().names[0].family, "Ames");
             let access = on_record(&officer, &receipt).await;
             assert_eq!(access.masked.is_empty(), masked.is_empty(), "{access:?}");
             assert_eq!((access.count, access.answer_format), (6, 2));
@@ -351,8 +353,8 @@ async fn a_label_that_is_taken_off_does_not_open_what_was_filed_under_it() {
 async fn who_may_not_see_an_entry_may_not_change_it() {
     let cluster = Cluster::start(1).await.expect("a node");
     let Mixed { patient, psychiatric, .. } = mixed(&cluster).await;
-    let nurse = cluster.client(0, "nurse").unwrap();
-    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let (nurse, officer) =
+        (cluster.client(0, "nurse").unwrap(), cluster.client(0, "compliance-officer").unwrap());
     let before = page(&officer, whole(&patient, "HCOMPL")).await.0;
     for change in [labelled(&psychiatric, &[]), retracted(&psychiatric)] {
         let changes = vec![added(note("beside it", &[])), change];
@@ -362,8 +364,7 @@ async fn who_may_not_see_an_entry_may_not_change_it() {
         let info = denied.get_details_error_info().unwrap();
         assert_eq!(info.metadata["break_glass"], "possible");
     }
-    let after = page(&officer, whole(&patient, "HCOMPL")).await.0;
-    assert_eq!(after, before, "nothing was filed");
+    assert_eq!(page(&officer, whole(&patient, "HCOMPL")).await.0, before, "nothing was filed");
     let request = v1::ListAccessesRequest {
         purpose: purpose("HCOMPL"),
         person: "nurse-1".to_owned(),
@@ -392,6 +393,7 @@ async fn imported(client: &Client, patient: &str, entry: v1::Entry) -> v1::Impor
         source: Some(v1::SourceId { system: "urn:lab".to_owned(), value: "1".to_owned() }),
         patient: Some(v1::PatientSelector { patient: Some(selector) }),
         content: Some(v1::import_item::Content::Entry(Box::new(entry))),
+        ..v1::ImportItem::default()
     };
     let sent = v1::ImportRequest { purpose: purpose("PATADMIN"), items: vec![item] };
     let answers = client.import().import(tokio_stream::once(sent)).await.expect("begun");

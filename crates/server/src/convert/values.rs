@@ -109,7 +109,7 @@ pub fn patient_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<Patien
 
 /// The id of a document that is about no patient.
 pub fn document_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<DocumentId> {
-    id(from, at, report).map(DocumentId)
+    id_in(from, at, report).map(DocumentId)
 }
 
 /// An entry's id.

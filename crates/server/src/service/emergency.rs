@@ -119,7 +119,7 @@ impl Services {
         let next = next.map(|id| pages.token(&bound, &Place { position, cursor: id.to_vec() }));
         Ok(proto::ListEmergencyAccessesResponse {
             emergencies,
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: next.transpose()?.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),
         })

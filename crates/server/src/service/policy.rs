@@ -206,7 +206,7 @@ impl Services {
         let next = next.map(|before| pages.token(&query, &Place::at(position, before)));
         Ok(proto::ListPoliciesResponse {
             policies,
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: next.transpose()?.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),
         })

@@ -132,7 +132,7 @@ impl Services {
         });
         Ok(proto::ListPractitionerRolesResponse {
             states,
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: next.transpose()?.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),
         })

@@ -34,6 +34,7 @@ fn begun(at: u64) -> AccessRecord {
         version: 0,
         policy_version: "default/2".to_owned(),
         deciding: vec!["emergency".to_owned()],
+        circumstances: Vec::new(),
         masked: Vec::new(),
         answer_format: 1,
         count: 1,
