@@ -12,6 +12,7 @@ mod evidence;
 mod failure;
 mod file;
 mod import;
+mod incident;
 mod json;
 mod ledger;
 mod options;
@@ -81,6 +82,7 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         }
         Command::Staff(wanted) => staff::run(&global, &wanted, &output).await,
         Command::Emergency(command) => emergency::run(&global, &command, &output).await,
+        Command::Incident(command) => incident::run(&global, &command, &output).await,
         Command::Ledger(Ledger::Head(head)) => ledger::head(&global, &head, &output).await,
         Command::Ledger(Ledger::Checkpoint(which)) => {
             proof::checkpoint(&global, &which, &output).await

@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Break the glass, and review who did.
     #[command(subcommand, after_help = "Example:\n  caseledger emergency list --state overdue")]
     Emergency(crate::emergency::Emergency),
+    /// Privacy incidents, from their discovery to their closure.
+    #[command(subcommand, after_help = "Example:\n  caseledger incident list")]
+    Incident(crate::incident::Incident),
     /// Where the ledgers stand.
     #[command(subcommand, after_help = "Example:\n  caseledger ledger head")]
     Ledger(Ledger),

@@ -6,10 +6,12 @@
 mod access_policy;
 mod break_glass_review;
 mod practitioner_role;
+mod privacy_incident;
 
 pub use access_policy::AccessPolicy;
 pub use break_glass_review::BreakGlassReview;
 pub use practitioner_role::PractitionerRole;
+pub use privacy_incident::{NOTICE_WITHIN, Notice, PrivacyIncident, RiskAssessment, RiskFactor};
 
 use crate::event::{Event, Stamp};
 use crate::id::DocumentId;
@@ -109,6 +111,8 @@ registry! {
     1 AccessPolicy, "access_policy";
     /// Reviews of emergency accesses.
     2 BreakGlassReview, "break_glass_review";
+    /// Privacy incidents.
+    3 PrivacyIncident, "privacy_incident";
     /// A person who works at the hospital (FHIR R4 `PractitionerRole`).
     4 PractitionerRole, "practitioner_role";
 }

@@ -37,6 +37,10 @@ pub const MAX_REASON: usize = 4 * 1024;
 /// The text of a set of access policies. What Caseledger comes with has 5 KiB; a body holds 256.
 pub const MAX_POLICY_TEXT: usize = 128 * 1024;
 
+/// Accesses of one privacy incident. A snooper of years looked at 3,000 files; each access costs up to
+/// ten bytes, and all are read when the incident is shown, in some 50 ms.
+pub const MAX_INCIDENT_ACCESSES: usize = 5_000;
+
 /// Codes of one concept: one a code system in use.
 pub const MAX_CODINGS: usize = 16;
 

@@ -305,17 +305,20 @@ impl Engine {
     /// Keeps the alarms of what is due and has not been done, as long as it is so. Looked at with
     /// the node's status, which its health follows four times a second.
     pub(crate) fn tell_overdue(&self) {
-        let told = |count: usize| {
-            format!(
-                "{count} emergency access(es) should have been reviewed by now: caseledger emergency \
-                 list --state overdue, then caseledger emergency review"
-            )
-        };
-        match self.reviews_overdue() {
-            Ok(0) => self.alarms.clear("REVIEWS_OVERDUE", None),
-            Ok(count) => self.alarms.keep("REVIEWS_OVERDUE", told(count)),
-            // Keys have not arrived, or something is damaged: the node says so elsewhere.
-            Err(failure) => tracing::debug!(?failure, "what is overdue is not known"),
+        let reviews = "emergency access(es) should have been reviewed by now: caseledger emergency \
+                       list --state overdue, then caseledger emergency review";
+        let notices = "privacy incident(s) are past the 60 days in which individuals are to be told: \
+                       caseledger incident list";
+        for (code, overdue, what) in [
+            ("REVIEWS_OVERDUE", self.reviews_overdue(), reviews),
+            ("INCIDENT_NOTICE_OVERDUE", self.notices_overdue(), notices),
+        ] {
+            match overdue {
+                Ok(0) => self.alarms.clear(code, None),
+                Ok(count) => self.alarms.keep(code, format!("{count} {what}")),
+                // Keys have not arrived, or something is damaged: the node says so elsewhere.
+                Err(failure) => tracing::debug!(?failure, code, "what is overdue is not known"),
+            }
         }
     }
 

@@ -237,6 +237,14 @@ pub enum Operation {
     ListEmergencyAccesses,
     /// Close the review of an emergency access.
     CloseReview,
+    /// Open a privacy incident.
+    OpenIncident,
+    /// File a privacy incident anew.
+    AmendIncident,
+    /// Read a privacy incident.
+    GetIncident,
+    /// List privacy incidents.
+    ListIncidents,
     /// Read the node's state.
     GetNodeStatus,
     /// File who works here.
@@ -253,7 +261,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::RegisterPatient,
         Self::Contribute,
         Self::SettleRequest,
@@ -277,6 +285,10 @@ impl Operation {
         Self::EndEmergencyAccess,
         Self::ListEmergencyAccesses,
         Self::CloseReview,
+        Self::OpenIncident,
+        Self::AmendIncident,
+        Self::GetIncident,
+        Self::ListIncidents,
         Self::GetNodeStatus,
         Self::PutPractitionerRole,
         Self::GetPractitionerRole,
@@ -323,6 +335,10 @@ impl Operation {
             | Self::EndEmergencyAccess
             | Self::ListEmergencyAccesses
             | Self::CloseReview
+            | Self::OpenIncident
+            | Self::AmendIncident
+            | Self::GetIncident
+            | Self::ListIncidents
             | Self::GetNodeStatus => self.name().rsplit('/').next().unwrap_or_default(),
         }
     }
@@ -352,7 +368,11 @@ impl Operation {
             | Self::BreakGlass
             | Self::EndEmergencyAccess
             | Self::ListEmergencyAccesses
-            | Self::CloseReview => true,
+            | Self::CloseReview
+            | Self::OpenIncident
+            | Self::AmendIncident
+            | Self::GetIncident
+            | Self::ListIncidents => true,
             Self::WatchPatientFile
             | Self::Import
             | Self::ReadEntries
@@ -412,6 +432,10 @@ impl Operation {
             Self::EndEmergencyAccess => "EmergencyAccessService/EndEmergencyAccess",
             Self::ListEmergencyAccesses => "EmergencyAccessService/ListEmergencyAccesses",
             Self::CloseReview => "EmergencyAccessService/CloseReview",
+            Self::OpenIncident => "PrivacyIncidentService/OpenIncident",
+            Self::AmendIncident => "PrivacyIncidentService/AmendIncident",
+            Self::GetIncident => "PrivacyIncidentService/GetIncident",
+            Self::ListIncidents => "PrivacyIncidentService/ListIncidents",
             Self::GetNodeStatus => "LedgerService/GetNodeStatus",
             Self::PutPractitionerRole => "StaffService/PutPractitionerRole",
             Self::GetPractitionerRole => "StaffService/GetPractitionerRole",

@@ -172,6 +172,8 @@ impl Engine {
     /// Every emergency access that this node knows of. They decide, or are shown by whoever has the
     /// pass to.
     pub(crate) fn emergencies(&self) -> Result<Register, Failure> {
+        // Rows of the trail that are still being made would be missed for good.
+        self.access.line.near_end()?;
         let mut known = self.emergencies.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The spool first: what is applied meanwhile is found in the trail.
         if !known.spooled {

@@ -26,6 +26,7 @@
 //! | `registers`, `in_force` | documents about no patient; which access policies decide |
 //! | `adoption`, `trial` | access policies from proposal to adoption; what they would have changed |
 //! | `break_glass`, `emergencies` | the glass broken, on record without the broker; who may therefore; reviews |
+//! | `registers`, `incidents` | documents about no patient, a chain a kind; privacy incidents |
 //! | `keys`, `rotation` | keys made ahead, keys of other nodes taken in, wrapped anew under another version |
 
 mod access;
@@ -49,6 +50,7 @@ mod grants;
 mod heal;
 mod import;
 mod in_force;
+mod incidents;
 mod keys;
 mod line;
 mod listing;
@@ -100,6 +102,7 @@ pub use evidence::{About, Content, Evidence, EvidenceLeaf, EvidenceQuery, MAX_PR
 pub use facts::Facts;
 pub use failure::{Failure, Violation};
 pub use import::ImportOutcome;
+pub use incidents::{Incident, IncidentPage, IncidentsPage};
 pub use peers::{HealClaim, Messages, Peer, PeerCall, PeerFailure, SignedHead};
 pub use policy::{Decision, Policies};
 pub use proofs::{ConsistencyProof, InclusionProof};

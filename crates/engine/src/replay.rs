@@ -238,7 +238,7 @@ impl Engine {
         Ok(then)
     }
 
-    fn access_at(&self, position: u64) -> Result<Option<AccessItem>, Failure> {
+    pub(crate) fn access_at(&self, position: u64) -> Result<Option<AccessItem>, Failure> {
         let found = self.shelf.never_to_be_shown().reader().access(position)?;
         Ok(found.map(|item| self.access_item(item)))
     }
@@ -304,7 +304,8 @@ fn not_replayed() -> Failure {
     refusal(
         "NOT_REPLAYED",
         "what this access showed is not rendered again: headers of records and proofs are the same \
-         under the same address, and prove themselves; access policies keep their texts",
+         under the same address, and prove themselves; what is filed of policies, staff, emergency \
+         accesses and incidents stays on file",
     )
 }
 

@@ -258,6 +258,8 @@ impl Engine {
                 | Operation::Contribute
                 | Operation::PutPractitionerRole
                 | Operation::ProposePolicy
+                | Operation::OpenIncident
+                | Operation::AmendIncident
         );
         if !files && ctx.request.len() <= MAX_REQUEST {
             return Ok(ctx.request.clone());

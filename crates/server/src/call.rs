@@ -202,10 +202,11 @@ fn reads(operation: Operation) -> bool {
         | Operation::Contribute
         | Operation::Import
         | Operation::PutPractitionerRole
-
         | Operation::ProposePolicy
         // May bring a text.
-        | Operation::TryPolicy => false,
+        | Operation::TryPolicy
+        | Operation::OpenIncident
+        | Operation::AmendIncident => false,
         Operation::SettleRequest
         | Operation::GetPatientFile
         | Operation::GetPatientHistory
@@ -220,6 +221,8 @@ fn reads(operation: Operation) -> bool {
         | Operation::EndEmergencyAccess
         | Operation::ListEmergencyAccesses
         | Operation::CloseReview
+        | Operation::GetIncident
+        | Operation::ListIncidents
         | Operation::AdoptPolicy
         | Operation::WithdrawPolicy
         | Operation::GetPolicy

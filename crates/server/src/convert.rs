@@ -15,6 +15,7 @@ pub mod event;
 pub mod evidence;
 pub mod identity;
 pub mod import;
+pub mod incident;
 pub mod kind;
 pub mod ledger;
 pub mod policy;

@@ -7,7 +7,7 @@
 //! | `PatientFileService` | `records` is applied to near the stream's end, as far as that is known, and its views are made: reads survive the broker |
 //! | `EmergencyAccessService` | as `PatientFileService`: the glass breaks without the broker, too |
 //! | `StaffService` | `records` likewise |
-//! | `AuditService`, `EvidenceService`, `PolicyService` | both likewise: what may be shown of `access`, the policies in `records` say |
+//! | `AuditService`, `EvidenceService`, `PolicyService`, `PrivacyIncidentService` | both likewise: what may be shown of `access`, the policies in `records` say |
 //! | `LedgerService`, `ProofService`, `PeerService` | always: they are asked when something is wrong |
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tonic_health::server::HealthReporter;
 /// How often the condition is looked at: an orchestrator's own probes come every few seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-const SERVICES: [&str; 11] = [
+const SERVICES: [&str; 12] = [
     "",
     "caseledger.v1.ImportService",
     "caseledger.v1.PatientFileService",
@@ -33,6 +33,7 @@ const SERVICES: [&str; 11] = [
     "caseledger.v1.PeerService",
     "caseledger.v1.StaffService",
     "caseledger.v1.EmergencyAccessService",
+    "caseledger.v1.PrivacyIncidentService",
 ];
 
 /// Reports health until it is dropped.
@@ -87,6 +88,7 @@ fn serving(status: &Status) -> [bool; SERVICES.len()] {
         true,
         applied(LedgerKind::Records),
         applied(LedgerKind::Records),
+        both,
     ]
 }
 
@@ -128,23 +130,26 @@ mod tests {
     fn reads_stay_serving_without_the_broker_and_not_when_apply_stopped_or_is_behind() {
         use Condition::{CatchingUp, ReadOnly, Serving, Stopped};
         let well = serving(&status(Serving, Serving, true));
-        assert_eq!(well, [true; 11]);
+        assert_eq!(well, [true; 12]);
         let away = serving(&status(ReadOnly("x".into()), ReadOnly("x".into()), false));
-        assert_eq!(away, [false, false, true, true, true, true, true, true, true, true, true]);
+        assert_eq!(
+            away,
+            [false, false, true, true, true, true, true, true, true, true, true, true]
+        );
         let stopped = serving(&status(Stopped("x".into()), Serving, true));
         assert_eq!(
             stopped,
-            [false, false, false, false, true, true, false, false, true, false, false]
+            [false, false, false, false, true, true, false, false, true, false, false, false]
         );
         let behind = serving(&status(CatchingUp("x".into()), Serving, true));
         assert_eq!(
             behind,
-            [false, false, false, false, true, true, false, false, true, false, false]
+            [false, false, false, false, true, true, false, false, true, false, false, false]
         );
         let trail_behind = serving(&status(Serving, CatchingUp("x".into()), true));
         assert_eq!(
             trail_behind,
-            [false, true, true, false, true, true, false, false, true, true, true]
+            [false, true, true, false, true, true, false, false, true, true, true, false]
         );
     }
 }

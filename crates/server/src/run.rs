@@ -14,6 +14,7 @@ use api::v1::ledger_service_server::LedgerServiceServer;
 use api::v1::patient_file_service_server::PatientFileServiceServer;
 use api::v1::peer_service_server::PeerServiceServer;
 use api::v1::policy_service_server::PolicyServiceServer;
+use api::v1::privacy_incident_service_server::PrivacyIncidentServiceServer;
 use api::v1::proof_service_server::ProofServiceServer;
 use api::v1::staff_service_server::StaffServiceServer;
 use engine::{Clock, Engine, Failure, NoteKeys, Setup, Side};
@@ -404,6 +405,7 @@ where
         .add_service(limited!(StaffServiceServer))
         .add_service(limited!(PolicyServiceServer))
         .add_service(limited!(EmergencyAccessServiceServer))
+        .add_service(limited!(PrivacyIncidentServiceServer))
         .add_service(limited!(PeerServiceServer).max_decoding_message_size(MAX_PEER_REQUEST))
         .add_service(health.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))

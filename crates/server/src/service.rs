@@ -4,6 +4,7 @@ mod audit;
 mod emergency;
 mod evidence;
 mod import;
+mod incident;
 mod ledger;
 mod patient_file;
 mod peer;

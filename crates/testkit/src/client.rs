@@ -15,6 +15,7 @@ use api::v1::ledger_service_client::LedgerServiceClient;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
 use api::v1::peer_service_client::PeerServiceClient;
 use api::v1::policy_service_client::PolicyServiceClient;
+use api::v1::privacy_incident_service_client::PrivacyIncidentServiceClient;
 use api::v1::proof_service_client::ProofServiceClient;
 use api::v1::staff_service_client::StaffServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -175,6 +176,12 @@ impl Client {
     #[must_use]
     pub fn emergency(&self) -> EmergencyAccessServiceClient<Authorised> {
         EmergencyAccessServiceClient::new(self.channel.clone())
+    }
+
+    /// The privacy incident service.
+    #[must_use]
+    pub fn incidents(&self) -> PrivacyIncidentServiceClient<Authorised> {
+        PrivacyIncidentServiceClient::new(self.channel.clone())
     }
 
     /// The evidence service.

@@ -23,6 +23,7 @@ mod formats;
 mod fsck;
 mod hostile;
 mod import;
+mod incidents;
 mod interop;
 mod issuers;
 mod kek;

@@ -61,7 +61,7 @@ pub(crate) async fn replay(
 }
 
 /// Where the one access stands whose receipt begins so.
-async fn position_of(
+pub(crate) async fn position_of(
     client: &mut AuditServiceClient<Authenticated>,
     global: &Global,
     purpose: &v1::Purpose,

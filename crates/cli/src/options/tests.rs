@@ -30,6 +30,9 @@ fn examples_can_be_typed() {
         "caseledger import fhir --source https://old-system.example exports/",
         "caseledger emergency start MRN-1 --code ovrer --for 30m --reason unconscious",
         "caseledger emergency start --unit W3 --code OVRPS",
+        "caseledger incident open --title t --description d --discovered 2026-11-20 --access 12",
+        "caseledger incident amend 5f --assessment risk.json --reason assessed --reopen",
+        "caseledger incident close 5f --reason done",
         "caseledger emergency review 5f --verdict not-justified --text curious",
         "caseledger token --role physician --role nurse --issuer-key k",
     ];

@@ -54,6 +54,72 @@ fn an_emergency_access_is_judged_by_somebody_else() {
     assert_eq!(decide(state.as_ref(), "justified", "ada"), Err(Rejection::SamePerson));
 }
 
+/// An incident that was discovered at the first microsecond.
+fn incident() -> PrivacyIncident {
+    PrivacyIncident {
+        title: "Files of colleagues".to_owned(),
+        description: "A report from the ward".to_owned(),
+        discover_time: 1,
+        access_positions: vec![4, 9],
+        ..PrivacyIncident::default()
+    }
+}
+
+fn assessed(conclusion: &str) -> PrivacyIncident {
+    let factor = || RiskFactor { level: "low".to_owned(), text: "seen".to_owned() };
+    let assessment = RiskAssessment {
+        nature: factor(),
+        recipient: factor(),
+        acquired: factor(),
+        mitigated: factor(),
+        conclusion: conclusion.to_owned(),
+    };
+    PrivacyIncident { assessment: Some(assessment), ..incident() }
+}
+
+#[test]
+fn a_notice_is_due_60_days_after_discovery_unless_there_is_no_breach() {
+    let due = 1 + 60 * 24 * 3_600 * 1_000_000;
+    assert_eq!(incident().notice_due(), due);
+    assert!(!incident().notice_overdue(due) && incident().notice_overdue(due + 1));
+    assert!(assessed(RiskAssessment::BREACH).notice_overdue(due + 1));
+    assert!(!assessed(RiskAssessment::LOW_PROBABILITY).notice_overdue(due + 1));
+    let told = |recipient: &str| {
+        let (notice_time, how) = (2, "mail".to_owned());
+        let notices = vec![Notice { recipient: recipient.to_owned(), notice_time, how }];
+        PrivacyIncident { notices, ..incident() }.notice_overdue(due + 1)
+    };
+    assert!(!told(Notice::INDIVIDUAL) && told(Notice::SECRETARY), "the individuals come first");
+    let closure = Some("nothing was opened".to_owned());
+    assert!(!PrivacyIncident { closure, ..incident() }.notice_overdue(due + 1));
+}
+
+#[test]
+fn an_incident_is_whole_and_a_closed_one_is_opened_before_it_is_changed() {
+    let decide = |before: Option<&DocumentState>, incident: PrivacyIncident| {
+        let document = Document::PrivacyIncident(incident);
+        decide_document(before, DocumentId([1; 16]), &document, "ada", "because")
+    };
+    let faulty = [
+        PrivacyIncident { title: String::new(), ..incident() },
+        PrivacyIncident { discover_time: 0, ..incident() },
+        PrivacyIncident { access_positions: vec![9, 4], ..incident() },
+        PrivacyIncident { access_positions: vec![4, 4], ..incident() },
+        PrivacyIncident { access_positions: (0..=5_000).collect(), ..incident() },
+        assessed("perhaps"),
+    ];
+    for incident in faulty {
+        assert!(matches!(decide(None, incident), Err(Rejection::Invalid(_))));
+    }
+    assert!(decide(None, assessed(RiskAssessment::BREACH)).is_ok());
+    let closed = PrivacyIncident { closure: Some("done".to_owned()), ..incident() };
+    let event = decide(None, closed.clone()).unwrap();
+    let state = evolve_document(None, &event, Stamp::default());
+    let changed = PrivacyIncident { title: "Other".to_owned(), ..closed };
+    assert_eq!(decide(state.as_ref(), changed), Err(Rejection::StatusStepNotAllowed));
+    assert!(decide(state.as_ref(), incident()).is_ok(), "opened again");
+}
+
 #[test]
 fn a_next_revision_says_something_new_and_why() {
     let proposed = ("draft", "permit();", "ada");

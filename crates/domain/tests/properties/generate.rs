@@ -353,8 +353,22 @@ fn document() -> BoxedStrategy<Document> {
     let review = |(person, verdict, text)| {
         Document::BreakGlassReview(BreakGlassReview { person, verdict, text })
     };
-    prop_oneof![(text(), text()).prop_map(policy), (text(), text(), text()).prop_map(review),]
-        .boxed()
+    let incident = |(title, discover_time, access_positions, closure)| {
+        let rest = PrivacyIncident::default();
+        Document::PrivacyIncident(PrivacyIncident {
+            title,
+            discover_time,
+            access_positions,
+            closure,
+            ..rest
+        })
+    };
+    prop_oneof![
+        (text(), text()).prop_map(policy),
+        (text(), text(), text()).prop_map(review),
+        (text(), any::<u64>(), vec(any::<u64>(), 0..5), of(text())).prop_map(incident),
+    ]
+    .boxed()
 }
 
 /// Any event, also such as `decide` would never make.

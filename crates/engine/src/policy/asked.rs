@@ -192,7 +192,11 @@ fn resource(operation: Operation) -> &'static str {
         | O::Prove
         | O::ProveContents
         | O::ListEmergencyAccesses
-        | O::CloseReview => "Ledger",
+        | O::CloseReview
+        | O::OpenIncident
+        | O::AmendIncident
+        | O::GetIncident
+        | O::ListIncidents => "Ledger",
         O::ProposePolicy
         | O::AdoptPolicy
         | O::WithdrawPolicy

@@ -268,6 +268,28 @@ pub(super) fn observation() -> Detail {
 
 /// One document of each kind.
 pub(super) fn documents() -> Vec<Document> {
+    let factor = |level: &str| RiskFactor { level: level.to_owned(), text: "seen".to_owned() };
+    let assessment = RiskAssessment {
+        nature: factor("low"),
+        recipient: factor("medium"),
+        acquired: factor("high"),
+        mitigated: factor("low"),
+        conclusion: "breach".to_owned(),
+    };
+    let notice = Notice {
+        recipient: "individual".to_owned(),
+        notice_time: 1_700_000_000_000_000,
+        how: "first-class mail".to_owned(),
+    };
+    let incident = PrivacyIncident {
+        title: "Files of colleagues".to_owned(),
+        description: "Opened out of curiosity".to_owned(),
+        discover_time: 1_690_000_000_000_000,
+        access_positions: vec![3, 300, 70_000],
+        assessment: Some(assessment),
+        notices: vec![notice],
+        closure: words("everybody was told"),
+    };
     vec![
         Document::AccessPolicy(AccessPolicy {
             status: "draft".to_owned(),
@@ -278,6 +300,7 @@ pub(super) fn documents() -> Vec<Document> {
             verdict: "justified".to_owned(),
             text: "nobody else was at hand".to_owned(),
         }),
+        Document::PrivacyIncident(incident),
         Document::PractitionerRole(PractitionerRole {
             person: "ada".to_owned(),
             name: "Ada Lovelace".to_owned(),

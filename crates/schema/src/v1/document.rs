@@ -3,6 +3,7 @@
 mod access_policy;
 mod break_glass_review;
 mod practitioner_role;
+mod privacy_incident;
 
 use domain::{Document, DocumentKind};
 
@@ -33,5 +34,6 @@ macro_rules! registry {
 registry! {
     AccessPolicy in access_policy;
     BreakGlassReview in break_glass_review;
+    PrivacyIncident in privacy_incident;
     PractitionerRole in practitioner_role;
 }
