@@ -127,7 +127,7 @@ impl Services {
         let next =
             next.map(|after| pages.token(&bound, &Place { position, cursor: after.0.to_vec() }));
         Ok(proto::GetIncidentResponse {
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: next.transpose()?.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),
             ..answer
@@ -158,7 +158,7 @@ impl Services {
         let next =
             next.map(|after| pages.token(&bound, &Place { position, cursor: after.0.to_vec() }));
         Ok(proto::ListIncidentsResponse {
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: next.transpose()?.unwrap_or_default(),
             position: shown.position,
             receipt: receipt(shown.receipt),
             ..answer
