@@ -269,8 +269,7 @@ impl Engine {
         };
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(upkeep.run()))];
         for supervisor in [of_records, of_access] {
-            let made = made.clone();
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(once_made(made, supervisor))));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(once_made(made.clone(), supervisor))));
         }
         let trail = Trail::start(
             Arc::clone(&access.press),

@@ -33,6 +33,7 @@ fn record(access: &EmergencyAccess, operation: Operation, told: String) -> Acces
         version: 0,
         policy_version: String::new(),
         deciding: Vec::new(),
+        circumstances: Vec::new(),
         masked: Vec::new(),
         answer_format: 1,
         count: 1,

@@ -195,30 +195,38 @@ pub(super) fn details() -> Vec<Detail> {
             author: Some(actor()),
             text: "slept well".to_owned(),
         }),
-        Detail::CareTeam(CareTeam {
-            name: words("Ward 7"),
-            participant: vec![CareTeamParticipant {
-                member: actor(),
-                role: Some(concept()),
-                period: period(),
-            }],
-            reason: vec![concept()],
-            reason_reference: vec![EntryId([4; 16])],
-            managing_organization: vec![actor()],
-        }),
-        Detail::Consent(Consent {
-            scope: concept(),
-            performer: vec![actor()],
-            organization: vec![actor()],
-            policy_rule: Some(concept()),
-            provision: vec![Provision {
-                r#type: "deny".to_owned(),
-                period: period(),
-                actor: vec![actor()],
-                purpose: vec![coding()],
-            }],
-        }),
+        care_team(),
+        consent(),
     ]
+}
+
+fn care_team() -> Detail {
+    Detail::CareTeam(CareTeam {
+        name: words("Ward 7"),
+        participant: vec![CareTeamParticipant {
+            member: actor(),
+            role: Some(concept()),
+            period: period(),
+        }],
+        reason: vec![concept()],
+        reason_reference: vec![EntryId([4; 16])],
+        managing_organization: vec![actor()],
+    })
+}
+
+fn consent() -> Detail {
+    Detail::Consent(Consent {
+        scope: concept(),
+        performer: vec![actor()],
+        organization: vec![actor()],
+        policy_rule: Some(concept()),
+        provision: vec![Provision {
+            r#type: "deny".to_owned(),
+            period: period(),
+            actor: vec![actor()],
+            purpose: vec![coding()],
+        }],
+    })
 }
 
 fn order() -> Detail {
