@@ -14,6 +14,7 @@ use testkit::cluster::{Cluster, program, run};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use crate::emergency::{break_glass, file_of};
 use crate::tools::{databases, reason};
 
 mod everywhere;
@@ -207,6 +208,8 @@ async fn each_role_sees_of_a_file_what_is_theirs_and_the_record_says_what_was_ma
         ("billing", "HPAYMT", vec!["visit", "appendectomy"]),
         ("compliance-officer", "HCOMPL", all.to_vec()),
     ];
+    let nurse = cluster.client(0, "nurse").unwrap();
+    break_glass(&nurse, file_of(&patient), None).await.expect("the glass is broken");
     for (role, code, wanted) in sees {
         // Twice: the second time it was rendered before.
         for _ in 0..2 {
@@ -379,8 +382,9 @@ async fn who_may_not_see_an_entry_may_not_change_it() {
         assert_eq!(denial.deciding_ids, ["specially-protected"]);
         assert_eq!(denial.patient_id, patient);
     }
+    break_glass(&nurse, file_of(&patient), None).await.expect("the glass is broken");
     let opened = contribute(&nurse, &patient, "BTG", vec![labelled(&psychiatric, &["PSY"])]).await;
-    opened.expect("the glass is broken");
+    opened.expect("it opens what is masked");
     let own = vec![added(note("of the nurse's own", &["PSY"]))];
     contribute(&nurse, &patient, "TREAT", own).await.expect("a new one may have a label");
 }
