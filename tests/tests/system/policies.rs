@@ -15,7 +15,7 @@ use testkit::wait::eventually;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::access_table::{call, let_in, rpcs, states_a_purpose};
+use crate::access_table::{call, let_in, list_somebody, rpcs, states_a_purpose};
 use crate::tools::{PATIENCE, reason};
 
 /// What Caseledger comes with.
@@ -26,7 +26,7 @@ const OURS: &str = r#"
 @id("billing-reads")
 permit (
   principal in Caseledger::Role::"billing",
-  action == Caseledger::Action::"GetPatientFile",
+  action == Caseledger::Action::"GetPatientHistory",
   resource
 )
 when { context.purpose in Caseledger::Purpose::"HPAYMT" };
@@ -118,14 +118,14 @@ async fn shown(client: &Client, policy_id: &str) -> Result<v1::Policy, Status> {
     Ok(answer.policy.expect("a policy"))
 }
 
-/// Whether billing may read a file to bill it; it says which policies decided.
+/// Whether billing may read how a file came to be, to bill it.
 async fn bills(client: &Client, patient_id: &str) -> Result<(), Status> {
-    let request = v1::GetPatientFileRequest {
+    let request = v1::GetPatientHistoryRequest {
         patient_id: patient_id.to_owned(),
         purpose: purpose("HPAYMT"),
-        ..v1::GetPatientFileRequest::default()
+        ..v1::GetPatientHistoryRequest::default()
     };
-    client.file().get_patient_file(request).await.map(drop)
+    client.file().get_patient_history(request).await.map(drop)
 }
 
 /// What a trial told.
@@ -208,6 +208,7 @@ async fn what_a_trial_predicts_is_what_adoption_changes_and_nothing_else() {
         cluster.client_of(0, "compliance-officer", "ada").unwrap(),
         cluster.client_of(0, "compliance-officer", "ben").unwrap(),
     );
+    list_somebody(&ada, &patient).await;
     let proposed = propose(&ada, &ours()).await.expect("proposed");
     cluster.agreed().await.expect("all of it is on the trail");
 

@@ -156,9 +156,9 @@ fn denied(ended: Result<v1::GetPatientFileResponse, tonic::Status>) -> tonic::St
 #[tokio::test]
 async fn access_records_name_the_strongest_relationship_that_the_file_shows() {
     let mut cluster = Cluster::start(1).await.expect("a node");
-    let registrar = cluster.client(0, "registrar").unwrap();
+    let manager = cluster.client(0, "case-manager").unwrap();
     let officer = cluster.client(0, "compliance-officer").unwrap();
-    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     let it = cluster.client(0, "hospital-it").unwrap();
     let units = vec!["4-west".to_owned()];
     put(&it, v1::PractitionerRole { units, ..practitioner_role("ann") }).await.expect("listed");
@@ -170,21 +170,21 @@ async fn access_records_name_the_strongest_relationship_that_the_file_shows() {
     assert_eq!(relationship().await, "", "nothing on file names her");
     ann.file_note(&patient, "seen", &request_id(), None).await.unwrap();
     assert_eq!(relationship().await, "author");
-    let stayed = add(&registrar, &patient, stay("4-west", Vec::new())).await;
+    let stayed = add(&manager, &patient, stay("4-west", Vec::new())).await;
     assert_eq!(relationship().await, "unit");
-    add(&registrar, &patient, stay("", vec![practitioner("ann")])).await;
+    add(&manager, &patient, stay("", vec![practitioner("ann")])).await;
     assert_eq!(relationship().await, "encounter");
-    let team = add(&registrar, &patient, care_team("active", practitioner("ann"))).await;
+    let team = add(&manager, &patient, care_team("active", practitioner("ann"))).await;
     assert_eq!(relationship().await, "care-team");
     cluster.node_mut(0).kill().expect("killed");
     cluster.node_mut(0).spawn().expect("started");
     cluster.node(0).serving().await.expect("it serves");
     assert_eq!(relationship().await, "care-team", "read from the file, not remembered");
-    set_status(&registrar, &patient, &team, "inactive").await;
+    set_status(&manager, &patient, &team, "inactive").await;
     assert_eq!(relationship().await, "encounter", "the team has ended");
-    set_status(&registrar, &patient, &stayed, "finished").await;
+    set_status(&manager, &patient, &stayed, "finished").await;
     assert_eq!(relationship().await, "encounter");
-    let other = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
+    let other = manager.register("MRN-2", "Boone").await.unwrap().patient_id;
     read(&ann, &other, "TREAT").await.unwrap();
     assert_eq!(newest(&officer, &other, "ann").await.relationship, "", "of this patient only");
 }
@@ -245,18 +245,18 @@ async fn a_member_of_the_care_team_opens_the_file_of_somebody_known() {
 #[tokio::test]
 async fn what_a_patient_restricted_is_not_shown() {
     let cluster = Cluster::start(1).await.expect("a node");
-    let registrar = cluster.client(0, "registrar").unwrap();
+    let manager = cluster.client(0, "case-manager").unwrap();
     let officer = cluster.client(0, "compliance-officer").unwrap();
-    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
     let ann = cluster.client_of(0, "nurse", "ann").unwrap();
     let ben = cluster.client_of(0, "nurse", "ben").unwrap();
-    let consent = add(&registrar, &patient, denial(vec![practitioner("ann")], &[])).await;
+    let consent = add(&manager, &patient, denial(vec![practitioner("ann")], &[])).await;
     denied(read(&ann, &patient, "TREAT").await);
     let access = newest(&officer, &patient, "ann").await;
     assert_eq!(access.deciding_ids, ["restriction"]);
     read(&ann, &patient, "ETREAT").await.expect("45 CFR 164.522(a)(1)(iii)");
     read(&ben, &patient, "TREAT").await.expect("it is not about him");
-    set_status(&registrar, &patient, &consent, "inactive").await;
+    set_status(&manager, &patient, &consent, "inactive").await;
     read(&ann, &patient, "TREAT").await.expect("the patient took it back");
 }
 
