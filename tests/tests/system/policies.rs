@@ -240,7 +240,7 @@ async fn what_a_trial_predicts_is_what_adoption_changes_and_nothing_else() {
     let once = once.filter(|call| calls(&call.operation)).count();
     assert_eq!(once, actual.iter().filter(|((_, rpc, _), _)| calls(rpc)).count(), "each once");
     let v1::TryEnded { would_be_denied: less, would_be_allowed: more, .. } = predicted.ended;
-    assert!(less >= 8 && more >= 6, "{less} are denied now, {more} let in");
+    assert!(less >= 8 && more >= 5, "{less} are denied now, {more} let in");
     assert_eq!(less + more, predicted.accesses.len() as u64);
     assert_eq!((predicted.ended.not_told, predicted.ended.not_judged), (0, 0));
     assert_eq!(predicted.counts.iter().map(|one| one.count).sum::<u64>(), less + more);
