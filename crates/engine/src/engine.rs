@@ -231,7 +231,6 @@ impl Engine {
     /// # Errors
     /// When threads cannot be started or the spool cannot be read.
     pub fn start(setup: Setup) -> Result<Self, Failure> {
-        let in_force = InForce::new(Policies::shipped()?);
         let (ready, keys) = watch::channel(false);
         let shared = Shared {
             node: setup.node,
@@ -254,8 +253,8 @@ impl Engine {
         let (records, of_records) = shared.work(setup.records)?;
         let (access, of_access) = shared.work(setup.access)?;
         let lines = [Arc::clone(&records.line), Arc::clone(&access.line)];
-        let alarms = Arc::clone(&shared.alarms);
-        let made = views::make(&shared.store, lines, alarms, setup.stopping.clone())?;
+        let (alarms, stopping) = (Arc::clone(&shared.alarms), setup.stopping.clone());
+        let made = views::make(&shared.store, lines, alarms, stopping)?;
         let upkeep = Upkeep {
             node: setup.node,
             bucket: setup.bucket,
@@ -279,7 +278,7 @@ impl Engine {
         Ok(Self(Arc::new(Parts {
             node: shared.node,
             block_key: shared.block_key,
-            in_force,
+            in_force: InForce::new(Policies::shipped()?),
             denials: Denials::new(Clock::monotonic()),
             shelf: Shelf::new(shared.store),
             vault: shared.vault,

@@ -99,7 +99,7 @@ async fn what_is_not_found_is_the_same_however_it_is_not_found_and_on_record() {
         read(NOBODY, None).await,
         read("ffffffffffffffffffffffffffffffff", None).await,
         read(&patient, Some(AsOf::Version(2))).await,
-        read(&patient, Some(AsOf::Time(before.clone()))).await,
+        read(&patient, Some(AsOf::Time(before))).await,
         read(NOBODY, Some(AsOf::Version(2))).await,
         read(NOBODY, Some(AsOf::Time(before))).await,
         curious.file().find_patient(by_number("MRN-2")).await.expect_err("not found"),
