@@ -101,8 +101,7 @@ impl Engine {
         reason: &str,
     ) -> Result<FiledPolicy, Failure> {
         let pass = self.admit(ctx, None).await?;
-        let stepped = self.step(ctx, &pass, request_id, id, "active", reason).await;
-        self.told(ctx, &pass, stepped).await
+        self.step(ctx, &pass, request_id, id, "active", reason).await
     }
 
     /// Takes a proposal back.
@@ -117,8 +116,7 @@ impl Engine {
         reason: &str,
     ) -> Result<FiledPolicy, Failure> {
         let pass = self.admit(ctx, None).await?;
-        let stepped = self.step(ctx, &pass, request_id, id, "retired", reason).await;
-        self.told(ctx, &pass, stepped).await
+        self.step(ctx, &pass, request_id, id, "retired", reason).await
     }
 
     async fn step(
@@ -131,11 +129,17 @@ impl Engine {
         reason: &str,
     ) -> Result<FiledPolicy, Failure> {
         needs_reason(reason)?;
-        let text = text_of(self.documents(KIND)?.get(&id))?;
-        if status == "active" {
-            // Its text does not change; what this version's model says of it, or who asks, does.
-            check(id, &text, &ctx.caller)?;
-        }
+        let on_file = text_of(self.documents(KIND)?.get(&id)).and_then(|text| {
+            if status == "active" {
+                // Its text does not change; what this version's model says of it, or who asks, does.
+                check(id, &text, &ctx.caller)?;
+            }
+            Ok(text)
+        });
+        let text = match on_file {
+            Ok(text) => text,
+            Err(failure) => return Err(self.refused(ctx, pass, None, failure).await),
+        };
         let next = move |before: Option<&DocumentState>| {
             let policy = AccessPolicy { status: status.to_owned(), text: text_of(before)? };
             Ok(Document::AccessPolicy(policy))
@@ -143,19 +147,6 @@ impl Engine {
         let version = Policies::version_of(id, &text);
         let filed = self.file_document(ctx, pass, request_id, revision(id, reason), next).await?;
         Ok(FiledPolicy { filed, version })
-    }
-
-    /// A refusal tells something of what is on file, so it is recorded first.
-    async fn told<T>(
-        &self,
-        ctx: &Context,
-        pass: &Pass,
-        stepped: Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        match stepped {
-            Ok(filed) => Ok(filed),
-            Err(failure) => Err(self.refused(ctx, pass, None, failure).await),
-        }
     }
 
     /// Shows a set with its text.
@@ -285,7 +276,7 @@ fn text_of(state: Option<&DocumentState>) -> Result<String, Failure> {
 }
 
 fn revision(id: DocumentId, reason: &str) -> Revision<'_> {
-    Revision { kind: KIND, id, reason }
+    Revision { kind: KIND, id, reason, patient: None }
 }
 
 /// Each step says why, the first too.

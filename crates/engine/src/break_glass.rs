@@ -297,7 +297,7 @@ impl Engine {
             text: text.to_owned(),
         };
         let kind = DocumentKind::BreakGlassReview;
-        let revision = Revision { kind, id: DocumentId(id), reason: text };
+        let revision = Revision { kind, id: DocumentId(id), reason: text, patient };
         let next = move |_: Option<&DocumentState>| Ok(Document::BreakGlassReview(review.clone()));
         self.file_document(ctx, &pass, request_id, revision, next).await
     }

@@ -2,10 +2,9 @@
 //! else the set that Caseledger comes with.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::{AccessPolicy, DocumentId, DocumentKind, DocumentState};
-use ledger::SubjectId;
 
 use crate::Failure;
 use crate::adoption::access_policy;
@@ -21,8 +20,6 @@ const UNKNOWN: &str = "POLICIES_UNKNOWN";
 #[derive(Debug)]
 pub(crate) struct InForce {
     shipped: Arc<Policies>,
-    /// The register's chain; known once the system's keys are here.
-    chain: OnceLock<SubjectId>,
     known: RwLock<Option<Known>>,
     /// The stream's sequence up to which that is known to be so: while nothing is applied, a decision
     /// asks no table.
@@ -38,12 +35,7 @@ struct Known {
 
 impl InForce {
     pub(crate) fn new(shipped: Policies) -> Self {
-        Self {
-            shipped: Arc::new(shipped),
-            chain: OnceLock::new(),
-            known: RwLock::default(),
-            looked_at: AtomicU64::new(0),
-        }
+        Self { shipped: Arc::new(shipped), known: RwLock::default(), looked_at: AtomicU64::new(0) }
     }
 
     fn if_known(&self, so: impl Fn(&Known) -> bool) -> Option<Arc<Policies>> {
@@ -119,13 +111,6 @@ impl Engine {
 
     /// The set in force as this node has applied the register.
     fn policies_applied(&self) -> Result<Arc<Policies>, Failure> {
-        let chain = match self.in_force.chain.get() {
-            Some(chain) => *chain,
-            None => {
-                let chain = self.register_chain(DocumentKind::AccessPolicy)?;
-                *self.in_force.chain.get_or_init(|| chain)
-            }
-        };
         let line = &self.records.line;
         let looked_at = &self.in_force.looked_at;
         // Before the head is read: it is at least of then.
@@ -134,6 +119,7 @@ impl Engine {
         if nothing_new && let Some(policies) = self.in_force.if_known(|_| true) {
             return Ok(policies);
         }
+        let chain = self.register_chain(DocumentKind::AccessPolicy)?;
         let register = line.store.head(line.ledger, chain)?.map_or(0, |head| head.version);
         if let Some(policies) = self.in_force.if_known(|known| known.register == register) {
             looked_at.fetch_max(sequence, Ordering::Release);

@@ -64,7 +64,8 @@ impl Engine {
         let mut bytes = b"caseledger/document/v1".to_vec();
         bytes.extend_from_slice(&Self::contribution_id(&ctx.caller, request_id).0);
         let id = DocumentId(first_half(&Hash::of(&bytes).0));
-        let revision = Revision { kind: DocumentKind::PrivacyIncident, id, reason: "" };
+        let revision =
+            Revision { kind: DocumentKind::PrivacyIncident, id, reason: "", patient: None };
         let next = move |_: Option<&DocumentState>| Ok(Document::PrivacyIncident(incident.clone()));
         self.file_document(ctx, &pass, request_id, revision, next).await.map_err(placed)
     }
@@ -85,7 +86,7 @@ impl Engine {
     ) -> Result<FiledDocument, Failure> {
         let pass = self.admit(ctx, None).await?;
         self.check_incident(&incident)?;
-        let revision = Revision { kind: DocumentKind::PrivacyIncident, id, reason };
+        let revision = Revision { kind: DocumentKind::PrivacyIncident, id, reason, patient: None };
         let next = move |before: Option<&DocumentState>| {
             let before = before.ok_or(Failure::NotFound)?;
             if before.revision != expected_revision {
@@ -93,14 +94,7 @@ impl Engine {
             }
             Ok(Document::PrivacyIncident(incident.clone()))
         };
-        let filed = self.file_document(ctx, &pass, request_id, revision, next).await;
-        match filed.map_err(placed) {
-            Err(Failure::NotFound) => {
-                self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
-                Err(Failure::NotFound)
-            }
-            filed => filed,
-        }
+        self.file_document(ctx, &pass, request_id, revision, next).await.map_err(placed)
     }
 
     /// An incident, and a page of the patients whom it affects; each is on record before.
@@ -181,9 +175,7 @@ impl Engine {
     pub(crate) fn notices_overdue(&self) -> Result<usize, Failure> {
         let now = self.now();
         let incidents = self.documents(DocumentKind::PrivacyIncident)?;
-        let overdue = |state: &&DocumentState| {
-            standing(state, now).is_some_and(|incident| incident.notice_overdue)
-        };
+        let overdue = |state: &&DocumentState| matches!(&state.document, Document::PrivacyIncident(one) if one.notice_overdue(now));
         Ok(incidents.values().filter(overdue).count())
     }
 

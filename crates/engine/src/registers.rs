@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::{Document, DocumentId, DocumentKind, DocumentState, decide_document, evolve_document};
+use domain::{
+    Document, DocumentId, DocumentKind, DocumentState, PatientId, decide_document, evolve_document,
+};
 use ledger::SubjectId;
 
 use crate::Failure;
@@ -32,6 +34,8 @@ pub(crate) struct Revision<'a> {
     pub(crate) id: DocumentId,
     /// Why; needed for all but the first.
     pub(crate) reason: &'a str,
+    /// Whom it concerns, if somebody: a refusal is on record in their trail.
+    pub(crate) patient: Option<PatientId>,
 }
 
 /// A document that was filed.
@@ -62,29 +66,29 @@ impl Engine {
         let (known, documents) = registers.entry(kind).or_default();
         while *known < head {
             let page = self.shelf.never_to_be_shown().reader().history(chain, *known + 1, PAGE)?;
-            let Some(last) = page.items.last() else { break };
-            let reached = last.header.version;
-            let state = Arc::make_mut(documents);
-            for item in page.items {
-                let Some(event) = item.event else {
-                    // Half a register would decide wrongly; its key is the system's and arrives.
-                    return Err(Failure::Unavailable {
-                        why: format!("the register {} cannot be opened here yet", kind.name()),
-                    });
-                };
-                let domain::Event::DocumentFiled { id, .. } = &event else { continue };
-                let stamp = domain::Stamp {
-                    position: item.position,
-                    version: item.header.version,
-                    recorded_at: item.header.recorded_at,
-                    actor: item.header.actor.0,
-                };
-                let before = state.remove(id);
-                if let Some(after) = evolve_document(before, &event, stamp) {
-                    state.insert(*id, after);
-                }
+            if page.items.is_empty() {
+                let what = format!("the register {}, after its version {known}", kind.name());
+                return Err(Failure::Damaged { what });
             }
-            *known = reached;
+            for item in page.items {
+                // Half a register would decide wrongly; its key is the system's and arrives.
+                let event = item.event.ok_or_else(|| Failure::Unavailable {
+                    why: format!("the register {} cannot be opened here yet", kind.name()),
+                })?;
+                if let domain::Event::DocumentFiled { id, .. } = &event {
+                    let stamp = domain::Stamp {
+                        position: item.position,
+                        version: item.header.version,
+                        recorded_at: item.header.recorded_at,
+                        actor: item.header.actor.0,
+                    };
+                    let state = Arc::make_mut(documents);
+                    let after = evolve_document(state.remove(id), &event, stamp);
+                    state.extend(after.map(|after| (*id, after)));
+                }
+                // One by one: what is taken in is not taken in again when the next cannot be opened.
+                *known = item.header.version;
+            }
         }
         Ok(Arc::clone(documents))
     }
@@ -99,16 +103,16 @@ impl Engine {
     }
 
     /// Files a document's first or next revision: `next` makes it of the one that stands, each time
-    /// that it is decided on.
+    /// that it is decided on. A refusal tells something of what is on file, so it is recorded first.
     pub(crate) async fn file_document(
         &self,
         ctx: &Context,
-        _pass: &Pass,
+        pass: &Pass,
         request_id: &str,
         revision: Revision<'_>,
         next: impl Fn(Option<&DocumentState>) -> Result<Document, Failure> + Send + 'static,
     ) -> Result<FiledDocument, Failure> {
-        let Revision { kind, id, reason } = revision;
+        let Revision { kind, id, reason, patient } = revision;
         check_request_id(request_id)?;
         let chain = self.register_chain(kind)?;
         let request = self.request(ctx, request_id, vec![chain])?;
@@ -121,14 +125,17 @@ impl Engine {
             let drafts = vec![draft(chain, engine.system()?.registry, &event)?];
             Ok(Decided::File { drafts, answer: () })
         };
-        let (position, first) = match self.file(request, decide).await? {
-            Filing::Filed { first_position, count, .. } => {
+        let (position, first) = match self.file(request, decide).await {
+            Ok(Filing::Filed { first_position, count, .. }) => {
                 (ledger::commitment::end(first_position, count), true)
             }
-            Filing::Repeated { first_position, count } => {
+            Ok(Filing::Repeated { first_position, count }) => {
                 (ledger::commitment::end(first_position, count), false)
             }
-            Filing::Nothing(()) => return Err(Failure::internal("a document without a record")),
+            Ok(Filing::Nothing(())) => {
+                return Err(Failure::internal("a document without a record"));
+            }
+            Err(failure) => return Err(self.refused(ctx, pass, patient, failure).await),
         };
         Ok(FiledDocument { id, position, first })
     }

@@ -63,7 +63,8 @@ impl Engine {
             Ok(Document::PractitionerRole(PractitionerRole { patient, ..role.clone() }))
         };
         let reason = ctx.reason.as_deref().unwrap_or_default();
-        self.file_document(ctx, &pass, request_id, Revision { kind: KIND, id, reason }, next).await
+        let revision = Revision { kind: KIND, id, reason, patient: None };
+        self.file_document(ctx, &pass, request_id, revision, next).await
     }
 
     /// Files which patient a person is; none: not one that is on file here.
@@ -100,7 +101,8 @@ impl Engine {
             None => Err(Failure::NotFound),
         };
         let reason = ctx.reason.as_deref().unwrap_or_default();
-        self.file_document(ctx, &pass, request_id, Revision { kind: KIND, id, reason }, next).await
+        let revision = Revision { kind: KIND, id, reason, patient: linked.or(patient) };
+        self.file_document(ctx, &pass, request_id, revision, next).await
     }
 
     /// What is known of a person.

@@ -87,7 +87,9 @@ async fn the_directory_is_kept_by_those_who_may_and_every_reading_is_on_record()
         .map(|access| (access.operation.rsplit('/').next().unwrap(), access.outcome.as_str()))
         .collect();
     let (get, list) = ("GetPractitionerRole", "ListPractitionerRoles");
-    let shown = [(list, "shown"), (list, "shown"), (get, "not-found"), (get, "shown")];
+    // The last, that what was to be filed stands there already.
+    let put = ("PutPractitionerRole", "shown");
+    let shown = [(list, "shown"), (list, "shown"), (get, "not-found"), (get, "shown"), put];
     assert_eq!(told, shown);
 }
 
@@ -177,6 +179,11 @@ async fn ones_own_file_is_closed_and_only_compliance_knows_which_it_is() {
     let ann = cluster.client_of(0, "nurse", "ann").unwrap();
     read(&ann, &patient, "TREAT").await.expect("nobody knows yet");
     link(&officer, "ann", &patient).await.expect("linked");
+    // That it is so already tells whose file it is.
+    let again = link(&officer, "ann", &patient).await.expect_err("it says just that already");
+    assert_eq!(reason(&again), "NOTHING_CHANGED");
+    let told = newest(&officer, &patient, "compliance-officer-1").await;
+    assert_eq!((&*told.operation, &*told.outcome), ("StaffService/LinkOwnFile", "shown"));
     assert_eq!(own_file(&officer, "ann").await.unwrap(), patient);
     assert_eq!(own_file(&it, "ann").await.expect_err("IT").code(), Code::PermissionDenied);
     // What IT files of her later leaves the link as it is.
