@@ -202,6 +202,10 @@ fn advice(call: &str, code: Code, reason: &str) -> &'static str {
             "get a token that was issued for your certificate's service"
         }
         (Code::Unauthenticated, _) => "check the token and its issuer with whoever gave it to you",
+        (_, "GLASS_NOT_BROKEN") => {
+            "break the glass first (caseledger emergency start), or state another purpose (--purpose); the \
+             denial is on record"
+        }
         (Code::PermissionDenied, _) if call.ends_with("/FindPatient") => {
             "state the purpose that you really have (--purpose), name the patient by id, or ask for a role \
              that may look numbers up; the denial is on record"
@@ -263,6 +267,17 @@ mod tests {
     fn a_file_writes_no_lines_of_its_own_by_its_name() {
         let told = Failure::local("read a\nerror: \u{1b}[31mowned.json", "denied").report();
         assert_eq!(told, "error: cannot read a error:  [31mowned.json: denied\n");
+    }
+
+    #[test]
+    fn whoever_has_not_broken_the_glass_is_told_how_whatever_they_called() {
+        for call in ["PatientFileService/FindPatient", "PatientFileService/GetPatientFile"] {
+            let told = advice(call, Code::PermissionDenied, "GLASS_NOT_BROKEN");
+            assert!(
+                told.starts_with("break the glass first (caseledger emergency start)"),
+                "{told}"
+            );
+        }
     }
 
     #[test]
