@@ -10,7 +10,7 @@ use crate::purpose;
 use crate::time::{AsOf, Moment, Until};
 
 /// Roles that a token may name, as the server's role table knows them.
-const ROLES: [&str; 8] = [
+const ROLES: [&str; 9] = [
     "case-manager",
     "physician",
     "nurse",
@@ -19,6 +19,7 @@ const ROLES: [&str; 8] = [
     "compliance-officer",
     "hospital-it",
     "auditor",
+    "patient-representative",
 ];
 
 const EXIT_CODES: &str = "\

@@ -65,6 +65,7 @@ fn usual(role: &str) -> Option<&'static str> {
         "billing" => "HPAYMT",
         "compliance-officer" | "auditor" => "HCOMPL",
         "hospital-it" => "HOPERAT",
+        "patient-representative" => "PATRQT",
         _ => return None,
     })
 }

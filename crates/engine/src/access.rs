@@ -6,7 +6,7 @@ use std::sync::Arc;
 use store::Store;
 
 use crate::Failure;
-use crate::context::Context;
+use crate::context::{Context, Operation};
 use crate::emergencies::EmergencyId;
 use crate::facts::Facts;
 use crate::masking::{Class, Masked};
@@ -59,6 +59,8 @@ impl Pass {
 pub(crate) struct Barred {
     pub(crate) grounds: Grounds,
     pub(crate) reason: &'static str,
+    /// The caller may not even know that there is such a patient: what they hear is that there is none.
+    pub(crate) hidden: bool,
 }
 
 /// What stands for a policy's id where the glass is not broken: no policy can do without.
@@ -75,16 +77,33 @@ pub(crate) fn check(
     let decision = requester.may_call(ctx.operation)?;
     if !decision.allowed {
         let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
-        return Ok(Err(Barred { grounds: Grounds { facts, decision }, reason }));
+        let hidden = !decision.break_glass && hides_the_patient(&requester, policies, ctx, &facts)?;
+        return Ok(Err(Barred { grounds: Grounds { facts, decision }, reason, hidden }));
     }
     if ctx.needs_broken_glass() && facts.emergency.is_none() {
         let deciding = vec![GLASS_NOT_BROKEN.to_owned()];
         let policies = decision.policies.clone();
         let decision = Decision { allowed: false, deciding, break_glass: true, policies };
         let grounds = Grounds { facts, decision: Arc::new(decision) };
-        return Ok(Err(Barred { grounds, reason: Failure::GLASS_NOT_BROKEN }));
+        return Ok(Err(Barred { grounds, reason: Failure::GLASS_NOT_BROKEN, hidden: false }));
     }
     Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester }))
+}
+
+/// Whether a denial would tell that there is such a patient, to somebody who may not know: the same call
+/// about nobody would be let in and find nothing, and finding this patient by a number is denied too.
+/// Whose file it is knows anyway.
+fn hides_the_patient(
+    requester: &Requester,
+    policies: &Arc<Policies>,
+    ctx: &Context,
+    facts: &Facts,
+) -> Result<bool, Failure> {
+    let nobody = facts.of_nobody();
+    if facts.own_file || *facts == nobody || requester.may_call(Operation::FindPatient)?.allowed {
+        return Ok(false);
+    }
+    Ok(Requester::new(policies, ctx, &nobody).may_call(ctx.operation)?.allowed)
 }
 
 /// What is on file, behind the access check.

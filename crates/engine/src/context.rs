@@ -43,11 +43,13 @@ pub enum Role {
     HospitalIt,
     /// Checks the ledger and the trail from outside.
     Auditor,
+    /// Acts for a patient (45 CFR 164.502(g)), by a consent in that patient's file.
+    PatientRepresentative,
 }
 
 impl Role {
     /// Every role, in the order in which they are documented.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CaseManager,
         Self::Physician,
         Self::Nurse,
@@ -56,6 +58,7 @@ impl Role {
         Self::ComplianceOfficer,
         Self::HospitalIt,
         Self::Auditor,
+        Self::PatientRepresentative,
     ];
 
     /// The name used in tokens and on the command line.
@@ -70,6 +73,7 @@ impl Role {
             Self::ComplianceOfficer => "compliance-officer",
             Self::HospitalIt => "hospital-it",
             Self::Auditor => "auditor",
+            Self::PatientRepresentative => "patient-representative",
         }
     }
 }
@@ -83,7 +87,7 @@ impl fmt::Display for Role {
 /// A role name that no role has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown role; use one of case-manager, physician, nurse, registrar, billing, compliance-officer, hospital-it, auditor"
+    "unknown role; use one of case-manager, physician, nurse, registrar, billing, compliance-officer, hospital-it, auditor, patient-representative"
 )]
 pub struct UnknownRole;
 

@@ -50,6 +50,11 @@ impl Facts {
         names.collect()
     }
 
+    /// What is known of the caller where the patient is nobody.
+    pub(crate) fn of_nobody(&self) -> Self {
+        Self { employed: self.employed, ..Self::default() }
+    }
+
     /// The facts that an access record tells.
     #[must_use]
     pub fn recorded(record: &schema::AccessRecord) -> Self {
@@ -76,6 +81,8 @@ enum Relationship {
     Encounter,
     /// An encounter that is not over is in a unit where they work, by the staff directory.
     Unit,
+    /// An active consent permits it to them as a related person of the patient.
+    Representative,
     /// They filed an entry lately, or one filed lately names them as recorder, asserter or verifier (so
     /// whoever ordered something); or one of the above that they filed names them.
     Author,
@@ -88,6 +95,7 @@ impl Relationship {
             Self::CareTeam => "care-team",
             Self::Encounter => "encounter",
             Self::Unit => "unit",
+            Self::Representative => "representative",
             Self::Author => "author",
         }
     }
@@ -163,9 +171,22 @@ impl Known<'_> {
                 let here = || here().then_some(Relationship::Unit);
                 named.then_some(Relationship::Encounter).or_else(here)
             }
-            Named::CareTeam { .. } | Named::Encounter { .. } | Named::Consent(_) => None,
+            Named::Consent(provisions) => {
+                let named = provisions.iter().any(|provision| self.represents(provision));
+                named.then_some(Relationship::Representative)
+            }
+            Named::CareTeam { .. } | Named::Encounter { .. } => None,
         }?;
         Some(if filed.by == self.actor { Relationship::Author } else { found })
+    }
+
+    /// Whether a provision permits, and names the caller as a `RelatedPerson`.
+    fn represents(&self, provision: &Provision) -> bool {
+        let Some(person) = self.caller.person.as_deref() else { return false };
+        let mut actors = provision.actor.iter();
+        provision.r#type == "permit"
+            && Span::of(provision.period.as_ref()).holds(self.now)
+            && actors.any(|one| one.reference.strip_prefix("RelatedPerson/") == Some(person))
     }
 
     fn is_author(&self, file: &FileFacts) -> bool {

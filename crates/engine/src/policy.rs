@@ -13,7 +13,7 @@ mod requester;
 
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Decision as Verdict, Entities, Entity, PolicySet, Schema};
+use cedar_policy::{Authorizer, Decision as Verdict, Entities, PolicySet, Schema};
 use domain::DocumentId;
 use ledger::Hash;
 use quick_cache::sync::Cache;
@@ -29,7 +29,7 @@ pub(crate) use requester::Requester;
 const MODEL: &str = include_str!("../policies/model.cedarschema");
 const DEFAULT: &str = include_str!("../policies/default.cedar");
 /// Version of the policies that Caseledger comes with: another text, another number.
-const DEFAULT_VERSION: u32 = 2;
+const DEFAULT_VERSION: u32 = 3;
 
 /// Decisions remembered: of 2,000 people, each in a few ways and about a dozen classes of entries,
 /// some 300 bytes each.
@@ -57,7 +57,7 @@ pub struct Policies {
     set: PolicySet,
     schema: Schema,
     /// Roles and purposes of use, which every request refers to.
-    known: Vec<Entity>,
+    known: Entities,
     authorizer: Authorizer,
     decided: Cache<Asked, Arc<Decision>>,
 }
@@ -105,9 +105,10 @@ impl Policies {
     fn read(version: String, text: &str) -> Result<Self, Failure> {
         let (schema, _) = Schema::from_cedarschema_str(MODEL).map_err(Failure::internal)?;
         let set = faults::read(text, &schema).map_err(Failure::Invalid)?;
+        let known = known(&schema)?;
         let authorizer = Authorizer::new();
         let decided = Cache::new(REMEMBERED);
-        Ok(Self { version, set, schema, known: known()?, authorizer, decided })
+        Ok(Self { version, set, schema, known, authorizer, decided })
     }
 
     /// Which policies these are, as access records name them.
@@ -148,9 +149,8 @@ impl Policies {
 
     fn ask(&self, asked: &Asked) -> Result<(bool, Vec<String>), Failure> {
         let (request, about) = asked.request(&self.schema)?;
-        let entities = self.known.iter().cloned().chain(about);
-        let entities =
-            Entities::from_entities(entities, Some(&self.schema)).map_err(Failure::internal)?;
+        let entities = self.known.clone().add_entities(about, Some(&self.schema));
+        let entities = entities.map_err(Failure::internal)?;
         let answer = self.authorizer.is_authorized(&request, &self.set, &entities);
         // A policy that could not be evaluated counts for nothing, so one that forbids would not forbid.
         if let Some(error) = answer.diagnostics().errors().next() {

@@ -76,7 +76,7 @@ impl Engine {
             Err(failure) => (Facts::default(), Some(failure)),
         };
         let checked = check(&self.policies_for(ctx.operation)?, ctx, facts)?;
-        let Barred { grounds, reason } = match (checked, unknown) {
+        let Barred { grounds, reason, hidden } = match (checked, unknown) {
             // How a node is, is asked when something is wrong, and shows nobody.
             (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => {
                 return Err(failure);
@@ -90,6 +90,9 @@ impl Engine {
         };
         self.another_denial(ctx)?;
         self.put_on_record(ctx, &grounds, patient, Ended::Denied, &Saw::default()).await?;
+        if hidden {
+            return Err(Failure::NotFound);
+        }
         Err(Failure::Denied { reason, break_glass: grounds.decision.break_glass })
     }
 

@@ -11,6 +11,7 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 use crate::emergency::{break_glass, file_of};
+use crate::hidden::represented;
 use crate::relationships::{practitioner_role, put};
 use crate::tools::reason;
 
@@ -453,6 +454,7 @@ async fn every_rpc_is_open_to_the_roles_and_purposes_of_the_table_and_to_no_othe
     let manager = cluster.client(0, "case-manager").unwrap();
     let patient = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
     cluster.client(0, "billing").unwrap().read_file(&patient, None).await.expect_err("denied");
+    represented(&manager, &patient).await;
     list_somebody(&cluster.client(0, "compliance-officer").unwrap(), &patient).await;
     let roles = Role::ALL.map(Role::name);
     let mut table =

@@ -21,6 +21,7 @@ mod emergency_credentials;
 mod evidence;
 mod formats;
 mod fsck;
+mod hidden;
 mod hostile;
 mod import;
 mod incidents;

@@ -19,7 +19,7 @@ use crate::access_table::{call, let_in, list_somebody, rpcs, states_a_purpose};
 use crate::tools::{PATIENCE, reason};
 
 /// What Caseledger comes with.
-const SHIPPED: &str = include_str!("../../../crates/engine/policies/default.cedar");
+pub(crate) const SHIPPED: &str = include_str!("../../../crates/engine/policies/default.cedar");
 
 /// What this hospital wants otherwise: less and more, of reading, of the trail and of writing.
 const OURS: &str = r#"
@@ -80,7 +80,7 @@ fn ours() -> String {
     format!("{SHIPPED}{OURS}")
 }
 
-async fn propose(client: &Client, text: &str) -> Result<v1::ProposePolicyResponse, Status> {
+pub(crate) async fn propose(client: &Client, text: &str) -> Result<v1::ProposePolicyResponse, Status> {
     let request = v1::ProposePolicyRequest {
         purpose: purpose("HCOMPL"),
         request_id: request_id(),
@@ -90,7 +90,7 @@ async fn propose(client: &Client, text: &str) -> Result<v1::ProposePolicyRespons
     Ok(client.policies().propose_policy(request).await?.into_inner())
 }
 
-async fn adopt(client: &Client, policy_id: &str) -> Result<v1::AdoptPolicyResponse, Status> {
+pub(crate) async fn adopt(client: &Client, policy_id: &str) -> Result<v1::AdoptPolicyResponse, Status> {
     let request = v1::AdoptPolicyRequest {
         purpose: purpose("HOPERAT"),
         request_id: request_id(),

@@ -11,11 +11,11 @@ use crate::tools::reason;
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
-fn words(text: &str) -> Option<v1::CodeableConcept> {
+pub(crate) fn words(text: &str) -> Option<v1::CodeableConcept> {
     Some(v1::CodeableConcept { text: text.to_owned(), coding: Vec::new() })
 }
 
-fn coding(system: &str, code: &str) -> v1::Coding {
+pub(crate) fn coding(system: &str, code: &str) -> v1::Coding {
     v1::Coding { system: system.to_owned(), code: code.to_owned(), ..v1::Coding::default() }
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn practitioner(person: &str) -> v1::Actor {
     actor(&format!("Practitioner/{person}"))
 }
 
-fn entry(status: &str, detail: Detail) -> v1::Entry {
+pub(crate) fn entry(status: &str, detail: Detail) -> v1::Entry {
     v1::Entry { status: status.to_owned(), detail: Some(detail), ..v1::Entry::default() }
 }
 
@@ -74,7 +74,7 @@ async fn contribute(
     Ok(filed.entry_ids.first().cloned().unwrap_or_default())
 }
 
-async fn add(client: &Client, patient: &str, entry: v1::Entry) -> String {
+pub(crate) async fn add(client: &Client, patient: &str, entry: v1::Entry) -> String {
     let added = v1::change::Change::AddEntry(v1::AddEntry { entry: Some(entry) });
     contribute(client, patient, added).await.expect("filed")
 }
@@ -90,7 +90,7 @@ async fn set_status(client: &Client, patient: &str, entry_id: &str, status: &str
     contribute(client, patient, amended).await.expect("amended");
 }
 
-async fn label(client: &Client, patient: &str, code: &str) {
+pub(crate) async fn label(client: &Client, patient: &str, code: &str) {
     let labels = vec![coding(ACT_CODE, code)];
     let amended = v1::change::Change::AmendIdentity(v1::AmendIdentity {
         identity: Some(v1::Identity { labels, ..v1::Identity::default() }),

@@ -93,6 +93,28 @@ fn members_of_an_active_care_team_are_related_while_they_belong_to_it() {
 }
 
 #[test]
+fn a_related_person_whom_a_consent_permits_it_represents_the_patient_while_it_holds() {
+    let consent = |status, r#type: &str, who, during| {
+        let provision = Provision {
+            r#type: r#type.to_owned(),
+            actor: vec![actor(who)],
+            period: during,
+            ..Provision::default()
+        };
+        let consent = Consent { provision: vec![provision], ..Consent::default() };
+        related(&file(&entry(status, Detail::Consent(consent))))
+    };
+    let mary = "RelatedPerson/jdoe";
+    assert_eq!(consent("active", "permit", mary, None), Some("representative"));
+    assert_eq!(consent("inactive", "permit", mary, None), None);
+    assert_eq!(consent("active", "deny", mary, None), None);
+    assert_eq!(consent("active", "permit", "RelatedPerson/jdoes", None), None);
+    assert_eq!(consent("active", "permit", "Practitioner/jdoe", None), None, "staff is not family");
+    let over = Some(period("2026-01", "2026-10"));
+    assert_eq!(consent("active", "permit", mary, over), None);
+}
+
+#[test]
 fn an_encounter_that_is_not_over_relates_whoever_takes_part_and_whoever_works_in_its_unit() {
     for (status, found) in [
         ("planned", Some("encounter")),

@@ -1,11 +1,11 @@
 //! What is asked of access policies, and how that is said in Cedar.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
-    Context as Said, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
-    Schema,
+    Context as Said, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Request,
+    RestrictedExpression, Schema,
 };
 
 use schema::AccessRecord;
@@ -154,7 +154,7 @@ fn entry(class: &Class) -> Result<Entity, Failure> {
 }
 
 /// Roles and purposes of use, which every request refers to.
-pub(super) fn known() -> Result<Vec<Entity>, Failure> {
+pub(super) fn known(schema: &Schema) -> Result<Entities, Failure> {
     let mut known = Vec::new();
     for role in Role::ALL {
         known.push(Entity::new_no_attrs(uid("Role", role.name())?, HashSet::new()));
@@ -164,12 +164,32 @@ pub(super) fn known() -> Result<Vec<Entity>, Failure> {
         let parents = parent.into_iter().collect::<Result<HashSet<_>, _>>()?;
         known.push(Entity::new_no_attrs(uid("Purpose", purpose.code())?, parents));
     }
-    Ok(known)
+    Entities::from_entities(known, Some(schema)).map_err(Failure::internal)
 }
 
+/// Kinds of entities by their names in the model: reading a name takes longer than the rest of a request.
+static KINDS: LazyLock<Result<BTreeMap<&str, EntityTypeName>, ParseErrors>> = LazyLock::new(|| {
+    let kinds = [
+        "User",
+        "Role",
+        "Purpose",
+        "Label",
+        "Entry",
+        "PatientFile",
+        "Ledger",
+        "AccessPolicies",
+        "Node",
+        "StaffDirectory",
+        "Action",
+    ];
+    let named = |kind| Ok((kind, format!("Caseledger::{kind}").parse()?));
+    kinds.into_iter().map(named).collect()
+});
+
 fn uid(kind: &str, id: &str) -> Result<EntityUid, Failure> {
-    let kind: EntityTypeName = format!("Caseledger::{kind}").parse().map_err(Failure::internal)?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+    let kinds = KINDS.as_ref().map_err(Failure::internal)?;
+    let kind = kinds.get(kind).ok_or_else(|| Failure::internal(format!("no kind {kind}")))?;
+    Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
 }
 
 /// What an operation is about.

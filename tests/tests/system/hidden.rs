@@ -1,0 +1,122 @@
+//! Patients of whom some callers may not even know that they are here, and who represents a patient.
+
+use api::v1;
+use api::v1::entry::Detail;
+use testkit::client::{Client, purpose};
+use testkit::cluster::Cluster;
+use tonic::{Code, Status};
+
+use crate::access_table::rpcs;
+use crate::policies::{SHIPPED, adopt, propose};
+use crate::relationships::{add, coding, entry, label, newest, read, words};
+use crate::tools::reason;
+
+/// Whom the public knows, billing does not even find.
+const UNSEEN: &str = r#"
+@id("unseen")
+forbid (
+  principal in Caseledger::Role::"billing",
+  action in Caseledger::Action::"Read",
+  resource
+)
+when { context.vip };
+"#;
+
+async fn find(client: &Client, value: &str) -> Result<(), Status> {
+    let request = v1::FindPatientRequest {
+        purpose: purpose("HPAYMT"),
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: value.to_owned(),
+        ..v1::FindPatientRequest::default()
+    };
+    client.file().find_patient(request).await.map(drop)
+}
+
+/// What a caller can tell an answer by.
+fn told(status: &Status) -> (Code, String, String) {
+    (status.code(), status.message().to_owned(), reason(status))
+}
+
+/// A consent that lets this related person of the patient see the file.
+fn permits(references: Vec<String>) -> v1::Entry {
+    let actor = |reference| v1::Actor { reference, ..v1::Actor::default() };
+    let provision = vec![v1::Provision {
+        r#type: "permit".to_owned(),
+        actor: references.into_iter().map(actor).collect(),
+        ..v1::Provision::default()
+    }];
+    let scope = words("patient-privacy");
+    let policy_rule = words("45 CFR 164.502(g)");
+    let detail = v1::Consent { scope, policy_rule, provision, ..v1::Consent::default() };
+    entry("active", Detail::Consent(detail))
+}
+
+/// For the table of roles: whoever calls there as a representative represents this patient.
+pub(crate) async fn represented(manager: &Client, patient: &str) {
+    let person = |rpc| format!("RelatedPerson/patient-representative of {rpc}");
+    let all: Vec<String> = rpcs().into_iter().map(person).collect();
+    for some in all.chunks(16) {
+        add(manager, patient, permits(some.to_vec())).await;
+    }
+}
+
+#[tokio::test]
+async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denied() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let other = cluster.client_of(0, "compliance-officer", "another").unwrap();
+    let known = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let usual = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
+    label(&registrar, &known, "CEL").await;
+    let billing = cluster.client(0, "billing").unwrap();
+    let denied = read(&billing, &known, "HPAYMT").await.expect_err("by the shipped policies, too");
+    assert_eq!(told(&denied).0, Code::PermissionDenied, "billing finds them, so it may know");
+    find(&billing, "MRN-1").await.expect("found");
+    let proposed = propose(&officer, &format!("{SHIPPED}{UNSEEN}")).await.expect("proposed");
+    adopt(&other, &proposed.policy_id).await.expect("adopted");
+    let hidden = read(&billing, &known, "HPAYMT").await.expect_err("hidden");
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    let nobodys = read(&billing, nobody, "HPAYMT").await.expect_err("nobody's");
+    assert_eq!(told(&hidden), told(&nobodys));
+    assert_eq!(hidden.code(), Code::NotFound);
+    let unfound = find(&billing, "MRN-1").await.expect_err("hidden");
+    let nobodys = find(&billing, "MRN-77").await.expect_err("nobody's");
+    assert_eq!((told(&unfound), unfound.code()), (told(&nobodys), Code::NotFound));
+    let access = newest(&officer, &known, "billing-1").await;
+    assert_eq!(access.outcome, "denied");
+    assert_eq!(access.deciding_ids, ["unseen"]);
+    // Who may break the glass has to know.
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let status = read(&nurse, &known, "TREAT").await.expect_err("denied");
+    assert_eq!(told(&status).0, Code::PermissionDenied);
+    read(&billing, &usual, "HPAYMT").await.expect("a patient like any other");
+}
+
+#[tokio::test]
+async fn a_representative_reads_what_a_consent_on_file_permits_and_nothing_specially_protected() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let other = manager.register("MRN-2", "Boone").await.unwrap().patient_id;
+    let mother = cluster.client_of(0, "patient-representative", "mary").unwrap();
+    let protected = v1::Entry {
+        code: words("Progress note"),
+        labels: vec![coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "PSY")],
+        ..entry("", Detail::NoteDetail(v1::Note { text: "of the mind".to_owned(), ..v1::Note::default() }))
+    };
+    add(&manager, &patient, protected).await;
+    let denied = read(&mother, &patient, "FAMRQT").await.expect_err("nothing names her");
+    assert_eq!(reason(&denied), "NOT_PERMITTED");
+    add(&manager, &patient, permits(vec!["RelatedPerson/mary".to_owned()])).await;
+    let file = read(&mother, &patient, "FAMRQT").await.expect("she acts for the patient");
+    let entries = file.file.expect("a file").entries;
+    let masked = entries.iter().filter(|entry| entry.masked).count();
+    assert_eq!((entries.len(), masked), (2, 1), "the note is masked");
+    for (patient, code) in [(&patient, "TREAT"), (&other, "FAMRQT")] {
+        let denied = read(&mother, patient, code).await.expect_err("not hers");
+        assert_eq!(reason(&denied), "NOT_PERMITTED");
+    }
+    let father = cluster.client_of(0, "patient-representative", "marty").unwrap();
+    read(&father, &patient, "FAMRQT").await.expect_err("the consent names another");
+}
