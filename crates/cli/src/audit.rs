@@ -130,6 +130,7 @@ fn outcome(typed: Outcome) -> &'static str {
         Outcome::Shown => "shown",
         Outcome::Denied => "denied",
         Outcome::NotFound => "not-found",
+        Outcome::Refused => "refused",
     }
 }
 

@@ -340,6 +340,7 @@ pub(crate) enum Outcome {
     Shown,
     Denied,
     NotFound,
+    Refused,
 }
 
 /// The beginning of a receipt, in the lower case in which receipts are written.

@@ -214,6 +214,18 @@ impl Engine {
         Ok(None)
     }
 
+    /// From when until when the caller had an emergency access that covers this patient, or a unit; µs
+    /// since 1970 UTC. Always, as long as this node does not know.
+    pub(crate) fn emergencies_of(&self, caller: &Caller, patient: PatientId) -> Vec<(u64, u64)> {
+        let person = author(caller);
+        let Ok(register) = self.emergencies() else { return vec![(0, u64::MAX)] };
+        let theirs = register.values().filter(|access| access.person == person);
+        // Who was in a unit then, nothing says any more.
+        let covers = |access: &&EmergencyAccess| access.patient().is_none_or(|one| one == patient);
+        let span = |access: &EmergencyAccess| (access.from, access.ended.unwrap_or(access.until));
+        theirs.filter(covers).map(span).collect()
+    }
+
     /// What waits in the spool of an earlier run of this node.
     fn emergencies_spooled(&self, known: &mut Known) -> Result<(), Failure> {
         let subject = self.emergency_subject()?;

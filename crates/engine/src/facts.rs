@@ -83,7 +83,7 @@ enum Relationship {
     Unit,
     /// An active consent permits it to them as a related person of the patient.
     Representative,
-    /// They filed an entry lately, or one filed lately names them as recorder, asserter or verifier (so
+    /// They filed an entry lately, and not in an emergency access, or one filed lately names them as recorder, asserter or verifier (so
     /// whoever ordered something); or one of the above that they filed names them.
     Author,
 }
@@ -107,6 +107,9 @@ struct Known<'a> {
     actor: [u8; 16],
     staff: Option<&'a PractitionerRole>,
     now: u64,
+    /// When they had broken the glass for the patient: what they filed then makes them no author, or an
+    /// emergency would open the file for a month.
+    emergencies: Vec<(u64, u64)>,
 }
 
 impl Engine {
@@ -126,16 +129,22 @@ impl Engine {
         let now = self.records.sealer.clock.now();
         let directory = self.staff()?;
         let staff = self.listed(&directory, &ctx.caller)?;
-        let employed = staff.map(|staff| !has_ended(staff, now));
+        let employed = staff.map(|staff| is_employed(staff, now));
         let facts = Facts { employed, emergency, ..Facts::default() };
         let Some(patient) = patient else { return Ok(facts) };
         let own_file = staff.is_some_and(|staff| staff.patient == Some(patient));
         let facts = Facts { own_file, ..facts };
         let Some(file) = self.file_facts(patient)? else { return Ok(facts) };
         let actor = self.actor(&ctx.caller)?.0;
-        let known = Known { caller: &ctx.caller, actor, staff, now };
+        let mut known = Known { caller: &ctx.caller, actor, staff, now, emergencies: Vec::new() };
+        let mut relationship = known.relationship(&file);
+        // Few are authors, and few of them broke the glass.
+        if relationship == Some(Relationship::Author) {
+            known.emergencies = self.emergencies_of(&ctx.caller, patient);
+            relationship = known.relationship(&file);
+        }
         Ok(Facts {
-            relationship: known.relationship(&file).map(|found| found.name().to_owned()),
+            relationship: relationship.map(|found| found.name().to_owned()),
             vip: file.vip,
             restricted: known.is_restricted(&file, &ctx.purpose),
             ..facts
@@ -143,10 +152,9 @@ impl Engine {
     }
 }
 
-/// Whether an employment is over: the day after its last one, in UTC.
-fn has_ended(staff: &PractitionerRole, now: u64) -> bool {
-    let end = staff.period.as_ref().and_then(|period| period.end.as_ref());
-    end.is_some_and(|end| Span::until(end) < now)
+/// Whether an employment is now, from its first day to its last, in UTC.
+fn is_employed(staff: &PractitionerRole, now: u64) -> bool {
+    Span::of(staff.period.as_ref()).holds(now)
 }
 
 impl Known<'_> {
@@ -191,7 +199,10 @@ impl Known<'_> {
 
     fn is_author(&self, file: &FileFacts) -> bool {
         let lately = |at: u64| at.saturating_add(AUTHORED_LATELY) >= self.now;
-        let filed = file.filed.get(&self.actor).is_some_and(|last| lately(last.at));
+        let usual =
+            |at: u64| !self.emergencies.iter().any(|(from, to)| (*from..=*to).contains(&at));
+        let filed = file.filed.get(&self.actor);
+        let filed = filed.is_some_and(|last| lately(last.at) && usual(last.at));
         filed || file.authors.iter().any(|(who, last)| lately(last.at) && self.is(who))
     }
 

@@ -110,6 +110,16 @@ fn denied(reason: &str, break_glass: bool) -> &'static str {
             "the purpose BTG needs an emergency access of yours that is open and covers the patient: \
              break the glass first (EmergencyAccessService.BreakGlass), then call again"
         }
+        ("FORBIDDEN", true) => {
+            "a policy forbids this call, whatever the roles: for what is known of the caller and the \
+             patient, or of the purpose; in an emergency, break the glass \
+             (EmergencyAccessService.BreakGlass) and call again with the purpose BTG"
+        }
+        ("FORBIDDEN", false) => {
+            "a policy forbids this call, whatever the roles: for what is known of the caller and the \
+             patient (an employment that is not now, one's own file, what the patient restricted), or of \
+             the purpose; the privacy office sees in the audit trail which policy it was"
+        }
         (_, true) => {
             "the access policies do not permit this call to these roles for this purpose; in an \
              emergency, break the glass (EmergencyAccessService.BreakGlass) and call again with the \

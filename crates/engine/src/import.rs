@@ -152,9 +152,10 @@ impl Engine {
         }
         let version = filed.version;
         let request_id = self.request_id_for(&ctx.request, version)?;
+        let mask = delivered_fields(&identity);
         let command = Command::AmendIdentity {
             identity,
-            mask: Identity::FIELDS.iter().map(|field| (*field).to_owned()).collect(),
+            mask,
             how: Amendment::Amendment,
             reason: REASON.to_owned(),
         };
@@ -295,6 +296,19 @@ pub(crate) fn delivered_entry(entry: &Entry) -> Result<Option<[u8; 32]>, Failure
     let Some(_) = entry.source else { return Ok(None) };
     let said = schema::encode_delivered_entry(entry).map_err(Failure::internal)?;
     Ok(Some(Hash::of(&said).0))
+}
+
+/// The fields of an identity that its source speaks of. What protects the patient, and a source says
+/// nothing of, stays as people filed it.
+fn delivered_fields(identity: &Identity) -> Vec<String> {
+    let silent = |field: &str| match field {
+        "labels" => identity.labels.is_empty(),
+        "confidential_telecoms" => identity.confidential_telecoms.is_empty(),
+        "confidential_addresses" => identity.confidential_addresses.is_empty(),
+        _ => false,
+    };
+    let fields = Identity::FIELDS.iter().filter(|field| !silent(field));
+    fields.map(|field| (*field).to_owned()).collect()
 }
 
 /// What the source of an identity delivers, if it has one: for [`Identity::delivered`].

@@ -17,6 +17,7 @@ use crate::commands::{check_request_id, rejected};
 use crate::context::{Caller, Context};
 use crate::engine::Engine;
 use crate::filing::{Decided, Filing, draft, first_half};
+use crate::staff::without_link;
 
 /// Records of a chain that are read at once.
 const PAGE: usize = 256;
@@ -83,7 +84,9 @@ impl Engine {
                         actor: item.header.actor.0,
                     };
                     let state = Arc::make_mut(documents);
-                    let after = evolve_document(state.remove(id), &event, stamp);
+                    let before = state.remove(id);
+                    let after = evolve_document(before.clone(), &event, stamp);
+                    let after = after.map(|after| without_link(before.as_ref(), after));
                     state.extend(after.map(|after| (*id, after)));
                 }
                 // One by one: what is taken in is not taken in again when the next cannot be opened.

@@ -167,7 +167,7 @@ impl Engine {
             }
             match record.outcome {
                 Outcome::Denied | Outcome::NotFound => return Ok(Replayed::Nothing),
-                Outcome::Shown => {}
+                Outcome::Shown | Outcome::Refused => {}
             }
             if let Some(told) = &record.told {
                 return Ok(Replayed::Told(told.clone()));

@@ -58,6 +58,7 @@ pub(crate) enum Ended {
     Shown,
     Denied,
     NotFound,
+    Refused,
 }
 
 impl Engine {
@@ -232,7 +233,7 @@ impl Engine {
             }
             Failure::Refused { reason, .. } => {
                 let saw = Saw::told(1, (*reason).to_owned());
-                self.ended(ctx, pass, patient, Ended::Shown, &saw).await
+                self.ended(ctx, pass, patient, Ended::Refused, &saw).await
             }
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
@@ -301,6 +302,7 @@ impl Engine {
             Ended::Shown => (schema::AccessKind::Shown, schema::Outcome::Shown),
             Ended::Denied => (schema::AccessKind::Denied, schema::Outcome::Denied),
             Ended::NotFound => (schema::AccessKind::Query, schema::Outcome::NotFound),
+            Ended::Refused => (schema::AccessKind::Shown, schema::Outcome::Refused),
         };
         Ok(AccessRecord {
             kind,

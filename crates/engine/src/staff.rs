@@ -196,6 +196,18 @@ impl Engine {
     }
 }
 
+/// A person's entry as the directory shows it: that it was filed which patient they are, and why, is for
+/// those who may see that, so it counts as no revision here.
+pub(crate) fn without_link(before: Option<&DocumentState>, after: DocumentState) -> DocumentState {
+    let (Some(before), Some(role)) = (before, said(&after)) else { return after };
+    let link_alone = said(before)
+        .is_some_and(|old| *role == PractitionerRole { patient: role.patient, ..old.clone() });
+    if !link_alone {
+        return after;
+    }
+    DocumentState { revision: before.revision, changed: before.changed.clone(), ..after }
+}
+
 fn said(state: &DocumentState) -> Option<&PractitionerRole> {
     let Document::PractitionerRole(role) = &state.document else { return None };
     Some(role)

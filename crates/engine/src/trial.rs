@@ -309,7 +309,7 @@ impl Trial {
             return None;
         };
         let let_in = match record.outcome {
-            Outcome::Shown | Outcome::NotFound => true,
+            Outcome::Shown | Outcome::NotFound | Outcome::Refused => true,
             Outcome::Denied => false,
         };
         // Whatever is permitted for an emergency, is to who broke the glass.

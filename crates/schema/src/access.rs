@@ -21,19 +21,22 @@ pub enum Outcome {
     Denied,
     /// There is nothing, or the caller may not know that there is.
     NotFound,
+    /// It was let in, and a rule of what it was to change refused it, as the caller was told.
+    Refused,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Shown, Self::Denied, Self::NotFound];
+    pub const ALL: [Self; 4] = [Self::Shown, Self::Denied, Self::NotFound, Self::Refused];
 
-    /// Stable name, for filters and the wire: `shown`, `denied`, `not-found`.
+    /// Stable name, for filters and the wire: `shown`, `denied`, `not-found`, `refused`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Shown => "shown",
             Self::Denied => "denied",
             Self::NotFound => "not-found",
+            Self::Refused => "refused",
         }
     }
 }

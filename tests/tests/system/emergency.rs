@@ -43,7 +43,7 @@ pub(crate) async fn break_glass(
     Ok(answer.emergency.expect("an emergency access"))
 }
 
-async fn end(client: &Client, id: &str) -> Result<v1::EmergencyAccess, Status> {
+pub(crate) async fn end(client: &Client, id: &str) -> Result<v1::EmergencyAccess, Status> {
     let request = v1::EndEmergencyAccessRequest { purpose: btg(), emergency_id: id.to_owned() };
     let answer = client.emergency().end_emergency_access(request).await?.into_inner();
     Ok(answer.emergency.expect("an emergency access"))
@@ -333,7 +333,7 @@ async fn nobody_reviews_their_own_emergency_access() {
     let own = own.expect_err("their own");
     assert_eq!((own.code(), &*reason(&own)), (Code::FailedPrecondition, "SAME_PERSON"));
     let told = newest(&officer, &patient, &emergency.person).await;
-    assert_eq!((&*told.operation, &*told.outcome), ("EmergencyAccessService/CloseReview", "shown"));
+    assert_eq!((&*told.operation, &*told.outcome), ("EmergencyAccessService/CloseReview", "refused"));
     let unknown = review(&officer, &"ab".repeat(16), v1::ReviewVerdict::Justified).await;
     assert_eq!(unknown.expect_err("no such emergency access").code(), Code::NotFound);
     let silent = review(&officer, &emergency.id, v1::ReviewVerdict::Unspecified).await;

@@ -76,7 +76,7 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
     let proposed = propose(&officer, &format!("{SHIPPED}{UNSEEN}")).await.expect("proposed");
     adopt(&other, &proposed.policy_id).await.expect("adopted");
     let hidden = read(&billing, &known, "HPAYMT").await.expect_err("hidden");
-    let nobody = "00000000-0000-4000-8000-000000000000";
+    let nobody = "00000000000000000000000000000001";
     let nobodys = read(&billing, nobody, "HPAYMT").await.expect_err("nobody's");
     assert_eq!(told(&hidden), told(&nobodys));
     assert_eq!(hidden.code(), Code::NotFound);
@@ -103,7 +103,10 @@ async fn a_representative_reads_what_a_consent_on_file_permits_and_nothing_speci
     let protected = v1::Entry {
         code: words("Progress note"),
         labels: vec![coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "PSY")],
-        ..entry("", Detail::NoteDetail(v1::Note { text: "of the mind".to_owned(), ..v1::Note::default() }))
+        ..entry(
+            "",
+            Detail::NoteDetail(v1::Note { text: "of the mind".to_owned(), ..v1::Note::default() }),
+        )
     };
     add(&manager, &patient, protected).await;
     let denied = read(&mother, &patient, "FAMRQT").await.expect_err("nothing names her");

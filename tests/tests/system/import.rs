@@ -161,7 +161,7 @@ async fn a_corpus_is_on_file_after_one_import_and_the_same_after_two() {
     assert_eq!(number(&report["types"]["Patient"], "filed"), 48, "all patients");
 }
 
-fn item(number: u64, content: Option<v1::import_item::Content>) -> v1::ImportItem {
+pub(crate) fn item(number: u64, content: Option<v1::import_item::Content>) -> v1::ImportItem {
     let mrn = v1::PatientNumber {
         issuer: "https://hospital.example/mrn".to_owned(),
         value: "MRN-1".to_owned(),
@@ -177,7 +177,7 @@ fn item(number: u64, content: Option<v1::import_item::Content>) -> v1::ImportIte
     }
 }
 
-fn entry(date: &str) -> Option<v1::import_item::Content> {
+pub(crate) fn entry(date: &str) -> Option<v1::import_item::Content> {
     let entry = v1::Entry {
         status: "active".to_owned(),
         code: Some(v1::CodeableConcept { text: "Cough".to_owned(), coding: Vec::new() }),
@@ -201,7 +201,10 @@ fn identity() -> Option<v1::import_item::Content> {
     Some(v1::import_item::Content::Identity(Box::new(identity)))
 }
 
-async fn results(client: &Client, items: Vec<v1::ImportItem>) -> BTreeMap<u64, v1::ImportResult> {
+pub(crate) async fn results(
+    client: &Client,
+    items: Vec<v1::ImportItem>,
+) -> BTreeMap<u64, v1::ImportResult> {
     let first = v1::ImportRequest { purpose: purpose("RECORDMGT"), items: Vec::new() };
     let rest = items.into_iter().map(|item| v1::ImportRequest { purpose: None, items: vec![item] });
     let requests: Vec<_> = [first].into_iter().chain(rest).collect();

@@ -33,6 +33,7 @@ mod masking;
 mod membership;
 mod nodes;
 mod policies;
+mod protected;
 mod rebuilding;
 mod relationships;
 mod relay;

@@ -80,7 +80,10 @@ fn ours() -> String {
     format!("{SHIPPED}{OURS}")
 }
 
-pub(crate) async fn propose(client: &Client, text: &str) -> Result<v1::ProposePolicyResponse, Status> {
+pub(crate) async fn propose(
+    client: &Client,
+    text: &str,
+) -> Result<v1::ProposePolicyResponse, Status> {
     let request = v1::ProposePolicyRequest {
         purpose: purpose("HCOMPL"),
         request_id: request_id(),
@@ -90,7 +93,10 @@ pub(crate) async fn propose(client: &Client, text: &str) -> Result<v1::ProposePo
     Ok(client.policies().propose_policy(request).await?.into_inner())
 }
 
-pub(crate) async fn adopt(client: &Client, policy_id: &str) -> Result<v1::AdoptPolicyResponse, Status> {
+pub(crate) async fn adopt(
+    client: &Client,
+    policy_id: &str,
+) -> Result<v1::AdoptPolicyResponse, Status> {
     let request = v1::AdoptPolicyRequest {
         purpose: purpose("HOPERAT"),
         request_id: request_id(),

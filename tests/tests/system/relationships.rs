@@ -6,6 +6,7 @@ use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
 use tonic::Code;
 
+use crate::emergency::{break_glass, file_of};
 use crate::tools::reason;
 
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -58,7 +59,7 @@ fn denial(actor: Vec<v1::Actor>, purposes: &[&str]) -> v1::Entry {
     entry("active", Detail::Consent(detail))
 }
 
-async fn contribute(
+pub(crate) async fn contribute(
     client: &Client,
     patient_id: &str,
     change: v1::change::Change,
@@ -254,7 +255,9 @@ async fn what_a_patient_restricted_is_not_shown() {
     denied(read(&ann, &patient, "TREAT").await);
     let access = newest(&officer, &patient, "ann").await;
     assert_eq!(access.deciding_ids, ["restriction"]);
-    read(&ann, &patient, "ETREAT").await.expect("45 CFR 164.522(a)(1)(iii)");
+    denied(read(&ann, &patient, "ETREAT").await);
+    break_glass(&ann, file_of(&patient), None).await.expect("45 CFR 164.522(a)(1)(iii)");
+    read(&ann, &patient, "BTG").await.expect("and is reviewed");
     read(&ben, &patient, "TREAT").await.expect("it is not about him");
     set_status(&manager, &patient, &consent, "inactive").await;
     read(&ann, &patient, "TREAT").await.expect("the patient took it back");

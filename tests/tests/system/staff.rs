@@ -14,7 +14,7 @@ fn because(code: &str) -> Option<v1::Purpose> {
     Some(v1::Purpose { purpose_of_use: code.to_owned(), reason: "as told".to_owned() })
 }
 
-async fn link(client: &Client, person: &str, patient_id: &str) -> Result<(), Status> {
+pub(crate) async fn link(client: &Client, person: &str, patient_id: &str) -> Result<(), Status> {
     let request = v1::LinkOwnFileRequest {
         request_id: request_id(),
         purpose: because("HCOMPL"),
@@ -29,7 +29,10 @@ async fn own_file(client: &Client, person: &str) -> Result<String, Status> {
     Ok(client.staff().get_own_file(request).await?.into_inner().patient_id)
 }
 
-async fn get(client: &Client, person: &str) -> Result<v1::PractitionerRoleState, Status> {
+pub(crate) async fn get(
+    client: &Client,
+    person: &str,
+) -> Result<v1::PractitionerRoleState, Status> {
     let request =
         v1::GetPractitionerRoleRequest { purpose: purpose("HOPERAT"), person: person.to_owned() };
     let found = client.staff().get_practitioner_role(request).await?.into_inner();
@@ -88,7 +91,7 @@ async fn the_directory_is_kept_by_those_who_may_and_every_reading_is_on_record()
         .collect();
     let (get, list) = ("GetPractitionerRole", "ListPractitionerRoles");
     // The last, that what was to be filed stands there already.
-    let put = ("PutPractitionerRole", "shown");
+    let put = ("PutPractitionerRole", "refused");
     let shown = [(list, "shown"), (list, "shown"), (get, "not-found"), (get, "shown"), put];
     assert_eq!(told, shown);
 }
@@ -183,7 +186,7 @@ async fn ones_own_file_is_closed_and_only_compliance_knows_which_it_is() {
     let again = link(&officer, "ann", &patient).await.expect_err("it says just that already");
     assert_eq!(reason(&again), "NOTHING_CHANGED");
     let told = newest(&officer, &patient, "compliance-officer-1").await;
-    assert_eq!((&*told.operation, &*told.outcome), ("StaffService/LinkOwnFile", "shown"));
+    assert_eq!((&*told.operation, &*told.outcome), ("StaffService/LinkOwnFile", "refused"));
     assert_eq!(own_file(&officer, "ann").await.unwrap(), patient);
     assert_eq!(own_file(&it, "ann").await.expect_err("IT").code(), Code::PermissionDenied);
     // What IT files of her later leaves the link as it is.

@@ -70,7 +70,13 @@ fn by(actor: [u8; 16], entry: &Entry) -> FileFacts {
 
 fn related(file: &FileFacts) -> Option<&'static str> {
     let (caller, staff) = (caller(), staff());
-    let known = Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW };
+    let known = Known {
+        caller: &caller,
+        actor: NURSE,
+        staff: Some(&staff),
+        now: NOW,
+        emergencies: Vec::new(),
+    };
     known.relationship(file).map(Relationship::name)
 }
 
@@ -162,7 +168,8 @@ fn authors_are_related_for_thirty_days() {
 #[test]
 fn a_service_that_acts_alone_is_related_to_nobody() {
     let caller = Caller { person: None, ..caller() };
-    let known = Known { caller: &caller, actor: NURSE, staff: None, now: NOW };
+    let known =
+        Known { caller: &caller, actor: NURSE, staff: None, now: NOW, emergencies: Vec::new() };
     let mut file = FileFacts::default();
     file.authored(&Entry::default(), NURSE, Last { version: 2, at: NOW });
     assert_eq!(known.relationship(&file), None);
@@ -181,7 +188,13 @@ fn provision(r#type: &str, actors: &[&str], purposes: &[&str]) -> Provision {
 fn restricted(status: &str, provision: Vec<Provision>, purpose: &str) -> bool {
     let consent = Detail::Consent(Consent { provision, ..Consent::default() });
     let (caller, staff) = (caller(), staff());
-    let known = Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW };
+    let known = Known {
+        caller: &caller,
+        actor: NURSE,
+        staff: Some(&staff),
+        now: NOW,
+        emergencies: Vec::new(),
+    };
     known.is_restricted(&file(&entry(status, consent)), &Purpose::parse(purpose).unwrap())
 }
 
@@ -239,7 +252,13 @@ fn one_consent_that_denies_is_enough() {
     let mut both = file(&consent("deny"));
     both.entry(EntryId([2; 16]), &consent("permit"), REGISTRAR);
     let (caller, staff) = (caller(), staff());
-    let known = Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW };
+    let known = Known {
+        caller: &caller,
+        actor: NURSE,
+        staff: Some(&staff),
+        now: NOW,
+        emergencies: Vec::new(),
+    };
     assert!(known.is_restricted(&both, &Purpose::parse("TREAT").unwrap()));
 }
 
@@ -258,14 +277,32 @@ fn a_file_is_protected_by_its_label() {
 }
 
 #[test]
-fn an_employment_ends_with_its_last_day() {
-    let until = |end: &str| {
-        let period = Some(period("2024-01-01", end));
-        has_ended(&PractitionerRole { period, ..staff() }, NOW)
+fn an_employment_is_from_its_first_day_to_its_last() {
+    let employed = |start: &str, end: &str| {
+        let role = PractitionerRole { period: Some(period(start, end)), ..staff() };
+        is_employed(&role, NOW)
     };
-    assert!(until("2026-11-25"));
-    assert!(!until("2026-11-26"));
-    assert!(!until(""), "which is no date: it has no end");
+    assert!(!employed("2024-01-01", "2026-11-25"));
+    assert!(employed("2024-01-01", "2026-11-26"));
+    assert!(employed("2024-01-01", ""), "which is no date: it has no end");
+    assert!(employed("2026-11-26", "2027"));
+    assert!(!employed("2026-11-27", "2027"), "not yet");
+}
+
+#[test]
+fn what_one_filed_while_the_glass_was_broken_makes_one_no_author() {
+    let mut file = FileFacts::default();
+    let noted = entry("", Detail::Note(Note::default()));
+    file.authored(&noted, NURSE, Last { version: 1, at: NOW - DAY });
+    let (caller, staff) = (caller(), staff());
+    let with = |emergencies: Vec<(u64, u64)>| {
+        let known =
+            Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW, emergencies };
+        known.relationship(&file)
+    };
+    assert_eq!(with(Vec::new()), Some(Relationship::Author));
+    assert_eq!(with(vec![(NOW - 2 * DAY, NOW)]), None);
+    assert_eq!(with(vec![(NOW - DAY / 2, NOW)]), Some(Relationship::Author), "before it");
 }
 
 #[test]

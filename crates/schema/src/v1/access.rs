@@ -17,6 +17,7 @@ mirror_enum! {
         Shown,
         Denied,
         NotFound,
+        Refused,
     }
 }
 
