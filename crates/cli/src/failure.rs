@@ -132,6 +132,10 @@ fn is_transport(status: &Status) -> bool {
         }
         source = error.source();
     }
+    // what a server said comes without a cause; a stream that is cut off is said to be of a code unknown
+    if status.code() == Code::Unknown && std::error::Error::source(status).is_some() {
+        return true;
+    }
     // the server explains every UNAVAILABLE of its own (NOT_FILED, OUTCOME_UNKNOWN, NOT_ANSWERED, CATCHING_UP)
     status.code() == Code::Unavailable && status.get_error_details().error_info().is_none()
 }

@@ -52,7 +52,7 @@ pub(crate) async fn run(
     if ended.is_ok() || count.answered() > 0 {
         output.show(|| count.json(), || count.text())?;
     }
-    ended.map(|()| ExitCode::SUCCESS)
+    ended.map(|()| if count.deferred() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn bar() -> ProgressBar {

@@ -169,7 +169,8 @@ pub(crate) enum Import {
     /// nothing; importing them changed amends what is on file. A resource that is refused never
     /// stops the others.
     #[command(after_help = "\
-Exit code 0 means that every resource got an answer, also when some were refused: read the summary.
+Exit code 0 means that every resource got an answer, also when some were refused for what they say: read
+the summary. 1: some could not be filed now, and nothing is wrong with them; run the same again.
 
 Example:
   caseledger import fhir --source https://old-system.example exports/")]

@@ -14,7 +14,7 @@ const HOUR: u64 = 60 * 60 * 1_000_000;
 
 /// How long after it was last raised an alarm is over of which nobody says when it is.
 fn lasts(code: &str) -> Option<u64> {
-    (code == "DENIALS_FLOOD").then_some(HOUR)
+    ["DENIALS_FLOOD", "KEYS_MISSING"].contains(&code).then_some(HOUR)
 }
 
 /// The node's alarms: one a code and ledger, counted when it repeats.

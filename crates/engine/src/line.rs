@@ -419,7 +419,7 @@ fn stand_still(line: &Line, error: &StoreError) {
     line.alarms.raise(
         code,
         Some(line.ledger),
-        format!("apply of {} stopped: {error}", line.ledger),
+        format!("apply of {} stopped: {}", line.ledger, store::causes(error)),
     );
     if let Trouble::Stop(why) = &trouble {
         line.set_condition(Condition::Stopped(why.clone()));

@@ -142,7 +142,9 @@ impl Engine {
         // One reader: header and entries of one moment.
         let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(query.patient.0);
-        let header = reader.file_header(subject)?.ok_or(Failure::NotFound)?;
+        let Some(header) = reader.file_header(subject)? else {
+            return Err(self.no_file(&reader, subject)?);
+        };
         let limit = page_size(query.page_size);
         let page = reader.entries(subject, &query.kinds, query.after.as_deref(), limit)?;
         Ok(WholePage {
@@ -179,12 +181,32 @@ impl Engine {
         Ok(WholePage {
             patient: query.patient,
             version: file.version,
-            identity: file.identity.ok_or(Failure::NotFound)?,
+            identity: match file.identity {
+                Some(identity) => identity,
+                None => return Err(self.no_file(&reader, subject)?),
+            },
             identity_stamp: file.identity_stamp,
             entries,
             next: page.next,
             unreadable,
         })
+    }
+
+    /// Why there is no file to be shown: there is none, or this node cannot open it, which is no word on
+    /// the patient.
+    fn no_file(&self, reader: &Reader<'_>, subject: SubjectId) -> Result<Failure, Failure> {
+        let first = reader.history(subject, 1, 1)?.items.into_iter().next();
+        let Some(first) = first else { return Ok(Failure::NotFound) };
+        if self.vault.is_missing(first.header.data_key)? {
+            let text = "patients are on file whose keys this node does not have: their files are not \
+                        shown here. Its keys come back from the key bucket when the broker is reached; \
+                        if they do not, stop the node, move the folder keys of its data away, and start it";
+            self.alarms.raise("KEYS_MISSING", Some(self.records.line.ledger), text.to_owned());
+            let why =
+                "this node does not have the file's key yet; ask another node, or this one later";
+            return Ok(Failure::Unavailable { why: why.to_owned() });
+        }
+        Ok(Failure::NotFound)
     }
 
     /// The file at the version by which its entries are judged; none if they are not.
@@ -248,7 +270,9 @@ impl Engine {
         let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(patient.0);
         // A bucket of the registry is a subject too, but nobody's file.
-        reader.file_header(subject)?.ok_or(Failure::NotFound)?;
+        if reader.file_header(subject)?.is_none() {
+            return Err(self.no_file(&reader, subject)?);
+        }
         let newest = reader.head(self.records.line.ledger, subject)?.ok_or(Failure::NotFound)?;
         let page = reader.history(subject, from_version.max(1), limit)?;
         let items = page.items.into_iter().map(|item| HistoryItem {

@@ -398,13 +398,28 @@ impl Sealing {
                 }
             }
             Err(failure) => {
-                tracing::error!(?failure, "access records could not be spooled");
+                self.stop_over(&failure);
                 self.head = self.synced;
                 for (done, _) in told {
                     let _ = done.send(Err(not_spooled(&failure)));
                 }
             }
         }
+    }
+
+    /// A spool that cannot be written is so for good: the database takes nothing more before the node is
+    /// started anew. Nothing is shown from here on, so nobody should be sent here.
+    fn stop_over(&self, failure: &Failure) {
+        let Failure::Internal { cause } = failure else {
+            tracing::error!(?failure, "access records could not be spooled");
+            return;
+        };
+        let why = format!(
+            "access records cannot be spooled, so nothing is shown: {cause}. If the disk is full, make \
+             room; then start the node anew"
+        );
+        self.press.alarms.raise("SPOOL_STOPPED", Some(self.press.line.ledger), why.clone());
+        self.press.line.set_condition(Condition::Stopped(why));
     }
 
     async fn write(&self, number: u64, block: Bytes) -> Result<Bytes, Failure> {

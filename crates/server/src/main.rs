@@ -1,5 +1,6 @@
 //! `caseledgerd`: one Caseledger node.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -230,6 +231,8 @@ fn copies(text: &str) -> Result<u8, String> {
 }
 
 fn main() -> ExitCode {
+    // Databases, keys and positions that are made from here on are for this user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let off = server::core_dumps::off().context("core dumps cannot be switched off");
     let many = server::descriptors::all().context("the limit of descriptors cannot be raised");
     match off.and(many).and_then(|()| obey(Arguments::parse())) {
@@ -246,9 +249,9 @@ fn complain(error: &anyhow::Error) {
     eprintln!("caseledgerd: {error:#}");
 }
 
-#[expect(clippy::print_stdout, reason = "the command line's own voice")]
+/// Says a line. Whoever reads no further has closed the pipe, which is no fault.
 fn say(line: &str) {
-    println!("{line}");
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {

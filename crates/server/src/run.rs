@@ -319,6 +319,8 @@ async fn broker_turns_out_weaker(checked: bool, journal: &Journal, config: &Conf
     let mut losses = journal.losses();
     let mut known = checked;
     let mut again = tokio::time::interval(ASK_AGAIN);
+    // It is not looked at while all is known, which may be months.
+    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     again.tick().await;
     loop {
         tokio::select! {

@@ -71,6 +71,8 @@ pub(crate) fn open(dir: &Path, pins: &[LedgerPin], vault: Arc<Vault>) -> Result<
             opened => break opened?,
         }
     };
+    // What an attempt met, it marked; that database is set aside, and the one now open is whole.
+    damage::unmark(dir).map_err(|source| OpenError::SetAside { path: path.clone(), source })?;
     let began = store.ledgers.keys().any(|id| store.state(*id).is_ok_and(|at| at.sequence > 0));
     if began && !position_file(dir).exists() {
         let why = "position.json is gone: nothing tells whether this node was further than its \

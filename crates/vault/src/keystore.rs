@@ -146,6 +146,14 @@ impl Vault {
         }
     }
 
+    /// Whether a key is neither here nor destroyed: it has yet to arrive, or was lost here.
+    ///
+    /// # Errors
+    /// As [`Vault::key_state`].
+    pub fn is_missing(&self, id: KeyId) -> Result<bool, VaultError> {
+        Ok(matches!(self.key_state(id)?, KeyState::Missing))
+    }
+
     /// A key that can be used; `None` when it is missing or destroyed.
     ///
     /// # Errors

@@ -59,6 +59,67 @@ async fn a_database_with_a_flipped_bit_in_its_log_is_made_anew_from_the_stream()
 }
 
 #[tokio::test]
+async fn a_database_that_was_made_anew_is_not_set_aside_again() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    some_notes(&manager, &patient, 20).await;
+    // What is in the log goes into tables at the next start.
+    for _ in 0..2 {
+        cluster.node_mut(0).stop().await.expect("stopped");
+        cluster.node_mut(0).spawn().expect("started");
+        cluster.node(0).serving().await.expect("serving");
+    }
+    cluster.node_mut(0).stop().await.expect("stopped");
+    for table in files(cluster.node(0), "ledger", "sst") {
+        flip(&table, 40);
+    }
+    for start in ["made anew", "as it is"] {
+        cluster.node_mut(0).spawn().expect("started");
+        cluster.node(0).serving().await.expect(start);
+        let data = cluster.node(0).data();
+        assert!(data.join("ledger.damaged-1").exists(), "{start}");
+        assert!(!data.join("ledger.damaged-2").exists(), "{start}");
+        let file = manager.read_file(&patient, None).await.expect("read").file.unwrap();
+        assert_eq!(file.entries.len(), 20);
+        cluster.node_mut(0).stop().await.expect("stopped");
+    }
+}
+
+#[tokio::test]
+async fn a_patient_whose_key_this_node_lacks_is_not_taken_for_nobody() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    cluster.node_mut(0).stop().await.expect("stopped");
+    let data = cluster.node(0).data();
+    let (keys, older) = (data.join("keys"), data.join("older"));
+    copy(&keys, &older);
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    // More than the spare keys of a start; more are made meanwhile.
+    let mut last = String::new();
+    for number in 0..1_400 {
+        let number = format!("MRN-{number}");
+        let registered = eventually(PATIENCE, "there are keys", async || {
+            Ok(manager.register(&number, "Ames").await?.patient_id)
+        });
+        last = registered.await.expect("registered");
+    }
+    cluster.node_mut(0).stop().await.expect("stopped");
+    std::fs::remove_dir_all(&keys).expect("removed");
+    std::fs::rename(&older, &keys).expect("put back");
+    cluster.nats.kill().expect("killed");
+    cluster.node_mut(0).spawn().expect("started");
+    let read = eventually(PATIENCE, "it answers without a broker", async || {
+        let status = manager.read_file(&last, None).await.expect_err("it cannot be opened");
+        anyhow::ensure!(status.message().contains("key"), "{status}");
+        Ok(status)
+    });
+    assert_eq!(read.await.expect("an answer").code(), Code::Unavailable, "and not NOT_FOUND");
+    alarm(&cluster.client(0, "hospital-it").unwrap(), "KEYS_MISSING").await;
+}
+
+#[tokio::test]
 async fn a_damaged_database_without_a_stream_is_made_anew_from_the_other_node() {
     let mut cluster = Cluster::start(2).await.expect("two nodes");
     let manager = cluster.client(0, "case-manager").unwrap();

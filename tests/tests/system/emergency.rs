@@ -333,7 +333,10 @@ async fn nobody_reviews_their_own_emergency_access() {
     let own = own.expect_err("their own");
     assert_eq!((own.code(), &*reason(&own)), (Code::FailedPrecondition, "SAME_PERSON"));
     let told = newest(&officer, &patient, &emergency.person).await;
-    assert_eq!((&*told.operation, &*told.outcome), ("EmergencyAccessService/CloseReview", "refused"));
+    assert_eq!(
+        (&*told.operation, &*told.outcome),
+        ("EmergencyAccessService/CloseReview", "refused")
+    );
     let unknown = review(&officer, &"ab".repeat(16), v1::ReviewVerdict::Justified).await;
     assert_eq!(unknown.expect_err("no such emergency access").code(), Code::NotFound);
     let silent = review(&officer, &emergency.id, v1::ReviewVerdict::Unspecified).await;

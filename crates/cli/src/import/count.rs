@@ -73,6 +73,8 @@ pub(crate) struct Count {
     /// By type, reason and field.
     refusals: BTreeMap<(String, String, String), Refusals>,
     listed: Vec<Value>,
+    /// Refused, though nothing is wrong with them: the server could not file them now.
+    deferred: u64,
     remarks: BTreeMap<String, u64>,
     not_carried: BTreeMap<String, u64>,
     position: u64,
@@ -129,6 +131,7 @@ impl Count {
             v1::ImportStatus::Amended => tally.amended += 1,
             v1::ImportStatus::Unchanged => tally.unchanged += 1,
             v1::ImportStatus::Refused => {
+                self.deferred += u64::from(result.retryable || result.reason == "INTERNAL");
                 let first = result.violations.first();
                 let field = first.map(|finding| finding.field.as_str()).unwrap_or_default();
                 let code = first.map(|finding| finding.code.as_str()).unwrap_or_default();
@@ -153,6 +156,11 @@ impl Count {
         for remark in &result.remarks {
             *self.remarks.entry(remark.code.clone()).or_default() += 1;
         }
+    }
+
+    /// How many are to be sent again as they are.
+    pub(crate) const fn deferred(&self) -> u64 {
+        self.deferred
     }
 
     /// Records on file when the latest results were made.
@@ -195,6 +203,7 @@ impl Count {
             "total": total.json(),
             "skipped": self.skipped,
             "refusals": self.listed,
+            "refused_for_now": self.deferred,
             "refusals_not_listed": total.refused.saturating_sub(self.listed.len() as u64),
             "remarks": self.remarks,
             "not_carried": self.not_carried,
@@ -244,6 +253,14 @@ impl Count {
             &self.not_carried,
         );
         section(&mut text, "Not imported: kind not supported", &self.skipped);
+        if self.deferred > 0 {
+            let _ = writeln!(
+                text,
+                "\n{} could not be filed now, though nothing is wrong with them: see the node's status, and \
+                 run the same import again",
+                counted(self.deferred, "resource")
+            );
+        }
         // no answer came at all: there is no position to wait for
         if self.position > 0 {
             let _ = writeln!(text, "\nposition {}", thousands(self.position));

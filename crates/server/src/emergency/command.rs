@@ -24,7 +24,8 @@ When people cannot get tokens, because their issuer is away or a node could not 
   4. when the day comes: caseledgerd emergency open FILE. The token is good for 12 hours from its first
      use at a node (`hours`). The alarm EMERGENCY_CREDENTIAL_USED names its id, the trail its holder.
   5. afterwards: put its id into the `revoked` file of every node, {\"jti\": [\"…\"]}, and seal another.
-Envelopes that nobody opened end after 90 days (--days; nodes accept up to `days`, 100).";
+Envelopes that nobody opened end after 90 days (--days; nodes accept up to `days`, 100 if it is not said:
+with more, say at least as many there, or they are refused on the day).";
 
 /// `caseledgerd emergency`
 #[derive(Debug, Subcommand)]
@@ -78,6 +79,7 @@ The file and the code belong in two envelopes, in two places: it takes both.")]
     /// Open an envelope, and print the token that is in it.
     #[command(after_help = "Example:
   export CASELEDGER_TOKEN=$(caseledgerd emergency open jdoe.envelope)     # asks for the code
+  caseledger emergency start MRN-100482 --code OVRER --reason 'found unconscious'
   caseledger file show MRN-100482 --purpose BTG --reason 'found unconscious'")]
     Open {
         /// The envelope, or its print-out typed or scanned.
