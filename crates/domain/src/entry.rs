@@ -85,8 +85,7 @@ impl Entry {
         report.finish("entry")
     }
 
-    /// The entry in one line, for a person. Holds patient data. It is stored with the entry, and evidence is held
-    /// against that: another wording makes packages of what was filed before it differ.
+    /// The entry in one line, for a person. Holds patient data.
     #[must_use]
     pub fn summary(&self) -> String {
         self.detail.summary(self)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks an evidence package of Caseledger. Needs Python 3.8 or later, forms.py beside it, and nothing else; it only reads.
+"""Checks an evidence package of Caseledger. Needs Python 3.8 or later, forms.py beside it and nothing else; it only reads.
 
     python3 check.py [FOLDER] [--policy FILE] [--checkpoint FILE] [--json]
 
@@ -36,7 +36,8 @@ sys.dont_write_bytecode = True
 try:
     from forms import ENVELOPE, Newer, Reader, Wrong, differences, need, whole
 except ImportError:
-    sys.exit("forms.py has to stand beside check.py, from the same place: it has the forms that records are stored in")
+    print("forms.py has to stand beside check.py, from the same place: it has the forms that bodies are stored in")
+    sys.exit(12)
 
 EVERY = 4096  # leaves 4095, 8191, ... are commitments
 Key = namedtuple("Key", "name id kind public")  # kind 1 signs a text, kind 4 (a cosigner) a text with the time

@@ -97,6 +97,8 @@ def parse_forms(text):
     forms = {}
     for line in re.sub(r"\n +", " ", text).split("\n"):
         form, _, parts = line.partition(": ")
+        if not form:
+            continue
         forms[form] = (" | " in parts, [part.rpartition(" ")[::2] for part in re.split(r" \| |, ", parts)])
     return forms
 
