@@ -603,7 +603,7 @@ def said_by_body(evidence, given, leaf, plain):
     access = evidence.ledger.startswith("access.")
     if plain is None:
         empty = ("", [], 0, "ACCESS_KIND_UNSPECIFIED")
-        return {"unreadable": True, **{name: value for name, value in given.items() if access and value in empty}}
+        return {**{name: value for name, value in given.items() if access and value in empty}, "unreadable": True}
     if leaf.envelope > ENVELOPE:
         raise Newer(f"version {leaf.envelope} of the stored forms")
     if not access:
