@@ -1,8 +1,8 @@
 //! `caseledger prove`: evidence that anybody can check years later with nothing of ours installed.
 //!
-//! A zip of `README.txt` (what it proves and how to check it), `check.py`, `checkpoint.txt`, `policy.txt`,
-//! `evidence.json` (leaves, proofs), and of every record that it is about `bodies/N.bin` (as on file)
-//! and `records/N.json` (what the node says it says).
+//! A zip of `README.txt` (what it proves and how to check it), `check.py` with `forms.py`, `checkpoint.txt`,
+//! `policy.txt`, `evidence.json` (leaves, proofs), and of every record that it is about `bodies/N.bin` (as on file)
+//! and `records/N.json` (what the node says it says, which `check.py` reads in the body by itself).
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -35,6 +35,7 @@ use self::options::Prove;
 pub(crate) mod options;
 
 const CHECK: &str = include_str!("prove/check.py");
+const FORMS: &str = include_str!("prove/forms.py");
 const COVER: &str = include_str!("prove/cover.txt");
 
 pub(crate) async fn run(
@@ -280,6 +281,7 @@ fn write(
     };
     add("README.txt", cover.as_bytes())?;
     add("check.py", CHECK.as_bytes())?;
+    add("forms.py", FORMS.as_bytes())?;
     add("checkpoint.txt", evidence.proof.note.as_bytes())?;
     add("policy.txt", policy.as_bytes())?;
     add("evidence.json", &serde_json::to_vec_pretty(described)?)?;

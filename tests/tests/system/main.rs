@@ -19,6 +19,7 @@ mod damage;
 mod emergency;
 mod emergency_credentials;
 mod evidence;
+mod evidence_contents;
 mod formats;
 mod fsck;
 mod hidden;

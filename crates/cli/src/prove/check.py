@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks an evidence package of Caseledger. Needs Python 3.8 or later and nothing else; reads files, writes none.
+"""Checks an evidence package of Caseledger. Needs Python 3.8 or later, forms.py beside it and nothing else; it only reads.
 
     python3 check.py [FOLDER] [--policy FILE] [--checkpoint FILE] [--json]
 
@@ -15,8 +15,8 @@ not match, 12 a file is missing or unreadable, 2 wrong usage. What is checked, a
   the commitment leads to a map of patients that has their number and one hash over all of them in order.
 5 A record's leaf is its header, with the hash of its body, which is sealed (AES-256-GCM), and of the only key that
   opens it. So a body that opens is what was filed.
-6 records/N.json is what the hospital's program read in header and body N. What it repeats of the header is compared, and
-  its texts must stand in the opened body; numbers, dates and choices in it are that program's reading.
+6 records/N.json is what the hospital's program read in header and body N. This one reads both by itself (forms.py has
+  the forms that bodies are stored in) and compares every field: none may be changed, missing, or more than was filed.
 
 This program came with the package too: who doubts it gets it elsewhere, or reads it. It follows RFC 8032 (Ed25519),
 NIST SP 800-38D (GCM), RFC 6962 (tree) and c2sp.org signed-note, tlog-checkpoint, tlog-cosignature and tlog-policy.
@@ -32,20 +32,20 @@ import sys
 from collections import namedtuple
 from types import SimpleNamespace
 
+sys.dont_write_bytecode = True
+try:
+    from forms import ENVELOPE, Newer, Reader, Wrong, differences, need, whole
+except ImportError:
+    print("forms.py has to stand beside check.py, from the same place: it has the forms that bodies are stored in")
+    sys.exit(12)
+
 EVERY = 4096  # leaves 4095, 8191, ... are commitments
 Key = namedtuple("Key", "name id kind public")  # kind 1 signs a text, kind 4 (a cosigner) a text with the time
 Group = namedtuple("Group", "enough members")
 RECORD, CONTROL, COMMITMENT = "record", "control record", "commitment"
 
-class Wrong(Exception):
-    """Something does not match: exit code 10."""
-
 class Missing(Exception):
     """A file is missing or unreadable: exit code 12."""
-
-def need(holds, otherwise):
-    if not holds:
-        raise Wrong(otherwise)
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -312,23 +312,6 @@ def need_quorum(checkpoint, policy, signed):
     need(reached[policy.quorum], f"too few have cosigned it: the policy's quorum '{policy.quorum}' is not reached")
 
 # ---- Leaves ----
-
-class Reader:
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def take(self, count):
-        self.at += count
-        need(self.at <= len(self.data), "is cut off")
-        return self.data[self.at - count:self.at]
-
-    def number(self, bits):  # base 128, low digits first, in the fewest bytes
-        value, shift, byte = 0, 0, 0x80
-        while byte & 0x80:
-            byte = self.take(1)[0]
-            value, shift = value | (byte & 0x7F) << shift, shift + 7
-            need(value >> bits == 0 and (byte or shift == 7), "has a number that is too large, or in another spelling")
-        return value
 
 def decode_leaf(data):
     """A record's header, or a commitment, in its one spelling."""
@@ -597,17 +580,6 @@ def open_body(folder, entry, leaf):
          f"{entry.body} is not padded as it should be")
     return padded[4:4 + length], "opened"
 
-def texts_of(content):
-    """Texts of 4 or more characters, also in lists, under the names that texts have."""
-    found, rest = [], [(None, content)]
-    while rest:
-        name, value = rest.pop()
-        if isinstance(value, (dict, list)):
-            rest += value.items() if isinstance(value, dict) else [(name, one) for one in value]
-        elif name in ("text", "display", "value", "family", "given", "reason", "code") and isinstance(value, str):
-            found += [value] if len(value) >= 4 else []
-    return found
-
 def micros_of(text):
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?Z", text) if isinstance(text, str) else None
     try:
@@ -616,45 +588,80 @@ def micros_of(text):
         return None
     return since // datetime.timedelta(microseconds=1) + int((match.group(2) or "").ljust(6, "0"))
 
-def need_header(content, entry, leaf):
-    """What a file in records/ repeats of the header."""
-    need(isinstance(content, dict) and {"position", "hash", "recorded_at"} <= set(content), "is not about a record")
-    right = {"position": entry.position, "version": leaf.version, "header": entry.leaf.hex(), "hash": entry.hash.hex(),
-             "node": leaf.node.hex(), "actor": leaf.actor.hex(), "contribution_id": leaf.contribution.hex()}
-    right["patient_id"] = content.get("patient_id") and leaf.subject.hex()  # "": a query about nobody in particular
-    for name, value in right.items():
-        need(content.get(name, value) == value, f"says another {name.replace('_', ' ')} than the header")
-    need(micros_of(content["recorded_at"]) == leaf.recorded_at, "says another time than the header")
+def said_by_header(evidence, given, entry, leaf):
+    """What records/N.json has to say by the header; what stands there is `given`."""
+    said = {"position": entry.position, "node": leaf.node.hex(), "hash": entry.hash.hex(),
+            "contribution_id": leaf.contribution.hex(), "recorded_at": given.get("recorded_at")}
+    if micros_of(said["recorded_at"]) != leaf.recorded_at:
+        said["recorded_at"] = utc(leaf.recorded_at)
+    if evidence.ledger.startswith("records."):
+        said.update(version=leaf.version, actor=leaf.actor.hex(), header=entry.leaf.hex())
+    return said
 
-def check_bodies(report, folder, ours):
-    hits, wanted, unlike, unshown = 0, 0, [], []
+def said_by_body(evidence, given, leaf, plain):
+    """And by the body. Of one that is not opened nothing but that: names that stand there have to be empty."""
+    access = evidence.ledger.startswith("access.")
+    if plain is None:
+        empty = ("", [], 0, "ACCESS_KIND_UNSPECIFIED")
+        return {**{name: value for name, value in given.items() if access and value in empty}, "unreadable": True}
+    if leaf.envelope > ENVELOPE:
+        raise Newer(f"version {leaf.envelope} of the stored forms")
+    if not access:
+        return {"unreadable": False, "event": whole("Event", plain)}
+    # Accesses that are about nobody's file have a subject, too; which one that is, nothing in a package shows.
+    nobody = evidence.patient is None and given.get("patient_id") == ""
+    return {"unreadable": False, "patient_id": "" if nobody else leaf.subject.hex(), **whole("Access", plain)}
+
+def check_content(evidence, folder, entry, leaf, plain):
+    """Compares a file in records/ with header and body; says how far that went."""
+    given, how = read_json(folder, entry.content, 2**24), "compared"
+    need(isinstance(given, dict) and leaf.kind == RECORD, "is not about a record")
+    header = said_by_header(evidence, given, entry, leaf)
+    try:
+        filed = {**said_by_body(evidence, given, leaf, plain), **header}
+    except Newer as newer:
+        filed, how = {**given, **header}, f"{newer} is newer than this program, so the header alone was compared"
+    found = differences(filed, given)
+    need(not found, f"is not what was filed at position {entry.position}"
+         + (", whose body no key here opens" if plain is None else "") + f": {some(found)}")
+    if plain is None:
+        return "it says only that its body was not opened"
+    return "about nobody's file" if how == "compared" and given.get("patient_id") == "" else how
+
+def check_bodies(report, folder, evidence, ours):
+    contents = {}  # positions, by how far what records/ says was compared
     for entry, leaf in ours:
         name = f"5 record at position {entry.position}:"
         plain, state = report.attempt(name, open_body, folder, entry, leaf) or (None, "NOT AS FILED")
         report.records.append({
             "position": entry.position, "kind": leaf.kind, "version": getattr(leaf, "version", None), "state": state,
             "recorded_at": utc(leaf.recorded_at) if leaf.kind != COMMITMENT else None, "leaf_hash": entry.hash.hex()})
-        content = report.attempt(name, read_json, folder, entry.content, 2**24) if entry.content else None
-        if entry.content and plain is None:
-            unshown.append(entry.position)
-        elif content is not None:
-            report.attempt(f"6 {entry.content}", need_header, content, entry, leaf)
-            texts = texts_of(content)
-            found = sum(text.encode("utf-8", "surrogatepass") in plain for text in texts)
-            hits, wanted = hits + found, wanted + len(texts)
-            unlike += [f"{entry.content} ({found} of {len(texts)})"] if found < len(texts) else []
+        if entry.content and state != "NOT AS FILED":
+            how = report.attempt(f"6 {entry.content}", check_content, evidence, folder, entry, leaf, plain)
+            contents.setdefault(how, []).append(entry.position)
     states = [record["state"] for record in report.records]
     if states and "NOT AS FILED" not in states:
         counts = [f"{states.count(state)} {state}" for state in sorted(set(states))]
         report.say("ok", f"5 bodies: {', '.join(counts)}")
-    if unlike:
-        report.say("WRONG", f"6 contents: texts that stand in no opened body, in {some(unlike)}")
-    elif wanted:
-        report.say("ok", f"6 contents: the {wanted} texts in records/ stand in the opened bodies, and what is repeated of "
-                   "headers is so; numbers, dates and choices there are the hospital's program's reading of the bodies")
-    if unshown:
-        report.say("note", f"6 contents: NOTHING HERE SHOWS what records/ says about positions {some(unshown)}")
-    report.facts.update(texts=wanted, texts_found=hits)
+    summarise_contents(report, contents)
+
+def summarise_contents(report, contents):
+    """Says what of records/*.json was compared with what was filed, and what was not."""
+    contents.pop(None, None)  # what is wrong or missing was said
+    nobody = contents.pop("about nobody's file", [])
+    compared = sorted(contents.pop("compared", []) + nobody)
+    if compared:
+        said = f"records/*.json: every field of {len(compared)} was compared with headers and opened bodies"
+        report.say("ok", f"6 contents: {said}, and is what they say: {some(compared)}")
+        report.summary.append(f"{said}.")
+    if nobody:
+        report.say("note", "6 contents: that these are about nobody's file (no patient_id) is the hospital's word, all "
+                   f"else in them was compared: records/*.json at {some(nobody)}")
+    for how, positions in contents.items():
+        line = f"records/*.json: NOT COMPARED at {some(positions)}: {how}"
+        report.say("note", f"6 contents: {line}")
+        report.summary.append(line + ".")
+    report.facts.update(contents_compared=compared, contents_not_compared=contents)
 
 def check_strays(folder, evidence):
     named = {path for entry in evidence.leaves for path in (entry.body, entry.content)}
@@ -692,7 +699,7 @@ def check_evidence(report, folder, evidence, checkpoint, times):
         report.attempt("", need, not others, f"4 leaves: given as if about the patient, but not: {some(others)}")
         if evidence.ledger.startswith("records."):
             report.attempt("", check_chain, report, ours)
-    check_bodies(report, folder, ours)
+    check_bodies(report, folder, evidence, ours)
     report.attempt("", check_strays, folder, evidence)
     report.say("note", f"evidence.json says that it was made at {evidence.made_at}, which nobody signed"
                + (f"; nor does anything here check its fields {some(evidence.further)}" if evidence.further else ""))
@@ -755,7 +762,8 @@ def told(report, folder):
     for one in report.records:
         version, time = one["version"] or "-", one["recorded_at"] or "-"
         yield f"{one['position']:10} {version:>8}  {time:32} {one['leaf_hash'][:16]}  {one['state']}"
-    verdict = {0: "ALL MATCHES.", 10: "DOES NOT MATCH:", 12: "NOT ALL OF IT COULD BE READ:"}[report.code()]
+    matches = "ALL THAT WAS COMPARED MATCHES." if report.facts.get("contents_not_compared") else "ALL MATCHES."
+    verdict = {0: matches, 10: "DOES NOT MATCH:", 12: "NOT ALL OF IT COULD BE READ:"}[report.code()]
     wrong = [f"- {text}" for kind, text in report.lines if kind in ("WRONG", "MISSING")]
     more = [f"- and {len(wrong) - 20} more, see above"] if len(wrong) > 20 else []
     yield from ["", verdict] + (wrong[:20] + more or report.summary)

@@ -1,0 +1,235 @@
+//! Evidence packages: what people read in `records/*.json` is held against what is sealed, by `check.py` alone.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use api::v1;
+use serde_json::{Value, json};
+use testkit::client::{purpose, request_id};
+
+use crate::evidence::{World, check};
+use crate::relationships::{coding, entry, practitioner, words};
+
+/// The files in `records/` of a package, and what they say.
+fn records(package: &Path) -> Vec<(PathBuf, Value)> {
+    let files = std::fs::read_dir(package.join("records")).expect("records");
+    let mut files: Vec<PathBuf> = files.map(|file| file.expect("readable").path()).collect();
+    files.sort();
+    files.into_iter().map(|file| (file.clone(), read(&file))).collect()
+}
+
+fn read(file: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(file).expect("readable")).expect("JSON")
+}
+
+/// The package with this in place of a file is found wrong, and the record and the field are named.
+fn found(package: &Path, file: &Path, forged: &Value, field: &str) {
+    let whole = std::fs::read(file).expect("readable");
+    std::fs::write(file, forged.to_string()).expect("written");
+    let (code, said) = check(package);
+    std::fs::write(file, whole).expect("written");
+    let name = format!("records/{}", file.file_name().expect("a name").display());
+    assert_eq!(code, Some(10), "{name} {field}: {said}");
+    assert!(said.contains(&format!("{name} is not what was filed at position")), "{field}: {said}");
+    assert!(said.contains(&format!("{field} (filed: ")), "{field}: {said}");
+}
+
+/// Another value of the same type.
+fn another(value: &Value) -> Value {
+    match value {
+        Value::Null => json!("something"),
+        Value::Bool(flag) => json!(!flag),
+        Value::Number(number) => json!(number.as_u64().expect("no fraction") + 1),
+        Value::String(text) => json!(format!("{text}x")),
+        Value::Array(items) => items.iter().cloned().chain([json!("physician")]).collect(),
+        Value::Object(fields) => {
+            let more = [("more".to_owned(), json!("x"))];
+            Value::Object(fields.clone().into_iter().chain(more).collect())
+        }
+    }
+}
+
+fn emptied(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(_) => json!(false),
+        Value::Number(_) => json!(0),
+        Value::String(_) => json!(""),
+        Value::Array(_) => json!([]),
+        Value::Object(_) => json!({}),
+    }
+}
+
+/// Every field of an object: changed, emptied, left out; and one more.
+fn forge_each(package: &Path, file: &Path, whole: &Value) {
+    let fields = whole.as_object().expect("an object");
+    for (name, value) in fields {
+        for other in [another(value), emptied(value)].iter().filter(|other| *other != value) {
+            // Of an object what is in it is named.
+            let field = if value.is_object() { "" } else { name };
+            let mut forged = whole.clone();
+            forged[name] = other.clone();
+            found(package, file, &forged, field);
+        }
+        let mut forged = whole.clone();
+        forged.as_object_mut().expect("an object").remove(name);
+        found(package, file, &forged, name);
+    }
+    let mut forged = whole.clone();
+    forged["told"] = json!("something");
+    found(package, file, &forged, "told");
+}
+
+/// The places of all that is in a value, as JSON pointers.
+fn places(value: &Value, at: &str) -> Vec<String> {
+    let within: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(name, of)| (name.clone(), of)).collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(index, of)| (index.to_string(), of)).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    let deeper = within.iter().flat_map(|(name, of)| places(of, &format!("{at}/{name}")));
+    deeper.chain([at.to_owned()]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_that_is_told_otherwise_in_a_package_of_evidence_is_found() {
+    let world = World::small().await;
+    world.manager.read_file(&world.bell, None).await.expect("shown");
+    let package = world.package("accesses", &[&world.bell, "--ledger", "access"]);
+    let (code, said) = check(&package);
+    assert_eq!(code, Some(0), "{said}");
+    let records = records(&package);
+    let every = format!("every field of {} was compared", records.len());
+    assert!(said.contains(&every) && said.contains("ALL MATCHES."), "{said}");
+    let shown = |(_, of): &&(PathBuf, Value)| of["outcome"] == "shown" && of["version"].is_null();
+    let (file, whole) = records.iter().rfind(shown).expect("an access");
+    assert!(whole.as_object().expect("an object").len() >= 30, "every field is there: {whole}");
+    forge_each(&package, file, whole);
+    // The parts of an access that are somebody else's do not make it theirs.
+    for (name, other) in [("purpose_of_use", "BTG"), ("outcome", "denied"), ("network", "")] {
+        let mut forged = whole.clone();
+        forged[name] = json!(other);
+        found(&package, file, &forged, name);
+    }
+    // Whoever takes the key away to say something else has nothing that shows it.
+    let evidence = package.join("evidence.json");
+    let mut without = read(&evidence);
+    let leaves = without["leaves"].as_array_mut().expect("leaves");
+    let leaf = leaves.iter_mut().find(|leaf| leaf["position"] == whole["position"]);
+    leaf.expect("its leaf")["record_key"] = Value::Null;
+    std::fs::write(&evidence, without.to_string()).expect("written");
+    let mut forged = whole.clone();
+    forged["person"] = json!("nina");
+    found(&package, file, &forged, "unreadable");
+    let unreadable = |name: &str| ["position", "recorded_at", "node", "hash"].contains(&name);
+    let mut closed = whole.clone();
+    for (name, value) in closed.as_object_mut().expect("an object") {
+        let kept = unreadable(name) || name == "contribution_id";
+        *value = if kept { value.clone() } else { emptied(value) };
+    }
+    closed["kind"] = json!("ACCESS_KIND_UNSPECIFIED");
+    closed["unreadable"] = json!(true);
+    std::fs::write(file, closed.to_string()).expect("written");
+    let (code, said) = check(&package);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("ALL THAT WAS COMPARED MATCHES.") && said.contains("NOT COMPARED at"));
+}
+
+/// Entries of more kinds than notes.
+async fn file_more(world: &World) {
+    let class = Some(coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "IMP"));
+    let participant = vec![practitioner("nina")];
+    let stay = v1::Encounter { class, participant, ..v1::Encounter::default() };
+    let member = Some(practitioner("paul"));
+    let member = v1::CareTeamParticipant { member, role: words("lead"), period: None };
+    let team = v1::CareTeam { participant: vec![member], ..v1::CareTeam::default() };
+    let entries = [
+        entry("in-progress", v1::entry::Detail::EncounterDetail(stay)),
+        entry("active", v1::entry::Detail::CareTeam(team)),
+    ];
+    let add = |entry| v1::Change {
+        change: Some(v1::change::Change::AddEntry(v1::AddEntry { entry: Some(entry) })),
+    };
+    let request = v1::ContributeRequest {
+        request_id: request_id(),
+        purpose: purpose("TREAT"),
+        patient_id: world.bell.clone(),
+        expected_version: None,
+        changes: entries.map(add).to_vec(),
+    };
+    world.manager.file().contribute(request).await.expect("filed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_told_otherwise_in_a_package_of_evidence_is_found() {
+    let world = World::small().await;
+    file_more(&world).await;
+    let package = world.package("bell", &[&world.bell]);
+    let (code, said) = check(&package);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!package.join("__pycache__").exists(), "it writes nothing");
+    let records = records(&package);
+    assert!(said.contains(&format!("every field of {} was compared", records.len())), "{said}");
+    let has = |kind: &str| {
+        let entry = |of: &Value| !of["event"]["entry_added"]["entry"][kind].is_null();
+        records.iter().find(|(_, of)| entry(of)).expect(kind)
+    };
+    forge_each(&package, &has("note_detail").0, &has("note_detail").1);
+    for (file, whole) in [has("note_detail"), has("encounter_detail"), has("care_team")] {
+        for place in places(&whole["event"], "/event").iter().filter(|place| *place != "/event") {
+            let mut forged = whole.clone();
+            let value = forged.pointer_mut(place).expect("it is there");
+            *value = another(value);
+            found(&package, file, &forged, "");
+        }
+    }
+    // Texts of one record do not vouch for another.
+    let (file, whole) = has("note_detail");
+    let mut forged = whole.clone();
+    forged["event"] = has("care_team").1["event"].clone();
+    found(&package, file, &forged, "");
+    // A form that this program is too old for is neither right nor wrong.
+    let older = "import sys, check; check.ENVELOPE = 0; sys.exit(check.main(['.', '--json']))";
+    let older = Command::new("python3").args(["-c", older]).current_dir(&package).output();
+    let older = older.expect("python3");
+    assert_eq!(older.status.code(), Some(0));
+    let said = String::from_utf8(older.stdout).expect("text");
+    assert!(said.contains("NOT COMPARED") && said.contains("newer than this program"), "{said}");
+    std::fs::remove_file(package.join("forms.py")).expect("removed");
+    let (code, said) = check(&package);
+    assert!(code == Some(12) && said.contains("forms.py has to stand beside"), "{said}");
+}
+
+/// Each stored form that was ever written is one that packages are checked with, and nothing is left over.
+#[test]
+fn every_stored_form_is_known_to_the_checker() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let golden = here.join("../crates/schema/golden");
+    let read = "import sys, forms\n\
+                for path in sys.argv[1:]:\n    \
+                form = 'Access' if path.endswith('v1-access.hex') else 'Event'\n    \
+                print(forms.whole(form, bytes.fromhex(open(path).read())))\n\
+                for newer in b'\\x0f', b'\\x02' + bytes(16) + b'\\xc8' + bytes(99):\n    \
+                try: print('WRONG', forms.whole('Event', newer))\n    \
+                except forms.Newer as error: print('newer:', error)";
+    let files = std::fs::read_dir(golden).expect("golden").map(|file| file.expect("one").path());
+    let files: Vec<PathBuf> = files
+        .filter(|file| {
+            let name = file.to_string_lossy();
+            name.contains("v1-event-") || name.ends_with("v1-access.hex")
+        })
+        .collect();
+    let output = Command::new("python3")
+        .args(["-B", "-c", read])
+        .args(&files)
+        .current_dir(here.join("../crates/cli/src/prove"))
+        .output()
+        .expect("python3");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.lines().count(), files.len() + 2, "{said}");
+    assert_eq!(said.matches("newer: ").count(), 2, "{said}");
+    assert!(files.len() > 20 && !said.contains("WRONG"), "{said}");
+}
