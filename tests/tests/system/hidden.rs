@@ -27,7 +27,6 @@ async fn find(client: &Client, value: &str) -> Result<(), Status> {
         purpose: purpose("HPAYMT"),
         issuer: "https://hospital.example/mrn".to_owned(),
         value: value.to_owned(),
-        ..v1::FindPatientRequest::default()
     };
     client.file().find_patient(request).await.map(drop)
 }
@@ -103,7 +102,10 @@ async fn a_representative_reads_what_a_consent_on_file_permits_and_nothing_speci
     let protected = v1::Entry {
         code: words("Progress note"),
         labels: vec![coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "PSY")],
-        ..entry("", Detail::NoteDetail(v1::Note { text: "of the mind".to_owned(), ..v1::Note::default() }))
+        ..entry(
+            "",
+            Detail::NoteDetail(v1::Note { text: "of the mind".to_owned(), ..v1::Note::default() }),
+        )
     };
     add(&manager, &patient, protected).await;
     let denied = read(&mother, &patient, "FAMRQT").await.expect_err("nothing names her");
