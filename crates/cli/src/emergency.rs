@@ -45,7 +45,9 @@ Examples:
   caseledger emergency list --state overdue
   caseledger audit list --emergency 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10     # what was accessed in it")]
     List(List),
-    /// Close the review of somebody else's emergency access. For compliance officers.
+    /// Give the verdict on somebody else's emergency access, once it is over. For compliance officers.
+    ///
+    /// It is final, and closes the review; further-inquiry is not: the review stays open.
     #[command(after_help = "\
 Example:
   caseledger emergency review 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10 --verdict justified \\
@@ -267,7 +269,6 @@ fn as_text(found: &[v1::ReviewedEmergencyAccess], more: bool, receipts: &[String
     for one in found {
         let emergency = one.emergency.clone().unwrap_or_default();
         let review = one.review.clone().unwrap_or_default();
-        let state = if emergency.open { "OPEN".to_owned() } else { over(&emergency) };
         table.row([
             time::short(emergency.start_time.as_ref()),
             emergency.id.clone(),
@@ -275,12 +276,12 @@ fn as_text(found: &[v1::ReviewedEmergencyAccess], more: bool, receipts: &[String
             emergency.roles.join(" "),
             emergency.reason_code.clone(),
             opened(&emergency),
-            state,
+            state(&emergency),
             verdict(&review),
         ]);
         table.note(&format!("reason: {}", emergency.reason));
         if !review.text.is_empty() {
-            table.note(&format!("review by {}: {}", review.reviewer, review.text));
+            table.note(&reviewed(&review));
         }
     }
     let count = match found.len() {
@@ -319,7 +320,13 @@ async fn review(
         .into_inner();
     output.show(
         || json::of("CloseReviewResponse", &answer),
-        || format!("closed; on file among the first {} records", answer.position),
+        || {
+            let review = match wanted.verdict {
+                Verdict::Justified | Verdict::NotJustified => "closed",
+                Verdict::FurtherInquiry => "the review stays open",
+            };
+            format!("{review}; on file among the first {} records", answer.position)
+        },
     )
 }
 
@@ -333,6 +340,14 @@ fn opened(emergency: &v1::EmergencyAccess) -> String {
     }
 }
 
+/// Until when it is open, or how it ended.
+fn state(emergency: &v1::EmergencyAccess) -> String {
+    if emergency.open {
+        return format!("OPEN until {}", time::short(emergency.expire_time.as_ref()));
+    }
+    over(emergency)
+}
+
 /// How it ended.
 fn over(emergency: &v1::EmergencyAccess) -> String {
     match &emergency.end_time {
@@ -341,15 +356,25 @@ fn over(emergency: &v1::EmergencyAccess) -> String {
     }
 }
 
+/// The final verdict, or when one is due.
 fn verdict(review: &v1::BreakGlassReview) -> String {
-    let due = || time::short(review.due_time.as_ref());
+    let since = if review.overdue { "OVERDUE since" } else { "due" };
+    let due = format!("{since} {}", time::short(review.due_time.as_ref()));
     match review.verdict() {
         v1::ReviewVerdict::Justified => "justified".to_owned(),
         v1::ReviewVerdict::NotJustified => "not justified".to_owned(),
-        v1::ReviewVerdict::FurtherInquiry => "further inquiry".to_owned(),
-        v1::ReviewVerdict::Unspecified if review.overdue => format!("OVERDUE since {}", due()),
-        v1::ReviewVerdict::Unspecified => format!("due {}", due()),
+        v1::ReviewVerdict::FurtherInquiry => format!("further inquiry, {due}"),
+        v1::ReviewVerdict::Unspecified => due,
     }
+}
+
+/// Who gave the verdict, when that closed the review, and why.
+fn reviewed(review: &v1::BreakGlassReview) -> String {
+    let closed = match &review.close_time {
+        Some(at) => format!(", closed {}", time::short(Some(at))),
+        None => String::new(),
+    };
+    format!("review by {}{closed}: {}", review.reviewer, review.text)
 }
 
 #[cfg(test)]
@@ -373,10 +398,34 @@ mod tests {
         };
         let review =
             v1::BreakGlassReview { due_time: time(7_200), overdue: true, ..Default::default() };
-        let one = v1::ReviewedEmergencyAccess { emergency: Some(emergency), review: Some(review) };
-        let text = as_text(&[one], false, &["00".to_owned()]);
+        let one = |emergency, review| v1::ReviewedEmergencyAccess {
+            emergency: Some(emergency),
+            review: Some(review),
+        };
+        let overdue = one(emergency.clone(), review.clone());
+        let text = as_text(&[overdue], false, &["00".to_owned()]);
         assert!(text.contains("unit Ward 3  expired 1970-01-01 01:00:00Z"), "{text}");
         assert!(text.contains("OVERDUE since 1970-01-01 02:00:00Z"), "{text}");
         assert!(text.contains("\n    reason: found unconscious\n\n1 emergency access\n"), "{text}");
+        let open = v1::EmergencyAccess { open: true, ..emergency };
+        let inquiry = v1::BreakGlassReview {
+            verdict: v1::ReviewVerdict::FurtherInquiry.into(),
+            text: "ask the ward".to_owned(),
+            reviewer: "eve".to_owned(),
+            ..review
+        };
+        let closed = v1::BreakGlassReview {
+            verdict: v1::ReviewVerdict::Justified.into(),
+            text: "seen".to_owned(),
+            reviewer: "ben".to_owned(),
+            close_time: time(10_800),
+            overdue: false,
+            ..review
+        };
+        let text = as_text(&[one(open.clone(), inquiry), one(open, closed)], false, &[]);
+        assert!(text.contains("OPEN until 1970-01-01 01:00:00Z"), "{text}");
+        assert!(text.contains("further inquiry, OVERDUE since 1970-01-01 02:00:00Z"), "{text}");
+        assert!(text.contains("review by eve: ask the ward\n"), "{text}");
+        assert!(text.contains("review by ben, closed 1970-01-01 03:00:00Z: seen\n"), "{text}");
     }
 }

@@ -96,9 +96,16 @@ fn listed(policies: &[v1::Policy], receipts: &[String]) -> String {
     text
 }
 
-/// What has become of it.
+/// What has become of it, in words that say more than its FHIR code.
 fn status(policy: &v1::Policy) -> String {
-    if policy.in_force { "in force".to_owned() } else { policy.status.clone() }
+    match policy.status.as_str() {
+        _ if policy.in_force => "in force",
+        // What Caseledger comes with, too: another set decides now.
+        "active" => "superseded",
+        "retired" => "withdrawn",
+        other => other,
+    }
+    .to_owned()
 }
 
 async fn show(
@@ -253,7 +260,13 @@ mod tests {
         assert!(text.contains("status    in force\n"), "{text}");
         assert!(text.contains(" by ben: tried\n") && !text.contains('\u{1b}'), "{text}");
         assert!(text.ends_with("\n\npermit (principal, action, resource);"), "{text}");
-        let list = listed(&[policy], &["07".to_owned()]);
+        let list = listed(std::slice::from_ref(&policy), &["07".to_owned()]);
         assert!(list.contains("in force") && list.ends_with("receipt 07"), "{list}");
+        for (code, word) in [("active", "superseded"), ("retired", "withdrawn"), ("draft", "draft")]
+        {
+            let status = code.to_owned();
+            let policy = v1::Policy { in_force: false, status, ..policy.clone() };
+            assert!(listed(&[policy], &[]).contains(word), "{code}");
+        }
     }
 }

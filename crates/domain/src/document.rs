@@ -167,10 +167,11 @@ pub fn decide_document(
     if refuses(&findings) {
         return Err(Rejection::Invalid(findings));
     }
+    // First: what was closed or adopted is not told to be so still, for other things may be since.
+    document.follows(before, author)?;
     if before.is_some_and(|before| before.document == *document) {
         return Err(Rejection::NothingChanged);
     }
-    document.follows(before, author)?;
     Ok(Event::DocumentFiled {
         id,
         document: document.clone(),

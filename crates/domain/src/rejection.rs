@@ -21,6 +21,8 @@ pub enum Rejection {
     KindChanged,
     /// The kind's life cycle has no step between the two statuses, unless it is a correction.
     StatusStepNotAllowed,
+    /// The document's life cycle has no such step: why, and what to do instead.
+    DocumentStepNotAllowed(&'static str),
     /// An augmentation adds, and this one would change something that is there or take it away.
     AugmentationReplaces,
     /// The file says just that already.
@@ -44,7 +46,9 @@ impl Rejection {
             Self::NoSuchEntry => "NO_SUCH_ENTRY",
             Self::EntryRetracted => "ENTRY_RETRACTED",
             Self::KindChanged => "KIND_CHANGED",
-            Self::StatusStepNotAllowed => "STATUS_STEP_NOT_ALLOWED",
+            Self::StatusStepNotAllowed | Self::DocumentStepNotAllowed(_) => {
+                "STATUS_STEP_NOT_ALLOWED"
+            }
             Self::AugmentationReplaces => "AUGMENTATION_REPLACES",
             Self::NothingChanged => "NOTHING_CHANGED",
             Self::ReasonMissing => "REASON_MISSING",
@@ -69,6 +73,7 @@ impl fmt::Display for Rejection {
                 "this status cannot follow the present one: if the present one is wrong, file a \
                  correction"
             }
+            Self::DocumentStepNotAllowed(why) => why,
             Self::AugmentationReplaces => {
                 "an augmentation fills what is empty and adds to lists: to change or remove what is \
                  there, file an amendment or a correction"

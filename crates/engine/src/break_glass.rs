@@ -4,6 +4,7 @@ use domain::{BreakGlassReview, Document, DocumentId, DocumentKind, DocumentState
 
 use crate::access::Pass;
 use crate::answers::Shown;
+use crate::clock::as_text;
 use crate::context::Context;
 use crate::emergencies::{EmergencyAccess, EmergencyId, EmergencyScope};
 use crate::engine::Engine;
@@ -54,26 +55,34 @@ pub struct BreakGlass {
     pub duration: Option<u64>,
 }
 
-/// A review.
+/// A review, open until a final verdict is filed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Review {
-    /// What was filed, if it is closed.
-    pub closed: Option<Closed>,
+    /// The verdict that was filed last; it closes the review if it is final.
+    pub filed: Option<Verdict>,
     /// When it is due, µs since 1970 UTC.
     pub due: u64,
     /// Whether it was open and due.
     pub overdue: bool,
 }
 
-/// How a review was closed.
+/// A verdict that was filed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// With which verdict and words.
+pub struct Verdict {
+    /// Which, and in which words.
     pub review: BreakGlassReview,
     /// By whom.
     pub reviewer: String,
     /// When, µs since 1970 UTC.
     pub at: u64,
+}
+
+impl Review {
+    /// The verdict that closed it, unless it is open.
+    #[must_use]
+    pub fn closed(&self) -> Option<&Verdict> {
+        self.filed.as_ref().filter(|filed| filed.review.is_final())
+    }
 }
 
 /// An emergency access, whether it was open, and its review.
@@ -163,9 +172,7 @@ impl Engine {
         let shown: Vec<_> = patient.into_iter().collect();
         let receipt = self.searched_under(ctx, &pass, subject, &shown, &saw).await?;
         self.emergency_begun(access.clone());
-        let text = "somebody broke the glass. Who, of whom or where, and why: caseledger emergency \
-                    list";
-        self.alarms.raise("GLASS_BROKEN", Some(self.access.line.ledger), text.to_owned());
+        self.tell_overdue();
         Ok(Shown { answer: access, receipt, position })
     }
 
@@ -270,11 +277,12 @@ impl Engine {
         Ok(EmergencyPage { items, next })
     }
 
-    /// Files the verdict of a review, the first or another one.
+    /// Files the verdict of a review: a final one closes it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] `SAME_PERSON` when the caller broke the glass, [`Failure::NotFound`] for
-    /// an emergency access that this node does not know, [`Failure::Denied`].
+    /// [`Failure::Refused`] `SAME_PERSON` when the caller broke the glass, `STATUS_STEP_NOT_ALLOWED`
+    /// when the access is still open or the review is closed; [`Failure::NotFound`] for an emergency
+    /// access that this node does not know, [`Failure::Denied`].
     pub async fn close_review(
         &self,
         ctx: &Context,
@@ -298,18 +306,25 @@ impl Engine {
         };
         let kind = DocumentKind::BreakGlassReview;
         let revision = Revision { kind, id: DocumentId(id), reason: text, patient };
-        let next = move |_: Option<&DocumentState>| Ok(Document::BreakGlassReview(review.clone()));
+        let open = access.open(self.now()).then_some(access.until);
+        let next = move |before: Option<&DocumentState>| {
+            may_be_reviewed(open, before)?;
+            Ok(Document::BreakGlassReview(review.clone()))
+        };
         self.file_document(ctx, &pass, request_id, revision, next).await
     }
 
-    /// Keeps the alarms of what is due and has not been done, as long as it is so. Looked at with
+    /// Keeps the alarms of what waits for somebody or is overdue, as long as it is so. Looked at with
     /// the node's status, which its health follows four times a second.
     pub(crate) fn tell_overdue(&self) {
         let reviews = "emergency access(es) should have been reviewed by now: caseledger emergency \
                        list --state overdue, then caseledger emergency review";
         let notices = "privacy incident(s) are past the 60 days in which individuals are to be told: \
                        caseledger incident list";
+        let broken = "emergency access(es) are open or not yet reviewed. Who, of whom or where, and why: \
+                      caseledger emergency list --state unreviewed";
         for (code, overdue, what) in [
+            ("GLASS_BROKEN", self.unreviewed(), broken),
             ("REVIEWS_OVERDUE", self.reviews_overdue(), reviews),
             ("INCIDENT_NOTICE_OVERDUE", self.notices_overdue(), notices),
         ] {
@@ -322,6 +337,20 @@ impl Engine {
         }
     }
 
+    /// How many emergency accesses no final verdict was filed of.
+    fn unreviewed(&self) -> Result<usize, Failure> {
+        let now = self.now();
+        let register = self.emergencies()?;
+        if register.is_empty() {
+            return Ok(0);
+        }
+        let reviews = self.documents(DocumentKind::BreakGlassReview)?;
+        let closed = |access: &&EmergencyAccess| {
+            reviewed(access, &reviews, now).review.closed().is_some()
+        };
+        Ok(register.values().filter(|access| !closed(access)).count())
+    }
+
     /// How many reviews are open and due.
     fn reviews_overdue(&self) -> Result<usize, Failure> {
         let now = self.now();
@@ -331,7 +360,7 @@ impl Engine {
             return Ok(0);
         }
         let reviews = self.documents(DocumentKind::BreakGlassReview)?;
-        Ok(due.filter(|access| !reviews.contains_key(&DocumentId(access.id))).count())
+        Ok(due.filter(|access| reviewed(access, &reviews, now).review.overdue).count())
     }
 }
 
@@ -341,7 +370,7 @@ impl EmergencyFilter {
             None => true,
             Some(EmergencyState::Open) => item.open,
             Some(EmergencyState::Ended) => !item.open,
-            Some(EmergencyState::Unreviewed) => item.review.closed.is_none(),
+            Some(EmergencyState::Unreviewed) => item.review.closed().is_none(),
             Some(EmergencyState::Overdue) => item.review.overdue,
         };
         state && self.person.as_deref().is_none_or(|person| person == item.access.person)
@@ -354,15 +383,37 @@ const fn due(access: &EmergencyAccess) -> u64 {
 }
 
 fn reviewed(access: &EmergencyAccess, reviews: &Documents, now: u64) -> Reviewed {
-    let closed = reviews.get(&DocumentId(access.id)).and_then(|state| {
-        let Document::BreakGlassReview(review) = &state.document else { return None };
-        let reviewer = state.changed.author.clone();
-        Some(Closed { review: review.clone(), reviewer, at: state.changed.stamp.recorded_at })
-    });
-    let due = due(access);
-    let overdue = closed.is_none() && due <= now;
-    let review = Review { closed, due, overdue };
+    let filed = reviews.get(&DocumentId(access.id)).and_then(verdict);
+    let mut review = Review { filed, due: due(access), overdue: false };
+    review.overdue = review.closed().is_none() && review.due <= now;
     Reviewed { access: access.clone(), open: access.open(now), review }
+}
+
+/// The verdict that stands.
+fn verdict(state: &DocumentState) -> Option<Verdict> {
+    let Document::BreakGlassReview(review) = &state.document else { return None };
+    let reviewer = state.changed.author.clone();
+    Some(Verdict { review: review.clone(), reviewer, at: state.changed.stamp.recorded_at })
+}
+
+/// Refuses a verdict on what is not over (`open` until then), so that nothing is opened after it was
+/// judged, and one after a final one.
+fn may_be_reviewed(open: Option<u64>, before: Option<&DocumentState>) -> Result<(), Failure> {
+    let refused = |message| Err(Failure::Refused { reason: "STATUS_STEP_NOT_ALLOWED", message });
+    if let Some(until) = open {
+        return refused(format!(
+            "the emergency access is still open: its review can be closed when it has ended, or has \
+             expired at {}",
+            as_text(until)
+        ));
+    }
+    match before.and_then(verdict).filter(|before| before.review.is_final()) {
+        None => Ok(()),
+        Some(Verdict { reviewer, at, .. }) => refused(format!(
+            "the review was closed by {reviewer} at {}, and its verdict is final",
+            as_text(at)
+        )),
+    }
 }
 
 /// For how long the glass is broken, when code and duration are as they may be.

@@ -52,6 +52,12 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], crate::Failure> {
     Ok(bytes)
 }
 
+/// A time, µs since 1970 UTC, as people read it (RFC 3339); empty beyond the year 9999.
+pub(crate) fn as_text(at: u64) -> String {
+    let time = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
+    time.map_or_else(String::new, |time| time.to_string())
+}
+
 /// A new record id: UUIDv7 of this time (RFC 9562).
 pub(crate) fn record_id(at: u64) -> Result<RecordId, crate::Failure> {
     let id = uuid::Builder::from_unix_timestamp_millis(at / 1_000, &random()?).into_uuid();

@@ -417,6 +417,7 @@ pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
         | R::EntryRetracted
         | R::KindChanged
         | R::StatusStepNotAllowed
+        | R::DocumentStepNotAllowed(_)
         | R::AugmentationReplaces
         | R::NothingChanged
         | R::SamePerson

@@ -67,7 +67,7 @@ impl InForce {
 /// A set that was adopted under another version of the model may not be one that this version knows. Then
 /// nothing is decided, rather than by another set.
 fn usable(id: DocumentId, text: &str) -> Result<Policies, Failure> {
-    Policies::proposed(id, text).map_err(|failure| {
+    Policies::on_file(id, text).map_err(|failure| {
         tracing::error!(?failure, policy = %id, "the access policies in force cannot be used");
         let version = Policies::version_of(id, text);
         Failure::Unavailable {

@@ -89,8 +89,8 @@ pub use answers::{
     ShownEvent, Status, WatchItem,
 };
 pub use break_glass::{
-    BreakGlass, Closed, EmergencyFilter, EmergencyPage, EmergencyState, LONGEST_FOR_A_PATIENT,
-    LONGEST_FOR_A_UNIT, Opening, REASON_CODES, REVIEW_WITHIN, Review, Reviewed,
+    BreakGlass, EmergencyFilter, EmergencyPage, EmergencyState, LONGEST_FOR_A_PATIENT,
+    LONGEST_FOR_A_UNIT, Opening, REASON_CODES, REVIEW_WITHIN, Review, Reviewed, Verdict,
 };
 pub use checkpoints::{NodeCheckpoint, NoteKeys};
 pub use clock::Clock;

@@ -23,6 +23,7 @@ use crate::Failure;
 use crate::context::Context;
 use crate::facts::Facts;
 use asked::{Asked, Asker, What, known};
+use faults::Names;
 
 pub(crate) use requester::Requester;
 
@@ -71,7 +72,7 @@ impl Policies {
     /// # Errors
     /// A fault of ours: they are not what the model says.
     pub fn shipped() -> Result<Self, Failure> {
-        Self::read(Self::shipped_version(), DEFAULT)
+        Self::read(Self::shipped_version(), DEFAULT, Names::Known)
             .map_err(|failure| Failure::internal(format!("the shipped policies: {failure:?}")))
     }
 
@@ -85,7 +86,15 @@ impl Policies {
     /// # Errors
     /// [`Failure::Invalid`] with everything that is wrong with the text.
     pub(crate) fn proposed(id: DocumentId, text: &str) -> Result<Self, Failure> {
-        Self::read(Self::version_of(id, text), text)
+        Self::read(Self::version_of(id, text), text, Names::Known)
+    }
+
+    /// Those that are on file, proposed or adopted, perhaps at a version that asked less of a text.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] if they cannot decide by this version's model.
+    pub(crate) fn on_file(id: DocumentId, text: &str) -> Result<Self, Failure> {
+        Self::read(Self::version_of(id, text), text, Names::AsTheyAre)
     }
 
     /// [`Policies::version`] of those of a proposal.
@@ -99,12 +108,12 @@ impl Policies {
     /// # Errors
     /// As [`Policies::proposed`].
     pub(crate) fn unfiled(text: &str) -> Result<Self, Failure> {
-        Self::read(version("text", text), text)
+        Self::read(version("text", text), text, Names::Known)
     }
 
-    fn read(version: String, text: &str) -> Result<Self, Failure> {
+    fn read(version: String, text: &str, names: Names) -> Result<Self, Failure> {
         let (schema, _) = Schema::from_cedarschema_str(MODEL).map_err(Failure::internal)?;
-        let set = faults::read(text, &schema).map_err(Failure::Invalid)?;
+        let set = faults::read(text, &schema, names).map_err(Failure::Invalid)?;
         let known = known(&schema)?;
         let authorizer = Authorizer::new();
         let decided = Cache::new(REMEMBERED);

@@ -53,10 +53,10 @@ pub struct TrialQuery {
     pub list: usize,
 }
 
-/// How a call would end otherwise.
+/// How a call would end otherwise. Whoever named what is not there was let in, and found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyChange {
-    /// It was let in, and would be denied.
+    /// It was let in, whether it then showed something or found nothing, and would be denied.
     Denied,
     /// It was denied, and would be let in.
     Allowed,
@@ -99,7 +99,8 @@ pub struct Difference {
 pub struct TrialSums {
     /// Calls looked at.
     pub looked_at: u64,
-    /// Of these, could not be judged.
+    /// Of these, could not be judged: their records cannot be opened or say what this version does not
+    /// know, the set cannot be evaluated for them, or they were denied for a masked entry.
     pub not_judged: u64,
     /// Were let in, and would be denied.
     pub denied: u64,
@@ -197,7 +198,7 @@ impl Engine {
             Tried::OnFile(which) => {
                 let answer = self.policy_answer(pass, *which)?.ok_or(Failure::NotFound)?;
                 match answer.id {
-                    Some(id) => Policies::proposed(id, &answer.text),
+                    Some(id) => Policies::on_file(id, &answer.text),
                     None => Policies::shipped(),
                 }
             }
@@ -309,6 +310,7 @@ impl Trial {
             return None;
         };
         let let_in = match record.outcome {
+            // Nothing is looked for, and found or not, before the access check let the caller in.
             Outcome::Shown | Outcome::NotFound | Outcome::Refused => true,
             Outcome::Denied => false,
         };

@@ -13,6 +13,7 @@ use crate::relationships::newest;
 use crate::tools::{PATIENCE, alarm, reason};
 
 const NOT_BROKEN: &str = "GLASS_NOT_BROKEN";
+const NO_STEP: &str = "STATUS_STEP_NOT_ALLOWED";
 
 /// An emergency, in words.
 pub(crate) fn btg() -> Option<v1::Purpose> {
@@ -144,6 +145,30 @@ async fn the_glass_is_broken_for_one_patient_and_one_person_and_all_of_it_is_on_
     let broken = alarm(&officer, "GLASS_BROKEN").await;
     assert_eq!(broken.count, 1, "told at the start, not at each reading");
     assert!(!broken.text.contains("unconscious") && !broken.text.contains(of_patient));
+}
+
+#[tokio::test]
+async fn that_the_glass_is_broken_is_told_until_it_was_reviewed_also_after_a_kill() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let patient = cluster.client(0, "registrar").unwrap();
+    let patient = patient.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let access = break_glass(&nurse, file_of(&patient), None).await.expect("broken");
+    alarm(&officer, "GLASS_BROKEN").await;
+    cluster.node_mut(0).kill().expect("killed");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("it serves");
+    alarm(&officer, "GLASS_BROKEN").await;
+    end(&nurse, &access.id).await.expect("ended");
+    alarm(&officer, "GLASS_BROKEN").await;
+    review(&officer, &access.id, v1::ReviewVerdict::Justified).await.expect("reviewed");
+    let over = eventually(PATIENCE, "the alarm is over", async || {
+        let alarms = officer.status().await?.alarms;
+        anyhow::ensure!(alarms.iter().all(|one| one.code != "GLASS_BROKEN"), "{alarms:?}");
+        Ok(())
+    });
+    over.await.expect("nothing waits for anybody");
 }
 
 #[tokio::test]
@@ -329,6 +354,11 @@ async fn nobody_reviews_their_own_emergency_access() {
     let due = open[0].review.as_ref().expect("a review from the start").due_time.unwrap();
     assert_eq!(due.seconds - emergency.start_time.unwrap().seconds, 72 * 3_600);
 
+    let early = review(&officer, &emergency.id, v1::ReviewVerdict::Justified).await;
+    let early = early.expect_err("more could be opened afterwards");
+    assert_eq!((early.code(), &*reason(&early)), (Code::FailedPrecondition, NO_STEP));
+    assert!(early.message().contains("still open"), "{early}");
+    end(&both, &emergency.id).await.expect("ended");
     let own = review(&both, &emergency.id, v1::ReviewVerdict::Justified).await;
     let own = own.expect_err("their own");
     assert_eq!((own.code(), &*reason(&own)), (Code::FailedPrecondition, "SAME_PERSON"));
@@ -341,10 +371,9 @@ async fn nobody_reviews_their_own_emergency_access() {
     assert_eq!(unknown.expect_err("no such emergency access").code(), Code::NotFound);
     let silent = review(&officer, &emergency.id, v1::ReviewVerdict::Unspecified).await;
     assert_eq!(silent.expect_err("no verdict").code(), Code::InvalidArgument);
-    review(&officer, &emergency.id, v1::ReviewVerdict::FurtherInquiry).await.expect("closed");
-    review(&officer, &emergency.id, v1::ReviewVerdict::NotJustified).await.expect("another one");
+    review(&officer, &emergency.id, v1::ReviewVerdict::NotJustified).await.expect("closed");
     assert!(list(&officer, v1::EmergencyAccessState::Unreviewed).await.is_empty());
-    let [one] = &list(&officer, v1::EmergencyAccessState::Open).await[..] else { panic!("one") };
+    let [one] = &list(&officer, v1::EmergencyAccessState::Ended).await[..] else { panic!("one") };
     let review = one.review.as_ref().expect("a review");
     assert_eq!(review.verdict(), v1::ReviewVerdict::NotJustified);
     assert_eq!((&*review.reviewer, &*review.text), ("compliance-officer-1", "spoke with the ward"));
@@ -375,7 +404,19 @@ async fn reviews_that_are_overdue_raise_an_alarm_until_they_are_closed() {
     let [one] = &overdue[..] else { panic!("one: {overdue:?}") };
     assert_eq!(one.emergency.as_ref().unwrap().id, id);
     assert!(one.review.as_ref().unwrap().overdue);
+    // An inquiry that goes on is no verdict that closes it.
+    review(&officer, &id, v1::ReviewVerdict::FurtherInquiry).await.expect("filed");
+    let inquiry = list(&officer, v1::EmergencyAccessState::Overdue).await;
+    let inquiry = inquiry[0].review.clone().expect("a review");
+    assert_eq!(inquiry.verdict(), v1::ReviewVerdict::FurtherInquiry);
+    assert!(inquiry.overdue && inquiry.close_time.is_none(), "{inquiry:?}");
+    alarm(&officer, "REVIEWS_OVERDUE").await;
     review(&officer, &id, v1::ReviewVerdict::Justified).await.expect("closed");
+    for verdict in [v1::ReviewVerdict::Justified, v1::ReviewVerdict::NotJustified] {
+        let refused = review(&officer, &id, verdict).await.expect_err("the verdict is final");
+        assert_eq!((refused.code(), &*reason(&refused)), (Code::FailedPrecondition, NO_STEP));
+        assert!(refused.message().contains("closed by compliance-officer-1 at 2"), "{refused}");
+    }
     assert!(list(&officer, v1::EmergencyAccessState::Overdue).await.is_empty());
     let status = officer.status().await.expect("a status");
     assert!(status.alarms.iter().all(|alarm| alarm.code != "REVIEWS_OVERDUE"), "{status:?}");

@@ -27,7 +27,6 @@ async fn find(client: &Client, value: &str) -> Result<(), Status> {
         purpose: purpose("HPAYMT"),
         issuer: "https://hospital.example/mrn".to_owned(),
         value: value.to_owned(),
-        ..v1::FindPatientRequest::default()
     };
     client.file().find_patient(request).await.map(drop)
 }

@@ -107,6 +107,13 @@ fn told(mut incident: v1::PrivacyIncident) -> v1::PrivacyIncident {
     incident
 }
 
+/// It is refused for this field.
+fn is_faulty<T: std::fmt::Debug>(answer: Result<T, Status>, field: &str) {
+    let refused = answer.expect_err(field);
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    assert!(refused.message().starts_with(field), "{refused}");
+}
+
 #[tokio::test]
 async fn an_incident_goes_from_its_discovery_to_its_closure_and_names_whom_it_affects() {
     let cluster = Cluster::start(1).await.expect("a node");
@@ -151,6 +158,9 @@ async fn an_incident_goes_from_its_discovery_to_its_closure_and_names_whom_it_af
     let stale = amend(&officer, &id, 2, assessed(incident(&positions))).await;
     assert_eq!(stale.expect_err("another revision").code(), Code::Aborted);
     amend(&officer, &id, 1, assessed(incident(&positions))).await.expect("assessed");
+    let closure = "it is over".to_owned();
+    let untold = v1::PrivacyIncident { closure, ..assessed(incident(&positions)) };
+    is_faulty(amend(&officer, &id, 2, untold).await, "incident.notices");
     amend(&officer, &id, 2, told(assessed(incident(&positions)))).await.expect("told");
     let state = get(&officer, &id).await.unwrap().incident.unwrap();
     assert!(!state.notice_overdue && state.change_reason == "as it went on", "{state:?}");
@@ -164,7 +174,9 @@ async fn an_incident_goes_from_its_discovery_to_its_closure_and_names_whom_it_af
     assert_eq!((one.open, one.conclusion()), (false, v1::RiskConclusion::Breach));
     let title = "Another".to_owned();
     let changed = amend(&officer, &id, 4, v1::PrivacyIncident { title, ..closed.clone() }).await;
-    assert_eq!(reason(&changed.expect_err("it is closed")), "STATUS_STEP_NOT_ALLOWED");
+    let changed = changed.expect_err("it is closed");
+    assert_eq!(reason(&changed), "STATUS_STEP_NOT_ALLOWED");
+    assert!(changed.message().contains("reopen it"), "{changed}");
     let again = v1::PrivacyIncident { closure: String::new(), ..closed };
     amend(&officer, &id, 4, again).await.expect("opened again");
 }
@@ -183,19 +195,27 @@ async fn of_a_query_all_whom_it_showed_are_affected_and_what_is_not_so_is_refuse
     cluster.client_of(0, "nurse", "curious").unwrap().file().find_patient(found).await.unwrap();
     let trail = accesses_of(&officer, "curious").await;
     let query = trail.iter().find(|access| access.patient_id.is_empty()).expect("the query");
-    let id = open(&officer, incident(&[query.position])).await.expect("opened").incident_id;
-    assert_eq!(get(&officer, &id).await.unwrap().affected_patient_ids, [patient]);
+    let twice = incident(&[query.position, query.position]);
+    let id = open(&officer, twice).await.expect("opened").incident_id;
+    let state = get(&officer, &id).await.unwrap();
+    assert_eq!(state.affected_patient_ids, [patient]);
+    let stored = state.incident.and_then(|state| state.incident).expect("an incident");
+    assert_eq!(stored.access_positions, [query.position], "once");
 
     let future = v1::PrivacyIncident { discover_time: days_ago(-1), ..incident(&[]) };
+    let closure = "nothing was opened".to_owned();
+    let unassessed = v1::PrivacyIncident { closure, ..incident(&[]) };
+    let mut early = told(incident(&[]));
+    early.notices[0].notice_time = days_ago(62);
     let untitled = v1::PrivacyIncident { title: String::new(), ..incident(&[]) };
     for (wrong, field) in [
         (incident(&[1_000_000]), "incident.access_positions"),
         (future, "incident.discover_time"),
         (untitled, "incident.title"),
+        (unassessed, "incident.assessment"),
+        (early, "incident.notices[0].notice_time"),
     ] {
-        let refused = open(&officer, wrong).await.expect_err(field);
-        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
-        assert!(refused.message().starts_with(field), "{refused}");
+        is_faulty(open(&officer, wrong).await, field);
     }
     let unknown = get(&officer, &"ab".repeat(16)).await.expect_err("no such incident");
     assert_eq!(unknown.code(), Code::NotFound);

@@ -35,7 +35,7 @@ Examples:
     /// Incidents that are open, the last opened first.
     #[command(after_help = "Example:\n  caseledger incident list --all --json")]
     List(List),
-    /// Close an incident; --reason says why.
+    /// Close an incident that was assessed, a breach after its individuals were told; --reason says why.
     #[command(after_help = "\
 Example:
   caseledger incident close 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10 --reason 'everybody was told'")]

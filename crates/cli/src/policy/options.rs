@@ -29,7 +29,8 @@ Example:
     Propose(Propose),
     /// What a set would have changed: the calls of a period on the audit trail, decided again.
     ///
-    /// Calls that showed something, and calls that were denied, are on the trail. A write that was let in
+    /// Calls that showed something or found nothing, both of which were let in, and calls that were denied
+    /// are on the trail. A write that was let in
     /// and showed nothing is not: a set that would deny such writes shows no difference there. Seeing what
     /// others called is itself recorded.
     #[command(after_help = "\
@@ -37,7 +38,9 @@ Examples:
   caseledger policy try 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10 --from 2026-11-01
   caseledger policy try mine.cedar --from 2026-11-01 --to 2026-11-30 --json")]
     Try(Try),
-    /// Puts a proposal in force. Who proposed it cannot.
+    /// Puts a proposal in force, once. Who proposed it cannot.
+    ///
+    /// To put an earlier set in force again, propose its text again: that of `policy show ID --text`.
     #[command(after_help = "\
 Example:
   caseledger policy adopt 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10 --reason 'as tried on November'")]

@@ -24,7 +24,7 @@ Access: kind AccessKind, person text?, service text, roles text*, organisation t
   shown_version_to number, policy_version text, deciding_ids text*, masked text*, answer_format number, count number,
   answer_digest hash, [told] text?, network text?, issuer text?, emergency_id id?, circumstances text*
 AccessKind: ACCESS_KIND_SHOWN | ACCESS_KIND_DENIED | ACCESS_KIND_QUERY
-Outcome: shown | denied | not-found
+Outcome: shown | denied | not-found | refused
 
 Event: patient_registered Registered | identity_amended IdentityAmended | entry_added Added | entry_amended Amended |
   entry_retracted Retracted | [identifier_assigned] Assigned | [identifier_released] Assigned | [document_filed] Filed

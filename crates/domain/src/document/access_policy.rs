@@ -34,7 +34,28 @@ impl Rules for AccessPolicy {
                 if before.first_author == author { Err(Rejection::SamePerson) } else { Ok(()) }
             }
             (Some(before), "retired") if before.document.status == "draft" => Ok(()),
-            _ => Err(Rejection::StatusStepNotAllowed),
+            (before, step) => {
+                let status = before.map(|before| before.document.status.as_str());
+                Err(Rejection::DocumentStepNotAllowed(no_step(status, step)))
+            }
         }
+    }
+}
+
+/// Why a set of this status, if it is on file, has no such step, and what to do instead.
+fn no_step(status: Option<&str>, step: &str) -> &'static str {
+    match (status, step) {
+        (Some("active"), "active") => {
+            "the set was adopted before, and is in force unless another was adopted since; propose \
+             its text again to put it in force again"
+        }
+        (Some("active"), _) => {
+            "the set was adopted, and only a proposal is withdrawn: adopt another set in its place"
+        }
+        (Some("retired"), "active") => {
+            "the set was withdrawn; propose its text again to put it in force"
+        }
+        (Some("retired"), _) => "the set was withdrawn before",
+        _ => "a set is proposed once, and then adopted or withdrawn",
     }
 }

@@ -34,7 +34,8 @@ pub struct PrivacyIncident {
     pub assessment: Option<RiskAssessment>,
     /// Whom the hospital told.
     pub notices: Vec<Notice>,
-    /// Why it is closed; none while it is open.
+    /// Why it is closed; none while it is open. Closed is what was assessed, a breach once the
+    /// individuals were told.
     pub closure: Option<String>,
 }
 
@@ -100,12 +101,30 @@ impl PrivacyIncident {
     /// closed nor a compromise concluded to be improbable.
     #[must_use]
     pub fn notice_overdue(&self, now: u64) -> bool {
-        let improbable = self
-            .assessment
-            .as_ref()
-            .is_some_and(|assessed| assessed.conclusion == RiskAssessment::LOW_PROBABILITY);
-        let told = self.notices.iter().any(|notice| notice.recipient == Notice::INDIVIDUAL);
-        now > self.notice_due() && self.closure.is_none() && !improbable && !told
+        let improbable = self.concludes(RiskAssessment::LOW_PROBABILITY);
+        now > self.notice_due() && self.closure.is_none() && !improbable && !self.individuals_told()
+    }
+
+    fn concludes(&self, conclusion: &str) -> bool {
+        self.assessment.as_ref().is_some_and(|assessed| assessed.conclusion == conclusion)
+    }
+
+    fn individuals_told(&self) -> bool {
+        self.notices.iter().any(|notice| notice.recipient == Notice::INDIVIDUAL)
+    }
+
+    /// What an incident must have before it is closed.
+    fn check_closure(&self, report: &mut Report) {
+        if self.closure.is_none() {
+            return;
+        }
+        if self.assessment.is_none() {
+            report.required(&Path::Root("assessment"), "assess the incident before it is closed");
+        }
+        if self.concludes(RiskAssessment::BREACH) && !self.individuals_told() {
+            let text = "a breach is closed after the individuals were told: add the notice to them";
+            report.required(&Path::Root("notices"), text);
+        }
     }
 }
 
@@ -132,15 +151,21 @@ impl Rules for PrivacyIncident {
             report.lines(&at.field("how"), &notice.how, MAX_SHORT_TEXT);
             if notice.notice_time == 0 {
                 report.required(&at.field("notice_time"), "say when it was given");
+            } else if notice.notice_time < self.discover_time {
+                let text = "must not be before the discovery of the incident";
+                report.violation(&at.field("notice_time"), code::VALUE_NOT_ALLOWED, text);
             }
         });
         report.optional_lines(&Path::Root("closure"), self.closure.as_deref(), MAX_REASON);
+        self.check_closure(report);
     }
 
     fn follows(&self, before: Option<&Standing<'_, Self>>, _: &str) -> Result<(), Rejection> {
         let closed = before.is_some_and(|before| before.document.closure.is_some());
         if closed && self.closure.is_some() {
-            return Err(Rejection::StatusStepNotAllowed);
+            let why = "the incident is closed: reopen it before it is changed, by filing it without \
+                       its closure";
+            return Err(Rejection::DocumentStepNotAllowed(why));
         }
         Ok(())
     }

@@ -31,9 +31,22 @@ fn what_is_adopted_is_what_was_proposed() {
     let proposed = ("draft", "permit();", "ada");
     let other = filed(&[proposed, ("active", "forbid();", "ben")]);
     assert_eq!(other, Err(Rejection::TextIsFixed));
-    assert_eq!(filed(&[("active", "permit();", "ben")]), Err(Rejection::StatusStepNotAllowed));
-    let back = filed(&[proposed, ("retired", "permit();", "ada"), ("active", "permit();", "ben")]);
-    assert_eq!(back, Err(Rejection::StatusStepNotAllowed));
+    no_step(filed(&[("active", "permit();", "ben")]));
+}
+
+#[test]
+fn a_set_is_adopted_or_withdrawn_once_and_whoever_tries_again_is_told_what_to_do() {
+    let proposed = ("draft", "permit();", "ada");
+    let (adopted, withdrawn) = (("active", "permit();", "ben"), ("retired", "permit();", "ada"));
+    for (steps, told) in [
+        ([proposed, adopted, adopted], "adopted before"),
+        ([proposed, adopted, withdrawn], "adopt another set"),
+        ([proposed, withdrawn, adopted], "propose its text again"),
+        ([proposed, withdrawn, withdrawn], "withdrawn before"),
+    ] {
+        let refused = no_step(filed(&steps));
+        assert!(refused.contains(told) && !refused.contains("correction"), "{refused}");
+    }
 }
 
 #[test]
@@ -50,8 +63,20 @@ fn an_emergency_access_is_judged_by_somebody_else() {
     assert!(matches!(decide(None, "fine", "ben"), Err(Rejection::Invalid(_))));
     let first = decide(None, "further-inquiry", "ben").unwrap();
     let state = evolve_document(None, &first, Stamp::default());
-    assert!(decide(state.as_ref(), "not-justified", "eve").is_ok(), "who thinks better of it");
     assert_eq!(decide(state.as_ref(), "justified", "ada"), Err(Rejection::SamePerson));
+    let last = decide(state.as_ref(), "not-justified", "eve").expect("the inquiry came to this");
+    let state = evolve_document(state, &last, Stamp::default());
+    for verdict in ["justified", "not-justified", "further-inquiry"] {
+        assert!(no_step(decide(state.as_ref(), verdict, "ben")).contains("final"), "{verdict}");
+    }
+}
+
+/// The words of a refusal of a step, which must be one.
+fn no_step<T: std::fmt::Debug>(refused: Result<T, Rejection>) -> String {
+    let refused = refused.expect_err("no such step");
+    assert_eq!(refused.code(), "STATUS_STEP_NOT_ALLOWED", "{refused}");
+    assert!(matches!(refused, Rejection::DocumentStepNotAllowed(_)), "{refused:?}");
+    refused.to_string()
 }
 
 /// An incident that was discovered at the first microsecond.
@@ -112,18 +137,55 @@ fn an_incident_is_whole_and_a_closed_one_is_opened_before_it_is_changed() {
         assert!(matches!(decide(None, incident), Err(Rejection::Invalid(_))));
     }
     assert!(decide(None, assessed(RiskAssessment::BREACH)).is_ok());
-    let closed = PrivacyIncident { closure: Some("done".to_owned()), ..incident() };
+    let improbable = assessed(RiskAssessment::LOW_PROBABILITY);
+    let closed = PrivacyIncident { closure: Some("done".to_owned()), ..improbable };
     let event = decide(None, closed.clone()).unwrap();
     let state = evolve_document(None, &event, Stamp::default());
-    let changed = PrivacyIncident { title: "Other".to_owned(), ..closed };
-    assert_eq!(decide(state.as_ref(), changed), Err(Rejection::StatusStepNotAllowed));
+    let changed = PrivacyIncident { title: "Other".to_owned(), ..closed.clone() };
+    assert!(no_step(decide(state.as_ref(), changed)).contains("reopen it"));
+    assert!(no_step(decide(state.as_ref(), closed.clone())).contains("reopen it"), "closed twice");
     assert!(decide(state.as_ref(), incident()).is_ok(), "opened again");
+}
+
+#[test]
+fn an_incident_is_closed_once_it_is_assessed_and_of_a_breach_the_individuals_were_told() {
+    let told = |recipient: &str, notice_time| {
+        let (recipient, how) = (recipient.to_owned(), "mail".to_owned());
+        vec![Notice { recipient, notice_time, how }]
+    };
+    let closed = |incident: PrivacyIncident, notices: Vec<Notice>| {
+        let closure = Some("done".to_owned());
+        let document = Document::PrivacyIncident(PrivacyIncident { closure, notices, ..incident });
+        match decide_document(None, DocumentId([1; 16]), &document, "ada", "because") {
+            Ok(_) => Vec::new(),
+            Err(Rejection::Invalid(faults)) => faults.into_iter().map(|one| one.field).collect(),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(closed(incident(), Vec::new()), ["assessment"]);
+    let breach = || assessed(RiskAssessment::BREACH);
+    assert_eq!(closed(breach(), Vec::new()), ["notices"]);
+    assert_eq!(closed(breach(), told(Notice::SECRETARY, 2)), ["notices"]);
+    assert!(closed(breach(), told(Notice::INDIVIDUAL, 2)).is_empty());
+    assert!(closed(assessed(RiskAssessment::LOW_PROBABILITY), Vec::new()).is_empty());
+    let discovered_later = PrivacyIncident { discover_time: 3, ..breach() };
+    let early = closed(discovered_later, told(Notice::INDIVIDUAL, 2));
+    assert_eq!(early, ["notices[0].notice_time"], "before the discovery");
 }
 
 #[test]
 fn a_next_revision_says_something_new_and_why() {
     let proposed = ("draft", "permit();", "ada");
-    assert_eq!(filed(&[proposed, proposed]), Err(Rejection::NothingChanged));
+    let person = Document::PractitionerRole(PractitionerRole {
+        person: "jdoe".to_owned(),
+        name: "J. Doe".to_owned(),
+        ..PractitionerRole::default()
+    });
+    let put = |before: Option<&DocumentState>| {
+        decide_document(before, DocumentId([1; 16]), &person, "ada", "because")
+    };
+    let on_file = evolve_document(None, &put(None).unwrap(), Stamp::default());
+    assert_eq!(put(on_file.as_ref()), Err(Rejection::NothingChanged));
     let state = filed(&[proposed]).unwrap().unwrap();
     let next = policy("active", "permit();");
     let silent = decide_document(Some(&state), state.id, &next, "ben", " ");

@@ -168,23 +168,24 @@ pub(super) fn known(schema: &Schema) -> Result<Entities, Failure> {
 }
 
 /// Kinds of entities by their names in the model: reading a name takes longer than the rest of a request.
-static KINDS: LazyLock<Result<BTreeMap<&str, EntityTypeName>, ParseErrors>> = LazyLock::new(|| {
-    let kinds = [
-        "User",
-        "Role",
-        "Purpose",
-        "Label",
-        "Entry",
-        "PatientFile",
-        "Ledger",
-        "AccessPolicies",
-        "Node",
-        "StaffDirectory",
-        "Action",
-    ];
-    let named = |kind| Ok((kind, format!("Caseledger::{kind}").parse()?));
-    kinds.into_iter().map(named).collect()
-});
+static KINDS: LazyLock<Result<BTreeMap<&str, EntityTypeName>, Box<ParseErrors>>> =
+    LazyLock::new(|| {
+        let kinds = [
+            "User",
+            "Role",
+            "Purpose",
+            "Label",
+            "Entry",
+            "PatientFile",
+            "Ledger",
+            "AccessPolicies",
+            "Node",
+            "StaffDirectory",
+            "Action",
+        ];
+        let named = |kind| Ok((kind, format!("Caseledger::{kind}").parse().map_err(Box::new)?));
+        kinds.into_iter().map(named).collect()
+    });
 
 fn uid(kind: &str, id: &str) -> Result<EntityUid, Failure> {
     let kinds = KINDS.as_ref().map_err(Failure::internal)?;

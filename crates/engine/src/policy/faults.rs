@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
+use crate::context::{Purpose, Role};
 use crate::failure::Violation;
 
 /// Policies of one set: each access record names all that decided, beside a request of 16 KiB, in a body
@@ -19,9 +20,18 @@ const MAX_NESTED: usize = 16;
 /// deepest, 350 times, in 2 KiB each; chains of operators go deeper in less.
 const MAX_POLICY: usize = 8 * 1024;
 
+/// Whether a set may name roles and purposes that there are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// A set that is on file: it was taken as it is, and goes on deciding.
+    AsTheyAre,
+    /// A new one: what nobody has is misspelt, and would permit and forbid nothing.
+    Known,
+}
+
 /// The policies that a text says, under the ids that they give themselves; or everything that is wrong
-/// with it.
-pub(super) fn read(text: &str, schema: &Schema) -> Result<PolicySet, Vec<Violation>> {
+/// with it, each fault once.
+pub(super) fn read(text: &str, schema: &Schema, names: Names) -> Result<PolicySet, Vec<Violation>> {
     if let Some(at) = too_involved(text) {
         let told = format!(
             "a policy has at most {MAX_POLICY} bytes, and {MAX_NESTED} brackets within brackets"
@@ -36,6 +46,12 @@ pub(super) fn read(text: &str, schema: &Schema) -> Result<PolicySet, Vec<Violati
     faults.extend(
         checked.validation_errors().map(|error| located(text, &DetailedError::from(error))),
     );
+    if names == Names::Known {
+        faults.extend(unknown(text, &parsed));
+    }
+    // A policy for all actions is checked for each, and has the same fault for each.
+    let mut told = BTreeSet::new();
+    faults.retain(|fault| told.insert(fault.description.clone()));
     if faults.is_empty() { Ok(set) } else { Err(faults) }
 }
 
@@ -75,6 +91,32 @@ fn named(text: &str, parsed: &PolicySet) -> (PolicySet, Vec<Violation>) {
         }
     }
     (set, faults)
+}
+
+/// Roles and purposes that the policies name and that there are not.
+fn unknown(text: &str, parsed: &PolicySet) -> Vec<Violation> {
+    let mut faults = Vec::new();
+    for (at, policy) in in_order(text, parsed) {
+        for named in policy.entity_literals() {
+            let Some(told) = no_such(&named) else { continue };
+            let written = format!("\"{}\"", named.id().escaped());
+            let within = text.get(at..).and_then(|rest| rest.find(&written)).unwrap_or_default();
+            faults.push(fault(text, at + within, &told));
+        }
+    }
+    faults
+}
+
+/// What is wrong with a role or a purpose that is named, if there is none such.
+fn no_such(named: &EntityUid) -> Option<String> {
+    let (kind, id) = (named.type_name().to_string(), named.id().unescaped());
+    let (kind, all) = match kind.as_str() {
+        "Caseledger::Role" => ("role", Role::ALL.map(Role::name).join(", ")),
+        "Caseledger::Purpose" => ("purpose of use", Purpose::CODES.join(", ")),
+        _ => return None,
+    };
+    let known = all.split(", ").any(|one| one == id);
+    (!known).then(|| format!("there is no {kind} {}; there are {all}", named.id().escaped()))
 }
 
 /// The policies with where each begins, in the order in which they are written.

@@ -120,14 +120,14 @@ pub fn emergency_out(from: &EmergencyAccess, open: bool) -> proto::EmergencyAcce
 /// An emergency access with its review.
 #[must_use]
 pub fn reviewed_out(from: &Reviewed) -> proto::ReviewedEmergencyAccess {
-    let closed = from.review.closed.as_ref();
-    let verdict = closed.map(|closed| verdict_out(&closed.review.verdict)).unwrap_or_default();
+    let filed = from.review.filed.as_ref();
+    let verdict = filed.map(|filed| verdict_out(&filed.review.verdict)).unwrap_or_default();
     let review = proto::BreakGlassReview {
         verdict: verdict.into(),
-        text: closed.map(|closed| closed.review.text.clone()).unwrap_or_default(),
-        reviewer: closed.map(|closed| closed.reviewer.clone()).unwrap_or_default(),
+        text: filed.map(|filed| filed.review.text.clone()).unwrap_or_default(),
+        reviewer: filed.map(|filed| filed.reviewer.clone()).unwrap_or_default(),
         due_time: Some(time_out(from.review.due)),
-        close_time: closed.map(|closed| time_out(closed.at)),
+        close_time: from.review.closed().map(|closed| time_out(closed.at)),
         overdue: from.review.overdue,
     };
     proto::ReviewedEmergencyAccess {

@@ -26,6 +26,17 @@ pub fn which_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<WhichPol
     }
 }
 
+/// The proposal that is to be adopted or withdrawn.
+pub fn proposal_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<DocumentId> {
+    if from != SHIPPED {
+        return document_in(from, at, report);
+    }
+    let why = "is the set that Caseledger comes with, which nobody proposed: to put it in force again, \
+               propose its text";
+    report.fault(at, "not-a-proposal", why);
+    None
+}
+
 /// What is tried on what.
 pub fn trial_in(from: &proto::TryPolicyRequest, report: &mut Report) -> Option<TrialQuery> {
     use proto::try_policy_request::Tried as Given;

@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, receipt};
 use crate::call::{Call, request_id};
-use crate::convert::policy::{listed_out, policy_out, which_in};
-use crate::convert::values::{all, document_in};
+use crate::convert::policy::{listed_out, policy_out, proposal_in, which_in};
+use crate::convert::values::all;
 use crate::convert::{At, Report};
 use crate::pages::{Place, Query, page_size};
 use crate::stream::Out;
@@ -90,7 +90,7 @@ fn step_in<'a>(
     let mut report = Report::default();
     let context = call.context(operation, purpose, message, &mut report);
     let request_id = request_id(id, &mut report);
-    let policy = document_in(policy, &At::TOP.field("policy_id"), &mut report);
+    let policy = proposal_in(policy, &At::TOP.field("policy_id"), &mut report);
     let asked = context.zip(request_id).zip(policy);
     let ((context, request_id), policy) = report.finish(asked)?;
     Ok(Step { context, request_id, policy })

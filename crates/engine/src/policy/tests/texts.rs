@@ -36,6 +36,27 @@ fn every_fault_of_a_text_is_told_with_its_line() {
 }
 
 #[test]
+fn a_role_or_purpose_that_there_is_not_is_a_fault_with_its_line() {
+    let misspelt = "@id(\"b\") forbid (\n principal in Caseledger::Role::\"nurze\",\n action, resource)\n\
+                    unless { context.purpose in Caseledger::Purpose::\"TREET\" };";
+    let text = format!("{FINE}{misspelt}");
+    let told = faults(&text);
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (line, what) in [(3, "no role nurze; there are "), (5, "no purpose of use TREET; ")] {
+        let begins = format!("text: line {line}: there is {what}");
+        assert!(told.iter().any(|one| one.starts_with(&begins)), "{what} {told:?}");
+    }
+    let on_file = Policies::on_file(DocumentId([1; 16]), &text);
+    assert!(on_file.is_ok(), "what was adopted before goes on deciding");
+}
+
+#[test]
+fn a_fault_of_a_policy_for_all_actions_is_told_once() {
+    let told = faults("@id(\"a\") permit (principal, action, resource) when { context.mood };");
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
 fn a_text_that_could_exhaust_a_stack_is_refused_before_it_is_parsed() {
     let of = |condition: &str| {
         format!("{FINE}@id(\"b\") permit (principal, action, resource) when {{ {condition} }};")
