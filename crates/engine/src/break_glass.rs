@@ -345,9 +345,8 @@ impl Engine {
             return Ok(0);
         }
         let reviews = self.documents(DocumentKind::BreakGlassReview)?;
-        let closed = |access: &&EmergencyAccess| {
-            reviewed(access, &reviews, now).review.closed().is_some()
-        };
+        let closed =
+            |access: &&EmergencyAccess| reviewed(access, &reviews, now).review.closed().is_some();
         Ok(register.values().filter(|access| !closed(access)).count())
     }
 
