@@ -75,7 +75,7 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
     let proposed = propose(&officer, &format!("{SHIPPED}{UNSEEN}")).await.expect("proposed");
     adopt(&other, &proposed.policy_id).await.expect("adopted");
     let hidden = read(&billing, &known, "HPAYMT").await.expect_err("hidden");
-    let nobody = "00000000-0000-4000-8000-000000000000";
+    let nobody = "00000000000040008000000000000000";
     let nobodys = read(&billing, nobody, "HPAYMT").await.expect_err("nobody's");
     assert_eq!(told(&hidden), told(&nobodys));
     assert_eq!(hidden.code(), Code::NotFound);
