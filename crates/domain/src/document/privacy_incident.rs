@@ -14,6 +14,8 @@ const CONCLUSIONS: &[&str] = &[RiskAssessment::BREACH, RiskAssessment::LOW_PROBA
 /// Whom a notice is to: 45 CFR 164.404, 164.406, 164.408.
 const RECIPIENTS: &[&str] = &[Notice::INDIVIDUAL, Notice::MEDIA, Notice::SECRETARY];
 
+/// A day, µs: a notice may be dated by its day alone.
+const DAY: u64 = 24 * 3_600 * 1_000_000;
 /// The latest that individuals are told of a breach: 60 days after its discovery (45 CFR
 /// 164.404(b)), in µs.
 pub const NOTICE_WITHIN: u64 = 60 * 24 * 60 * 60 * 1_000_000;
@@ -151,8 +153,8 @@ impl Rules for PrivacyIncident {
             report.lines(&at.field("how"), &notice.how, MAX_SHORT_TEXT);
             if notice.notice_time == 0 {
                 report.required(&at.field("notice_time"), "say when it was given");
-            } else if notice.notice_time < self.discover_time {
-                let text = "must not be before the discovery of the incident";
+            } else if notice.notice_time < self.discover_time - self.discover_time % DAY {
+                let text = "must not be before the day on which the incident was discovered";
                 report.violation(&at.field("notice_time"), code::VALUE_NOT_ALLOWED, text);
             }
         });

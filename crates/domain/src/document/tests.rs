@@ -143,7 +143,7 @@ fn an_incident_is_whole_and_a_closed_one_is_opened_before_it_is_changed() {
     let state = evolve_document(None, &event, Stamp::default());
     let changed = PrivacyIncident { title: "Other".to_owned(), ..closed.clone() };
     assert!(no_step(decide(state.as_ref(), changed)).contains("reopen it"));
-    assert!(no_step(decide(state.as_ref(), closed.clone())).contains("reopen it"), "closed twice");
+    assert!(no_step(decide(state.as_ref(), closed)).contains("reopen it"), "closed twice");
     assert!(decide(state.as_ref(), incident()).is_ok(), "opened again");
 }
 

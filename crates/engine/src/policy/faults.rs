@@ -139,11 +139,21 @@ fn in_order(text: &str, parsed: &PolicySet) -> Vec<(usize, Policy)> {
 
 fn located(text: &str, error: &DetailedError) -> Violation {
     let at = error.source_locations.first().map_or(0, |label| label.loc.start);
+    let message = of_any_action(&error.message);
     let told = match &error.help {
-        Some(help) => format!("{}; {help}", error.message),
-        None => error.message.clone(),
+        Some(help) => format!("{message}; {help}"),
+        None => message,
     };
     fault(text, at, &told)
+}
+
+/// A fault of what policies are told, which is the same for every action, without the action's name.
+fn of_any_action(message: &str) -> String {
+    let named = message.split_once(" in context for Caseledger::Action::\"");
+    match named.and_then(|(before, named)| Some((before, named.split_once('"')?.1))) {
+        Some((before, after)) => format!("{before} in context{after}"),
+        None => message.to_owned(),
+    }
 }
 
 fn fault(text: &str, at: usize, told: &str) -> Violation {
