@@ -234,15 +234,23 @@ impl Known<'_> {
         let during = Span::of(provision.period.as_ref());
         let mut actors = provision.actor.iter();
         let mut purposes = provision.purpose.iter();
+        // Of a denial the server that a reference names does not matter: too much of it is noticed.
+        let elsewhere = |reference: &str| {
+            let id = reference.rsplit_once("/Practitioner/").map(|(_, id)| id);
+            provision.r#type == "deny" && id.is_some() && id == self.caller.person.as_deref()
+        };
+        let named = |reference: &str| self.is_meant(reference) || elsewhere(reference);
         during.holds(self.now)
-            && (provision.actor.is_empty() || actors.any(|actor| self.is_meant(&actor.reference)))
+            && (provision.actor.is_empty() || actors.any(|actor| named(&actor.reference)))
             && (provision.purpose.is_empty()
-                || purposes.any(|coding| purpose.is_kind_of(&coding.code)))
+                || purposes.any(|coding| purpose.is_kind_of(&coding.code.to_ascii_uppercase())))
     }
 
     /// Whether a provision's actor is the caller, in one of their roles, or of their organisation.
     fn is_meant(&self, reference: &str) -> bool {
-        let role = |name| self.caller.roles.iter().any(|role| role.name() == name);
+        let role = |name: &str| {
+            self.caller.roles.iter().any(|role| role.name().eq_ignore_ascii_case(name))
+        };
         self.is(reference)
             || reference.strip_prefix("PractitionerRole/").is_some_and(role)
             || reference.strip_prefix("Organization/") == Some(self.caller.organisation.as_str())

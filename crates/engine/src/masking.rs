@@ -23,6 +23,9 @@ use crate::answers::{FileAnswer, FileQuery, HistoryAnswer, HistoryItem, ShownEnt
 /// 30 KiB of an access record, which has 256.
 const MAX_SPELLED: usize = 128;
 
+/// Codes of HL7's that are not in upper case (v3 `ActUSPrivacyLaw`).
+const MIXED_CASE: [&str; 2] = ["42CFRPart2", "HIPAAPsyNotes"];
+
 /// What access policies tell entries apart by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Class {
@@ -32,8 +35,15 @@ pub(crate) struct Class {
 }
 
 impl Class {
+    /// A code that is written in other letters than HL7 writes it counts in HL7's, too: `psy` is not
+    /// less protected than `PSY`.
     pub(crate) fn of(entry: &Entry) -> Self {
-        let labels = entry.labels.iter().map(|label| label.code.clone()).collect();
+        let codes = || entry.labels.iter().map(|label| label.code.as_str());
+        let meant = codes().map(|code| {
+            let mixed = MIXED_CASE.into_iter().find(|mixed| mixed.eq_ignore_ascii_case(code));
+            mixed.map_or_else(|| code.to_ascii_uppercase(), ToOwned::to_owned)
+        });
+        let labels = codes().map(ToOwned::to_owned).chain(meant).collect();
         Self { kind: entry.kind(), labels }
     }
 

@@ -419,7 +419,7 @@ async fn what_showed_nothing_and_what_a_write_told_are_replayed_too_and_replays_
         let again = replay(&officer, nothing.position).await.expect("replayed");
         assert_eq!(again.answer, None, "nothing was shown");
     }
-    let refused = of("Contribute", "shown");
+    let refused = of("Contribute", "refused");
     assert_eq!(refused.request.len(), 32, "what was to be filed does not stand in the trail");
     let again = replay(&officer, refused.position).await.expect("replayed");
     assert_eq!(again.answer.unwrap().value, "ENTRY_RETRACTED".to_owned().encode_to_vec());

@@ -204,6 +204,8 @@ fn a_consent_keeps_out_persons_roles_and_organisations() {
         ("Practitioner/jdoe", true),
         ("Practitioner/1042", true),
         ("PractitionerRole/nurse", true),
+        ("PractitionerRole/Nurse", true),
+        ("https://ehr.example/fhir/Practitioner/jdoe", true),
         ("Organization/St James", true),
         ("Practitioner/other", false),
         ("PractitionerRole/physician", false),

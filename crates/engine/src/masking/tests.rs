@@ -20,6 +20,14 @@ fn a_class_is_named_by_plain_codes_and_by_a_digest_of_anything_else() {
 }
 
 #[test]
+fn a_protected_label_protects_in_whatever_letters() {
+    let of = |code: &str| Class::of(&state(1, &[code], false).entry).name();
+    assert_eq!(of("psy"), "note:PSY,psy");
+    assert_eq!(of("42cfrpart2"), "note:42CFRPart2,42cfrpart2");
+    assert_eq!(of("HIPAAPsyNotes"), "note:HIPAAPsyNotes");
+}
+
+#[test]
 fn two_classes_have_two_names() {
     let sets: [&[&str]; 8] =
         [&[], &["A"], &["B"], &["A", "B"], &["A,B"], &["A,", "B"], &["AB"], &["A", "B,"]];

@@ -33,6 +33,8 @@ struct Marker {
 #[derive(Default)]
 struct Filed {
     markers: Vec<Marker>,
+    /// Entries as they came: by their ids, which are random, no two runs would choose the same.
+    entries: Vec<String>,
     /// The labels that each entry has now.
     labels: BTreeMap<String, Vec<&'static str>>,
     notes: BTreeSet<String>,
@@ -48,7 +50,7 @@ impl Filed {
         let text = format!("marker-{}-x", self.markers.len());
         let labels: Vec<_> = LABELS.into_iter().filter(|_| chance.below(4) == 0).collect();
         let standing: Vec<_> =
-            self.labels.keys().filter(|id| !self.retracted.contains(*id)).cloned().collect();
+            self.entries.iter().filter(|id| !self.retracted.contains(*id)).cloned().collect();
         let chosen = (!standing.is_empty()).then(|| standing[chance.below(standing.len())].clone());
         let chosen = chosen.filter(|_| chance.below(5) > 1);
         let is_note = match &chosen {
@@ -78,6 +80,9 @@ impl Filed {
         let labels = if retracts { self.labels[&entry].clone() } else { labels };
         if is_note {
             self.notes.insert(entry.clone());
+        }
+        if !self.labels.contains_key(&entry) {
+            self.entries.push(entry.clone());
         }
         self.labels.insert(entry.clone(), labels.clone());
         self.markers.push(Marker { text, entry, labels });
