@@ -12,7 +12,7 @@ use crate::Failure;
 use crate::context::{Caller, Context, Purpose};
 use crate::engine::Engine;
 pub(crate) use file::Files;
-use file::{FileFacts, Filed, Named, Span};
+use file::{FileFacts, Filed, Last, Named, Span};
 
 /// How long after filing or ordering something one still has to do with the patient for it, µs: 30
 /// days, in which results come and letters are written. Ours; no rule says a number.
@@ -185,7 +185,10 @@ impl Known<'_> {
             }
             Named::CareTeam { .. } | Named::Encounter { .. } => None,
         }?;
-        Some(if filed.by == self.actor { Relationship::Author } else { found })
+        if filed.by != self.actor {
+            return Some(found);
+        }
+        self.is_usual(filed.at).then_some(Relationship::Author)
     }
 
     /// Whether a provision permits, and names the caller as a `RelatedPerson`.
@@ -199,11 +202,14 @@ impl Known<'_> {
 
     fn is_author(&self, file: &FileFacts) -> bool {
         let lately = |at: u64| at.saturating_add(AUTHORED_LATELY) >= self.now;
-        let usual =
-            |at: u64| !self.emergencies.iter().any(|(from, to)| (*from..=*to).contains(&at));
-        let filed = file.filed.get(&self.actor);
-        let filed = filed.is_some_and(|last| lately(last.at) && usual(last.at));
-        filed || file.authors.iter().any(|(who, last)| lately(last.at) && self.is(who))
+        let counts = |last: &Last| lately(last.at) && self.is_usual(last.at);
+        let mut named = file.authors.iter().filter(|(_, last)| counts(last));
+        file.filed.get(&self.actor).is_some_and(counts) || named.any(|(who, _)| self.is(who))
+    }
+
+    /// Whether the caller had not broken the glass for the patient then.
+    fn is_usual(&self, at: u64) -> bool {
+        !self.emergencies.iter().any(|(from, to)| (*from..=*to).contains(&at))
     }
 
     /// Whether a reference names the caller.

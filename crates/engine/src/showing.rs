@@ -89,7 +89,10 @@ impl Engine {
             }
             (Err(barred), _) => barred,
         };
-        self.another_denial(ctx)?;
+        // The limit would tell a patient who is hidden from one who does not exist.
+        if !hidden {
+            self.another_denial(ctx)?;
+        }
         self.put_on_record(ctx, &grounds, patient, Ended::Denied, &Saw::default()).await?;
         if hidden {
             return Err(Failure::NotFound);

@@ -96,9 +96,12 @@ async fn a_patient_whose_key_this_node_lacks_is_not_taken_for_nobody() {
     copy(&keys, &older);
     cluster.node_mut(0).spawn().expect("started");
     cluster.node(0).serving().await.expect("serving");
-    // More than the spare keys of a start; more are made meanwhile.
+    // One more than there are spare keys: among those are all that the older copy has, and they are given
+    // out first; more are made meanwhile.
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let spare = operator.status().await.expect("status").spare_keys;
     let mut last = String::new();
-    for number in 0..1_400 {
+    for number in 0..=spare {
         let number = format!("MRN-{number}");
         let registered = eventually(PATIENCE, "there are keys", async || {
             Ok(manager.register(&number, "Ames").await?.patient_id)

@@ -85,6 +85,11 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
     let access = newest(&officer, &known, "billing-1").await;
     assert_eq!(access.outcome, "denied");
     assert_eq!(access.deciding_ids, ["unseen"]);
+    // Nor by how often they are told it: denials of one caller are limited to 60 a minute.
+    for _ in 0..61 {
+        let again = read(&billing, &known, "HPAYMT").await.expect_err("hidden");
+        assert_eq!(again.code(), Code::NotFound);
+    }
     // Who may break the glass has to know.
     let nurse = cluster.client(0, "nurse").unwrap();
     let status = read(&nurse, &known, "TREAT").await.expect_err("denied");

@@ -56,6 +56,8 @@ pub(crate) struct Last {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filed {
     pub(crate) by: [u8; 16],
+    /// When, µs since 1970 UTC.
+    pub(crate) at: u64,
     pub(crate) named: Named,
 }
 
@@ -96,14 +98,16 @@ impl Span {
 
 impl FileFacts {
     pub(super) fn identity(&mut self, identity: &Identity) {
-        let celebrity = |label: &Coding| label.system == ACT_CODE && label.code == CELEBRITY;
+        // In whatever letters, as labels of entries.
+        let celebrity =
+            |label: &Coding| label.system == ACT_CODE && label.code.eq_ignore_ascii_case(CELEBRITY);
         self.vip = identity.labels.iter().any(celebrity);
     }
 
-    /// An entry as it stands, last changed by this actor.
-    pub(super) fn entry(&mut self, id: EntryId, entry: &Entry, by: [u8; 16]) {
+    /// An entry as it stands, last changed by this actor, at this time.
+    pub(super) fn entry(&mut self, id: EntryId, entry: &Entry, (by, at): ([u8; 16], u64)) {
         match named(entry) {
-            Some(named) => self.bearing.insert(id, Filed { by, named }),
+            Some(named) => self.bearing.insert(id, Filed { by, at, named }),
             None => self.bearing.remove(&id),
         };
     }
@@ -146,7 +150,7 @@ impl FileFacts {
                 self.identity(identity);
             }
             Some(Event::EntryAdded { id, entry } | Event::EntryAmended { id, entry, .. }) => {
-                self.entry(*id, entry, item.header.actor.0);
+                self.entry(*id, entry, (item.header.actor.0, item.header.recorded_at));
             }
             Some(Event::EntryRetracted { id, .. }) => {
                 self.bearing.remove(id);
@@ -310,7 +314,8 @@ fn read(reader: &Reader<'_>, subject: SubjectId) -> Result<Option<(u64, FileFact
     loop {
         let page = reader.entries(subject, &KINDS, after.as_deref(), PAGE)?;
         for state in page.entries.iter().filter(|state| state.retracted.is_none()) {
-            facts.entry(state.id, &state.entry, state.changed.actor);
+            let domain::Stamp { actor, recorded_at, .. } = state.changed;
+            facts.entry(state.id, &state.entry, (actor, recorded_at));
         }
         after = page.next;
         if after.is_none() {

@@ -3,7 +3,6 @@ use domain::{
     EntryId, FhirDateTime, Identity, Note, Period,
 };
 
-use super::file::Last;
 use super::*;
 use crate::context::Role;
 
@@ -64,7 +63,7 @@ fn file(entry: &Entry) -> FileFacts {
 
 fn by(actor: [u8; 16], entry: &Entry) -> FileFacts {
     let mut file = FileFacts::default();
-    file.entry(EntryId([1; 16]), entry, actor);
+    file.entry(EntryId([1; 16]), entry, (actor, NOW - DAY));
     file
 }
 
@@ -145,7 +144,7 @@ fn what_one_filed_oneself_makes_one_an_author_and_no_more() {
         assert_eq!(related(&by(NURSE, &filed)), Some("author"));
     }
     let mut both = by(NURSE, &entry("active", team("jdoe", None)));
-    both.entry(EntryId([2; 16]), &entry("arrived", stay("jdoe")), REGISTRAR);
+    both.entry(EntryId([2; 16]), &entry("arrived", stay("jdoe")), (REGISTRAR, NOW - DAY));
     assert_eq!(related(&both), Some("encounter"), "the strongest of them");
 }
 
@@ -252,7 +251,7 @@ fn one_consent_that_denies_is_enough() {
         entry("active", Detail::Consent(Consent { provision, ..Consent::default() }))
     };
     let mut both = file(&consent("deny"));
-    both.entry(EntryId([2; 16]), &consent("permit"), REGISTRAR);
+    both.entry(EntryId([2; 16]), &consent("permit"), (REGISTRAR, NOW - DAY));
     let (caller, staff) = (caller(), staff());
     let known = Known {
         caller: &caller,
@@ -274,6 +273,7 @@ fn a_file_is_protected_by_its_label() {
         file.vip
     };
     assert!(labelled("http://terminology.hl7.org/CodeSystem/v3-ActCode", "CEL"));
+    assert!(labelled("http://terminology.hl7.org/CodeSystem/v3-ActCode", "cel"));
     assert!(!labelled("http://terminology.hl7.org/CodeSystem/v3-ActCode", "PSY"));
     assert!(!labelled("urn:other", "CEL"));
 }
@@ -305,6 +305,20 @@ fn what_one_filed_while_the_glass_was_broken_makes_one_no_author() {
     assert_eq!(with(Vec::new()), Some(Relationship::Author));
     assert_eq!(with(vec![(NOW - 2 * DAY, NOW)]), None);
     assert_eq!(with(vec![(NOW - DAY / 2, NOW)]), Some(Relationship::Author), "before it");
+    // Nor does an entry that names oneself, as its recorder or as a member of the team.
+    let recorder = Some(actor("jdoe"));
+    let recorded = Entry { recorder, ..entry("", Detail::Note(Note::default())) };
+    let mut named = FileFacts::default();
+    named.authored(&recorded, REGISTRAR, Last { version: 1, at: NOW - DAY });
+    for file in [named, by(NURSE, &entry("active", team("jdoe", None)))] {
+        let with = |emergencies| {
+            let known =
+                Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW, emergencies };
+            known.relationship(&file)
+        };
+        assert_eq!(with(Vec::new()), Some(Relationship::Author));
+        assert_eq!(with(vec![(NOW - 2 * DAY, NOW)]), None);
+    }
 }
 
 #[test]
