@@ -384,8 +384,11 @@ impl Sealing {
     ) {
         let number = self.next;
         let written = match self.press.block(block, self.head.recorded_at) {
-            Ok(block) => self.write(number, block).await,
-            Err(failure) => Err(failure),
+            Ok(block) => self.write(number, block).await.inspect_err(|why| self.stop_over(why)),
+            Err(failure) => {
+                tracing::error!(?failure, "a block of access records could not be sealed");
+                Err(failure)
+            }
         };
         match written {
             Ok(block) => {
@@ -398,7 +401,6 @@ impl Sealing {
                 }
             }
             Err(failure) => {
-                self.stop_over(&failure);
                 self.head = self.synced;
                 for (done, _) in told {
                     let _ = done.send(Err(not_spooled(&failure)));

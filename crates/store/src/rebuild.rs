@@ -54,7 +54,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Makes all views anew from records and keys, on all cores. `progress` hears how many records of
+    /// Makes all views anew from records and keys, on all processors but one. `progress` hears how many records of
     /// how many are done, and may break off; false when it did. Nothing is applied meanwhile; an
     /// interrupted rebuild begins again.
     ///
@@ -195,14 +195,16 @@ impl Store {
         Ok(())
     }
 
-    /// Folds a ledger's records on all cores, each its share of the subjects, in order. `progress`
+    /// Folds a ledger's records on all processors but one, each its share of the subjects, in order. `progress`
     /// hears how many more are folded, and may break off.
     fn fold_all(
         &self,
         ledger: LedgerId,
         progress: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let workers = thread::available_parallelism().map_or(1, usize::from);
+        // One processor is left to the broker on this machine, whose quorum other nodes' commands wait
+        // for, and to whatever else answers there: with all of them at work every wake-up waits for one.
+        let workers = thread::available_parallelism().map_or(1, |all| all.get().max(2) - 1);
         let (tell, told) = mpsc::channel();
         let (ended, erased) = thread::scope(|scope| {
             let started: Vec<_> = (0..workers)

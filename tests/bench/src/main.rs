@@ -50,11 +50,14 @@ use crate::workload::{
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if let Some([data, state]) = options.make_views.as_deref() {
+        return rebuild::again_and_again(data, state);
+    }
     let plan = Plan::of(&options);
     let folder = std::env::temp_dir();
     say(&format!("syncing a file in {} to know the disk", folder.display()));
     let machine = Machine::look(&folder, plan.syncing)?;
-    let people = People::from_samples(&options.samples)?;
+    let people = People::from_samples(options.samples.as_deref().context("--samples")?)?;
     let settings = vec![
         ("built from", options.built_from.clone()),
         ("profile", profile()),

@@ -52,8 +52,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TEXT", default_value = "unknown")]
     pub(crate) built_from: String,
     /// Folder with sample patients.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) samples: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "make_views")]
+    pub(crate) samples: Option<PathBuf>,
+    /// Measure nothing: make the views of a node's copied database anew, with the keys beside its
+    /// configuration, until ended. What this program starts to have another node at work.
+    #[arg(long, value_names = ["DATA", "STATE"], num_args = 2, hide = true)]
+    pub(crate) make_views: Option<Vec<PathBuf>>,
     /// Folder of the unpacked npm package @eventide/message-db.
     #[arg(long, value_name = "DIR", requires = "postgres")]
     pub(crate) message_db: Option<PathBuf>,

@@ -118,16 +118,17 @@ impl Hospital {
     /// When it does not stop or the database does not open.
     pub(crate) async fn into_store(mut self) -> anyhow::Result<(Store, Self)> {
         self.cluster.node_mut(0).stop().await?;
-        let store = self.open(&self.cluster.node(0).data())?;
+        let node = self.cluster.node(0);
+        let store = open(&node.data(), &node.state)?;
         Ok((store, self))
     }
 
-    /// Stops the node, copies its database, starts the node again, and opens the copy in this process:
-    /// another node's, on the same machine.
+    /// Stops the node, copies its database, starts the node again, and has a process of its own make
+    /// the views of the copy anew, again and again: another node, on the same machine.
     ///
     /// # Errors
     /// When it does not stop or start, or the copy cannot be made or opened.
-    pub(crate) async fn copy(&mut self) -> anyhow::Result<(Store, TempDir)> {
+    pub(crate) async fn beside(&mut self) -> anyhow::Result<Beside> {
         self.cluster.node_mut(0).stop().await?;
         let copy = TempDir::new()?;
         let data = copy.path().join("data");
@@ -137,23 +138,46 @@ impl Hospital {
         let node = self.cluster.node_mut(0);
         node.spawn()?;
         node.serving().await?;
-        Ok((self.open(&data)?, copy))
+        Ok(Beside { data, state: node.state.clone(), _copy: copy })
     }
+}
 
-    fn open(&self, data: &Path) -> anyhow::Result<Store> {
-        let node = self.cluster.node(0);
-        let configuration = std::fs::read_to_string(node.state.join("config.toml"))?;
-        let genesis = |key: &str| {
-            let line = configuration.lines().find_map(|line| line.strip_prefix(key));
-            let line = line.with_context(|| format!("config.toml has no {key}"))?;
-            Ok::<ledger::Hash, anyhow::Error>(line.trim_matches([' ', '=', '"']).parse()?)
-        };
-        let pins = [
-            LedgerPin { ledger: ledger::LedgerId::RECORDS, genesis: genesis("records")? },
-            LedgerPin { ledger: ledger::LedgerId::ACCESS, genesis: genesis("access")? },
-        ];
-        let kek = KeyEncryptionKey::from_file(&node.state.join("keys/kek"), KEK_VERSION)?;
-        let vault = Arc::new(Vault::open(data, kek)?);
-        Ok(Store::open(data, &pins, vault)?)
+/// The copy of a node's database.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    data: PathBuf,
+    state: PathBuf,
+    _copy: TempDir,
+}
+
+impl Beside {
+    /// Starts this program as the other node; it ends when what is returned is dropped.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) fn make_views(&self) -> anyhow::Result<tokio::process::Child> {
+        let mut program = tokio::process::Command::new(std::env::current_exe()?);
+        program.arg("--make-views").arg(&self.data).arg(&self.state).kill_on_drop(true);
+        Ok(program.spawn()?)
     }
+}
+
+/// Opens a node's database as the node itself would.
+///
+/// # Errors
+/// When the node's files are not all there, or the database does not open.
+pub(crate) fn open(data: &Path, state: &Path) -> anyhow::Result<Store> {
+    let configuration = std::fs::read_to_string(state.join("config.toml"))?;
+    let genesis = |key: &str| {
+        let line = configuration.lines().find_map(|line| line.strip_prefix(key));
+        let line = line.with_context(|| format!("config.toml has no {key}"))?;
+        Ok::<ledger::Hash, anyhow::Error>(line.trim_matches([' ', '=', '"']).parse()?)
+    };
+    let pins = [
+        LedgerPin { ledger: ledger::LedgerId::RECORDS, genesis: genesis("records")? },
+        LedgerPin { ledger: ledger::LedgerId::ACCESS, genesis: genesis("access")? },
+    ];
+    let kek = KeyEncryptionKey::from_file(&state.join("keys/kek"), KEK_VERSION)?;
+    let vault = Arc::new(Vault::open(data, kek)?);
+    Ok(Store::open(data, &pins, vault)?)
 }

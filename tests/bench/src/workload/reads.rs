@@ -29,6 +29,8 @@ const USUAL_PAGE: u32 = 50;
 
 /// Clients that read each file once, or from a node without an audit trail.
 const CLIENTS: usize = 64;
+/// And where what auditing costs is asked of more: blocks of access records are larger then.
+const MANY_CLIENTS: usize = 256;
 
 /// Files of three sizes.
 #[derive(Clone, Debug)]
@@ -171,11 +173,13 @@ async fn without_trail(
     program: &Path,
 ) -> anyhow::Result<()> {
     for (what, program) in [(AUDITED, None), (UNAUDITED, Some(program.to_owned()))] {
-        say(&format!("  {what}, {}", clients(CLIENTS)));
-        hospital.restart(program).await?;
-        let callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
-        let measured = closed(callers, session.plan.window, &hospital.meter()?).await?;
-        session.report.add(READS, "reads", what, &clients(CLIENTS), measured);
+        for count in [CLIENTS, MANY_CLIENTS] {
+            say(&format!("  {what}, {}", clients(count)));
+            hospital.restart(program.clone()).await?;
+            let callers = hospital.callers(count, |client| Read::usual(&client, files))?;
+            let measured = closed(callers, session.plan.window, &hospital.meter()?).await?;
+            session.report.add(READS, "reads", what, &clients(count), measured);
+        }
     }
     hospital.restart(None).await
 }

@@ -2,17 +2,19 @@
 //! that means for a node that serves on the same machine.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use tokio::process::Child;
+
 use super::commands::Contribute;
-use super::{ALONE, BESIDE_REBUILD, CONTRIBUTE, Enough, REBUILD, REBUILDING, VIEWS};
-use crate::contender::hospital::Hospital;
+use super::{ALONE, BESIDE_REBUILD, CONTRIBUTE, REBUILD, REBUILDING, VIEWS};
+use crate::contender::hospital::{self, Hospital};
 use crate::load::{Measured, open};
 use crate::plan::Plan;
 use crate::session::{Session, say};
-use crate::usage::Meter;
+use crate::usage::{Meter, Process};
 
 /// Calls at once at most.
 const CLIENTS: usize = 64;
@@ -47,35 +49,35 @@ pub(crate) async fn caseledger(
     Ok(())
 }
 
-/// Commands, first alone, then while the views of a copy of the node are made again and again: a node
-/// serves nothing before its views are made, so it is another one's.
+/// Commands, first alone, then while another process makes the views of a copy of the node again and
+/// again: a node serves nothing before its views are made, so it is another one's.
 async fn beside_commands(session: &mut Session, hospital: &mut Hospital) -> anyhow::Result<()> {
     let patients = session.patients(hospital, session.plan.command_patients, 0).await?;
     let people = Arc::clone(&session.people);
-    let (store, _copy) = hospital.copy().await?;
-    let store = Arc::new(store);
-    let (meter, window, rate) = (hospital.meter()?, session.plan.window, Plan::BESIDE_IMPORT);
+    let other = hospital.beside().await?;
+    let (window, rate) = (session.plan.window, Plan::BESIDE_IMPORT);
     for load in [ALONE, REBUILDING] {
         say(&format!("  commands at {rate}/s, {load}"));
-        let enough = Enough::default();
-        let (copy, told) = (Arc::clone(&store), Arc::clone(&enough.0));
-        told.store(load == ALONE, Ordering::Relaxed);
-        let making = tokio::task::spawn_blocking(move || {
-            let go_on = |_, _| match told.load(Ordering::Relaxed) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            };
-            while !told.load(Ordering::Relaxed) {
-                copy.rebuild_views(go_on)?;
-            }
-            anyhow::Ok(())
-        });
+        let making = (load == REBUILDING).then(|| other.make_views()).transpose()?;
+        let mut meter = hospital.meter()?;
+        if let Some(pid) = making.as_ref().and_then(Child::id) {
+            meter.0.push(Process { name: "the other node", pid, with_children: false });
+        }
         let writers =
             hospital.callers(CLIENTS, |client| Contribute::new(&client, &patients, &people))?;
         let measured = open(writers, rate, window, &meter).await?;
         session.report.add(BESIDE_REBUILD, "calls", CONTRIBUTE, load, measured);
-        drop(enough);
-        making.await??;
     }
     Ok(())
+}
+
+/// Makes a node's views anew until the process is ended.
+///
+/// # Errors
+/// When the database does not open or cannot be written.
+pub(crate) fn again_and_again(data: &Path, state: &Path) -> anyhow::Result<()> {
+    let store = hospital::open(data, state)?;
+    loop {
+        store.rebuild_views(|_, _| ControlFlow::Continue(()))?;
+    }
 }
