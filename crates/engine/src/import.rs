@@ -152,7 +152,7 @@ impl Engine {
         }
         let version = filed.version;
         let request_id = self.request_id_for(&ctx.request, version)?;
-        let mask = delivered_fields(&identity);
+        let mask = fields_of_identity(&identity);
         let command = Command::AmendIdentity {
             identity,
             mask,
@@ -300,15 +300,23 @@ pub(crate) fn delivered_entry(entry: &Entry) -> Result<Option<[u8; 32]>, Failure
 
 /// The fields of an identity that its source speaks of. What protects the patient, and a source says
 /// nothing of, stays as people filed it.
-fn delivered_fields(identity: &Identity) -> Vec<String> {
+fn fields_of_identity(identity: &Identity) -> Vec<String> {
     let silent = |field: &str| match field {
         "labels" => identity.labels.is_empty(),
         "confidential_telecoms" => identity.confidential_telecoms.is_empty(),
         "confidential_addresses" => identity.confidential_addresses.is_empty(),
         _ => false,
     };
-    let fields = Identity::FIELDS.iter().filter(|field| !silent(field));
-    fields.map(|field| (*field).to_owned()).collect()
+    spoken_of(Identity::FIELDS, silent)
+}
+
+/// The same of an entry.
+fn fields_of_entry(entry: &Entry) -> Vec<String> {
+    spoken_of(Entry::FIELDS, |field| field == "labels" && entry.labels.is_empty())
+}
+
+fn spoken_of(fields: &[&str], silent: impl Fn(&str) -> bool) -> Vec<String> {
+    fields.iter().filter(|field| !silent(field)).map(|field| (*field).to_owned()).collect()
 }
 
 /// What the source of an identity delivers, if it has one: for [`Identity::delivered`].
@@ -371,7 +379,7 @@ fn decide_each(
             Command::AmendEntry {
                 id: *id,
                 entry: entry.clone(),
-                mask: Entry::FIELDS.iter().map(|field| (*field).to_owned()).collect(),
+                mask: fields_of_entry(entry),
                 how: Amendment::Amendment,
                 reason: REASON.to_owned(),
             }

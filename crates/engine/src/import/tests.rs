@@ -127,3 +127,29 @@ fn what_the_importer_may_not_see_is_refused_whatever_the_item_says_of_it() {
         ));
     }
 }
+
+#[test]
+fn a_changed_item_without_labels_leaves_those_on_file_and_one_with_labels_sets_its_own() {
+    let labels = |code: &str| {
+        let (system, code) = ("urn:labels".to_owned(), code.to_owned());
+        vec![domain::Coding { system, code, ..domain::Coding::default() }]
+    };
+    let item = note("a", "one");
+    let by_hand = Command::AmendEntry {
+        id: item.0,
+        entry: Entry { labels: labels("PSY"), ..Entry::default() },
+        mask: vec!["labels".to_owned()],
+        how: Amendment::Amendment,
+        reason: "a psychotherapy note".to_owned(),
+    };
+    let mut labelled = note("a", "three");
+    labelled.1.labels = labels("R");
+    labelled.1.delivered = delivered_entry(&labelled.1).expect("encodes");
+    for (again, after) in [(note("a", "two"), "PSY"), (labelled, "R")] {
+        let mut file = changed_by_hand(&item, std::slice::from_ref(&by_hand));
+        let (events, outcomes) = decide_each(file.clone(), std::slice::from_ref(&again));
+        assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]), "{outcomes:?}");
+        events.iter().for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
+        assert_eq!(file.entries[&item.0].entry.labels, labels(after));
+    }
+}
