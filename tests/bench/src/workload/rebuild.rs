@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::ensure;
 use tokio::process::Child;
 
 use super::commands::Contribute;
@@ -58,7 +59,7 @@ async fn beside_commands(session: &mut Session, hospital: &mut Hospital) -> anyh
     let (window, rate) = (session.plan.window, Plan::BESIDE_IMPORT);
     for load in [ALONE, REBUILDING] {
         say(&format!("  commands at {rate}/s, {load}"));
-        let making = (load == REBUILDING).then(|| other.make_views()).transpose()?;
+        let mut making = (load == REBUILDING).then(|| other.make_views()).transpose()?;
         let mut meter = hospital.meter()?;
         if let Some(pid) = making.as_ref().and_then(Child::id) {
             meter.0.push(Process { name: "the other node", pid, with_children: false });
@@ -66,6 +67,12 @@ async fn beside_commands(session: &mut Session, hospital: &mut Hospital) -> anyh
         let writers =
             hospital.callers(CLIENTS, |client| Contribute::new(&client, &patients, &people))?;
         let measured = open(writers, rate, window, &meter).await?;
+        if let Some(other) = &mut making {
+            // Or the commands were alone after all.
+            let ended = other.try_wait()?;
+            ensure!(ended.is_none(), "the process that makes views ended: {ended:?}");
+            other.kill().await?;
+        }
         session.report.add(BESIDE_REBUILD, "calls", CONTRIBUTE, load, measured);
     }
     Ok(())
