@@ -67,7 +67,7 @@ pub fn evolve(file: &mut PatientFile, event: &Event, stamp: Stamp) {
         | Event::EntryAmended { id, .. }
         | Event::EntryRetracted { id, .. } => {
             let before = file.entries.remove(id);
-            if let Some(after) = evolve_entry(before, event, stamp) {
+            if let Some(after) = evolve_entry(before, event.clone(), stamp) {
                 file.entries.insert(*id, after);
             }
         }
@@ -81,18 +81,18 @@ pub fn evolve(file: &mut PatientFile, event: &Event, stamp: Stamp) {
 /// Folds one event into one entry. Events about something else leave it as it is; an amendment of
 /// an entry that is not there yet begins it, because an amendment holds the whole entry.
 #[must_use]
-pub fn evolve_entry(state: Option<EntryState>, event: &Event, stamp: Stamp) -> Option<EntryState> {
+pub fn evolve_entry(state: Option<EntryState>, event: Event, stamp: Stamp) -> Option<EntryState> {
     match event {
-        Event::EntryAdded { id, entry } => revise(state, *id, entry, None, stamp),
+        Event::EntryAdded { id, entry } => revise(state, id, entry, None, stamp),
         Event::EntryAmended { id, entry, changed, how, reason } => {
-            let change = Change { fields: changed.clone(), how: *how, reason: reason.clone() };
-            revise(state, *id, entry, Some(change), stamp)
+            let change = Change { fields: changed, how, reason };
+            revise(state, id, entry, Some(change), stamp)
         }
         Event::EntryRetracted { id, reason } => state.map(|state| {
-            if state.id != *id {
+            if state.id != id {
                 return state;
             }
-            let retracted = Some(reason.clone());
+            let retracted = Some(reason);
             let revision = state.revision.saturating_add(1);
             EntryState { revision, changed: stamp, retracted, ..state }
         }),
@@ -107,14 +107,14 @@ pub fn evolve_entry(state: Option<EntryState>, event: &Event, stamp: Stamp) -> O
 fn revise(
     state: Option<EntryState>,
     id: EntryId,
-    entry: &Entry,
+    entry: Entry,
     last_change: Option<Change>,
     stamp: Stamp,
 ) -> Option<EntryState> {
     match state {
         Some(state) if state.id != id => Some(state),
         Some(state) => Some(EntryState {
-            entry: entry.clone(),
+            entry,
             revision: state.revision.saturating_add(1),
             changed: stamp,
             last_change,
@@ -122,7 +122,7 @@ fn revise(
         }),
         None => Some(EntryState {
             id,
-            entry: entry.clone(),
+            entry,
             revision: 1,
             filed: stamp,
             changed: stamp,

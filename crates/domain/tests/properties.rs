@@ -196,7 +196,7 @@ proptest! {
             | Event::EntryAmended { id, .. }
             | Event::EntryRetracted { id, .. } = event
             {
-                let row = evolve_entry(rows.remove(id), event, stamp(version));
+                let row = evolve_entry(rows.remove(id), event.clone(), stamp(version));
                 rows.extend(row.map(|row| (*id, row)));
             }
         }

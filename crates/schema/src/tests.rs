@@ -181,7 +181,7 @@ proptest! {
         stamp in generate::stamp(),
     ) {
         let event = Event::EntryAdded { id: EntryId([1; 16]), entry };
-        let state = evolve_entry(None, &event, stamp).unwrap();
+        let state = evolve_entry(None, event, stamp).unwrap();
         prop_assert_eq!(decode_entry(&encode_entry(&state).unwrap()), Ok(state));
         let row = encode_identity_row(&identity, &stamp, stamp.version).unwrap();
         prop_assert_eq!(decode_identity_row(&row), Ok((identity, stamp, stamp.version)));

@@ -24,10 +24,10 @@ pub(crate) struct Fold<'a> {
     pub(crate) batch: WriteBatch,
     pub(crate) reader: &'a Reader<'a>,
     genesis: Hash,
-    /// Latest state of every entry touched, sealed once at the end: an entry amended ten times in
-    /// one batch is written once.
-    /// Boxed: a state is half a kilobyte, and the map moves what it holds when it grows.
-    entries: HashMap<[u8; 38], Box<(EntryState, Arc<DataKey>)>>,
+    /// Latest row of every entry touched, sealed once at the end: an entry amended ten times in one
+    /// batch is written once. Rows, not states: of few entries a batch needs the state again, and a
+    /// state is a few dozen allocations, of as many entries as a batch holds.
+    entries: HashMap<[u8; 38], (Vec<u8>, Arc<DataKey>)>,
     /// Whose the numbers are that this batch assigns or releases, by their index terms.
     holders: HashMap<[u8; 32], Option<SubjectId>>,
     /// The rows in the database are being replaced: they are not what stands before a record.
@@ -73,9 +73,8 @@ impl<'a> Fold<'a> {
     /// The batch, with the entries' final states.
     pub(crate) fn finish(mut self) -> Result<WriteBatch, StoreError> {
         let table = self.store.table(keys::ENTRIES)?;
-        for (row_key, entry) in &self.entries {
-            let (state, key) = entry.as_ref();
-            let sealed = key.seal_view(row_key, &encode(schema::encode_entry(state))?)?;
+        for (row_key, (row, key)) in &self.entries {
+            let sealed = key.seal_view(row_key, row)?;
             self.batch.put_cf(table, row_key, sealed);
         }
         Ok(self.batch)
@@ -91,7 +90,7 @@ impl<'a> Fold<'a> {
 
     fn change(&mut self, position: u64, header: &Header, body: &[u8]) -> Result<(), StoreError> {
         let folded = match self.event(header, body)? {
-            Some(event) => self.event_rows(position, header, &event)?,
+            Some(event) => self.event_rows(position, header, event)?,
             None => false,
         };
         if !folded {
@@ -112,10 +111,10 @@ impl<'a> Fold<'a> {
         &mut self,
         position: u64,
         header: &Header,
-        event: &Event,
+        event: Event,
     ) -> Result<bool, StoreError> {
         if let Event::IdentifierAssigned { identifier_system, identifier_value, patient }
-        | Event::IdentifierReleased { identifier_system, identifier_value, patient } = event
+        | Event::IdentifierReleased { identifier_system, identifier_value, patient } = &event
         {
             let parts = [identifier_system.as_bytes(), identifier_value.as_bytes()];
             let Some(term) = self.term(header.data_key, &parts)? else { return Ok(false) };
@@ -141,22 +140,22 @@ impl<'a> Fold<'a> {
         match event {
             Event::PatientRegistered { identity } | Event::IdentityAmended { identity, .. } => {
                 let row_key = keys::file(self.ledger, header.subject);
-                let plain = encode(schema::encode_identity_row(identity, &stamp, header.version))?;
+                let plain = encode(schema::encode_identity_row(&identity, &stamp, header.version))?;
                 let sealed = key.seal_view(&row_key, &plain)?;
                 self.batch.put_cf(self.store.table(keys::FILES)?, row_key, sealed);
             }
-            Event::EntryAdded { id, entry } | Event::EntryAmended { id, entry, .. } => {
+            Event::EntryAdded { id, ref entry } | Event::EntryAmended { id, ref entry, .. } => {
                 let kind = entry.detail.kind();
-                let row_key = keys::entry(self.ledger, header.subject, kind, *id);
+                let row_key = keys::entry(self.ledger, header.subject, kind, id);
                 let before = self.entry(&row_key, &key)?;
-                self.put_entry(row_key, key, domain::evolve_entry(before, event, stamp));
+                self.put_entry(row_key, key, domain::evolve_entry(before, event, stamp))?;
             }
             Event::EntryRetracted { id, .. } => {
                 for kind in domain::Kind::ALL {
-                    let row_key = keys::entry(self.ledger, header.subject, *kind, *id);
+                    let row_key = keys::entry(self.ledger, header.subject, *kind, id);
                     if let Some(before) = self.entry(&row_key, &key)? {
                         let after = domain::evolve_entry(Some(before), event, stamp);
-                        self.put_entry(row_key, key, after);
+                        self.put_entry(row_key, key, after)?;
                         break;
                     }
                 }
@@ -168,16 +167,23 @@ impl<'a> Fold<'a> {
         Ok(true)
     }
 
-    fn put_entry(&mut self, row_key: [u8; 38], key: Arc<DataKey>, state: Option<EntryState>) {
+    fn put_entry(
+        &mut self,
+        row_key: [u8; 38],
+        key: Arc<DataKey>,
+        state: Option<EntryState>,
+    ) -> Result<(), StoreError> {
         if let Some(state) = state {
-            self.entries.insert(row_key, Box::new((state, key)));
+            self.entries.insert(row_key, (encode(schema::encode_entry(&state))?, key));
         }
+        Ok(())
     }
 
     /// An entry as it stands before this record: staged in this batch, or in the database.
     fn entry(&self, row_key: &[u8; 38], key: &DataKey) -> Result<Option<EntryState>, StoreError> {
-        if let Some(entry) = self.entries.get(row_key) {
-            return Ok(Some(entry.0.clone()));
+        if let Some((row, _)) = self.entries.get(row_key) {
+            let read = schema::decode_entry(row);
+            return read.map(Some).map_err(|_| StoreError::Encoding(keys::ENTRIES));
         }
         if self.anew { Ok(None) } else { self.reader.entry_row(row_key, key) }
     }

@@ -47,6 +47,10 @@ use crate::workload::{
     commands, decisions, growth, history, import, length, mixed, open, reads, rebuild, verification,
 };
 
+/// As a node has it: views are made anew in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
