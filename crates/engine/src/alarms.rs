@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use journal::ConnectionState;
 use ledger::LedgerId;
 
 use crate::answers::Alarm;
 use crate::clock::Clock;
+use crate::engine::Engine;
 
 /// How long one stays that tells of what people did, and is not over by itself, in µs: long enough for an
 /// operator who was called. The trail keeps it.
@@ -86,6 +88,22 @@ impl Alarms {
         let mut alarms: Vec<Alarm> = raised.values().cloned().collect();
         alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.at));
         alarms
+    }
+}
+
+impl Engine {
+    /// Whether the broker is connected; keeps the alarm that it is not, as long as it is so.
+    pub(crate) fn tell_broker(&self) -> bool {
+        let connected = *self.journal.state().borrow() == ConnectionState::Connected;
+        if connected {
+            self.alarms.clear("BROKER_AWAY", None);
+        } else {
+            let text = "the broker is not connected: nothing is filed, and what is read is recorded in the spool, \
+                        which is bounded, and forwarded later. Start it, or look at the network between; this \
+                        node connects again by itself";
+            self.alarms.keep("BROKER_AWAY", text.to_owned());
+        }
+        connected
     }
 }
 

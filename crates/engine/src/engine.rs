@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use ed25519_dalek::Signer;
-use journal::{ConnectionState, Journal, KeyBucket, LedgerStream};
+use journal::{Journal, KeyBucket, LedgerStream};
 use ledger::{Control, Hash, LedgerId, LedgerKind, Member, NodeId, SigningKey, SubjectId};
 use store::{SetAside, Store};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -316,6 +316,7 @@ impl Engine {
     /// When the store cannot be read.
     pub fn status(&self) -> Result<Status, Failure> {
         self.tell_overdue();
+        let broker_connected = self.tell_broker();
         let mut ledgers = Vec::new();
         for kind in [LedgerKind::Records, LedgerKind::Access] {
             let side = self.side(kind);
@@ -331,7 +332,7 @@ impl Engine {
         }
         Ok(Status {
             node: self.node,
-            broker_connected: *self.journal.state().borrow() == ConnectionState::Connected,
+            broker_connected,
             ledgers,
             spool_bytes: self.records.line.store.spool().bytes(),
             spare_keys: self.vault.unused(),

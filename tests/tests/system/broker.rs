@@ -8,7 +8,7 @@ use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 use tonic::Code;
 
-use crate::tools::reason;
+use crate::tools::{alarm, reason};
 
 async fn trail_of(officer: &Client, patient: &str) -> Vec<v1::Access> {
     let request = v1::ListAccessesRequest {
@@ -24,10 +24,12 @@ async fn trail_of(officer: &Client, patient: &str) -> Vec<v1::Access> {
 async fn invariant_10_reads_survive_the_broker() {
     let mut cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
     let patient =
         cluster.client(0, "registrar").unwrap().register("MRN-1", "Ames").await.unwrap().patient_id;
     cluster.nats.kill().expect("killed");
     cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it notices");
+    alarm(&operator, "BROKER_AWAY").await;
 
     let mut receipts = Vec::new();
     for _ in 0..20 {
@@ -42,6 +44,8 @@ async fn invariant_10_reads_survive_the_broker() {
 
     cluster.nats.restart().await.expect("back");
     cluster.node(0).serving().await.expect("serving again");
+    let alarms = operator.status().await.expect("a status").alarms;
+    assert!(alarms.iter().all(|alarm| alarm.code != "BROKER_AWAY"), "{alarms:?}");
     let officer = cluster.client(0, "compliance-officer").unwrap();
     let forwarded = eventually(Duration::from_secs(30), "the spool is forwarded", async || {
         let seen: Vec<Vec<u8>> = trail_of(&officer, &patient)
