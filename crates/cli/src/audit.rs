@@ -182,6 +182,27 @@ fn cells(access: &v1::Access, shown: &[v1::Access]) -> [String; 9] {
     ]
 }
 
+/// What else a reviewer asks of a line: why, what kept it from being shown, and in which emergency.
+fn remarks(access: &v1::Access) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if !access.reason.is_empty() {
+        remarks.push(format!("reason: {}", access.reason));
+    }
+    if access.outcome == "denied" {
+        remarks.push(match access.deciding_ids.as_slice() {
+            [] => "denied: no access policy permits it".to_owned(),
+            ids => format!("denied by: {}", ids.join(", ")),
+        });
+    }
+    if !access.masked.is_empty() {
+        remarks.push(format!("masked: {}", access.masked.join(" ")));
+    }
+    if !access.emergency_id.is_empty() {
+        remarks.push(format!("emergency access: {}", access.emergency_id));
+    }
+    remarks
+}
+
 /// The call without its service. An import shows what it found on file while it files.
 fn operation(access: &v1::Access) -> String {
     if access.unreadable {
@@ -214,9 +235,7 @@ fn as_text(
         let cells: Vec<_> =
             cells.filter(|(column, _)| shown(column)).map(|(_, cell)| cell).collect();
         table.cells(&cells);
-        if !access.reason.is_empty() {
-            table.note(&format!("reason: {}", access.reason));
-        }
+        remarks(access).iter().for_each(|remark| table.note(remark));
     }
     let mut count = match accesses.len() {
         1 => "1 access".to_owned(),
@@ -281,6 +300,23 @@ mod tests {
         assert_eq!(json["accesses"][0]["hash"], "01".repeat(32));
         assert_eq!(json["accesses"][0]["receipt"], "01".repeat(32));
         assert_eq!(json["more"], false);
+    }
+
+    #[test]
+    fn a_line_says_what_was_masked_what_denied_it_and_in_which_emergency() {
+        let masked = v1::Access { masked: vec!["note:PSY".to_owned()], ..looked() };
+        let nobody = v1::Access { outcome: "denied".to_owned(), ..looked() };
+        let forbidden = v1::Access { deciding_ids: vec!["vip".to_owned()], ..nobody.clone() };
+        let urgent = v1::Access { emergency_id: "ab".repeat(16), ..looked() };
+        let text = as_text(&[masked, nobody, forbidden, urgent], false, &[], 0, &typed(&[]));
+        for told in [
+            "masked: note:PSY".to_owned(),
+            "denied: no access policy permits it".to_owned(),
+            "denied by: vip".to_owned(),
+            format!("emergency access: {}", "ab".repeat(16)),
+        ] {
+            assert!(text.contains(&format!("\n    {told}\n")), "{text}");
+        }
     }
 
     #[test]
