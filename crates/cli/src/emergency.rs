@@ -25,12 +25,13 @@ const REVIEWING: Otherwise = Otherwise::Always("HCOMPL");
 /// Emergency access.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Emergency {
-    /// Break the glass: open a patient's file, or a unit's, for a while. Say why with --reason.
+    /// Break the glass: open a patient's file, one entry of it, or a unit's, for a while. Say why with --reason.
     ///
     /// Recorded, announced, and reviewed by somebody else. Then call again with --purpose BTG.
     #[command(after_help = "\
 Examples:
   caseledger emergency start MRN-200377 --code OVRER --reason 'found unconscious'
+  caseledger emergency start MRN-200377 --entry 0b7c5e21f4a84c6d9e10327f5a6b8c9d --code OVRPJ --reason 'restless'
   caseledger emergency start --unit 'Ward 3' --code OVRPS --for 2h --reason 'evacuation'
   caseledger file show MRN-200377 --purpose BTG --reason 'found unconscious'")]
     Start(Start),
@@ -64,6 +65,10 @@ pub(crate) struct Start {
     pub(crate) patient: Option<String>,
     #[command(flatten)]
     pub(crate) issuer: Issuer,
+    /// Only this entry of the patient's file: its id, 32 hex digits, as `file show` has it, masked or
+    /// not. With --purpose BTG all others are masked then.
+    #[arg(long, value_name = "ID", requires = "patient", conflicts_with = "unit")]
+    pub(crate) entry: Option<String>,
     /// The files of all patients who are in this unit.
     #[arg(long, value_name = "NAME")]
     pub(crate) unit: Option<String>,
@@ -71,7 +76,7 @@ pub(crate) struct Start {
     /// third party safety (HL7 v3 ActReason).
     #[arg(long, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) code: String,
-    /// For how long, as 90s, 30m or 2h: of a patient at most 4h, of a unit 12h. Otherwise the most.
+    /// For how long, as 90s, 30m or 2h: of a patient or an entry at most 4h, of a unit 12h. Otherwise the most.
     #[arg(long = "for", value_name = "SPAN")]
     pub(crate) span: Option<Span>,
 }
@@ -154,7 +159,14 @@ async fn start(
     let scope = match (&wanted.patient, &wanted.unit) {
         (Some(typed), _) => {
             let named = patient::parse(typed, &wanted.issuer.issuer)?;
-            Some(Scope::Patient(patient::selector(named)))
+            let patient = patient::selector(named);
+            Some(match &wanted.entry {
+                None => Scope::Patient(patient),
+                Some(entry) => Scope::Entry(v1::EntryScope {
+                    patient: Some(patient),
+                    entry_id: entry.to_ascii_lowercase(),
+                }),
+            })
         }
         (None, unit) => unit.clone().map(Scope::Unit),
     };
@@ -336,6 +348,7 @@ fn opened(emergency: &v1::EmergencyAccess) -> String {
     match &emergency.scope {
         Some(Scope::PatientId(patient)) => format!("patient {patient}"),
         Some(Scope::Unit(unit)) => format!("unit {unit}"),
+        Some(Scope::Entry(one)) => format!("entry {} of patient {}", one.entry_id, one.patient_id),
         None => String::new(),
     }
 }
@@ -422,7 +435,11 @@ mod tests {
             overdue: false,
             ..review
         };
-        let text = as_text(&[one(open.clone(), inquiry), one(open, closed)], false, &[]);
+        let entry = v1::OpenedEntry { patient_id: "p1".to_owned(), entry_id: "n1".to_owned() };
+        let entry = Some(v1::emergency_access::Scope::Entry(entry));
+        let entry = v1::EmergencyAccess { scope: entry, ..open.clone() };
+        let text = as_text(&[one(entry, inquiry), one(open, closed)], false, &[]);
+        assert!(text.contains("entry n1 of patient p1  OPEN until"), "{text}");
         assert!(text.contains("OPEN until 1970-01-01 01:00:00Z"), "{text}");
         assert!(text.contains("further inquiry, OVERDUE since 1970-01-01 02:00:00Z"), "{text}");
         assert!(text.contains("review by eve: ask the ward\n"), "{text}");

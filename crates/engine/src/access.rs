@@ -1,8 +1,10 @@
 //! May they? The access check's pass is the only key to what is on file, and both a pass used and a
 //! pass refused leave an access record (invariant 7).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use domain::EntryId;
 use store::Store;
 
 use crate::Failure;
@@ -32,12 +34,31 @@ impl Pass {
         &self.grounds
     }
 
-    /// Of these classes of entries those that its holder may not see.
+    /// Of these classes of entries those that its holder may not see by the policies.
     pub(crate) fn masked<'a>(
         &self,
         classes: impl IntoIterator<Item = &'a Class>,
     ) -> Result<Masked, Failure> {
         self.requester.masked(classes)
+    }
+
+    /// Of these entries, each with a class of its, what its holder may not see: by the policies, and
+    /// for the glass is broken for one of them alone.
+    pub(crate) fn masked_among<'a>(
+        &self,
+        entries: impl Iterator<Item = (EntryId, &'a Class)> + Clone,
+    ) -> Result<Masked, Failure> {
+        let classes: BTreeSet<_> = entries.clone().map(|(_, class)| class).collect();
+        let masked = self.masked(classes)?;
+        Ok(match self.alone() {
+            Some(alone) => masked.all_but(alone, entries),
+            None => masked,
+        })
+    }
+
+    /// The entry that the glass is broken for alone; none: the policies open what is open.
+    pub(crate) const fn alone(&self) -> Option<EntryId> {
+        self.grounds.facts.alone
     }
 
     /// The grounds on which its holder may not see entries of this class; none if they may.

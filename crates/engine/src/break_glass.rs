@@ -1,6 +1,10 @@
 //! Breaking the glass, ending it, and having it reviewed.
 
-use domain::{BreakGlassReview, Document, DocumentId, DocumentKind, DocumentState, PatientId};
+use domain::{
+    BreakGlassReview, Document, DocumentId, DocumentKind, DocumentState, EntryId, PatientId,
+};
+
+use ledger::SubjectId;
 
 use crate::access::Pass;
 use crate::answers::Shown;
@@ -19,7 +23,7 @@ use crate::showing::{Ended, Saw};
 pub const REASON_CODES: [&str; 4] = ["OVRER", "OVRPJ", "OVRPS", "OVRTPS"];
 
 const HOUR: u64 = 60 * 60 * 1_000_000;
-/// Longest that a patient's file stays open, µs: time to stabilise and to find whoever treats.
+/// Longest that a patient's file, or an entry of it, stays open, µs: time to stabilise and to find whoever treats.
 /// (DHIS2 opens a programme for three hours.) Ours; the glass can be broken again.
 pub const LONGEST_FOR_A_PATIENT: u64 = 4 * HOUR;
 /// Longest that a unit's files stay open, µs: a long shift.
@@ -28,18 +32,27 @@ pub const LONGEST_FOR_A_UNIT: u64 = 12 * HOUR;
 /// why, and a weekend is between at most. Ours; no source sets a figure.
 pub const REVIEW_WITHIN: u64 = 72 * HOUR;
 
-/// What is to be opened.
+/// Whose file is meant.
 #[derive(Clone, Debug)]
-pub enum Opening {
-    /// This patient's file.
-    Patient(PatientId),
-    /// The file of the patient to whom this number was issued.
+pub enum Whose {
+    /// This patient's.
+    Id(PatientId),
+    /// That of the patient to whom this number was issued.
     Number {
         /// URI of the number range.
         issuer: String,
         /// The number.
         value: String,
     },
+}
+
+/// What is to be opened.
+#[derive(Clone, Debug)]
+pub enum Opening {
+    /// A patient's file.
+    Patient(Whose),
+    /// This entry of a patient's file.
+    Entry(Whose, EntryId),
     /// The files of the patients in this unit.
     Unit(String),
 }
@@ -133,8 +146,8 @@ impl Engine {
     /// read.
     ///
     /// # Errors
-    /// [`Failure::Invalid`], [`Failure::NotFound`] for a patient who is not on file,
-    /// [`Failure::Denied`], and whatever keeps it from being recorded.
+    /// [`Failure::Invalid`], [`Failure::NotFound`] for a patient, or an entry of theirs, who is not on
+    /// file, [`Failure::Denied`], and whatever keeps it from being recorded.
     pub async fn break_glass(
         &self,
         ctx: &Context,
@@ -149,7 +162,7 @@ impl Engine {
         near_end?;
         let duration = duration(asked)?;
         let Some(scope) = scope else {
-            self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
+            self.ended(ctx, &pass, patient, Ended::NotFound, &Saw::default()).await?;
             return Err(Failure::NotFound);
         };
         let from = self.now();
@@ -176,21 +189,30 @@ impl Engine {
         Ok(Shown { answer: access, receipt, position })
     }
 
-    /// The patient concerned, and what is opened; nothing if the patient is not on file.
+    /// The patient concerned, if on file, and what is opened, if that is.
     fn scope(
         &self,
         asked: &Opening,
     ) -> Result<(Option<PatientId>, Option<EmergencyScope>), Failure> {
         let reader = self.shelf.never_to_be_shown().reader();
-        let patient = match asked {
+        let (whose, entry) = match asked {
             Opening::Unit(unit) => return Ok((None, Some(EmergencyScope::Unit(unit.clone())))),
-            Opening::Patient(patient) => {
-                let subject = ledger::SubjectId(patient.0);
-                reader.file_version(subject)?.map(|_| *patient)
-            }
-            Opening::Number { issuer, value } => reader.find_identifier(issuer, value)?,
+            Opening::Patient(whose) => (whose, None),
+            Opening::Entry(whose, entry) => (whose, Some(*entry)),
         };
-        Ok((patient, patient.map(EmergencyScope::Patient)))
+        let patient = match whose {
+            Whose::Id(id) => reader.file_version(SubjectId(id.0))?.map(|_| *id),
+            Whose::Number { issuer, value } => reader.find_identifier(issuer, value)?,
+        };
+        let scope = match (patient, entry) {
+            (None, _) => None,
+            (Some(patient), None) => Some(EmergencyScope::Patient(patient)),
+            (Some(patient), Some(entry)) => {
+                let found = reader.entry(SubjectId(patient.0), entry)?;
+                found.map(|_| EmergencyScope::Entry(patient, entry))
+            }
+        };
+        Ok((patient, scope))
     }
 
     /// Ends an emergency access of the caller's own; one that is over already stays as it is.
@@ -434,7 +456,7 @@ fn duration(asked: &BreakGlass) -> Result<u64, Failure> {
         fault("unit", "value-not-allowed", "must be a unit's name, in one line".to_owned());
     }
     let longest = match asked.scope {
-        Opening::Patient(_) | Opening::Number { .. } => LONGEST_FOR_A_PATIENT,
+        Opening::Patient(_) | Opening::Entry(..) => LONGEST_FOR_A_PATIENT,
         Opening::Unit(_) => LONGEST_FOR_A_UNIT,
     };
     let duration = asked.duration.unwrap_or(longest);

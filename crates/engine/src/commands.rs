@@ -136,7 +136,7 @@ impl Engine {
         expected_version: Option<u64>,
         mut commands: Vec<Command>,
     ) -> Result<Filed, Failure> {
-        let pass = self.admit(ctx, Some(patient)).await?;
+        let pass = self.admit_changes(ctx, Some(patient), &commands).await?;
         check_request_id(request_id)?;
         check_commands(&commands)?;
         let id = Self::contribution_id(&ctx.caller, request_id);

@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::PatientId;
+use domain::{Command, EntryId, PatientId};
 use ledger::{ActorId, Header, Item, SubjectId};
 use schema::{AccessRecord, Outcome};
 use vault::Opened;
 
 use crate::Failure;
-use crate::context::{Caller, Operation};
+use crate::context::{Caller, Context, Operation};
 use crate::engine::Engine;
 use crate::filing::first_half;
 use crate::registers::author;
@@ -30,8 +30,18 @@ const PAGE: usize = 200;
 pub enum EmergencyScope {
     /// One patient's file.
     Patient(PatientId),
+    /// One entry of a patient's file, beside who the patient is.
+    Entry(PatientId, EntryId),
     /// The files of the patients who are in this unit.
     Unit(String),
+}
+
+/// The emergency access that a call is made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Covering {
+    pub(crate) id: EmergencyId,
+    /// The entry that it opens alone; none: the whole file.
+    pub(crate) alone: Option<EntryId>,
 }
 
 /// One emergency access.
@@ -74,19 +84,33 @@ impl EmergencyAccess {
         }
     }
 
-    /// The patient whose file it opens, if it is one.
+    /// The patient whose file it opens, or an entry of it, if it is one.
     #[must_use]
     pub const fn patient(&self) -> Option<PatientId> {
         match &self.scope {
-            EmergencyScope::Patient(patient) => Some(*patient),
+            EmergencyScope::Patient(patient) | EmergencyScope::Entry(patient, _) => Some(*patient),
             EmergencyScope::Unit(_) => None,
         }
+    }
+
+    /// The entry that it opens alone, if it is one.
+    const fn alone(&self) -> Option<EntryId> {
+        match &self.scope {
+            EmergencyScope::Entry(_, entry) => Some(*entry),
+            EmergencyScope::Patient(_) | EmergencyScope::Unit(_) => None,
+        }
+    }
+
+    /// Of several that cover a call the greatest is used: the widest, then the one begun last.
+    const fn rank(&self) -> (bool, u64, EmergencyId) {
+        (self.alone().is_none(), self.from, self.id)
     }
 
     /// What the record of its start tells, a line each; the rest stands in the record's own fields.
     pub(crate) fn told(&self) -> String {
         let scope = match &self.scope {
             EmergencyScope::Patient(patient) => format!("patient {patient}"),
+            EmergencyScope::Entry(patient, entry) => format!("entry {patient} {entry}"),
             EmergencyScope::Unit(unit) => format!("unit {unit}"),
         };
         let Self { reason_code, from, until, .. } = self;
@@ -99,7 +123,11 @@ impl EmergencyAccess {
         let mut next = || lines.next()?.split_once(' ');
         let ("reason", reason_code) = next()? else { return None };
         let scope = match next()? {
-            ("patient", id) => EmergencyScope::Patient(PatientId(id.parse::<SubjectId>().ok()?.0)),
+            ("patient", id) => EmergencyScope::Patient(PatientId(id_of(id)?)),
+            ("entry", ids) => {
+                let (patient, entry) = ids.split_once(' ')?;
+                EmergencyScope::Entry(PatientId(id_of(patient)?), EntryId(id_of(entry)?))
+            }
             ("unit", unit) => EmergencyScope::Unit(unit.to_owned()),
             _ => return None,
         };
@@ -194,21 +222,29 @@ impl Engine {
         self.emergencies.0.lock().unwrap_or_else(PoisonError::into_inner).ended(id, at);
     }
 
-    /// The caller's emergency access that is open now and covers this patient.
+    /// The caller's emergency access that is open now and covers this call about the patient, which
+    /// files these changes if it files any.
     pub(crate) fn emergency_covering(
         &self,
-        caller: &Caller,
+        ctx: &Context,
         patient: PatientId,
-    ) -> Result<Option<EmergencyId>, Failure> {
-        let (person, now) = (author(caller), self.now());
+        changes: &[Command],
+    ) -> Result<Option<Covering>, Failure> {
+        let (person, now) = (author(&ctx.caller), self.now());
         let register = self.emergencies()?;
-        for access in register.values().filter(|one| one.person == person && one.open(now)) {
+        let open = |one: &&EmergencyAccess| one.person == person && one.open(now);
+        let mut open: Vec<_> = register.values().filter(open).collect();
+        open.sort_unstable_by_key(|access| std::cmp::Reverse(access.rank()));
+        for access in open {
             let covers = match &access.scope {
                 EmergencyScope::Patient(opened) => *opened == patient,
                 EmergencyScope::Unit(unit) => self.is_in_unit(patient, unit)?,
+                EmergencyScope::Entry(opened, entry) => {
+                    *opened == patient && is_about(ctx.operation, *entry, changes)
+                }
             };
             if covers {
-                return Ok(Some(access.id));
+                return Ok(Some(Covering { id: access.id, alone: access.alone() }));
             }
         }
         Ok(None)
@@ -310,6 +346,29 @@ impl Engine {
     pub(crate) fn now(&self) -> u64 {
         self.access.sealer.clock.now()
     }
+}
+
+/// Whether a call can be made where only this entry is open: it shows no other that could not be
+/// masked, and changes no other.
+fn is_about(operation: Operation, entry: EntryId, changes: &[Command]) -> bool {
+    let changed = |change: &Command| match change {
+        Command::AmendEntry { id, .. } | Command::RetractEntry { id, .. } => *id == entry,
+        Command::Register(_) | Command::AmendIdentity { .. } | Command::AddEntry { .. } => false,
+    };
+    let reads = matches!(
+        operation,
+        Operation::FindPatient
+            | Operation::GetPatientFile
+            | Operation::GetPatientHistory
+            | Operation::WatchPatientFile
+    );
+    // Importing is no emergency's work; evidence and the trail have nothing masked.
+    let files = operation == Operation::Contribute && !changes.is_empty();
+    reads || (files && changes.iter().all(changed))
+}
+
+fn id_of(text: &str) -> Option<[u8; 16]> {
+    text.parse::<SubjectId>().ok().map(|id| id.0)
 }
 
 /// Half of what is known would decide wrongly; the key is the system's and arrives.

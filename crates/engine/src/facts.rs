@@ -6,7 +6,8 @@
 
 mod file;
 
-use domain::{PatientId, PractitionerRole, Provision};
+use domain::{Command, EntryId, PatientId, PractitionerRole, Provision};
+use ledger::SubjectId;
 
 use crate::Failure;
 use crate::context::{Caller, Context, Purpose};
@@ -18,14 +19,20 @@ use file::{FileFacts, Filed, Last, Named, Span};
 /// days, in which results come and letters are written. Ours; no rule says a number.
 const AUTHORED_LATELY: u64 = 30 * 24 * 3_600 * 1_000_000;
 
+/// How access records begin the circumstance that only one entry is open; its id follows.
+const ALONE: &str = "entry:";
+
 /// What access policies are told beyond the call itself. Part of what a decision is remembered by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// How the caller has to do with the patient, as the access record names it; none if not at all,
     /// or if nobody in particular is concerned.
     pub relationship: Option<String>,
-    /// The emergency access that the caller has opened and that covers the patient.
+    /// The emergency access that the caller has opened and that covers the call.
     pub emergency: Option<[u8; 16]>,
+    /// The entry that this emergency access opens alone; none: the whole file. No policy is told:
+    /// whatever they open, all other entries stay masked.
+    pub alone: Option<EntryId>,
     /// Whether the caller is employed, by the staff directory; none for who is not in it.
     pub employed: Option<bool>,
     /// The file is the caller's own, by the staff directory.
@@ -47,7 +54,7 @@ impl Facts {
             ("restricted", self.restricted),
         ];
         let names = holds.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name.to_owned());
-        names.collect()
+        names.chain(self.alone.map(|entry| format!("{ALONE}{entry}"))).collect()
     }
 
     /// What is known of the caller where the patient is nobody.
@@ -60,9 +67,11 @@ impl Facts {
     pub fn recorded(record: &schema::AccessRecord) -> Self {
         let holds = |name: &str| record.circumstances.iter().any(|one| one == name);
         let employed = holds("employed").then_some(true);
+        let mut alone = record.circumstances.iter().filter_map(|one| one.strip_prefix(ALONE));
         Self {
             relationship: record.relationship.clone(),
             emergency: record.emergency,
+            alone: alone.find_map(|id| id.parse::<SubjectId>().ok()).map(|id| EntryId(id.0)),
             employed: employed.or_else(|| holds("not-employed").then_some(false)),
             own_file: holds("own-file"),
             vip: holds("vip"),
@@ -113,24 +122,27 @@ struct Known<'a> {
 }
 
 impl Engine {
-    /// What is known of the caller and the patient. Nothing of a file that cannot be opened here: its
-    /// key is destroyed, or has not arrived.
+    /// What is known of the caller and the patient when these changes are to be filed, or none. Nothing
+    /// of a file that cannot be opened here: its key is destroyed, or has not arrived.
     pub(crate) fn facts(
         &self,
         ctx: &Context,
         patient: Option<PatientId>,
+        changes: &[Command],
     ) -> Result<Facts, Failure> {
-        let emergency = match patient {
+        let covering = match patient {
             Some(patient) if ctx.needs_broken_glass() => {
-                self.emergency_covering(&ctx.caller, patient)?
+                self.emergency_covering(ctx, patient, changes)?
             }
             Some(_) | None => None,
         };
+        let emergency = covering.map(|covering| covering.id);
+        let alone = covering.and_then(|covering| covering.alone);
         let now = self.records.sealer.clock.now();
         let directory = self.staff()?;
         let staff = self.listed(&directory, &ctx.caller)?;
         let employed = staff.map(|staff| is_employed(staff, now));
-        let facts = Facts { employed, emergency, ..Facts::default() };
+        let facts = Facts { employed, emergency, alone, ..Facts::default() };
         let Some(patient) = patient else { return Ok(facts) };
         let own_file = staff.is_some_and(|staff| staff.patient == Some(patient));
         let facts = Facts { own_file, ..facts };

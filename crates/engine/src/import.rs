@@ -208,10 +208,10 @@ impl Engine {
         let importer = pass.clone();
         let decide = move |engine: &Self| {
             let file = engine.load_for(patient, &ids, false)?;
-            let on_file = |state: &EntryState| (state.id, Class::of(&state.entry));
+            let on_file = |state: &EntryState| (state.id, [Class::of(&state.entry)]);
             let classes: BTreeMap<_, _> = file.entries.values().map(on_file).collect();
-            let masked = importer.masked(classes.values())?;
-            let hidden = |id: &EntryId| classes.get(id).is_some_and(|class| masked.hides(class));
+            let masked = importer.masked(classes.values().flatten())?;
+            let hidden = |id: &EntryId| classes.get(id).is_some_and(|of| masked.hides(*id, of));
             let (events, outcomes) = decide_each(file, &named, hidden);
             let outcomes = (outcomes, masked);
             if events.is_empty() {

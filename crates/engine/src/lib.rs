@@ -90,7 +90,7 @@ pub use answers::{
 };
 pub use break_glass::{
     BreakGlass, EmergencyFilter, EmergencyPage, EmergencyState, LONGEST_FOR_A_PATIENT,
-    LONGEST_FOR_A_UNIT, Opening, REASON_CODES, REVIEW_WITHIN, Review, Reviewed, Verdict,
+    LONGEST_FOR_A_UNIT, Opening, REASON_CODES, REVIEW_WITHIN, Review, Reviewed, Verdict, Whose,
 };
 pub use checkpoints::{NodeCheckpoint, NoteKeys};
 pub use clock::Clock;

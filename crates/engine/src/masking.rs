@@ -6,7 +6,8 @@
 //!
 //! An entry is masked in an answer when the class of what would be shown of it is not to be seen, or the
 //! class that the entry has in the file by then. So a note that was labelled late does not show through
-//! its history, and a label that was taken off does not open what was filed under it.
+//! its history, and a label that was taken off does not open what was filed under it. Where the glass is
+//! broken for one entry alone, every other one is masked besides, whatever its class.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,10 +19,15 @@ use store::Reader;
 
 use crate::Failure;
 use crate::answers::{FileAnswer, FileQuery, HistoryAnswer, HistoryItem, ShownEntry, ShownEvent};
+use crate::facts::Facts;
 
 /// Longest part of a class's name that spells its labels out: a page of 200 classes then takes some
 /// 30 KiB of an access record, which has 256.
 const MAX_SPELLED: usize = 128;
+
+/// How the name begins of a class that is masked only in entries beside the one that the glass is broken
+/// for. What the policies hide stands without it, and that one may be of the same class.
+const OTHER: &str = "other ";
 
 /// Codes of HL7's that are not in upper case (v3 `ActUSPrivacyLaw`).
 const MIXED_CASE: [&str; 2] = ["42CFRPart2", "HIPAAPsyNotes"];
@@ -78,36 +84,60 @@ impl Class {
     }
 }
 
-/// Classes of entries that are not shown in an answer, by their names.
+/// What is not shown in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Masked(BTreeSet<String>);
+pub(crate) struct Masked {
+    /// Classes of entries, by their names, with [`OTHER`] before those that only other entries have.
+    names: BTreeSet<String>,
+    /// The only entry that is not masked whatever its class.
+    alone: Option<EntryId>,
+}
 
 impl Masked {
-    /// These classes.
+    /// Entries of these classes.
     pub(crate) fn of<'a>(classes: impl IntoIterator<Item = &'a Class>) -> Self {
-        Self(classes.into_iter().map(Class::name).collect())
+        Self { names: classes.into_iter().map(Class::name).collect(), alone: None }
     }
 
-    /// Those of an answer that was given.
+    /// What was masked in an answer that was given.
     pub(crate) fn then(record: &AccessRecord) -> Self {
-        Self(record.masked.iter().cloned().collect())
+        let names = record.masked.iter().cloned().collect();
+        Self { names, alone: Facts::recorded(record).alone }
+    }
+
+    /// The same, and of these entries all but one.
+    pub(crate) fn all_but<'a>(
+        mut self,
+        alone: EntryId,
+        entries: impl Iterator<Item = (EntryId, &'a Class)>,
+    ) -> Self {
+        for (_, class) in entries.filter(|(id, _)| *id != alone) {
+            let name = class.name();
+            if !self.names.contains(&name) {
+                self.names.insert(format!("{OTHER}{name}"));
+            }
+        }
+        Self { alone: Some(alone), ..self }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.iter().cloned().collect()
+        self.names.iter().cloned().collect()
     }
 
     /// Bytes of the names.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.iter().map(String::len).sum()
+        self.names.iter().map(String::len).sum()
     }
 
-    pub(crate) fn hides(&self, class: &Class) -> bool {
-        !self.is_empty() && self.0.contains(&class.name())
+    /// Whether an entry with these classes is not shown.
+    pub(crate) fn hides(&self, id: EntryId, classes: &[Class]) -> bool {
+        let by_class = |class: &Class| self.names.contains(&class.name());
+        self.alone.is_some_and(|alone| alone != id)
+            || (!self.is_empty() && classes.iter().any(by_class))
     }
 }
 
@@ -141,7 +171,14 @@ impl WholePage {
         self.entries.iter().flat_map(|(_, classes)| classes).cloned().collect()
     }
 
-    /// The page with these classes masked.
+    /// Each entry with each of its classes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (EntryId, &Class)> + Clone {
+        self.entries
+            .iter()
+            .flat_map(|(state, classes)| classes.iter().map(|class| (state.id, class)))
+    }
+
+    /// The page with this masked.
     ///
     /// A masked entry tells neither whether it was taken back nor, as far as the page goes, its kind:
     /// it stands behind the others, and not at all where only some kinds are asked for. Pages end
@@ -150,7 +187,7 @@ impl WholePage {
         let mut shown = Vec::with_capacity(self.entries.len());
         let mut hidden = Vec::new();
         for (state, classes) in self.entries {
-            if classes.iter().any(|class| masked.hides(class)) {
+            if masked.hides(state.id, &classes) {
                 hidden.push(state.id);
             } else if query.include_retracted || state.retracted.is_none() {
                 shown.push(ShownEntry::Whole(Box::new(state)));
@@ -196,11 +233,17 @@ impl WholeItem {
         Self { item, classes: Vec::new() }
     }
 
-    /// The record with these classes masked. A masked one does not tell what was done to the entry.
+    /// The entry that it is about with each of its classes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (EntryId, &Class)> + Clone {
+        let entry = entry_of(&self.item.event).map(|(id, _)| id);
+        entry.into_iter().flat_map(|id| self.classes.iter().map(move |class| (id, class)))
+    }
+
+    /// The record with this masked. A masked one does not tell what was done to the entry.
     pub(crate) fn shown(self, masked: &Masked) -> HistoryItem {
         let Self { item, classes } = self;
         match entry_of(&item.event) {
-            Some((id, _)) if classes.iter().any(|class| masked.hides(class)) => {
+            Some((id, _)) if masked.hides(id, &classes) => {
                 HistoryItem { event: ShownEvent::Masked(id), ..item }
             }
             Some(_) | None => item,
@@ -209,12 +252,12 @@ impl WholeItem {
 }
 
 impl WholeHistory {
-    /// Every class that matters to who may see what of it.
-    pub(crate) fn classes(&self) -> BTreeSet<Class> {
-        self.items.iter().flat_map(|item| &item.classes).cloned().collect()
+    /// Each entry with each of its classes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (EntryId, &Class)> + Clone {
+        self.items.iter().flat_map(WholeItem::entries)
     }
 
-    /// The part with these classes masked.
+    /// The part with this masked.
     pub(crate) fn shown(self, masked: &Masked) -> HistoryAnswer {
         HistoryAnswer {
             patient: self.patient,

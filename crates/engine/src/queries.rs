@@ -81,7 +81,9 @@ impl Engine {
             return Err(Failure::NotFound);
         }
         let of = Of::version(views, query, version, newest.version);
-        if let Some(page) = self.rendered.get(pass, &of)
+        // Where one entry is open alone, another page is masked for each: few, and not kept.
+        if pass.alone().is_none()
+            && let Some(page) = self.rendered.get(pass, &of)
             && store.opens(subject)?
         {
             let masked = pass.masked(&page.classes)?;
@@ -113,7 +115,7 @@ impl Engine {
         render: impl Fn(&FileAnswer) -> Vec<u8>,
     ) -> Result<Arc<FilePage>, Failure> {
         let classes: Vec<_> = whole.classes().into_iter().collect();
-        let masked = pass.masked(&classes)?;
+        let masked = pass.masked_among(whole.entries())?;
         let rendered = |whole: WholePage, masked: Masked| {
             let answer = whole.shown(query, &masked);
             let bytes = Bytes::from(render(&answer));
@@ -127,6 +129,9 @@ impl Engine {
                 masked,
             }))
         };
+        if pass.alone().is_some() {
+            return rendered(whole, masked);
+        }
         if masked.is_empty() {
             let page = rendered(whole, masked)?;
             self.rendered.put(of, &page);
@@ -244,7 +249,7 @@ impl Engine {
             Ok(whole) => whole,
             Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
         };
-        let masked = pass.masked(&whole.classes())?;
+        let masked = pass.masked_among(whole.entries())?;
         let answer = whole.shown(&masked);
         let (rendered, digest) = render(&answer);
         let version = answer.items.last().map_or(0, |item| item.header.version);

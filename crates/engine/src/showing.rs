@@ -1,6 +1,6 @@
 //! From a call to its access record.
 
-use domain::PatientId;
+use domain::{Command, PatientId};
 use ledger::{Hash, KeyId, SubjectId};
 use schema::AccessRecord;
 
@@ -68,11 +68,21 @@ impl Engine {
         ctx: &Context,
         patient: Option<PatientId>,
     ) -> Result<Pass, Failure> {
+        self.admit_changes(ctx, patient, &[]).await
+    }
+
+    /// The same of a call that is to file these changes.
+    pub(crate) async fn admit_changes(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        changes: &[Command],
+    ) -> Result<Pass, Failure> {
         if ctx.operation.goes_first() {
             self.turns.others_work();
         }
         // Whoever may not anyhow is denied, and does not hear that something is damaged or not here yet.
-        let (facts, unknown) = match self.facts(ctx, patient) {
+        let (facts, unknown) = match self.facts(ctx, patient, changes) {
             Ok(facts) => (facts, None),
             Err(failure) => (Facts::default(), Some(failure)),
         };

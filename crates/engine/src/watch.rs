@@ -75,7 +75,7 @@ impl Engine {
                 }
                 let (position, judged) = (page.position, page.version);
                 for item in page.items {
-                    let masked = pass.masked(&item.classes)?;
+                    let masked = pass.masked_among(item.entries())?;
                     let item = item.shown(&masked);
                     let (answer, digest) = render(&item);
                     let saw = Saw {

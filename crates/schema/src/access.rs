@@ -76,7 +76,8 @@ pub struct AccessRecord {
     pub policy_version: String,
     /// Ids of the rules that decided.
     pub deciding: Vec<String>,
-    /// What was masked.
+    /// What was masked: classes of entries by their names; after `other ` what was masked only in entries
+    /// beside the one that the emergency access opens.
     pub masked: Vec<String>,
     /// Version of the answer's format.
     pub answer_format: u16,
@@ -93,6 +94,7 @@ pub struct AccessRecord {
     /// The emergency access (broken glass) that it was made in, opened or closed: its id.
     pub emergency: Option<[u8; 16]>,
     /// What else was known of the caller and the patient and held: `employed`, `not-employed`,
-    /// `own-file`, `vip`, `restricted`.
+    /// `own-file`, `vip`, `restricted`; `entry:` and an entry's id, if the emergency access opens that
+    /// entry alone.
     pub circumstances: Vec<String>,
 }

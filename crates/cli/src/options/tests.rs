@@ -30,6 +30,7 @@ fn examples_can_be_typed() {
         "caseledger import fhir --source https://old-system.example exports/",
         "caseledger emergency start MRN-1 --code ovrer --for 30m --reason unconscious",
         "caseledger emergency start --unit W3 --code OVRPS",
+        "caseledger emergency start MRN-1 --entry 5f --code OVRPJ",
         "caseledger incident open --title t --description d --discovered 2026-11-20 --access 12",
         "caseledger incident amend 5f --assessment risk.json --reason assessed --reopen",
         "caseledger incident close 5f --reason done",
@@ -47,6 +48,8 @@ fn examples_can_be_typed() {
         "caseledger audit list --with-purpose 9",
         "caseledger emergency start --code OVRER",
         "caseledger emergency start MRN-1 --unit W3 --code OVRER",
+        "caseledger emergency start --unit W3 --entry 5f --code OVRER",
+        "caseledger emergency start --entry 5f --code OVRER",
         "caseledger emergency start MRN-1 --code OVRER --for soon",
     ] {
         let error = Options::try_parse_from(wrong.split(' ')).unwrap_err();

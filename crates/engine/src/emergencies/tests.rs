@@ -73,6 +73,7 @@ fn header(recorded_at: u64) -> Header {
 fn what_the_trail_tells_is_what_was_begun_and_ended() {
     for scope in [
         EmergencyScope::Patient(PatientId([3; 16])),
+        EmergencyScope::Entry(PatientId([3; 16]), EntryId([4; 16])),
         EmergencyScope::Unit("Ward 3 East".to_owned()),
     ] {
         let begun = access(scope);
@@ -109,4 +110,46 @@ fn it_is_open_until_it_expires_or_is_ended() {
     assert!(!begun.open(2_000), "it expires by itself");
     begun.ended = Some(1_200);
     assert!(!begun.open(1_300));
+}
+
+#[test]
+fn one_for_an_entry_covers_reading_and_changes_of_that_entry_alone() {
+    let (entry, other) = (EntryId([4; 16]), EntryId([5; 16]));
+    let retract = |id| Command::RetractEntry { id, reason: "slip".to_owned() };
+    let amend = |id| Command::AmendEntry {
+        id,
+        entry: domain::Entry::default(),
+        mask: Vec::new(),
+        how: domain::Amendment::Correction,
+        reason: "slip".to_owned(),
+    };
+    let add = Command::AddEntry { id: entry, entry: domain::Entry::default() };
+    let contributes = |changes: &[Command]| is_about(Operation::Contribute, entry, changes);
+    assert!(contributes(&[amend(entry), retract(entry)]));
+    assert!(!contributes(&[amend(entry), retract(other)]));
+    assert!(!contributes(&[amend(entry), add]));
+    assert!(!contributes(&[]));
+    let reads = [
+        Operation::GetPatientFile,
+        Operation::GetPatientHistory,
+        Operation::FindPatient,
+        Operation::WatchPatientFile,
+    ];
+    let covered = Operation::ALL.into_iter().filter(|call| is_about(*call, entry, &[]));
+    assert_eq!(covered.collect::<Vec<_>>(), reads, "what masks nothing is not for one entry");
+    assert!(!is_about(Operation::Import, entry, &[amend(entry)]));
+}
+
+#[test]
+fn of_several_the_widest_is_used_and_then_the_one_begun_last() {
+    let patient = PatientId([3; 16]);
+    let begun = |scope, from| EmergencyAccess { from, ..access(scope) };
+    let of = |entry, from| begun(EmergencyScope::Entry(patient, EntryId([entry; 16])), from);
+    let whole = begun(EmergencyScope::Patient(patient), 1);
+    let unit = begun(EmergencyScope::Unit("Ward 3".to_owned()), 1);
+    let (first, last) = (of(4, 2), of(5, 3));
+    assert!(whole.rank() > last.rank() && unit.rank() > last.rank());
+    assert!(last.rank() > first.rank());
+    assert_eq!((first.patient(), first.alone()), (Some(patient), Some(EntryId([4; 16]))));
+    assert_eq!((whole.alone(), unit.alone()), (None, None));
 }

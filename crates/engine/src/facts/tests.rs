@@ -326,12 +326,14 @@ fn an_access_record_tells_the_facts_again() {
     let all = Facts {
         relationship: Some("unit".to_owned()),
         emergency: Some([7; 16]),
+        alone: Some(EntryId([5; 16])),
         employed: Some(false),
         own_file: true,
         vip: true,
         restricted: true,
     };
-    assert_eq!(all.circumstances(), ["not-employed", "own-file", "vip", "restricted"]);
+    let entry = format!("entry:{}", "05".repeat(16));
+    assert_eq!(all.circumstances(), ["not-employed", "own-file", "vip", "restricted", &entry]);
     let employed = Facts { employed: Some(true), ..Facts::default() };
     for facts in [all, employed, Facts::default()] {
         assert_eq!(Facts::recorded(&record(&facts)), facts);

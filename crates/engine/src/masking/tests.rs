@@ -34,7 +34,7 @@ fn two_classes_have_two_names() {
     let names: BTreeSet<_> = sets.iter().map(|set| class(set).name()).collect();
     assert_eq!(names.len(), sets.len());
     let other = Class { kind: Kind::Condition, ..class(&["A"]) };
-    assert!(!Masked::of([&other]).hides(&class(&["A"])));
+    assert!(!Masked::of([&other]).hides(EntryId([1; 16]), &[class(&["A"])]));
 }
 
 fn state(id: u8, labels: &[&str], retracted: bool) -> EntryState {
@@ -55,14 +55,14 @@ fn state(id: u8, labels: &[&str], retracted: bool) -> EntryState {
     }
 }
 
-fn shown(include_retracted: bool, kinds: Vec<Kind>, masked: &[&str]) -> Vec<(u8, bool)> {
+fn page() -> WholePage {
     let entries = vec![
         state(3, &["PSY"], true),
         state(1, &[], true),
         state(2, &["PSY"], false),
         state(4, &[], false),
     ];
-    let page = WholePage {
+    WholePage {
         patient: PatientId([9; 16]),
         version: 5,
         identity: Identity::default(),
@@ -70,8 +70,18 @@ fn shown(include_retracted: bool, kinds: Vec<Kind>, masked: &[&str]) -> Vec<(u8,
         entries: as_shown(entries),
         next: None,
         unreadable: Vec::new(),
-    };
-    assert_eq!(page.classes().len(), 2);
+    }
+}
+
+fn shown(include_retracted: bool, kinds: Vec<Kind>, masked: &[&str]) -> Vec<(u8, bool)> {
+    assert_eq!(page().classes().len(), 2);
+    let masked: Vec<_> = masked.iter().map(|label| class(&[label])).collect();
+    masking(include_retracted, kinds, &Masked::of(&masked))
+}
+
+/// What is shown of the page, and what is there and masked.
+fn masking(include_retracted: bool, kinds: Vec<Kind>, masked: &Masked) -> Vec<(u8, bool)> {
+    let page = page();
     let query = FileQuery {
         patient: page.patient,
         as_of: AsOf::Now,
@@ -81,8 +91,7 @@ fn shown(include_retracted: bool, kinds: Vec<Kind>, masked: &[&str]) -> Vec<(u8,
         after: None,
         include_retracted,
     };
-    let masked: Vec<_> = masked.iter().map(|label| class(&[label])).collect();
-    let shown = page.shown(&query, &Masked::of(&masked)).entries.into_iter();
+    let shown = page.shown(&query, masked).entries.into_iter();
     shown
         .map(|entry| match entry {
             ShownEntry::Whole(state) => (state.id.0[0], false),
@@ -106,4 +115,23 @@ fn masked_entries_tell_neither_their_place_nor_whether_they_were_taken_back_nor_
 fn where_nothing_is_masked_a_page_is_as_it_was_before_there_were_masks() {
     assert_eq!(shown(false, Vec::new(), &[]), [(2, false), (4, false)]);
     assert_eq!(shown(true, Vec::new(), &["HIV"]), [3, 1, 2, 4].map(|id| (id, false)));
+}
+
+#[test]
+fn where_one_entry_is_open_alone_all_others_are_masked_whatever_their_class() {
+    let open = EntryId([2; 16]);
+    let alone = Masked::default().all_but(open, page().entries());
+    assert_eq!(alone.names(), ["other note:", "other note:PSY"], "that one is of this class, too");
+    assert_eq!(
+        masking(true, Vec::new(), &alone),
+        [(2, false), (1, true), (3, true), (4, true)],
+        "one of its own class and those that anybody sees, too"
+    );
+    assert_eq!(masking(false, vec![Kind::Note], &alone), [(2, false)]);
+    // What the policies hide stays hidden, and is told from what others have.
+    let hidden = Masked::of([&class(&["PSY"])]).all_but(open, page().entries());
+    assert_eq!(hidden.names(), ["note:PSY", "other note:"]);
+    let all = masking(true, Vec::new(), &hidden);
+    assert_eq!(all, [1, 2, 3, 4].map(|id| (id, true)));
+    assert!(Masked::default().all_but(open, std::iter::empty()).is_empty());
 }

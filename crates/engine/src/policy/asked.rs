@@ -111,7 +111,7 @@ impl Asked {
 /// What policies are told beside who asks for what.
 fn said(asker: &Asker) -> Result<Vec<(String, RestrictedExpression)>, Failure> {
     let yes = RestrictedExpression::new_bool;
-    let Facts { relationship, emergency: _, employed: _, own_file, vip, restricted } = &asker.facts;
+    let Facts { relationship, own_file, vip, restricted, .. } = &asker.facts;
     let purpose = RestrictedExpression::new_entity_uid(uid("Purpose", asker.purpose)?);
     let mut said = vec![
         ("purpose".to_owned(), purpose),

@@ -4,11 +4,12 @@ use api::v1 as proto;
 use api::v1::break_glass_request::Scope as AskedScope;
 use api::v1::emergency_access::Scope as OpenedScope;
 use engine::{
-    BreakGlass, EmergencyAccess, EmergencyFilter, EmergencyScope, EmergencyState, Opening, Reviewed,
+    BreakGlass, EmergencyAccess, EmergencyFilter, EmergencyScope, EmergencyState, Opening,
+    Reviewed, Whose,
 };
 
 use super::import::{Selector, selector_in};
-use super::values::{text, time_out};
+use super::values::{entry_id_in, text, time_out};
 use super::{At, Report};
 
 /// A glass that is to be broken.
@@ -19,15 +20,17 @@ pub fn break_glass_in(from: &proto::BreakGlassRequest, report: &mut Report) -> O
     }
     let scope = match &from.scope {
         Some(AskedScope::Patient(selector)) => {
-            let selected = selector_in(Some(selector), &at.field("patient"), report);
-            selected.map(|selected| match selected {
-                Selector::Id(patient) => Opening::Patient(patient),
-                Selector::Number { issuer, value } => Opening::Number { issuer, value },
-            })
+            whose_in(Some(selector), &at.field("patient"), report).map(Opening::Patient)
+        }
+        Some(AskedScope::Entry(entry)) => {
+            let at = at.field("entry");
+            let whose = whose_in(entry.patient.as_ref(), &at.field("patient"), report);
+            let id = entry_id_in(&entry.entry_id, &at.field("entry_id"), report);
+            whose.zip(id).map(|(whose, id)| Opening::Entry(whose, id))
         }
         Some(AskedScope::Unit(unit)) => Some(Opening::Unit(unit.clone())),
         None => {
-            report.fault(&at.field("scope"), "required", "one of patient, unit must be set");
+            report.fault(&at.field("scope"), "required", "one of patient, unit, entry must be set");
             None
         }
     };
@@ -45,6 +48,17 @@ pub fn break_glass_in(from: &proto::BreakGlassRequest, report: &mut Report) -> O
         None => None,
     };
     Some(BreakGlass { reason_code: from.reason_code.clone(), scope: scope?, duration })
+}
+
+fn whose_in(
+    from: Option<&proto::PatientSelector>,
+    at: &At<'_>,
+    report: &mut Report,
+) -> Option<Whose> {
+    selector_in(from, at, report).map(|selected| match selected {
+        Selector::Id(patient) => Whose::Id(patient),
+        Selector::Number { issuer, value } => Whose::Number { issuer, value },
+    })
 }
 
 /// Which emergency accesses are asked for.
@@ -101,6 +115,10 @@ fn verdict_out(from: &str) -> proto::ReviewVerdict {
 pub fn emergency_out(from: &EmergencyAccess, open: bool) -> proto::EmergencyAccess {
     let scope = match &from.scope {
         EmergencyScope::Patient(patient) => OpenedScope::PatientId(patient.to_string()),
+        EmergencyScope::Entry(patient, entry) => OpenedScope::Entry(proto::OpenedEntry {
+            patient_id: patient.to_string(),
+            entry_id: entry.to_string(),
+        }),
         EmergencyScope::Unit(unit) => OpenedScope::Unit(unit.clone()),
     };
     proto::EmergencyAccess {
