@@ -18,6 +18,7 @@ use crate::emergency::{break_glass, file_of};
 use crate::tools::{databases, reason};
 
 mod everywhere;
+mod one_entry;
 
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 
