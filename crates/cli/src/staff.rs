@@ -125,6 +125,7 @@ async fn put(
         units: wanted.unit.clone(),
         organization: wanted.organization.clone(),
         period: (period != v1::Period::default()).then_some(period),
+        duties: wanted.on_call.clone(),
     };
     let request = v1::PutPractitionerRoleRequest {
         request_id: request_id(wanted.request_id.as_ref())?,
@@ -201,8 +202,17 @@ fn all_json(people: &[v1::PractitionerRoleState], more: bool, receipts: &[Vec<u8
 }
 
 fn table(people: &[v1::PractitionerRoleState]) -> String {
-    let heading = ["person", "name", "roles", "units", "organization", "employed", "filed", "by"];
-    let mut table = Table::with_heading(heading);
+    let mut table = Table::with_heading([
+        "person",
+        "name",
+        "roles",
+        "units",
+        "on call",
+        "organization",
+        "employed",
+        "filed",
+        "by",
+    ]);
     for state in people {
         let role = state.practitioner_role.clone().unwrap_or_default();
         let period = role.period.unwrap_or_default();
@@ -216,6 +226,7 @@ fn table(people: &[v1::PractitionerRoleState]) -> String {
             role.name,
             role.roles.join(" "),
             role.units.join(" "),
+            role.duties.iter().map(duty).collect::<Vec<_>>().join(" "),
             role.organization,
             employed,
             time::short(state.changed_at.as_ref()),
@@ -223,4 +234,10 @@ fn table(people: &[v1::PractitionerRoleState]) -> String {
         ]);
     }
     table.lines("")
+}
+
+/// As it is typed.
+fn duty(duty: &v1::Duty) -> String {
+    let period = duty.period.clone().unwrap_or_default();
+    format!("{}={}/{}", duty.unit, period.start, period.end)
 }

@@ -10,7 +10,7 @@ mod privacy_incident;
 
 pub use access_policy::AccessPolicy;
 pub use break_glass_review::BreakGlassReview;
-pub use practitioner_role::PractitionerRole;
+pub use practitioner_role::{Duty, PractitionerRole};
 pub use privacy_incident::{NOTICE_WITHIN, Notice, PrivacyIncident, RiskAssessment, RiskFactor};
 
 use crate::event::{Event, Stamp};
@@ -54,7 +54,8 @@ macro_rules! registry {
                 match self { $(Self::$kind => $name,)+ }
             }
 
-            /// Number for stored forms, from 1, given once and for ever.
+            /// Number of the stored form that is written, from 1, given once and for ever: a kind's next form
+            /// has the next number that is free.
             #[must_use]
             pub fn tag(self) -> u8 {
                 match self { $(Self::$kind => $tag,)+ }
@@ -114,7 +115,8 @@ registry! {
     /// Privacy incidents.
     3 PrivacyIncident, "privacy_incident";
     /// A person who works at the hospital (FHIR R4 `PractitionerRole`).
-    4 PractitionerRole, "practitioner_role";
+    // Until there were duties it was filed under 4.
+    5 PractitionerRole, "practitioner_role";
 }
 
 /// Who filed a revision of a document, when and why.

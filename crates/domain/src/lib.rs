@@ -37,9 +37,9 @@ mod value;
 pub use command::{Amendment, Command};
 pub use decide::decide;
 pub use document::{
-    AccessPolicy, Authored, BreakGlassReview, Document, DocumentKind, DocumentState, NOTICE_WITHIN,
-    Notice, PractitionerRole, PrivacyIncident, RiskAssessment, RiskFactor, decide_document,
-    evolve_document,
+    AccessPolicy, Authored, BreakGlassReview, Document, DocumentKind, DocumentState, Duty,
+    NOTICE_WITHIN, Notice, PractitionerRole, PrivacyIncident, RiskAssessment, RiskFactor,
+    decide_document, evolve_document,
 };
 pub use entry::{Entry, Override};
 pub use event::{Event, Stamp};

@@ -6,7 +6,7 @@
 
 mod file;
 
-use domain::{Command, EntryId, PatientId, PractitionerRole, Provision};
+use domain::{Command, Duty, EntryId, PatientId, PractitionerRole, Provision};
 use ledger::SubjectId;
 
 use crate::Failure;
@@ -90,6 +90,8 @@ enum Relationship {
     Encounter,
     /// An encounter that is not over is in a unit where they work, by the staff directory.
     Unit,
+    /// They are on call now, by the staff directory, for a unit in which an encounter is that is not over.
+    OnCall,
     /// An active consent permits it to them as a related person of the patient.
     Representative,
     /// They filed an entry lately, and not in an emergency access, or one filed lately names them as recorder, asserter or verifier (so
@@ -104,6 +106,7 @@ impl Relationship {
             Self::CareTeam => "care-team",
             Self::Encounter => "encounter",
             Self::Unit => "unit",
+            Self::OnCall => "on-call",
             Self::Representative => "representative",
             Self::Author => "author",
         }
@@ -187,8 +190,7 @@ impl Known<'_> {
             }
             Named::Encounter { until, people, unit } if *until >= self.now => {
                 let named = people.iter().any(|who| self.is(who));
-                let here = || unit.as_ref().is_some_and(|unit| self.works_in(unit));
-                let here = || here().then_some(Relationship::Unit);
+                let here = || unit.as_ref().and_then(|unit| self.belongs_to(unit));
                 named.then_some(Relationship::Encounter).or_else(here)
             }
             Named::Consent(provisions) => {
@@ -232,8 +234,15 @@ impl Known<'_> {
             || self.staff.is_some_and(|staff| staff.references.iter().any(|one| one == reference))
     }
 
-    fn works_in(&self, unit: &str) -> bool {
-        self.staff.is_some_and(|staff| staff.units.iter().any(|one| one == unit))
+    /// How the caller belongs to a unit, by the staff directory.
+    fn belongs_to(&self, unit: &str) -> Option<Relationship> {
+        let staff = self.staff?;
+        let on_call =
+            |duty: &Duty| duty.unit == unit && Span::of(Some(&duty.period)).holds(self.now);
+        if staff.units.iter().any(|one| one == unit) {
+            return Some(Relationship::Unit);
+        }
+        staff.duties.iter().any(on_call).then_some(Relationship::OnCall)
     }
 
     /// Whether a consent denies it: of its provisions that match, the last one holds.

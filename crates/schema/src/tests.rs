@@ -54,6 +54,23 @@ fn stored_forms_are_the_golden_bytes() {
 }
 
 #[test]
+fn a_person_who_was_filed_before_there_were_duties_is_read_and_has_none() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let first = folder.join("v1-event-document-filed-practitioner-role.hex");
+    let hex = std::fs::read_to_string(first).unwrap().replace('\n', "");
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let (_, mut filed) = events().pop().unwrap();
+    let Event::DocumentFiled { document: Document::PractitionerRole(role), .. } = &mut filed else {
+        panic!("{filed:?}");
+    };
+    assert!(!role.duties.is_empty());
+    role.duties.clear();
+    assert_eq!(decode_event(CURRENT_ENVELOPE, &bytes).as_ref(), Ok(&filed));
+    assert_ne!(encode_event(&filed).unwrap(), bytes, "it is written in the present form");
+}
+
+#[test]
 fn what_is_delivered_is_only_what_the_source_says() {
     let entry_bytes = |entry: &Entry| encode_delivered_entry(entry).unwrap();
     let entry = state().entry;

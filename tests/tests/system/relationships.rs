@@ -7,6 +7,7 @@ use testkit::cluster::Cluster;
 use tonic::Code;
 
 use crate::emergency::{break_glass, file_of};
+use crate::policies::{SHIPPED, adopt, propose};
 use crate::tools::reason;
 
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -188,6 +189,57 @@ async fn access_records_name_the_strongest_relationship_that_the_file_shows() {
     let other = manager.register("MRN-2", "Boone").await.unwrap().patient_id;
     read(&ann, &other, "TREAT").await.unwrap();
     assert_eq!(newest(&officer, &other, "ann").await.relationship, "", "of this patient only");
+}
+
+/// A hospital's rule that nurses read the files of those alone with whom they have to do.
+const ASKS_FOR_A_RELATIONSHIP: &str = r#"
+@id("strangers")
+forbid (
+  principal in Caseledger::Role::"nurse",
+  action == Caseledger::Action::"GetPatientFile",
+  resource
+)
+unless { context has relationship };
+"#;
+
+/// From now on this hospital asks nurses for a relationship.
+async fn ask_for_a_relationship(cluster: &Cluster) {
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let text = format!("{SHIPPED}{ASKS_FOR_A_RELATIONSHIP}");
+    let proposed = propose(&officer, &text).await.expect("proposed");
+    let second = cluster.client_of(0, "compliance-officer", "second").unwrap();
+    adopt(&second, &proposed.policy_id).await.expect("adopted");
+}
+
+#[tokio::test]
+async fn whoever_is_on_call_for_the_unit_is_let_in_and_not_after_the_dutys_end() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let it = cluster.client(0, "hospital-it").unwrap();
+    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let stayed = add(&registrar, &patient, stay("4-west", Vec::new())).await;
+    ask_for_a_relationship(&cluster).await;
+    let ann = cluster.client_of(0, "nurse", "ann").unwrap();
+    denied(read(&ann, &patient, "TREAT").await);
+    let on_call = async |unit: &str, start: &str, end: &str| {
+        let period = Some(v1::Period { start: start.to_owned(), end: end.to_owned() });
+        let duties = vec![v1::Duty { unit: unit.to_owned(), period }];
+        put(&it, v1::PractitionerRole { duties, ..practitioner_role("ann") }).await.expect("filed");
+    };
+    let (began, ended, later) =
+        ("2020-01-01T20:00:00+01:00", "2020-01-02T08:00:00+01:00", "2999-01-01T08:00:00+01:00");
+    on_call("4-west", began, later).await;
+    read(&ann, &patient, "TREAT").await.expect("she is on call");
+    assert_eq!(newest(&officer, &patient, "ann").await.relationship, "on-call");
+    on_call("4-east", began, later).await;
+    denied(read(&ann, &patient, "TREAT").await);
+    on_call("4-west", began, ended).await;
+    denied(read(&ann, &patient, "TREAT").await);
+    assert_eq!(newest(&officer, &patient, "ann").await.deciding_ids, ["strangers"]);
+    on_call("4-west", began, later).await;
+    set_status(&registrar, &patient, &stayed, "finished").await;
+    denied(read(&ann, &patient, "TREAT").await);
 }
 
 #[tokio::test]

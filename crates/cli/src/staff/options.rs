@@ -1,5 +1,6 @@
 //! What can be typed after `staff`.
 
+use api::v1;
 use clap::{Args, Subcommand};
 
 use crate::options::Issuer;
@@ -20,6 +21,8 @@ pub(crate) enum Staff {
     #[command(after_help = "\
 Examples:
   caseledger staff put jdoe --name 'Jo Doe' --role nurse --unit 4-west --from 2024-01-01
+  caseledger staff put jdoe --name 'Jo Doe' --reason rota \\
+    --on-call 4-west=2026-11-27T20:00:00+01:00/2026-11-28T08:00:00+01:00
   caseledger staff put jdoe --name 'Jo Doe' --until 2026-11-30 --reason 'has left'")]
     Put(StaffPut),
     /// Which patient a person is, so that their own file is closed to them. For compliance officers.
@@ -65,6 +68,11 @@ pub(crate) struct StaffPut {
     /// Unit where the person works, as entries name it; may be repeated.
     #[arg(long)]
     pub(crate) unit: Vec<String>,
+    /// When the person is on call for a unit, both ends with their offset from UTC; may be repeated.
+    ///
+    /// Meanwhile they have the relationship on-call to the patients with an encounter there.
+    #[arg(long, value_name = "UNIT=START/END", value_parser = duty)]
+    pub(crate) on_call: Vec<v1::Duty>,
     /// Organisation that employs the person.
     #[arg(long, default_value = "")]
     pub(crate) organization: String,
@@ -96,3 +104,16 @@ pub(crate) struct OwnFile {
     #[arg(long, value_name = "ID")]
     pub(crate) request_id: Option<String>,
 }
+
+/// A duty as typed. A unit may have a `=` in its name, a time has none.
+fn duty(typed: &str) -> Result<v1::Duty, NotADuty> {
+    let (unit, times) = typed.rsplit_once('=').ok_or(NotADuty)?;
+    let (start, end) = times.split_once('/').ok_or(NotADuty)?;
+    let period = v1::Period { start: start.to_owned(), end: end.to_owned() };
+    Ok(v1::Duty { unit: unit.to_owned(), period: Some(period) })
+}
+
+/// Something typed that is not a duty.
+#[derive(Debug, thiserror::Error)]
+#[error("write a duty as 4-west=2026-11-27T20:00:00Z/2026-11-28T08:00:00Z")]
+struct NotADuty;

@@ -1,6 +1,7 @@
 //! A person who works at the hospital (FHIR R4 `PractitionerRole`): one document a person.
 
 use super::{Rules, Standing};
+use crate::finding::code;
 use crate::id::PatientId;
 use crate::limits::{MAX_CODE, MAX_ITEMS, MAX_SHORT_TEXT, MAX_URI};
 use crate::rejection::Rejection;
@@ -27,6 +28,18 @@ pub struct PractitionerRole {
     pub period: Option<Period>,
     /// The person's own file, if they are a patient here, too.
     pub patient: Option<PatientId>,
+    /// When they are on call, and for which units.
+    pub duties: Vec<Duty>,
+}
+
+/// A time for which somebody is on call for a unit. FHIR R4 has no resource for that; the nearest, `Schedule` and
+/// `Slot`, say when somebody can be booked, not who answers for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Duty {
+    /// The unit, as entries name it.
+    pub unit: String,
+    /// From when until when: both given, each a time of day with its offset, both inclusive.
+    pub period: Period,
 }
 
 impl Rules for PractitionerRole {
@@ -45,9 +58,28 @@ impl Rules for PractitionerRole {
         let organization = self.organization.as_deref();
         report.optional_line(&Path::Root("organization"), organization, MAX_SHORT_TEXT);
         report.period(&Path::Root("period"), self.period.as_ref());
+        report.each(&Path::Root("duties"), &self.duties, MAX_ITEMS, check_duty);
     }
 
     fn follows(&self, _: Option<&Standing<'_, Self>>, _: &str) -> Result<(), Rejection> {
         Ok(())
+    }
+}
+
+fn check_duty(report: &mut Report, at: &Path<'_>, duty: &Duty) {
+    report.line(&at.field("unit"), &duty.unit, MAX_SHORT_TEXT);
+    let period = at.field("period");
+    report.period(&period, Some(&duty.period));
+    for (name, moment) in [("start", &duty.period.start), ("end", &duty.period.end)] {
+        let at = period.field(name);
+        match moment {
+            None => report.required(&at, "a duty begins and ends: say when"),
+            // A day ends in UTC here, which is in the middle of a night's duty elsewhere.
+            Some(moment) if moment.is_date() => {
+                let text = "give the time of day, too, with Z or an offset such as +02:00";
+                report.violation(&at, code::VALUE_NOT_ALLOWED, text);
+            }
+            Some(_) => {}
+        }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::value::{FhirDateTime, Period};
 
 fn policy(status: &str, text: &str) -> Document {
     Document::AccessPolicy(AccessPolicy { status: status.to_owned(), text: text.to_owned() })
@@ -195,4 +196,35 @@ fn a_next_revision_says_something_new_and_why() {
     assert_eq!(silent, Err(Rejection::ReasonMissing));
     let nobody = decide_document(Some(&state), state.id, &next, "", "because");
     assert!(matches!(nobody, Err(Rejection::Invalid(_))));
+}
+
+#[test]
+fn a_duty_is_for_a_unit_and_begins_and_ends_at_a_time_of_day() {
+    let faults = |unit: &str, start: &str, end: &str| {
+        let at = |text: &str| FhirDateTime::parse(text).ok();
+        let period = Period { start: at(start), end: at(end) };
+        let document = Document::PractitionerRole(PractitionerRole {
+            person: "jdoe".to_owned(),
+            name: "J. Doe".to_owned(),
+            duties: vec![Duty { unit: unit.to_owned(), period }],
+            ..PractitionerRole::default()
+        });
+        match decide_document(None, DocumentId([1; 16]), &document, "ada", "rota") {
+            Ok(_) => Vec::new(),
+            Err(Rejection::Invalid(faults)) => {
+                faults.into_iter().map(|one| (one.field, one.code)).collect()
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let (evening, morning) = ("2026-11-26T20:00:00+01:00", "2026-11-27T08:00:00+01:00");
+    let fault = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
+    assert_eq!(faults("4-west", evening, morning), []);
+    assert_eq!(faults("4-west", evening, evening), []);
+    assert_eq!(faults("", evening, morning), fault("duties[0].unit", "required"));
+    assert_eq!(faults("4-west", evening, ""), fault("duties[0].period.end", "required"));
+    assert_eq!(faults("4-west", "", morning), fault("duties[0].period.start", "required"));
+    let day = faults("4-west", evening, "2026-11-27");
+    assert_eq!(day, fault("duties[0].period.end", "value-not-allowed"));
+    assert_eq!(faults("4-west", morning, evening), fault("duties[0].period", "period-reversed"));
 }

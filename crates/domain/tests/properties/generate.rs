@@ -363,7 +363,13 @@ fn document() -> BoxedStrategy<Document> {
             ..rest
         })
     };
+    let duty = (text(), period()).prop_map(|(unit, period)| Duty { unit, period });
+    let person = |(person, units, period, duties)| {
+        let rest = PractitionerRole::default();
+        Document::PractitionerRole(PractitionerRole { person, units, period, duties, ..rest })
+    };
     prop_oneof![
+        (text(), vec(text(), 0..3), of(period()), vec(duty, 0..3)).prop_map(person),
         (text(), text()).prop_map(policy),
         (text(), text(), text()).prop_map(review),
         (text(), any::<u64>(), vec(any::<u64>(), 0..5), of(text())).prop_map(incident),

@@ -68,11 +68,15 @@ fn by(actor: [u8; 16], entry: &Entry) -> FileFacts {
 }
 
 fn related(file: &FileFacts) -> Option<&'static str> {
-    let (caller, staff) = (caller(), staff());
+    related_as(&staff(), file)
+}
+
+fn related_as(staff: &PractitionerRole, file: &FileFacts) -> Option<&'static str> {
+    let caller = caller();
     let known = Known {
         caller: &caller,
         actor: NURSE,
-        staff: Some(&staff),
+        staff: Some(staff),
         now: NOW,
         emergencies: Vec::new(),
     };
@@ -136,6 +140,40 @@ fn an_encounter_that_is_not_over_relates_whoever_takes_part_and_whoever_works_in
     assert_eq!(related(&file(&here("4-east"))), None);
     let left = Some(Effective::During(period("2026-11-20", "2026-11-25")));
     assert_eq!(related(&file(&Entry { effective: left, ..here("4-west") })), None);
+}
+
+#[test]
+fn whoever_is_on_call_is_related_to_the_patients_of_the_unit_for_the_time_of_the_duty() {
+    let on_call = |unit: &str, (start, end), entry: &Entry| {
+        let duty = Duty { unit: unit.to_owned(), period: period(start, end) };
+        let on_duty = PractitionerRole { duties: vec![duty], ..staff() };
+        related_as(&on_duty, &file(entry))
+    };
+    let here = |status: &str| Entry { unit: Some("4-east".to_owned()), ..entry(status, stay("x")) };
+    let night = ("2026-11-26T11:00:00Z", "2026-11-26T13:00:00Z");
+    assert_eq!(on_call("4-east", night, &here("in-progress")), Some("on-call"));
+    assert_eq!(on_call("4-west", night, &here("in-progress")), None, "of another unit");
+    assert_eq!(on_call("4-east", night, &here("finished")), None, "the stay is over");
+    assert_eq!(on_call("4-east", night, &entry("arrived", stay("x"))), None, "in no unit");
+    let during = |start, end| on_call("4-east", (start, end), &here("in-progress"));
+    assert_eq!(during("2026-11-26T14:00:00+02:00", "2026-11-26T15:00:00+02:00"), Some("on-call"));
+    assert_eq!(during("2026-11-26T12:00:01Z", "2026-11-26T13:00:00Z"), None, "not yet");
+    assert_eq!(
+        during("2026-11-26T11:00:00Z", "2026-11-26T12:00:00Z"),
+        Some("on-call"),
+        "to its end"
+    );
+    assert_eq!(
+        during("2026-11-26T11:00:00Z", "2026-11-26T11:59:59.999999Z"),
+        None,
+        "and no longer"
+    );
+    let home = Entry { unit: Some("4-west".to_owned()), ..entry("arrived", stay("x")) };
+    assert_eq!(on_call("4-west", night, &home), Some("unit"), "who works there does anyway");
+    let admitted = by(NURSE, &here("in-progress"));
+    let duty = Duty { unit: "4-east".to_owned(), period: period(night.0, night.1) };
+    let on_duty = PractitionerRole { duties: vec![duty], ..staff() };
+    assert_eq!(related_as(&on_duty, &admitted), Some("author"), "who put the patient there");
 }
 
 #[test]

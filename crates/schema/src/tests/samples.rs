@@ -318,6 +318,13 @@ pub(super) fn documents() -> Vec<Document> {
             organization: words("st-james"),
             period: period(),
             patient: Some(PatientId([5; 16])),
+            duties: vec![Duty {
+                unit: "ward 8".to_owned(),
+                period: Period {
+                    start: at("2019-05-06T20:00:00+02:00"),
+                    end: at("2019-05-07T08:00:00+02:00"),
+                },
+            }],
         }),
     ]
 }
@@ -375,7 +382,10 @@ pub(super) fn events() -> Vec<(String, Event)> {
     ];
     events.extend(others.map(|(name, event)| (name.to_owned(), event)));
     events.extend(documents().into_iter().map(|document| {
-        let name = format!("event-document-filed-{}", document.kind().name().replace('_', "-"));
+        let kind = document.kind();
+        // The second form: the bytes of the first are kept, to be read.
+        let form = if kind == DocumentKind::PractitionerRole { "-2" } else { "" };
+        let name = format!("event-document-filed-{}{form}", kind.name().replace('_', "-"));
         let (id, author) = (DocumentId([7; 16]), "ada".to_owned());
         (name, Event::DocumentFiled { id, document, author, reason: "as agreed".to_owned() })
     }));

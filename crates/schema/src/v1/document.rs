@@ -1,4 +1,7 @@
 //! The stored forms of documents and their registry: one file and one line a kind.
+//!
+//! A form that was released is never edited. A kind's next form has a number of its own, and the one before is
+//! read still.
 
 mod access_policy;
 mod break_glass_review;
@@ -11,6 +14,9 @@ use super::read;
 use crate::error::{DecodeError, EncodeError};
 use crate::mirror::Mirror;
 
+/// The number of the first form of a [`domain::PractitionerRole`].
+const PERSON_WITHOUT_DUTIES: u8 = 4;
+
 macro_rules! registry {
     ($($kind:ident in $module:ident;)+) => {
         /// The document's fields.
@@ -20,8 +26,12 @@ macro_rules! registry {
             })
         }
 
-        /// The document of the kind with that tag.
+        /// The document whose form has that number.
         pub(super) fn decode(tag: u8, bytes: &[u8]) -> Result<Document, DecodeError> {
+            if tag == PERSON_WITHOUT_DUTIES {
+                let before = read::<practitioner_role::WithoutDuties<'_>>(bytes)?;
+                return Ok(Document::PractitionerRole(before.upcast().back()?));
+            }
             match DocumentKind::from_tag(tag).ok_or(DecodeError::UnknownKind { tag })? {
                 $(DocumentKind::$kind => {
                     Ok(Document::$kind(read::<$module::$kind<'_>>(bytes)?.back()?))

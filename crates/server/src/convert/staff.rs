@@ -1,9 +1,9 @@
 //! People of the staff directory.
 
 use api::v1 as proto;
-use domain::{DocumentState, PractitionerRole};
+use domain::{DocumentState, Duty, PractitionerRole};
 
-use super::values::{option, period_in, period_out, text, text_out, time_out};
+use super::values::{all, list, option, period_in, period_out, required, text, text_out, time_out};
 use super::{At, Report};
 
 /// What is known of a person.
@@ -26,7 +26,13 @@ pub fn practitioner_role_in(
         organization: text(from.organization),
         period: option(from.period, &at.field("period"), report, period_in),
         patient: None,
+        duties: list(from.duties, &at.field("duties"), report, duty_in),
     })
+}
+
+fn duty_in(from: proto::Duty, at: &At<'_>, report: &mut Report) -> Option<Duty> {
+    let period = required(from.period, &at.field("period"), report, period_in);
+    Some(Duty { unit: from.unit, period: period? })
 }
 
 /// A person as they stand in the directory, without which patient they are.
@@ -43,6 +49,10 @@ pub fn practitioner_role_out(
         units: from.units.clone(),
         organization: text_out(from.organization.as_ref()),
         period: from.period.as_ref().map(period_out),
+        duties: all(&from.duties, |duty| proto::Duty {
+            unit: duty.unit.clone(),
+            period: Some(period_out(&duty.period)),
+        }),
     };
     proto::PractitionerRoleState {
         practitioner_role: Some(role),

@@ -6,6 +6,7 @@ use api::v1::observation_value::Value;
 
 use crate::convert::entry::{entry_in, entry_out};
 use crate::convert::identity::{identity_in, identity_out};
+use crate::convert::staff::{practitioner_role_in, practitioner_role_out};
 use crate::convert::{At, Report};
 
 const ID: &str = "0102030405060708090a0b0c0d0e0f10";
@@ -324,4 +325,29 @@ fn an_identity_survives_with_every_field() {
         assert_eq!(report.into_violations(), []);
         assert_eq!(identity_out(&taken), sent);
     }
+}
+
+#[test]
+fn a_person_of_the_directory_survives_with_every_field() {
+    let sent = proto::PractitionerRole {
+        person: "jdoe".into(),
+        name: "Jo Doe".into(),
+        references: vec!["Practitioner/1042".into()],
+        roles: vec!["nurse".into()],
+        units: vec!["4-west".into()],
+        organization: "St James".into(),
+        period: Some(period()),
+        duties: vec![proto::Duty { unit: "4-east".into(), period: Some(period()) }],
+    };
+    let mut report = Report::default();
+    let taken = practitioner_role_in(sent.clone(), &At::TOP, &mut report).unwrap();
+    assert_eq!(report.into_violations(), []);
+    let state = domain::DocumentState {
+        id: domain::DocumentId([1; 16]),
+        document: domain::Document::PractitionerRole(taken.clone()),
+        revision: 1,
+        filed: domain::Authored::default(),
+        changed: domain::Authored::default(),
+    };
+    assert_eq!(practitioner_role_out(&taken, &state).practitioner_role, Some(sent));
 }
