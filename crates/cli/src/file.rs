@@ -122,6 +122,7 @@ fn wire(kind: Kind) -> v1::Kind {
         Kind::Note => v1::Kind::Note,
         Kind::CareTeam => v1::Kind::CareTeam,
         Kind::Consent => v1::Kind::Consent,
+        Kind::ServiceRequest => v1::Kind::ServiceRequest,
     }
 }
 

@@ -260,6 +260,7 @@ pub(crate) enum Kind {
     Note,
     CareTeam,
     Consent,
+    ServiceRequest,
 }
 
 /// What to show of a history.

@@ -10,6 +10,7 @@ mod medication_request;
 mod note;
 mod observation;
 mod procedure;
+mod service_request;
 
 pub use allergy_intolerance::{AllergyIntolerance, Reaction};
 pub use care_team::{CareTeam, CareTeamParticipant};
@@ -21,6 +22,7 @@ pub use medication_request::{Dosage, MedicationRequest};
 pub use note::Note;
 pub use observation::{Component, Observation, ObservationValue, ReferenceRange};
 pub use procedure::Procedure;
+pub use service_request::ServiceRequest;
 
 use crate::augmentation::Adds;
 use crate::entry::Entry;
@@ -148,6 +150,8 @@ registry! {
     9 CareTeam, "care_team", "CareTeam";
     /// What the patient agreed to or restricted (FHIR R4 `Consent`).
     10 Consent, "consent", "Consent";
+    /// An order, a referral or a consult (FHIR R4 `ServiceRequest`).
+    11 ServiceRequest, "service_request", "ServiceRequest";
 }
 
 impl Kind {

@@ -50,7 +50,7 @@ pub use identity::{Deceased, Identity};
 pub use kind::{
     AllergyIntolerance, CareTeam, CareTeamParticipant, Component, Condition, Consent, Detail,
     Dosage, Encounter, Immunization, Kind, MedicationRequest, Note, Observation, ObservationValue,
-    Procedure, Provision, Reaction, ReferenceRange,
+    Procedure, Provision, Reaction, ReferenceRange, ServiceRequest,
 };
 pub use rejection::Rejection;
 pub use value::{

@@ -90,6 +90,8 @@ enum Relationship {
     Encounter,
     /// An encounter that is not over is in a unit where they work, by the staff directory.
     Unit,
+    /// An active service request names them as performer: their advice or service is asked for.
+    Consult,
     /// They are on call now, by the staff directory, for a unit in which an encounter is that is not over.
     OnCall,
     /// An active consent permits it to them as a related person of the patient.
@@ -106,6 +108,7 @@ impl Relationship {
             Self::CareTeam => "care-team",
             Self::Encounter => "encounter",
             Self::Unit => "unit",
+            Self::Consult => "consult",
             Self::OnCall => "on-call",
             Self::Representative => "representative",
             Self::Author => "author",
@@ -193,6 +196,9 @@ impl Known<'_> {
                 let here = || unit.as_ref().and_then(|unit| self.belongs_to(unit));
                 named.then_some(Relationship::Encounter).or_else(here)
             }
+            Named::ServiceRequest { performers } => {
+                performers.iter().any(|who| self.is(who)).then_some(Relationship::Consult)
+            }
             Named::Consent(provisions) => {
                 let named = provisions.iter().any(|provision| self.represents(provision));
                 named.then_some(Relationship::Representative)
@@ -249,7 +255,7 @@ impl Known<'_> {
     fn is_restricted(&self, file: &FileFacts, purpose: &Purpose) -> bool {
         let consents = file.bearing.values().filter_map(|filed| match &filed.named {
             Named::Consent(provisions) => Some(provisions),
-            Named::CareTeam { .. } | Named::Encounter { .. } => None,
+            Named::CareTeam { .. } | Named::Encounter { .. } | Named::ServiceRequest { .. } => None,
         });
         let mut holding = consents.filter_map(|provisions| {
             provisions.iter().rev().find(|provision| self.matches(provision, purpose))

@@ -10,6 +10,7 @@ mod immunization;
 mod medication_request;
 mod observation;
 mod procedure;
+mod service_request;
 
 use api::v1;
 
@@ -50,6 +51,7 @@ fn mapping(resource_type: &str) -> Option<(&'static str, Mapping)> {
         "MedicationRequest" => ("subject", medication_request::entry),
         "Observation" => ("subject", observation::entry),
         "Procedure" => ("subject", procedure::entry),
+        "ServiceRequest" => ("subject", service_request::entry),
         _ => return None,
     })
 }

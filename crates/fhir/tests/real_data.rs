@@ -118,6 +118,7 @@ fn the_hospital_is_mapped_whole() {
             ("Observation", 3000),
             ("Patient", 871),
             ("Procedure", 150),
+            ("ServiceRequest", 4222),
         ])
     );
 }

@@ -10,7 +10,7 @@ use testkit::client::{Client, Token, purpose, request_id};
 use testkit::cluster::{Cluster, program, run};
 
 /// What the command line imports; a note is FHIR's DocumentReference.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "Patient",
     "Condition",
     "AllergyIntolerance",
@@ -22,6 +22,7 @@ const KINDS: [&str; 11] = [
     "DocumentReference",
     "CareTeam",
     "Consent",
+    "ServiceRequest",
 ];
 
 fn repository() -> PathBuf {

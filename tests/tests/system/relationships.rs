@@ -47,6 +47,15 @@ fn stay(unit: &str, participant: Vec<v1::Actor>) -> v1::Entry {
     v1::Entry { unit: unit.to_owned(), ..entry("in-progress", Detail::EncounterDetail(detail)) }
 }
 
+fn consult(status: &str, performer: v1::Actor) -> v1::Entry {
+    let detail = v1::ServiceRequest {
+        intent: "order".to_owned(),
+        performer: vec![performer],
+        ..v1::ServiceRequest::default()
+    };
+    v1::Entry { code: words("Consult"), ..entry(status, Detail::ServiceRequest(detail)) }
+}
+
 fn denial(actor: Vec<v1::Actor>, purposes: &[&str]) -> v1::Entry {
     let provision = vec![v1::Provision {
         r#type: "deny".to_owned(),
@@ -209,6 +218,22 @@ async fn ask_for_a_relationship(cluster: &Cluster) {
     let proposed = propose(&officer, &text).await.expect("proposed");
     let second = cluster.client_of(0, "compliance-officer", "second").unwrap();
     adopt(&second, &proposed.policy_id).await.expect("adopted");
+}
+
+#[tokio::test]
+async fn whoever_is_asked_for_a_consult_is_let_in_until_it_is_given() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    ask_for_a_relationship(&cluster).await;
+    let ann = cluster.client_of(0, "nurse", "ann").unwrap();
+    denied(read(&ann, &patient, "TREAT").await);
+    let asked = add(&manager, &patient, consult("active", practitioner("ann"))).await;
+    read(&ann, &patient, "TREAT").await.expect("her advice is asked for");
+    assert_eq!(newest(&officer, &patient, "ann").await.relationship, "consult");
+    set_status(&manager, &patient, &asked, "completed").await;
+    denied(read(&ann, &patient, "TREAT").await);
 }
 
 #[tokio::test]

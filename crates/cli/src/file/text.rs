@@ -11,7 +11,7 @@ use crate::output::{Table, counted, one_line, thousands};
 use crate::time;
 
 /// Section headings, in the order in which a file shows its kinds.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "Encounters",
     "Allergies and intolerances",
     "Conditions",
@@ -22,6 +22,7 @@ const SECTIONS: [&str; 10] = [
     "Notes",
     "Care teams",
     "Consents",
+    "Requests",
 ];
 
 /// A file; one of the past says so first, so that nobody takes it for the present.
@@ -187,6 +188,7 @@ fn section_of(state: &v1::EntryState) -> Option<usize> {
         Detail::NoteDetail(_) => 7,
         Detail::CareTeam(_) => 8,
         Detail::Consent(_) => 9,
+        Detail::ServiceRequest(_) => 10,
     })
 }
 

@@ -87,10 +87,12 @@ care_team: name text?, participant Participant*, reason Concept*, reason_referen
 Participant: member Actor, role Concept?, period Period?
 consent: scope Concept, performer Actor*, organization Actor*, policy_rule Concept?, provision Provision*
 Provision: type text, period Period?, actor Actor*, purpose Coding*
+service_request: intent text?, category Concept*, priority text?, performer_type Concept?, performer Actor*,
+  body_site Concept*, location Actor*, reason Concept*, reason_reference id*
 """
 # An entry's kind, a byte from 1 on, says which of these forms its detail has, and under which name that is shown.
 KINDS = ("condition allergy_intolerance medication_request procedure observation immunization encounter_detail "
-         "note_detail care_team consent").split()
+         "note_detail care_team consent service_request").split()
 
 def parse_forms(text):
     """{form: (whether it is one of several, [(name or "", form)])}"""

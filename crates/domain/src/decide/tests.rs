@@ -1,5 +1,7 @@
 //! Given a history, when a command, then these events or this refusal.
 
+mod requests;
+
 use super::*;
 use crate::event::Stamp;
 use crate::file::{Change, evolve};

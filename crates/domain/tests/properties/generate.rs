@@ -251,6 +251,7 @@ fn status(detail: &Detail, which: usize) -> String {
         Kind::Encounter => ["in-progress", "finished"],
         Kind::Note => ["current", "superseded"],
         Kind::CareTeam | Kind::Consent => ["active", "inactive"],
+        Kind::ServiceRequest => ["active", "revoked"],
     };
     statuses.get(which).unwrap_or(&"completed").to_string()
 }

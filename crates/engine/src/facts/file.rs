@@ -26,7 +26,7 @@ const PAGE: usize = 200;
 const FILES: usize = 8_192;
 
 /// The kinds of entry that say who may see a file.
-const KINDS: [Kind; 3] = [Kind::Encounter, Kind::CareTeam, Kind::Consent];
+const KINDS: [Kind; 4] = [Kind::Encounter, Kind::CareTeam, Kind::Consent, Kind::ServiceRequest];
 
 /// HL7 v3 `ActCode`, where sensitivity labels are from, and its code of people of public interest.
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -36,7 +36,7 @@ const CELEBRITY: &str = "CEL";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileFacts {
     pub(crate) vip: bool,
-    /// Entries that bear on it: active care teams and consents, encounters that are not over.
+    /// Entries that bear on it: active care teams, consents and service requests, encounters that are not over.
     pub(crate) bearing: BTreeMap<EntryId, Filed>,
     /// Who filed something lately, by their actor ids.
     pub(crate) filed: BTreeMap<[u8; 16], Last>,
@@ -67,6 +67,7 @@ pub(crate) enum Named {
     CareTeam { during: Span, members: Vec<(String, Span)> },
     Encounter { until: u64, people: Vec<String>, unit: Option<String> },
     Consent(Vec<Provision>),
+    ServiceRequest { performers: Vec<String> },
 }
 
 /// A span of time, µs since 1970 UTC, both ends in it. Dates have no offset and are taken in UTC.
@@ -114,7 +115,8 @@ impl FileFacts {
 
     pub(super) fn authored(&mut self, entry: &Entry, by: [u8; 16], last: Last) {
         self.filed.insert(by, last);
-        for reference in references([&entry.recorder, &entry.asserter, &entry.verifier]) {
+        let people = [&entry.recorder, &entry.asserter, &entry.verifier];
+        for reference in references(people.into_iter().flatten()) {
             self.authors.insert(reference, last);
         }
     }
@@ -187,9 +189,9 @@ fn named(entry: &Entry) -> Option<Named> {
             Some(Named::CareTeam { during: Span::of(period), members })
         }
         Detail::Encounter(encounter) if !matches!(status, Some("finished" | "cancelled")) => {
-            let mut people = references([&entry.recorder, &entry.asserter]);
-            let participants = encounter.participant.iter().map(|actor| actor.reference.clone());
-            people.extend(participants.filter(|reference| !reference.is_empty()));
+            let mut people: Vec<_> =
+                references([&entry.recorder, &entry.asserter].into_iter().flatten()).collect();
+            people.extend(references(&encounter.participant));
             Some(Named::Encounter {
                 until: Span::of(period).until,
                 people,
@@ -199,9 +201,13 @@ fn named(entry: &Entry) -> Option<Named> {
         Detail::Consent(consent) if status == Some("active") => {
             Some(Named::Consent(consent.provision.clone()))
         }
+        Detail::ServiceRequest(request) if status == Some("active") => {
+            Some(Named::ServiceRequest { performers: references(&request.performer).collect() })
+        }
         Detail::CareTeam(_)
         | Detail::Encounter(_)
         | Detail::Consent(_)
+        | Detail::ServiceRequest(_)
         | Detail::Condition(_)
         | Detail::AllergyIntolerance(_)
         | Detail::MedicationRequest(_)
@@ -212,9 +218,9 @@ fn named(entry: &Entry) -> Option<Named> {
     }
 }
 
-fn references<const N: usize>(actors: [&Option<Actor>; N]) -> Vec<String> {
-    let actors = actors.into_iter().flatten().map(|actor| actor.reference.clone());
-    actors.filter(|reference| !reference.is_empty()).collect()
+fn references<'a>(actors: impl IntoIterator<Item = &'a Actor>) -> impl Iterator<Item = String> {
+    let named = actors.into_iter().filter(|actor| !actor.reference.is_empty());
+    named.map(|actor| actor.reference.clone())
 }
 
 /// Facts of files in use, each as of a version. Shared by reference.
@@ -305,7 +311,7 @@ fn followed(
     Ok(Some((version, facts)))
 }
 
-/// The facts of a whole file: its identity, the entries of three kinds, and its last records.
+/// The facts of a whole file: its identity, the entries of [`KINDS`], and its last records.
 fn read(reader: &Reader<'_>, subject: SubjectId) -> Result<Option<(u64, FileFacts)>, StoreError> {
     let Some(header) = reader.file_header(subject)? else { return Ok(None) };
     let mut facts = FileFacts::default();

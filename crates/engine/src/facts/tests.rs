@@ -1,6 +1,6 @@
 use domain::{
     Actor, CareTeam, CareTeamParticipant, Coding, Consent, Detail, Effective, Encounter, Entry,
-    EntryId, FhirDateTime, Identity, Note, Period,
+    EntryId, FhirDateTime, Identity, Note, Period, ServiceRequest,
 };
 
 use super::*;
@@ -54,6 +54,11 @@ fn team(member: &str, during: Option<Period>) -> Detail {
 fn stay(participant: &str) -> Detail {
     let participant = vec![actor(participant)];
     Detail::Encounter(Encounter { participant, ..Encounter::default() })
+}
+
+fn asked_of(performers: &[&str]) -> Detail {
+    let performer = performers.iter().copied().map(actor).collect();
+    Detail::ServiceRequest(ServiceRequest { performer, ..ServiceRequest::default() })
 }
 
 /// The facts of a file in which a registrar filed this entry, long ago.
@@ -174,6 +179,28 @@ fn whoever_is_on_call_is_related_to_the_patients_of_the_unit_for_the_time_of_the
     let duty = Duty { unit: "4-east".to_owned(), period: period(night.0, night.1) };
     let on_duty = PractitionerRole { duties: vec![duty], ..staff() };
     assert_eq!(related_as(&on_duty, &admitted), Some("author"), "who put the patient there");
+}
+
+#[test]
+fn whoever_is_asked_for_a_consult_is_related_while_it_is_active() {
+    let asked = |status, whom: &[&str]| related(&file(&entry(status, asked_of(whom))));
+    assert_eq!(asked("active", &["Practitioner/jdoe"]), Some("consult"));
+    assert_eq!(asked("active", &["Organization/7", "jdoe"]), Some("consult"), "one of several");
+    assert_eq!(asked("active", &["Practitioner/1042"]), Some("consult"), "by the directory");
+    assert_eq!(asked("active", &["Practitioner/jdoes"]), None);
+    assert_eq!(asked("active", &[]), None);
+    for status in ["draft", "on-hold", "revoked", "completed", "unknown"] {
+        assert_eq!(asked(status, &["jdoe"]), None, "{status}");
+    }
+    let asking = Entry { asserter: Some(actor("jdoe")), ..entry("active", asked_of(&["x"])) };
+    assert_eq!(related(&file(&asking)), None, "who asks is an author, lately");
+    let mut lately = file(&asking);
+    lately.authored(&asking, REGISTRAR, Last { version: 2, at: NOW - 30 * DAY });
+    assert_eq!(related(&lately), Some("author"));
+    assert_eq!(related(&by(NURSE, &entry("active", asked_of(&["jdoe"])))), Some("author"));
+    let mut ended = file(&entry("active", asked_of(&["jdoe"])));
+    ended.entry(EntryId([1; 16]), &entry("completed", asked_of(&["jdoe"])), (REGISTRAR, NOW));
+    assert_eq!(related(&ended), None, "it was given");
 }
 
 #[test]

@@ -257,6 +257,44 @@ fn a_consent_is_a_rule_and_its_exceptions_or_it_is_refused() {
 }
 
 #[test]
+fn a_consult_keeps_who_asks_whom_for_what() {
+    let (entry, not_carried) = entry(
+        r#"{"resourceType":"ServiceRequest","id":"s","subject":{"reference":"Patient/p"},
+            "status":"active","intent":"order","priority":"urgent","category":[{"text":"Consultation"}],
+            "code":{"text":"Cardiology consult"},"authoredOn":"2026-01-02",
+            "occurrencePeriod":{"start":"2026-01-02","end":"2026-01-04"},
+            "requester":{"reference":"Practitioner/7"},"performerType":{"text":"Cardiologist"},
+            "performer":[{"reference":"Practitioner/8"},{"display":"Dr A"}],"bodySite":[{"text":"Heart"}],
+            "locationReference":[{"display":"4 West"}],"reasonCode":[{"text":"Chest pain"}],
+            "reasonReference":[{"display":"a finding elsewhere"}],"note":[{"text":"today"}],
+            "patientInstruction":"fast","identifier":[{"value":"1"}]}"#,
+    );
+    assert_eq!((entry.status.as_str(), entry.recorded_date.as_str()), ("active", "2026-01-02"));
+    assert_eq!(entry.asserter.unwrap().reference, "Practitioner/7");
+    assert_eq!(
+        (entry.code.unwrap().text.as_str(), entry.note.as_str()),
+        ("Cardiology consult", "today")
+    );
+    let Some(v1::effective::Value::During(when)) = entry.effective.unwrap().value else {
+        panic!("a period")
+    };
+    assert_eq!((when.start.as_str(), when.end.as_str()), ("2026-01-02", "2026-01-04"));
+    let Some(Detail::ServiceRequest(asked)) = entry.detail else { panic!("kind") };
+    assert_eq!((asked.intent.as_str(), asked.priority.as_str()), ("order", "urgent"));
+    let whom: Vec<_> = asked.performer.iter().map(|one| (&*one.reference, &*one.display)).collect();
+    assert_eq!(whom, [("Practitioner/8", ""), ("", "Dr A")]);
+    assert_eq!(asked.performer_type.unwrap().text, "Cardiologist");
+    assert_eq!((&*asked.category[0].text, &*asked.body_site[0].text), ("Consultation", "Heart"));
+    assert_eq!(asked.location[0].display, "4 West");
+    let why: Vec<_> = asked.reason.iter().map(|reason| reason.text.as_str()).collect();
+    assert_eq!(why, ["Chest pain", "a finding elsewhere"]);
+    assert_eq!(not_carried, ["ServiceRequest.identifier", "ServiceRequest.patientInstruction"]);
+    let not_to = r#"{"resourceType":"ServiceRequest","id":"s","subject":{"reference":"Patient/p"},
+        "status":"active","intent":"order","doNotPerform":true,"code":{"text":"Resuscitation"}}"#;
+    assert_eq!(refusal(not_to).code, "DO_NOT_PERFORM");
+}
+
+#[test]
 fn labels_of_a_patient_are_labels_of_the_file() {
     let (item, _) = item(
         r#"{"resourceType":"Patient","id":"p","identifier":[{"system":"urn:mrn","value":"1"}],

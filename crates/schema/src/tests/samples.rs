@@ -197,6 +197,7 @@ pub(super) fn details() -> Vec<Detail> {
         }),
         care_team(),
         consent(),
+        service_request(),
     ]
 }
 
@@ -226,6 +227,20 @@ fn consent() -> Detail {
             actor: vec![actor()],
             purpose: vec![coding()],
         }],
+    })
+}
+
+fn service_request() -> Detail {
+    Detail::ServiceRequest(ServiceRequest {
+        intent: words("order"),
+        category: vec![concept()],
+        priority: words("urgent"),
+        performer_type: Some(concept()),
+        performer: vec![actor()],
+        body_site: vec![concept()],
+        location: vec![actor()],
+        reason: vec![concept()],
+        reason_reference: vec![EntryId([4; 16])],
     })
 }
 

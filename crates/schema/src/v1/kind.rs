@@ -10,6 +10,7 @@ mod medication_request;
 mod note;
 mod observation;
 mod procedure;
+mod service_request;
 
 use domain::{Detail, Kind};
 
@@ -46,4 +47,5 @@ registry! {
     Note in note;
     CareTeam in care_team;
     Consent in consent;
+    ServiceRequest in service_request;
 }

@@ -227,7 +227,8 @@ fn entry_path(kind: Kind, path: &str) -> String {
         | Kind::Observation
         | Kind::Immunization
         | Kind::CareTeam
-        | Kind::Consent => kind.name(),
+        | Kind::Consent
+        | Kind::ServiceRequest => kind.name(),
     };
     format!("{detail}{rest}")
 }

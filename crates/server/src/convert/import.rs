@@ -143,6 +143,7 @@ pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) -> bool {
         Detail::Encounter(fields) => fields.reason_reference.extend(reasons),
         Detail::MedicationRequest(fields) => fields.reason_reference.extend(reasons),
         Detail::Procedure(fields) => fields.reason_reference.extend(reasons),
+        Detail::ServiceRequest(fields) => fields.reason_reference.extend(reasons),
         Detail::Condition(_)
         | Detail::AllergyIntolerance(_)
         | Detail::Observation(_)

@@ -10,6 +10,7 @@ mod medication_request;
 mod note;
 mod observation;
 mod procedure;
+mod service_request;
 
 use api::v1::entry::Detail as Proto;
 use domain::Detail;
@@ -38,6 +39,9 @@ pub fn detail_in(from: Proto, at: &At<'_>, report: &mut Report) -> Option<Detail
         Proto::NoteDetail(from) => kind!(from, note, "note_detail", Note),
         Proto::CareTeam(from) => kind!(from, care_team, "care_team", CareTeam),
         Proto::Consent(from) => kind!(from, consent, "consent", Consent),
+        Proto::ServiceRequest(from) => {
+            kind!(from, service_request, "service_request", ServiceRequest)
+        }
     }
 }
 
@@ -59,5 +63,6 @@ pub fn detail_out(from: &Detail) -> Proto {
         Detail::Note(from) => Proto::NoteDetail(note::fields_out(from)),
         Detail::CareTeam(from) => Proto::CareTeam(care_team::fields_out(from)),
         Detail::Consent(from) => Proto::Consent(consent::fields_out(from)),
+        Detail::ServiceRequest(from) => Proto::ServiceRequest(service_request::fields_out(from)),
     }
 }

@@ -238,6 +238,28 @@ fn consent() -> BoxedStrategy<Detail> {
         .boxed()
 }
 
+fn service_request() -> BoxedStrategy<Detail> {
+    let how = (of(choice(&["order", "plan"])), of(choice(&["stat", "routine"])));
+    let what = (vec(concept(), 0..2), vec(concept(), 0..2));
+    let who = (of(concept()), vec(actor(), 0..3), vec(actor(), 0..2));
+    let reasons = (vec(concept(), 0..2), vec(entry_id(), 0..2));
+    (how, what, who, reasons)
+        .prop_map(|(how, what, who, (reason, reason_reference))| {
+            Detail::ServiceRequest(ServiceRequest {
+                intent: how.0,
+                category: what.0,
+                priority: how.1,
+                performer_type: who.0,
+                performer: who.1,
+                body_site: what.1,
+                location: who.2,
+                reason,
+                reason_reference,
+            })
+        })
+        .boxed()
+}
+
 pub(super) fn detail() -> BoxedStrategy<Detail> {
     prop_oneof![
         condition(),
@@ -250,6 +272,7 @@ pub(super) fn detail() -> BoxedStrategy<Detail> {
         note(),
         care_team(),
         consent(),
+        service_request(),
     ]
     .boxed()
 }

@@ -146,6 +146,20 @@ fn care_team() -> proto::CareTeam {
     }
 }
 
+fn service_request() -> proto::ServiceRequest {
+    proto::ServiceRequest {
+        intent: "order".into(),
+        category: vec![concept("consult")],
+        priority: "urgent".into(),
+        performer_type: Some(concept("cardiologist")),
+        performer: vec![actor("c")],
+        body_site: vec![concept("heart")],
+        location: vec![actor("ward")],
+        reason: vec![concept("why")],
+        reason_reference: vec![ID.into()],
+    }
+}
+
 fn consent() -> proto::Consent {
     proto::Consent {
         scope: Some(concept("patient-privacy")),
@@ -194,6 +208,7 @@ fn details() -> Vec<Detail> {
         Detail::NoteDetail(note),
         Detail::CareTeam(care_team()),
         Detail::Consent(consent()),
+        Detail::ServiceRequest(service_request()),
     ];
     all.extend(treatment());
     all

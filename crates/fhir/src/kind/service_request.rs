@@ -1,0 +1,42 @@
+//! `ServiceRequest`.
+
+use api::v1;
+
+use super::{Links, actors};
+use crate::fields::Fields;
+use crate::json::Reference;
+use crate::refusal::Refusal;
+
+pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
+    if fields.take::<bool>("doNotPerform")? == Some(true) {
+        return Err(Refusal::new(
+            "DO_NOT_PERFORM",
+            "doNotPerform",
+            "a request not to do something has no counterpart; file it as a note",
+        ));
+    }
+    let mut reason = fields.concepts("reasonCode")?;
+    links.reasons(fields, &mut reason)?;
+    let requester = fields.take::<Reference>("requester")?;
+    let performers = fields.list::<Reference>("performer")?;
+    let locations = fields.list::<Reference>("locationReference")?;
+    Ok(v1::Entry {
+        status: fields.text("status")?,
+        code: fields.concept("code")?,
+        effective: fields.effective("occurrenceDateTime", "occurrencePeriod")?,
+        recorded_date: fields.text("authoredOn")?,
+        asserter: requester.and_then(Reference::actor),
+        detail: Some(v1::entry::Detail::ServiceRequest(v1::ServiceRequest {
+            intent: fields.text("intent")?,
+            category: fields.concepts("category")?,
+            priority: fields.text("priority")?,
+            performer_type: fields.concept("performerType")?,
+            performer: actors(performers.into_iter().map(Some)),
+            body_site: fields.concepts("bodySite")?,
+            location: actors(locations.into_iter().map(Some)),
+            reason,
+            reason_reference: Vec::new(),
+        })),
+        ..Default::default()
+    })
+}
