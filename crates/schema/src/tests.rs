@@ -58,8 +58,9 @@ fn a_person_who_was_filed_before_there_were_duties_is_read_and_has_none() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
     let first = folder.join("v1-event-document-filed-practitioner-role.hex");
     let hex = std::fs::read_to_string(first).unwrap().replace('\n', "");
-    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let digits = |pair| std::str::from_utf8(pair).unwrap();
+    let byte = |pair| u8::from_str_radix(digits(pair), 16).unwrap();
+    let bytes: Vec<u8> = hex.as_bytes().chunks(2).map(byte).collect();
     let (_, mut filed) = events().pop().unwrap();
     let Event::DocumentFiled { document: Document::PractitionerRole(role), .. } = &mut filed else {
         panic!("{filed:?}");
