@@ -123,6 +123,7 @@ fn wire(kind: Kind) -> v1::Kind {
         Kind::CareTeam => v1::Kind::CareTeam,
         Kind::Consent => v1::Kind::Consent,
         Kind::ServiceRequest => v1::Kind::ServiceRequest,
+        Kind::Task => v1::Kind::Task,
     }
 }
 

@@ -261,6 +261,7 @@ pub(crate) enum Kind {
     CareTeam,
     Consent,
     ServiceRequest,
+    Task,
 }
 
 /// What to show of a history.

@@ -11,6 +11,7 @@ mod note;
 mod observation;
 mod procedure;
 mod service_request;
+mod task;
 
 pub use allergy_intolerance::{AllergyIntolerance, Reaction};
 pub use care_team::{CareTeam, CareTeamParticipant};
@@ -23,6 +24,7 @@ pub use note::Note;
 pub use observation::{Component, Observation, ObservationValue, ReferenceRange};
 pub use procedure::Procedure;
 pub use service_request::ServiceRequest;
+pub use task::Task;
 
 use crate::augmentation::Adds;
 use crate::entry::Entry;
@@ -152,6 +154,8 @@ registry! {
     10 Consent, "consent", "Consent";
     /// An order, a referral or a consult (FHIR R4 `ServiceRequest`).
     11 ServiceRequest, "service_request", "ServiceRequest";
+    /// Something to be done about the patient (FHIR R4 `Task`).
+    12 Task, "task", "Task";
 }
 
 impl Kind {

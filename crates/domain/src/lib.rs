@@ -50,7 +50,7 @@ pub use identity::{Deceased, Identity};
 pub use kind::{
     AllergyIntolerance, CareTeam, CareTeamParticipant, Component, Condition, Consent, Detail,
     Dosage, Encounter, Immunization, Kind, MedicationRequest, Note, Observation, ObservationValue,
-    Procedure, Provision, Reaction, ReferenceRange, ServiceRequest,
+    Procedure, Provision, Reaction, ReferenceRange, ServiceRequest, Task,
 };
 pub use rejection::Rejection;
 pub use value::{

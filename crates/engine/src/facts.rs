@@ -90,6 +90,8 @@ enum Relationship {
     Encounter,
     /// An encounter that is not over is in a unit where they work, by the staff directory.
     Unit,
+    /// A task that is not over, nor the time for it, names them as owner.
+    Task,
     /// An active service request names them as performer: their advice or service is asked for.
     Consult,
     /// They are on call now, by the staff directory, for a unit in which an encounter is that is not over.
@@ -108,6 +110,7 @@ impl Relationship {
             Self::CareTeam => "care-team",
             Self::Encounter => "encounter",
             Self::Unit => "unit",
+            Self::Task => "task",
             Self::Consult => "consult",
             Self::OnCall => "on-call",
             Self::Representative => "representative",
@@ -196,6 +199,9 @@ impl Known<'_> {
                 let here = || unit.as_ref().and_then(|unit| self.belongs_to(unit));
                 named.then_some(Relationship::Encounter).or_else(here)
             }
+            Named::Task { until, owner } if *until >= self.now => {
+                self.is(owner).then_some(Relationship::Task)
+            }
             Named::ServiceRequest { performers } => {
                 performers.iter().any(|who| self.is(who)).then_some(Relationship::Consult)
             }
@@ -203,7 +209,7 @@ impl Known<'_> {
                 let named = provisions.iter().any(|provision| self.represents(provision));
                 named.then_some(Relationship::Representative)
             }
-            Named::CareTeam { .. } | Named::Encounter { .. } => None,
+            Named::CareTeam { .. } | Named::Encounter { .. } | Named::Task { .. } => None,
         }?;
         if filed.by != self.actor {
             return Some(found);
@@ -255,7 +261,10 @@ impl Known<'_> {
     fn is_restricted(&self, file: &FileFacts, purpose: &Purpose) -> bool {
         let consents = file.bearing.values().filter_map(|filed| match &filed.named {
             Named::Consent(provisions) => Some(provisions),
-            Named::CareTeam { .. } | Named::Encounter { .. } | Named::ServiceRequest { .. } => None,
+            Named::CareTeam { .. }
+            | Named::Encounter { .. }
+            | Named::Task { .. }
+            | Named::ServiceRequest { .. } => None,
         });
         let mut holding = consents.filter_map(|provisions| {
             provisions.iter().rev().find(|provision| self.matches(provision, purpose))

@@ -106,6 +106,8 @@ impl Importer {
                 item.encounter = draft.encounter.map(|key| self.source_id(key));
                 item.reason_references =
                     draft.reasons.into_iter().map(|key| self.source_id(key)).collect();
+                item.focus = draft.focus.map(|key| self.source_id(key));
+                item.based_on = draft.based_on.into_iter().map(|key| self.source_id(key)).collect();
                 item.content = Some(Content::Entry(Box::new(draft.entry)));
                 draft.patient
             }

@@ -11,6 +11,7 @@ mod medication_request;
 mod observation;
 mod procedure;
 mod service_request;
+mod task;
 
 use api::v1;
 
@@ -25,6 +26,8 @@ pub(crate) struct Draft {
     pub(crate) patient: v1::PatientNumber,
     pub(crate) encounter: Option<String>,
     pub(crate) reasons: Vec<String>,
+    pub(crate) focus: Option<String>,
+    pub(crate) based_on: Vec<String>,
     pub(crate) entry: v1::Entry,
 }
 
@@ -34,6 +37,8 @@ struct Links<'a> {
     directory: &'a Directory,
     encounter: Option<String>,
     reasons: Vec<String>,
+    focus: Option<String>,
+    based_on: Vec<String>,
 }
 
 type Mapping = fn(&mut Fields<'_>, &mut Links<'_>) -> Result<v1::Entry, Refusal>;
@@ -52,6 +57,7 @@ fn mapping(resource_type: &str) -> Option<(&'static str, Mapping)> {
         "Observation" => ("subject", observation::entry),
         "Procedure" => ("subject", procedure::entry),
         "ServiceRequest" => ("subject", service_request::entry),
+        "Task" => ("for", task::entry),
         _ => return None,
     })
 }
@@ -72,7 +78,8 @@ pub(crate) fn draft(
     };
     let patient = fields.take::<Reference>(subject)?;
     let patient = directory.patient(subject, patient)?;
-    let mut links = Links { directory, encounter: None, reasons: Vec::new() };
+    let (reasons, based_on) = (Vec::new(), Vec::new());
+    let mut links = Links { directory, encounter: None, reasons, focus: None, based_on };
     let mut entry = map(fields, &mut links)?;
     if let Some(encounter) = fields.take::<Reference>("encounter")? {
         links.encounter(fields, "encounter", &encounter);
@@ -88,7 +95,8 @@ pub(crate) fn draft(
     if let Some(meta) = fields.take::<Meta>("meta")? {
         entry.labels.extend(meta.security.into_iter().map(v1::Coding::from));
     }
-    Ok(Draft { patient, encounter: links.encounter, reasons: links.reasons, entry })
+    let Links { encounter, reasons, focus, based_on, .. } = links;
+    Ok(Draft { patient, encounter, reasons, focus, based_on, entry })
 }
 
 impl Links<'_> {
@@ -107,15 +115,34 @@ impl Links<'_> {
         in_words: &mut Vec<v1::CodeableConcept>,
     ) -> Result<(), Refusal> {
         for reference in fields.list::<Reference>("reasonReference")? {
-            if let Some(key) = self.directory.entry(&reference) {
-                self.reasons.push(key);
-            } else if let Some(display) = reference.display {
-                in_words.push(v1::CodeableConcept { text: display, coding: Vec::new() });
-            } else {
-                fields.lose("reasonReference (not in this import)");
-            }
+            self.reason(fields, reference, in_words);
         }
         Ok(())
+    }
+
+    /// One of them.
+    fn reason(
+        &mut self,
+        fields: &mut Fields<'_>,
+        reference: Reference,
+        in_words: &mut Vec<v1::CodeableConcept>,
+    ) {
+        if let Some(key) = self.directory.entry(&reference) {
+            self.reasons.push(key);
+        } else if let Some(display) = reference.display {
+            in_words.push(v1::CodeableConcept { text: display, coding: Vec::new() });
+        } else {
+            fields.lose("reasonReference (not in this import)");
+        }
+    }
+
+    /// An entry of the file that an element names.
+    fn entry(&self, fields: &mut Fields<'_>, field: &str, reference: &Reference) -> Option<String> {
+        let key = self.directory.entry(reference);
+        if key.is_none() {
+            fields.lose(&format!("{field} (not in this import)"));
+        }
+        key
     }
 }
 

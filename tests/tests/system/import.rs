@@ -10,7 +10,7 @@ use testkit::client::{Client, Token, purpose, request_id};
 use testkit::cluster::{Cluster, program, run};
 
 /// What the command line imports; a note is FHIR's DocumentReference.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "Patient",
     "Condition",
     "AllergyIntolerance",
@@ -23,6 +23,7 @@ const KINDS: [&str; 12] = [
     "CareTeam",
     "Consent",
     "ServiceRequest",
+    "Task",
 ];
 
 fn repository() -> PathBuf {

@@ -56,6 +56,18 @@ fn consult(status: &str, performer: v1::Actor) -> v1::Entry {
     v1::Entry { code: words("Consult"), ..entry(status, Detail::ServiceRequest(detail)) }
 }
 
+fn task(owner: v1::Actor, end: &str) -> v1::Entry {
+    let restriction = Some(v1::Period { start: String::new(), end: end.to_owned() });
+    let detail = v1::Task {
+        intent: "order".to_owned(),
+        description: "Arrange transport".to_owned(),
+        owner: Some(owner),
+        restriction,
+        ..v1::Task::default()
+    };
+    entry("requested", Detail::Task(detail))
+}
+
 fn denial(actor: Vec<v1::Actor>, purposes: &[&str]) -> v1::Entry {
     let provision = vec![v1::Provision {
         r#type: "deny".to_owned(),
@@ -233,6 +245,23 @@ async fn whoever_is_asked_for_a_consult_is_let_in_until_it_is_given() {
     read(&ann, &patient, "TREAT").await.expect("her advice is asked for");
     assert_eq!(newest(&officer, &patient, "ann").await.relationship, "consult");
     set_status(&manager, &patient, &asked, "completed").await;
+    denied(read(&ann, &patient, "TREAT").await);
+}
+
+#[tokio::test]
+async fn the_owner_of_a_task_is_let_in_until_it_is_done() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    ask_for_a_relationship(&cluster).await;
+    let ann = cluster.client_of(0, "nurse", "ann").unwrap();
+    add(&manager, &patient, task(practitioner("ann"), "2021-12-31")).await;
+    denied(read(&ann, &patient, "TREAT").await);
+    let given = add(&manager, &patient, task(practitioner("ann"), "2999-12-31")).await;
+    read(&ann, &patient, "TREAT").await.expect("it is hers to do");
+    assert_eq!(newest(&officer, &patient, "ann").await.relationship, "task");
+    set_status(&manager, &patient, &given, "completed").await;
     denied(read(&ann, &patient, "TREAT").await);
 }
 

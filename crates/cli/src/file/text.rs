@@ -11,7 +11,7 @@ use crate::output::{Table, counted, one_line, thousands};
 use crate::time;
 
 /// Section headings, in the order in which a file shows its kinds.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "Encounters",
     "Allergies and intolerances",
     "Conditions",
@@ -23,6 +23,7 @@ const SECTIONS: [&str; 11] = [
     "Care teams",
     "Consents",
     "Requests",
+    "Tasks",
 ];
 
 /// A file; one of the past says so first, so that nobody takes it for the present.
@@ -189,6 +190,7 @@ fn section_of(state: &v1::EntryState) -> Option<usize> {
         Detail::CareTeam(_) => 8,
         Detail::Consent(_) => 9,
         Detail::ServiceRequest(_) => 10,
+        Detail::Task(_) => 11,
     })
 }
 

@@ -89,10 +89,12 @@ consent: scope Concept, performer Actor*, organization Actor*, policy_rule Conce
 Provision: type text, period Period?, actor Actor*, purpose Coding*
 service_request: intent text?, category Concept*, priority text?, performer_type Concept?, performer Actor*,
   body_site Concept*, location Actor*, reason Concept*, reason_reference id*
+task: intent text?, priority text?, description text?, focus id?, based_on id*, owner Actor?, restriction Period?,
+  reason Concept*, reason_reference id*
 """
 # An entry's kind, a byte from 1 on, says which of these forms its detail has, and under which name that is shown.
 KINDS = ("condition allergy_intolerance medication_request procedure observation immunization encounter_detail "
-         "note_detail care_team consent service_request").split()
+         "note_detail care_team consent service_request task").split()
 
 def parse_forms(text):
     """{form: (whether it is one of several, [(name or "", form)])}"""

@@ -121,12 +121,20 @@ impl Report {
     }
 
     pub(crate) fn entry_ids(&mut self, at: &Path<'_>, ids: &[EntryId]) {
-        self.each(at, ids, MAX_ITEMS, |report, at, id| {
-            report.count(id.0.len());
-            if *id == EntryId::ZERO {
-                report.required(at, "name an entry of this file, or leave it out");
-            }
-        });
+        self.each(at, ids, MAX_ITEMS, Self::entry_id);
+    }
+
+    pub(crate) fn optional_entry_id(&mut self, at: &Path<'_>, id: Option<&EntryId>) {
+        if let Some(id) = id {
+            self.entry_id(at, id);
+        }
+    }
+
+    fn entry_id(&mut self, at: &Path<'_>, id: &EntryId) {
+        self.count(id.0.len());
+        if *id == EntryId::ZERO {
+            self.required(at, "name an entry of this file, or leave it out");
+        }
     }
 
     pub(crate) fn source(&mut self, at: &Path<'_>, source: Option<&SourceId>) {

@@ -252,6 +252,7 @@ fn status(detail: &Detail, which: usize) -> String {
         Kind::Note => ["current", "superseded"],
         Kind::CareTeam | Kind::Consent => ["active", "inactive"],
         Kind::ServiceRequest => ["active", "revoked"],
+        Kind::Task => ["requested", "completed"],
     };
     statuses.get(which).unwrap_or(&"completed").to_string()
 }

@@ -26,7 +26,11 @@ const PAGE: usize = 200;
 const FILES: usize = 8_192;
 
 /// The kinds of entry that say who may see a file.
-const KINDS: [Kind; 4] = [Kind::Encounter, Kind::CareTeam, Kind::Consent, Kind::ServiceRequest];
+const KINDS: [Kind; 5] =
+    [Kind::Encounter, Kind::CareTeam, Kind::Consent, Kind::ServiceRequest, Kind::Task];
+
+/// The statuses of a task that is over.
+const OVER: [&str; 4] = ["rejected", "cancelled", "failed", "completed"];
 
 /// HL7 v3 `ActCode`, where sensitivity labels are from, and its code of people of public interest.
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -36,7 +40,8 @@ const CELEBRITY: &str = "CEL";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileFacts {
     pub(crate) vip: bool,
-    /// Entries that bear on it: active care teams, consents and service requests, encounters that are not over.
+    /// Entries that bear on it: active care teams, consents and service requests, encounters and tasks that are
+    /// not over.
     pub(crate) bearing: BTreeMap<EntryId, Filed>,
     /// Who filed something lately, by their actor ids.
     pub(crate) filed: BTreeMap<[u8; 16], Last>,
@@ -67,6 +72,7 @@ pub(crate) enum Named {
     CareTeam { during: Span, members: Vec<(String, Span)> },
     Encounter { until: u64, people: Vec<String>, unit: Option<String> },
     Consent(Vec<Provision>),
+    Task { until: u64, owner: String },
     ServiceRequest { performers: Vec<String> },
 }
 
@@ -201,6 +207,10 @@ fn named(entry: &Entry) -> Option<Named> {
         Detail::Consent(consent) if status == Some("active") => {
             Some(Named::Consent(consent.provision.clone()))
         }
+        Detail::Task(task) if !status.is_some_and(|status| OVER.contains(&status)) => {
+            let owner = task.owner.as_ref()?.reference.clone();
+            Some(Named::Task { until: Span::of(task.restriction.as_ref()).until, owner })
+        }
         Detail::ServiceRequest(request) if status == Some("active") => {
             Some(Named::ServiceRequest { performers: references(&request.performer).collect() })
         }
@@ -208,6 +218,7 @@ fn named(entry: &Entry) -> Option<Named> {
         | Detail::Encounter(_)
         | Detail::Consent(_)
         | Detail::ServiceRequest(_)
+        | Detail::Task(_)
         | Detail::Condition(_)
         | Detail::AllergyIntolerance(_)
         | Detail::MedicationRequest(_)

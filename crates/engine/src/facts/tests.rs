@@ -1,6 +1,6 @@
 use domain::{
     Actor, CareTeam, CareTeamParticipant, Coding, Consent, Detail, Effective, Encounter, Entry,
-    EntryId, FhirDateTime, Identity, Note, Period, ServiceRequest,
+    EntryId, FhirDateTime, Identity, Note, Period, ServiceRequest, Task,
 };
 
 use super::*;
@@ -59,6 +59,10 @@ fn stay(participant: &str) -> Detail {
 fn asked_of(performers: &[&str]) -> Detail {
     let performer = performers.iter().copied().map(actor).collect();
     Detail::ServiceRequest(ServiceRequest { performer, ..ServiceRequest::default() })
+}
+
+fn task_of(owner: &str, restriction: Option<Period>) -> Detail {
+    Detail::Task(Task { owner: Some(actor(owner)), restriction, ..Task::default() })
 }
 
 /// The facts of a file in which a registrar filed this entry, long ago.
@@ -179,6 +183,39 @@ fn whoever_is_on_call_is_related_to_the_patients_of_the_unit_for_the_time_of_the
     let duty = Duty { unit: "4-east".to_owned(), period: period(night.0, night.1) };
     let on_duty = PractitionerRole { duties: vec![duty], ..staff() };
     assert_eq!(related_as(&on_duty, &admitted), Some("author"), "who put the patient there");
+}
+
+#[test]
+fn the_owner_of_a_task_is_related_until_it_is_over_or_its_time_is() {
+    let owned = |status, who| related(&file(&entry(status, task_of(who, None))));
+    for status in ["draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"]
+    {
+        assert_eq!(owned(status, "Practitioner/jdoe"), Some("task"), "{status}");
+    }
+    for status in ["rejected", "cancelled", "failed", "completed"] {
+        assert_eq!(owned(status, "jdoe"), None, "{status}");
+    }
+    assert_eq!(owned("requested", "Practitioner/1042"), Some("task"), "by the directory");
+    assert_eq!(owned("requested", "Practitioner/jdoes"), None);
+    assert_eq!(owned("requested", ""), None, "known by name alone");
+    assert_eq!(
+        related(&file(&entry("requested", Detail::Task(Task::default())))),
+        None,
+        "nobody's"
+    );
+    let during =
+        |start, end| related(&file(&entry("requested", task_of("jdoe", Some(period(start, end))))));
+    assert_eq!(during("2026-11-01", "2026-11-26"), Some("task"), "the last day counts");
+    assert_eq!(during("2026-11-01", "2026-11-26T12:00:00Z"), Some("task"), "to its end");
+    assert_eq!(during("2026-11-01", "2026-11-26T11:59:59.999999Z"), None);
+    assert_eq!(during("2026-11-01", ""), Some("task"), "without an end");
+    assert_eq!(during("2026-12-01", "2026-12-24"), Some("task"), "from its filing on");
+    let asking = Entry { asserter: Some(actor("jdoe")), ..entry("requested", task_of("x", None)) };
+    assert_eq!(related(&file(&asking)), None, "who gives it is an author, lately");
+    assert_eq!(related(&by(NURSE, &entry("requested", task_of("jdoe", None)))), Some("author"));
+    let mut done = file(&entry("requested", task_of("jdoe", None)));
+    done.entry(EntryId([1; 16]), &entry("completed", task_of("jdoe", None)), (REGISTRAR, NOW));
+    assert_eq!(related(&done), None);
 }
 
 #[test]

@@ -295,6 +295,42 @@ fn a_consult_keeps_who_asks_whom_for_what() {
 }
 
 #[test]
+fn a_task_keeps_who_is_to_do_what_until_when_and_what_it_is_about() {
+    let task = r#"{"resourceType":"Task","id":"t","for":{"reference":"Patient/p"},"status":"requested",
+        "intent":"order","priority":"asap","code":{"text":"fulfill"},"description":"Arrange transport",
+        "focus":{"reference":"ServiceRequest/s"},
+        "basedOn":[{"reference":"ServiceRequest/s"},{"reference":"urn:uuid:elsewhere"}],
+        "authoredOn":"2026-01-02","lastModified":"2026-01-03","requester":{"reference":"Practitioner/7"},
+        "owner":{"reference":"Practitioner/8"},"executionPeriod":{"start":"2026-01-03"},
+        "reasonCode":{"text":"cannot walk"},"reasonReference":{"reference":"Condition/c"},
+        "restriction":{"repetitions":1,"period":{"end":"2026-01-04"}}}"#;
+    let (item, not_carried) = item(task);
+    let named = |key: &Option<v1::SourceId>| key.as_ref().map(|key| key.value.clone());
+    assert_eq!(named(&item.focus).as_deref(), Some("ServiceRequest/s"));
+    let keys = |keys: &[v1::SourceId]| keys.iter().map(|key| key.value.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&item.based_on), ["ServiceRequest/s"]);
+    assert_eq!(keys(&item.reason_references), ["Condition/c"]);
+    let Some(Content::Entry(entry)) = item.content else { panic!("not an entry") };
+    assert_eq!((entry.status.as_str(), entry.recorded_date.as_str()), ("requested", "2026-01-02"));
+    assert_eq!(entry.code.unwrap().text, "fulfill");
+    assert_eq!(entry.asserter.unwrap().reference, "Practitioner/7");
+    let Some(v1::effective::Value::During(when)) = entry.effective.unwrap().value else {
+        panic!("a period")
+    };
+    assert_eq!(when.start, "2026-01-03");
+    let Some(Detail::Task(task)) = entry.detail else { panic!("kind") };
+    assert_eq!((task.intent.as_str(), task.priority.as_str()), ("order", "asap"));
+    assert_eq!(task.description, "Arrange transport");
+    assert_eq!(task.owner.unwrap().reference, "Practitioner/8");
+    assert_eq!(task.restriction.unwrap().end, "2026-01-04");
+    assert_eq!(task.reason[0].text, "cannot walk");
+    assert_eq!(
+        not_carried,
+        ["Task.basedOn (not in this import)", "Task.lastModified", "Task.restriction.repetitions"]
+    );
+}
+
+#[test]
 fn labels_of_a_patient_are_labels_of_the_file() {
     let (item, _) = item(
         r#"{"resourceType":"Patient","id":"p","identifier":[{"system":"urn:mrn","value":"1"}],

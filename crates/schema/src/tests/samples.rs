@@ -198,6 +198,7 @@ pub(super) fn details() -> Vec<Detail> {
         care_team(),
         consent(),
         service_request(),
+        task(),
     ]
 }
 
@@ -239,6 +240,20 @@ fn service_request() -> Detail {
         performer: vec![actor()],
         body_site: vec![concept()],
         location: vec![actor()],
+        reason: vec![concept()],
+        reason_reference: vec![EntryId([4; 16])],
+    })
+}
+
+fn task() -> Detail {
+    Detail::Task(Task {
+        intent: words("order"),
+        priority: words("asap"),
+        description: words("Arrange transport"),
+        focus: Some(EntryId([4; 16])),
+        based_on: vec![EntryId([3; 16])],
+        owner: Some(actor()),
+        restriction: period(),
         reason: vec![concept()],
         reason_reference: vec![EntryId([4; 16])],
     })

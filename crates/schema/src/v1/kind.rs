@@ -11,6 +11,7 @@ mod note;
 mod observation;
 mod procedure;
 mod service_request;
+mod task;
 
 use domain::{Detail, Kind};
 
@@ -48,4 +49,5 @@ registry! {
     CareTeam in care_team;
     Consent in consent;
     ServiceRequest in service_request;
+    Task in task;
 }

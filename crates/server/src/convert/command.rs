@@ -228,7 +228,8 @@ fn entry_path(kind: Kind, path: &str) -> String {
         | Kind::Immunization
         | Kind::CareTeam
         | Kind::Consent
-        | Kind::ServiceRequest => kind.name(),
+        | Kind::ServiceRequest
+        | Kind::Task => kind.name(),
     };
     format!("{detail}{rest}")
 }

@@ -172,6 +172,7 @@ fn kind_in(from: i32, at: &At<'_>, report: &mut Report) -> Option<Kind> {
         Ok(proto::Kind::CareTeam) => Some(Kind::CareTeam),
         Ok(proto::Kind::Consent) => Some(Kind::Consent),
         Ok(proto::Kind::ServiceRequest) => Some(Kind::ServiceRequest),
+        Ok(proto::Kind::Task) => Some(Kind::Task),
         Ok(proto::Kind::Unspecified) => {
             report.missing(at);
             None

@@ -12,8 +12,9 @@ use super::identity::identity_in;
 use super::values::{finding_out, list, option, patient_in, required, source_key_in};
 use super::{At, Report};
 
-/// Entries of the same patient that one item may name as its reasons: FHIR bundles name one or two.
-const MAX_REASONS: usize = 64;
+/// Entries of the same patient that one item may name as its reasons, or as what it is based on: FHIR bundles name one
+/// or two.
+const MAX_NAMED: usize = 64;
 
 /// Whose file an item belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,11 +39,57 @@ pub enum Item {
     Entry {
         /// The entry, its source set.
         entry: Box<Entry>,
-        /// The encounter it belongs to.
-        encounter: Option<SourceId>,
-        /// The entries that are its reason.
-        reasons: Vec<SourceId>,
+        /// What it names by their keys.
+        named: Named<SourceId>,
     },
+}
+
+/// Other entries of the file that an item names, by their keys in the sending system or by their ids.
+#[derive(Debug)]
+pub struct Named<K> {
+    /// The encounter it belongs to.
+    encounter: Option<K>,
+    /// The entries that are its reason.
+    reasons: Vec<K>,
+    /// What a task is about.
+    focus: Option<K>,
+    /// What a task is to carry out.
+    based_on: Vec<K>,
+}
+
+impl Named<SourceId> {
+    /// The same by their ids.
+    ///
+    /// # Errors
+    /// The first that `id_of` tells.
+    pub fn by_id<E>(
+        self,
+        id_of: impl Fn(SourceId) -> Result<EntryId, E>,
+    ) -> Result<Named<EntryId>, E> {
+        let all = |keys: Vec<SourceId>| keys.into_iter().map(&id_of).collect::<Result<_, E>>();
+        Ok(Named {
+            encounter: self.encounter.map(&id_of).transpose()?,
+            reasons: all(self.reasons)?,
+            focus: self.focus.map(&id_of).transpose()?,
+            based_on: all(self.based_on)?,
+        })
+    }
+
+    /// Notes what an entry of this kind does not name.
+    fn check(&self, entry: &mut Entry, report: &mut Report) {
+        let of_a_task = matches!(entry.detail, Detail::Task(_));
+        let has_reasons = reason_reference(&mut entry.detail).is_some();
+        for (name, given, fits) in [
+            ("reason_references", !self.reasons.is_empty(), has_reasons),
+            ("focus", self.focus.is_some(), of_a_task),
+            ("based_on", !self.based_on.is_empty(), of_a_task),
+        ] {
+            if given && !fits {
+                let text = "the kind has no such field";
+                report.fault(&At::TOP.field(name), "not-of-this-kind", text);
+            }
+        }
+    }
 }
 
 /// An item's selector, read before anything else of it: items of one patient go together.
@@ -81,12 +128,12 @@ pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violatio
     let mut report = Report::default();
     let source = required(from.source, &at.field("source"), &mut report, source_key_in);
     let selector = selector_in(from.patient.as_ref(), &at.field("patient"), &mut report);
-    let encounter = option(from.encounter, &at.field("encounter"), &mut report, source_key_in);
-    let reasons_at = at.field("reason_references");
-    if from.reason_references.len() > MAX_REASONS {
-        report.fault(&reasons_at, "too-many", format!("has more than {MAX_REASONS} keys"));
-    }
-    let reasons = list(from.reason_references, &reasons_at, &mut report, source_key_in);
+    let named = Named {
+        encounter: option(from.encounter, &at.field("encounter"), &mut report, source_key_in),
+        reasons: keys_in(from.reason_references, &at.field("reason_references"), &mut report),
+        focus: option(from.focus, &at.field("focus"), &mut report, source_key_in),
+        based_on: keys_in(from.based_on, &at.field("based_on"), &mut report),
+    };
     let item = match from.content {
         Some(Content::Identity(identity)) => {
             let at = at.field("identity");
@@ -113,15 +160,8 @@ pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violatio
             let at = at.field("entry");
             entry_in(*entry, &at, &mut report).map(|mut entry| {
                 entry.source = source.clone();
-                if !reasons.is_empty() && !set_reasons(&mut entry, Vec::new()) {
-                    report.fault(
-                        &reasons_at,
-                        "not-of-this-kind",
-                        "the kind has no reason_reference",
-                    );
-                }
-                let entry = Box::new(entry);
-                Item::Entry { entry, encounter, reasons }
+                named.check(&mut entry, &mut report);
+                Item::Entry { entry: Box::new(entry), named }
             })
         }
         None => {
@@ -136,22 +176,41 @@ pub fn item_in(from: proto::ImportItem) -> Result<(Selector, Item), Vec<Violatio
     }
 }
 
-/// Names the entries that are an entry's reason; false when its kind has no such field.
-pub fn set_reasons(entry: &mut Entry, reasons: Vec<EntryId>) -> bool {
-    match &mut entry.detail {
-        Detail::CareTeam(fields) => fields.reason_reference.extend(reasons),
-        Detail::Encounter(fields) => fields.reason_reference.extend(reasons),
-        Detail::MedicationRequest(fields) => fields.reason_reference.extend(reasons),
-        Detail::Procedure(fields) => fields.reason_reference.extend(reasons),
-        Detail::ServiceRequest(fields) => fields.reason_reference.extend(reasons),
+fn keys_in(from: Vec<proto::SourceId>, at: &At<'_>, report: &mut Report) -> Vec<SourceId> {
+    if from.len() > MAX_NAMED {
+        report.fault(at, "too-many", format!("has more than {MAX_NAMED} keys"));
+    }
+    list(from, at, report, source_key_in)
+}
+
+/// Names in an entry the others that its item names.
+pub fn set_named(entry: &mut Entry, named: Named<EntryId>) {
+    entry.encounter = named.encounter.or(entry.encounter);
+    if let Some(reasons) = reason_reference(&mut entry.detail) {
+        reasons.extend(named.reasons);
+    }
+    if let Detail::Task(task) = &mut entry.detail {
+        task.focus = named.focus.or(task.focus);
+        task.based_on.extend(named.based_on);
+    }
+}
+
+/// The entries that are an entry's reason; none when its kind has no such field.
+fn reason_reference(detail: &mut Detail) -> Option<&mut Vec<EntryId>> {
+    match detail {
+        Detail::CareTeam(fields) => Some(&mut fields.reason_reference),
+        Detail::Encounter(fields) => Some(&mut fields.reason_reference),
+        Detail::MedicationRequest(fields) => Some(&mut fields.reason_reference),
+        Detail::Procedure(fields) => Some(&mut fields.reason_reference),
+        Detail::ServiceRequest(fields) => Some(&mut fields.reason_reference),
+        Detail::Task(fields) => Some(&mut fields.reason_reference),
         Detail::Condition(_)
         | Detail::AllergyIntolerance(_)
         | Detail::Observation(_)
         | Detail::Immunization(_)
         | Detail::Note(_)
-        | Detail::Consent(_) => return false,
+        | Detail::Consent(_) => None,
     }
-    true
 }
 
 /// Where an item's own paths begin.

@@ -11,6 +11,7 @@ mod note;
 mod observation;
 mod procedure;
 mod service_request;
+mod task;
 
 use api::v1::entry::Detail as Proto;
 use domain::Detail;
@@ -42,6 +43,7 @@ pub fn detail_in(from: Proto, at: &At<'_>, report: &mut Report) -> Option<Detail
         Proto::ServiceRequest(from) => {
             kind!(from, service_request, "service_request", ServiceRequest)
         }
+        Proto::Task(from) => kind!(from, task, "task", Task),
     }
 }
 
@@ -64,5 +66,6 @@ pub fn detail_out(from: &Detail) -> Proto {
         Detail::CareTeam(from) => Proto::CareTeam(care_team::fields_out(from)),
         Detail::Consent(from) => Proto::Consent(consent::fields_out(from)),
         Detail::ServiceRequest(from) => Proto::ServiceRequest(service_request::fields_out(from)),
+        Detail::Task(from) => Proto::Task(task::fields_out(from)),
     }
 }

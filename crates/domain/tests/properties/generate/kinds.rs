@@ -260,6 +260,28 @@ fn service_request() -> BoxedStrategy<Detail> {
         .boxed()
 }
 
+fn task() -> BoxedStrategy<Detail> {
+    let how = (of(choice(&["order", "plan"])), of(choice(&["stat", "routine"])));
+    let about = (of(entry_id()), vec(entry_id(), 0..2));
+    let who = (of(actor()), of(period()));
+    let reasons = (vec(concept(), 0..2), vec(entry_id(), 0..2));
+    (how, of(text()), about, who, reasons)
+        .prop_map(|(how, description, about, who, (reason, reason_reference))| {
+            Detail::Task(Task {
+                intent: how.0,
+                priority: how.1,
+                description,
+                focus: about.0,
+                based_on: about.1,
+                owner: who.0,
+                restriction: who.1,
+                reason,
+                reason_reference,
+            })
+        })
+        .boxed()
+}
+
 pub(super) fn detail() -> BoxedStrategy<Detail> {
     prop_oneof![
         condition(),
@@ -273,6 +295,7 @@ pub(super) fn detail() -> BoxedStrategy<Detail> {
         care_team(),
         consent(),
         service_request(),
+        task(),
     ]
     .boxed()
 }

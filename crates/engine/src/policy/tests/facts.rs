@@ -98,7 +98,7 @@ fn a_policy_can_ask_for_a_relationship() {
         strict.decide(&asked(Role::Nurse, operation, "TREAT"), &facts).unwrap().allowed
     };
     assert!(!may(None, Operation::GetPatientFile));
-    for relationship in ["care-team", "encounter", "unit", "consult", "on-call", "author"] {
+    for relationship in ["care-team", "encounter", "unit", "task", "consult", "on-call", "author"] {
         assert!(may(Some(relationship), Operation::GetPatientFile));
         let team = relationship == "care-team";
         assert_eq!(may(Some(relationship), Operation::Contribute), team, "{relationship}");

@@ -209,9 +209,17 @@ fn an_import_item_that_says_what_its_content_cannot_take_is_refused() {
     };
     let content = Some(proto::import_item::Content::Entry(Box::new(entry)));
     let reasons = vec![key("2")];
-    let with_reasons = proto::ImportItem { content, reason_references: reasons, ..item };
+    let with_reasons = proto::ImportItem {
+        content,
+        reason_references: reasons,
+        focus: Some(key("3")),
+        based_on: vec![key("4")],
+        ..item
+    };
     let violations = item_in(with_reasons).unwrap_err();
-    assert!(fields(&violations).contains(&"reason_references"), "{violations:?}");
+    for field in ["reason_references", "focus", "based_on"] {
+        assert!(fields(&violations).contains(&field), "{violations:?}");
+    }
 }
 
 proptest! {

@@ -160,6 +160,20 @@ fn service_request() -> proto::ServiceRequest {
     }
 }
 
+fn task() -> proto::Task {
+    proto::Task {
+        intent: "order".into(),
+        priority: "asap".into(),
+        description: "arrange transport".into(),
+        focus: ID.into(),
+        based_on: vec![ID.into()],
+        owner: Some(actor("o")),
+        restriction: Some(period()),
+        reason: vec![concept("why")],
+        reason_reference: vec![ID.into()],
+    }
+}
+
 fn consent() -> proto::Consent {
     proto::Consent {
         scope: Some(concept("patient-privacy")),
@@ -209,6 +223,7 @@ fn details() -> Vec<Detail> {
         Detail::CareTeam(care_team()),
         Detail::Consent(consent()),
         Detail::ServiceRequest(service_request()),
+        Detail::Task(task()),
     ];
     all.extend(treatment());
     all

@@ -8,9 +8,7 @@ use prost::Message;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::convert::import::{
-    Item, Root, Selector, invalid_out, item_in, outcome_out, set_reasons,
-};
+use crate::convert::import::{Item, Root, Selector, invalid_out, item_in, outcome_out, set_named};
 use crate::status;
 
 /// Bytes of a group, as a block would hold them: three quarters of a block's 512 KiB, since the
@@ -130,23 +128,12 @@ impl Filing<'_> {
                     Err(failure) => self.failed(vec![(number, source)], &failure),
                 }
             }
-            Ok((_, Item::Entry { mut entry, encounter, reasons })) => {
+            Ok((_, Item::Entry { mut entry, named })) => {
                 let Some(patient) = self.patient(number, source.as_ref()).await else { return };
-                let named = encounter
-                    .map(|source| self.engine.entry_id_for(patient, &source))
-                    .transpose()
-                    .and_then(|encounter| {
-                        let reasons = reasons
-                            .iter()
-                            .map(|source| self.engine.entry_id_for(patient, source))
-                            .collect::<Result<Vec<_>, _>>()?;
-                        Ok((encounter, reasons))
-                    });
-                match named {
+                match named.by_id(|source| self.engine.entry_id_for(patient, &source)) {
                     Err(failure) => self.failed(vec![(number, source)], &failure),
-                    Ok((encounter, reasons)) => {
-                        entry.encounter = encounter.or(entry.encounter);
-                        set_reasons(&mut entry, reasons);
+                    Ok(named) => {
+                        set_named(&mut entry, named);
                         let root = Root::Entry(entry.kind());
                         let entry = *entry;
                         self.waiting.push(Waiting { number, source, root, entry, digest });
