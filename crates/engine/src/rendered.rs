@@ -18,11 +18,11 @@ use crate::answers::{FilePage, FileQuery};
 use crate::context::AsOf;
 use crate::masking::{Class, Masked};
 
-/// Clear text kept in memory at most: a page of 50 entries has about 20 KiB, so 6,000 files that a
+/// Clear text kept in memory at most: a page of 50 entries has about 20 KiB, so 3,000 files that a
 /// hospital works on now. With the caches of keys and rows a node stays far below its 1.5 GiB.
-const BYTES: u64 = 128 * 1024 * 1024;
+const BYTES: u64 = 64 * 1024 * 1024;
 /// Rendered that are expected to fit.
-const EXPECTED: usize = 8_192;
+const EXPECTED: usize = 4_096;
 
 /// Which page of which file at which version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

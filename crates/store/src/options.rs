@@ -10,7 +10,7 @@ use rocksdb::{
 
 /// Blocks, indexes and filters in memory. With the memtables and the vault's cache the node stays
 /// far below its 1.5 GiB; the operating system's page cache holds the rest.
-const BLOCK_CACHE_BYTES: usize = 256 * 1024 * 1024;
+const BLOCK_CACHE_BYTES: usize = 192 * 1024 * 1024;
 /// All memtables together: six full batches. With twice as much, syncs were seen to stand still
 /// for 50 to 90 ms around the end of a flush.
 const MEMTABLE_BYTES: usize = 48 * 1024 * 1024;
