@@ -185,6 +185,23 @@ fn check_common<K: Rules>(entry: &Entry, report: &mut Report) {
     }
 }
 
+/// How firmly something is asked for and how urgently (FHIR R4 `intent`, of which each kind of request
+/// has its own codes, and `request-priority`).
+fn check_request(
+    report: &mut Report,
+    intent: Option<&str>,
+    intents: &[&str],
+    priority: Option<&str>,
+) {
+    let detail = Path::Root("detail");
+    let at = detail.field("intent");
+    if intent.is_none() {
+        report.required(&at, "say whether it is a proposal, a plan or an order");
+    }
+    report.one_of(&at, intent, intents);
+    report.one_of(&detail.field("priority"), priority, &["routine", "urgent", "asap", "stat"]);
+}
+
 /// When it was, in words: a date, "from … to …".
 fn when(effective: Option<&Effective>) -> Option<String> {
     match effective? {

@@ -154,16 +154,16 @@ impl Engine {
         asked: &BreakGlass,
     ) -> Result<Shown<EmergencyAccess>, Failure> {
         let near_end = self.records.line.near_end();
-        let (patient, scope) = match near_end {
-            Ok(()) => self.scope(&asked.scope)?,
-            Err(_) => (None, None),
+        let patient = match near_end {
+            Ok(()) => self.whose_file(&asked.scope)?,
+            Err(_) => None,
         };
         let pass = self.admit(ctx, patient).await?;
         near_end?;
         let duration = duration(asked)?;
-        let Some(scope) = scope else {
-            self.ended(ctx, &pass, patient, Ended::NotFound, &Saw::default()).await?;
-            return Err(Failure::NotFound);
+        let scope = match self.scope(&asked.scope, patient) {
+            Ok(scope) => scope,
+            Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
         };
         let from = self.now();
         let access = EmergencyAccess {
@@ -189,30 +189,41 @@ impl Engine {
         Ok(Shown { answer: access, receipt, position })
     }
 
-    /// The patient concerned, if on file, and what is opened, if that is.
+    /// The patient concerned, if it is one and on file, whether or not this node can open the file.
+    fn whose_file(&self, asked: &Opening) -> Result<Option<PatientId>, Failure> {
+        let reader = self.shelf.never_to_be_shown().reader();
+        Ok(match asked {
+            Opening::Unit(_) => None,
+            Opening::Patient(Whose::Id(id)) | Opening::Entry(Whose::Id(id), _) => {
+                let first = reader.history(SubjectId(id.0), 1, 1)?.items.into_iter().next();
+                first.map(|_| *id)
+            }
+            Opening::Patient(Whose::Number { issuer, value })
+            | Opening::Entry(Whose::Number { issuer, value }, _) => {
+                reader.find_identifier(issuer, value)?
+            }
+        })
+    }
+
+    /// What is opened, if it is on file. Opens an entry: for whoever may break the glass, no earlier.
     fn scope(
         &self,
         asked: &Opening,
-    ) -> Result<(Option<PatientId>, Option<EmergencyScope>), Failure> {
-        let reader = self.shelf.never_to_be_shown().reader();
-        let (whose, entry) = match asked {
-            Opening::Unit(unit) => return Ok((None, Some(EmergencyScope::Unit(unit.clone())))),
-            Opening::Patient(whose) => (whose, None),
-            Opening::Entry(whose, entry) => (whose, Some(*entry)),
+        patient: Option<PatientId>,
+    ) -> Result<EmergencyScope, Failure> {
+        let entry = match asked {
+            Opening::Unit(unit) => return Ok(EmergencyScope::Unit(unit.clone())),
+            Opening::Patient(_) => None,
+            Opening::Entry(_, entry) => Some(*entry),
         };
-        let patient = match whose {
-            Whose::Id(id) => reader.file_version(SubjectId(id.0))?.map(|_| *id),
-            Whose::Number { issuer, value } => reader.find_identifier(issuer, value)?,
-        };
-        let scope = match (patient, entry) {
-            (None, _) => None,
-            (Some(patient), None) => Some(EmergencyScope::Patient(patient)),
-            (Some(patient), Some(entry)) => {
-                let found = reader.entry(SubjectId(patient.0), entry)?;
-                found.map(|_| EmergencyScope::Entry(patient, entry))
-            }
-        };
-        Ok((patient, scope))
+        let patient = patient.ok_or(Failure::NotFound)?;
+        let (store, subject) = (self.shelf.never_to_be_shown(), SubjectId(patient.0));
+        if !store.opens(subject)? {
+            return Err(self.no_file(&store.reader(), subject)?);
+        }
+        let Some(entry) = entry else { return Ok(EmergencyScope::Patient(patient)) };
+        let found = store.reader().entry(subject, entry)?.ok_or(Failure::NotFound)?;
+        Ok(EmergencyScope::Entry(patient, found.id))
     }
 
     /// Ends an emergency access of the caller's own; one that is over already stays as it is.

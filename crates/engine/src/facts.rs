@@ -90,7 +90,7 @@ enum Relationship {
     Encounter,
     /// An encounter that is not over is in a unit where they work, by the staff directory.
     Unit,
-    /// A task that is not over, nor the time for it, names them as owner.
+    /// A task that is given and not over, nor the time for it, names them as owner.
     Task,
     /// An active service request names them as performer: their advice or service is asked for.
     Consult,

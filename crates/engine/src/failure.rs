@@ -107,8 +107,9 @@ pub struct Violation {
 fn denied(reason: &str, break_glass: bool) -> &'static str {
     match (reason, break_glass) {
         (Failure::GLASS_NOT_BROKEN, _) => {
-            "the purpose BTG needs an emergency access of yours that is open and covers the patient, and of \
-             one for a single entry the call (reading, or changes of that entry alone): break the glass first (EmergencyAccessService.BreakGlass), then call again"
+            "the purpose BTG needs an emergency access of yours that is open and covers the patient; one for a \
+             single entry covers reading, and changes of that entry alone: break the glass first \
+             (EmergencyAccessService.BreakGlass), then call again"
         }
         ("FORBIDDEN", true) => {
             "a policy forbids this call, whatever the roles: for what is known of the caller and the \

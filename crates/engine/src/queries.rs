@@ -199,7 +199,11 @@ impl Engine {
 
     /// Why there is no file to be shown: there is none, or this node cannot open it, which is no word on
     /// the patient.
-    fn no_file(&self, reader: &Reader<'_>, subject: SubjectId) -> Result<Failure, Failure> {
+    pub(crate) fn no_file(
+        &self,
+        reader: &Reader<'_>,
+        subject: SubjectId,
+    ) -> Result<Failure, Failure> {
         let first = reader.history(subject, 1, 1)?.items.into_iter().next();
         let Some(first) = first else { return Ok(Failure::NotFound) };
         if self.vault.is_missing(first.header.data_key)? {

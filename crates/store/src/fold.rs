@@ -25,8 +25,8 @@ pub(crate) struct Fold<'a> {
     pub(crate) reader: &'a Reader<'a>,
     genesis: Hash,
     /// Latest row of every entry touched, sealed once at the end: an entry amended ten times in one
-    /// batch is written once. Rows, not states: of few entries a batch needs the state again, and a
-    /// state is a few dozen allocations, of as many entries as a batch holds.
+    /// batch is written once. Rows, not states: a batch seldom needs a state again, and keeping those
+    /// of all its entries is some forty allocations for each.
     entries: HashMap<[u8; 38], (Vec<u8>, Arc<DataKey>)>,
     /// Whose the numbers are that this batch assigns or releases, by their index terms.
     holders: HashMap<[u8; 32], Option<SubjectId>>,

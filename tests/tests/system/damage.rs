@@ -9,6 +9,7 @@ use testkit::wait::eventually;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use crate::emergency::{break_glass, entry_of, file_of};
 use crate::tools::{
     PATIENCE, RECORDS, alarm, copy, filed_since, holds, jetstream, many_notes, messages,
     records_are, some_notes,
@@ -117,12 +118,18 @@ async fn a_patient_whose_key_this_node_lacks_is_not_taken_for_nobody() {
         for patient in &patients {
             if let Err(status) = manager.read_file(patient, None).await {
                 anyhow::ensure!(status.message().contains("key"), "{status}");
-                return Ok(status);
+                return Ok((patient, status));
             }
         }
         anyhow::bail!("all can be opened")
     });
-    assert_eq!(read.await.expect("an answer").code(), Code::Unavailable, "and not NOT_FOUND");
+    let (patient, read) = read.await.expect("an answer");
+    assert_eq!(read.code(), Code::Unavailable, "and not NOT_FOUND");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    for scope in [file_of(patient), entry_of(patient, &"5f".repeat(16))] {
+        let opened = break_glass(&nurse, scope, None).await;
+        assert_eq!(opened.expect_err("nor in an emergency").code(), Code::Unavailable);
+    }
     alarm(&cluster.client(0, "hospital-it").unwrap(), "KEYS_MISSING").await;
 }
 

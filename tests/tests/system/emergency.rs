@@ -27,6 +27,12 @@ pub(crate) fn file_of(patient: &str) -> Scope {
     Scope::Patient(v1::PatientSelector { patient: Some(patient) })
 }
 
+/// One entry of a patient's file.
+pub(crate) fn entry_of(patient: &str, entry_id: &str) -> Scope {
+    let Scope::Patient(patient) = file_of(patient) else { panic!("a patient") };
+    Scope::Entry(v1::EntryScope { patient: Some(patient), entry_id: entry_id.to_owned() })
+}
+
 /// Breaks the glass for as long as can be, or for so many seconds.
 pub(crate) async fn break_glass(
     client: &Client,

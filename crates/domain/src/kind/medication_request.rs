@@ -1,6 +1,6 @@
 //! An order or prescription of a medication (FHIR R4 `MedicationRequest`).
 
-use super::{Rules, amount, line};
+use super::{Rules, amount, check_request, line};
 use crate::augmentation::adds;
 use crate::check;
 use crate::entry::Entry;
@@ -56,7 +56,6 @@ const INTENTS: &[&str] = &[
     "instance-order",
     "option",
 ];
-const PRIORITIES: &[&str] = &["routine", "urgent", "asap", "stat"];
 
 adds!(MedicationRequest {
     intent,
@@ -78,12 +77,7 @@ impl Rules for MedicationRequest {
 
     fn check(&self, _: &Entry, report: &mut Report) {
         let detail = Path::Root("detail");
-        let intent = detail.field("intent");
-        if self.intent.is_none() {
-            report.required(&intent, "say whether it is a proposal, a plan or an order");
-        }
-        report.one_of(&intent, self.intent.as_deref(), INTENTS);
-        report.one_of(&detail.field("priority"), self.priority.as_deref(), PRIORITIES);
+        check_request(report, self.intent.as_deref(), INTENTS, self.priority.as_deref());
         report.concepts(&detail.field("reason"), &self.reason);
         report.entry_ids(&detail.field("reason_reference"), &self.reason_reference);
         let dosage = detail.field("dosage_instruction");

@@ -1,6 +1,6 @@
 //! An order, a referral or a consult (FHIR R4 `ServiceRequest`).
 
-use super::{Rules, line, when};
+use super::{Rules, check_request, line, when};
 use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::id::EntryId;
@@ -43,7 +43,6 @@ const INTENTS: &[&str] = &[
     "instance-order",
     "option",
 ];
-const PRIORITIES: &[&str] = &["routine", "urgent", "asap", "stat"];
 
 adds!(ServiceRequest {
     intent,
@@ -68,13 +67,8 @@ impl Rules for ServiceRequest {
 
     fn check(&self, _: &Entry, report: &mut Report) {
         let detail = Path::Root("detail");
-        let intent = detail.field("intent");
-        if self.intent.is_none() {
-            report.required(&intent, "say whether it is a proposal, a plan or an order");
-        }
-        report.one_of(&intent, self.intent.as_deref(), INTENTS);
+        check_request(report, self.intent.as_deref(), INTENTS, self.priority.as_deref());
         report.concepts(&detail.field("category"), &self.category);
-        report.one_of(&detail.field("priority"), self.priority.as_deref(), PRIORITIES);
         report.optional_concept(&detail.field("performer_type"), self.performer_type.as_ref());
         report.actors(&detail.field("performer"), &self.performer);
         report.concepts(&detail.field("body_site"), &self.body_site);

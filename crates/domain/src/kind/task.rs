@@ -1,6 +1,6 @@
 //! Something to be done about the patient (FHIR R4 `Task`).
 
-use super::{Rules, line};
+use super::{Rules, check_request, line};
 use crate::augmentation::adds;
 use crate::entry::Entry;
 use crate::id::EntryId;
@@ -44,7 +44,6 @@ const INTENTS: &[&str] = &[
     "instance-order",
     "option",
 ];
-const PRIORITIES: &[&str] = &["routine", "urgent", "asap", "stat"];
 
 adds!(Task {
     intent,
@@ -80,12 +79,7 @@ impl Rules for Task {
 
     fn check(&self, entry: &Entry, report: &mut Report) {
         let detail = Path::Root("detail");
-        let intent = detail.field("intent");
-        if self.intent.is_none() {
-            report.required(&intent, "say whether it is a proposal, a plan or an order");
-        }
-        report.one_of(&intent, self.intent.as_deref(), INTENTS);
-        report.one_of(&detail.field("priority"), self.priority.as_deref(), PRIORITIES);
+        check_request(report, self.intent.as_deref(), INTENTS, self.priority.as_deref());
         let description = detail.field("description");
         if entry.code.is_empty() && self.description.is_none() {
             report.required(&description, "say what is to be done: give a code or a description");

@@ -29,8 +29,8 @@ const FILES: usize = 8_192;
 const KINDS: [Kind; 5] =
     [Kind::Encounter, Kind::CareTeam, Kind::Consent, Kind::ServiceRequest, Kind::Task];
 
-/// The statuses of a task that is over.
-const OVER: [&str; 4] = ["rejected", "cancelled", "failed", "completed"];
+/// The statuses of a task that is nobody's to do: not given yet, or over.
+const NOT_TO_DO: [&str; 5] = ["draft", "rejected", "cancelled", "failed", "completed"];
 
 /// HL7 v3 `ActCode`, where sensitivity labels are from, and its code of people of public interest.
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -40,8 +40,8 @@ const CELEBRITY: &str = "CEL";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileFacts {
     pub(crate) vip: bool,
-    /// Entries that bear on it: active care teams, consents and service requests, encounters and tasks that are
-    /// not over.
+    /// Entries that bear on it: active care teams, consents and service requests, encounters that are not
+    /// over, tasks that are to be done.
     pub(crate) bearing: BTreeMap<EntryId, Filed>,
     /// Who filed something lately, by their actor ids.
     pub(crate) filed: BTreeMap<[u8; 16], Last>,
@@ -207,7 +207,7 @@ fn named(entry: &Entry) -> Option<Named> {
         Detail::Consent(consent) if status == Some("active") => {
             Some(Named::Consent(consent.provision.clone()))
         }
-        Detail::Task(task) if !status.is_some_and(|status| OVER.contains(&status)) => {
+        Detail::Task(task) if !status.is_some_and(|status| NOT_TO_DO.contains(&status)) => {
             let owner = task.owner.as_ref()?.reference.clone();
             Some(Named::Task { until: Span::of(task.restriction.as_ref()).until, owner })
         }

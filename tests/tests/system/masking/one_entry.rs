@@ -8,14 +8,8 @@ use api::v1::try_policy_response::Part;
 use tonic::Status;
 
 use super::*;
-use crate::emergency::end;
+use crate::emergency::{end, entry_of};
 use crate::policies::SHIPPED;
-
-/// One entry of a patient's file.
-fn entry_of(patient: &str, entry_id: &str) -> Scope {
-    let Scope::Patient(patient) = file_of(patient) else { panic!("a patient") };
-    Scope::Entry(v1::EntryScope { patient: Some(patient), entry_id: entry_id.to_owned() })
-}
 
 async fn is_barred(client: &Client, patient: &str) {
     let denied = client.file().get_patient_file(whole(patient, "BTG")).await;
