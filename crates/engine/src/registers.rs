@@ -25,9 +25,19 @@ const PAGE: usize = 256;
 /// The documents of one kind as they stand, by their ids.
 pub(crate) type Documents = Arc<BTreeMap<DocumentId, DocumentState>>;
 
-/// Registers, each as of a version of its chain.
+/// Registers, as far as they were looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Registers(Mutex<HashMap<DocumentKind, (u64, Documents)>>);
+pub(crate) struct Registers(Mutex<HashMap<DocumentKind, Register>>);
+
+#[derive(Debug, Default)]
+struct Register {
+    /// Version of its chain that the documents are of.
+    version: u64,
+    /// The stream's sequence up to which nothing is missing: while nothing is applied, an access asks no
+    /// table.
+    looked_at: u64,
+    documents: Documents,
+}
 
 /// A document's revision that is to be filed.
 pub(crate) struct Revision<'a> {
@@ -60,11 +70,13 @@ impl Engine {
     /// The documents of a kind, as this node has applied them. They decide, or are shown on a pass's
     /// ground: see [`Engine::shown_documents`].
     pub(crate) fn documents(&self, kind: DocumentKind) -> Result<Documents, Failure> {
-        let chain = self.register_chain(kind)?;
         let line = &self.records.line;
+        // Before the head is read: it is at least of then.
+        let applied = line.progress().sequence;
+        let chain = self.register_chain(kind)?;
         let head = line.store.head(line.ledger, chain)?.map_or(0, |head| head.version);
         let mut registers = self.registers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, documents) = registers.entry(kind).or_default();
+        let Register { version: known, looked_at, documents } = registers.entry(kind).or_default();
         while *known < head {
             let page = self.shelf.never_to_be_shown().reader().history(chain, *known + 1, PAGE)?;
             if page.items.is_empty() {
@@ -93,7 +105,19 @@ impl Engine {
                 *known = item.header.version;
             }
         }
+        *looked_at = (*looked_at).max(applied);
         Ok(Arc::clone(documents))
+    }
+
+    /// The same for deciding on an access: as of what has been told to be applied. A revision is not decided
+    /// on this, for its chain's head may be a moment ahead.
+    pub(crate) fn documents_told(&self, kind: DocumentKind) -> Result<Documents, Failure> {
+        let told = self.records.line.progress().sequence;
+        let registers = self.registers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = registers.get(&kind).filter(|register| register.looked_at >= told);
+        let known = known.map(|register| Arc::clone(&register.documents));
+        drop(registers);
+        known.map_or_else(|| self.documents(kind), Ok)
     }
 
     /// The documents of a kind for somebody who may see them; the caller records the showing.

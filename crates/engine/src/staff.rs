@@ -26,9 +26,9 @@ pub struct StaffPage {
 }
 
 impl Engine {
-    /// The directory, for deciding.
+    /// The directory, for deciding on an access.
     pub(crate) fn staff(&self) -> Result<Documents, Failure> {
-        self.documents(KIND)
+        self.documents_told(KIND)
     }
 
     /// What the directory says of a caller; none of a service, and of who is not in it.
