@@ -1,7 +1,6 @@
 //! May they? The access check's pass is the only key to what is on file, and both a pass used and a
 //! pass refused leave an access record (invariant 7).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::EntryId;
@@ -42,18 +41,12 @@ impl Pass {
         self.requester.masked(classes)
     }
 
-    /// Of these entries, each with a class of its, what its holder may not see: by the policies, and
-    /// for the glass is broken for one of them alone.
+    /// Of these entries, each with a class of its, what its holder may not see.
     pub(crate) fn masked_among<'a>(
         &self,
         entries: impl Iterator<Item = (EntryId, &'a Class)> + Clone,
     ) -> Result<Masked, Failure> {
-        let classes: BTreeSet<_> = entries.clone().map(|(_, class)| class).collect();
-        let masked = self.masked(classes)?;
-        Ok(match self.alone() {
-            Some(alone) => masked.all_but(alone, entries),
-            None => masked,
-        })
+        self.requester.masked_among(entries)
     }
 
     /// The entry that the glass is broken for alone; none: the policies open what is open.

@@ -53,6 +53,15 @@ impl Class {
         Self { kind: entry.kind(), labels }
     }
 
+    /// The class that access records name so; none of a name that does not spell its labels out.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let (kind, labels) = name.split_once(':')?;
+        let kind = *Kind::ALL.iter().find(|one| one.name() == kind)?;
+        let spelled = !labels.starts_with('#');
+        let labels = labels.split(',').filter(|code| !code.is_empty()).map(ToOwned::to_owned);
+        spelled.then(|| Self { kind, labels: labels.collect() })
+    }
+
     /// Bytes of its labels.
     pub(crate) fn bytes(&self) -> usize {
         self.labels.iter().map(String::len).sum()

@@ -17,7 +17,6 @@ use cedar_policy::{Authorizer, Decision as Verdict, Entities, PolicySet, Schema}
 use domain::DocumentId;
 use ledger::Hash;
 use quick_cache::sync::Cache;
-use schema::AccessRecord;
 
 use crate::Failure;
 use crate::context::Context;
@@ -133,12 +132,6 @@ impl Policies {
     pub fn decide(&self, ctx: &Context, facts: &Facts) -> Result<Arc<Decision>, Failure> {
         let (asker, what) = (Asker::of(ctx, facts), What::Call(ctx.operation));
         self.decided(Asked { asker: Arc::new(asker), what })
-    }
-
-    /// What they say of a call that is on the trail, by what its record says of the caller; none if the
-    /// record says what this version does not know, or they cannot be evaluated for it.
-    pub(crate) fn decide_again(&self, record: &AccessRecord) -> Option<Arc<Decision>> {
-        self.decided(Asked::recorded(record)?).ok()
     }
 
     fn decided(&self, asked: Asked) -> Result<Arc<Decision>, Failure> {

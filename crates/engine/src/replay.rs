@@ -18,7 +18,7 @@ use crate::context::{AsOf, Context, Operation};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::listing::about;
-use crate::masking::{Judged, Masked};
+use crate::masking::{Judged, Masked, WholeHistory};
 use crate::showing::{ANSWER_FORMAT, Ended, Saw};
 
 /// Replays of replays that are followed.
@@ -225,14 +225,25 @@ impl Engine {
         patient: PatientId,
         record: &AccessRecord,
     ) -> Result<HistoryAnswer, Failure> {
+        let then = self.load_history_then(pass, patient, record, judged_then(record))?;
+        Ok(then.shown(&Masked::then(record)))
+    }
+
+    /// The part of a history that an access showed, before anything is masked.
+    pub(crate) fn load_history_then(
+        &self,
+        pass: &Pass,
+        patient: PatientId,
+        record: &AccessRecord,
+        judged: Judged,
+    ) -> Result<WholeHistory, Failure> {
         let versions = match record.version {
             0 => 0,
             version => version.saturating_sub(record.first_version).saturating_add(1),
         };
         let limit = usize::try_from(versions).map_err(Failure::internal)?;
         let first = record.first_version;
-        let then = self.load_history(pass, patient, first, limit, judged_then(record))?;
-        let mut then = then.shown(&Masked::then(record));
+        let mut then = self.load_history(pass, patient, first, limit, judged)?;
         // An empty page was beyond the end of then, not of now.
         then.items.truncate(limit);
         Ok(then)

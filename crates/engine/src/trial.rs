@@ -1,7 +1,10 @@
 //! What a set of access policies would have changed: the trail of a period, decided again.
 //!
-//! A call is decided on what its access record says of the caller, and compared with how it ended. Only
-//! calls that are on the trail can be: what showed something, and what was denied.
+//! A call is decided on what its access record says of the caller, and compared with how it ended; of an
+//! answer that has entries, what would be masked is compared with what was. Only calls that are on the
+//! trail can be: what showed something, and what was denied.
+
+mod masking;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -18,13 +21,16 @@ use crate::answers::{AccessItem, Shown};
 use crate::context::{Context, Operation};
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::policy::Policies;
+use crate::policy::{Policies, Requester};
+use crate::replay::Asked;
 use crate::showing::{Ended, Saw};
+use masking::Pages;
 
 /// Access records read in one turn; others who have records opened get theirs between.
 const TURN: usize = 100;
-/// Calls looked at between two messages: each message is an access record of its own.
-const STRIDE: u64 = 20_000;
+/// Calls looked at between two messages: each message is an access record of its own, and what each call
+/// showed is read again.
+const STRIDE: u64 = 4_000;
 /// Calls in one message, of the last turn perhaps some more: each may name a patient, whose access record
 /// goes into the same contribution, which has 256 records.
 const TOLD: usize = 100;
@@ -60,6 +66,10 @@ pub enum PolicyChange {
     Denied,
     /// It was denied, and would be let in.
     Allowed,
+    /// It was answered, and more of the answer would be masked.
+    Masked,
+    /// It was answered, and less of the answer would be masked, and nothing more.
+    Unmasked,
 }
 
 /// Calls that are alike to policies, as far as people tell them apart.
@@ -77,6 +87,26 @@ pub struct CallKind {
     pub operation: String,
     /// Why.
     pub purpose: String,
+}
+
+impl CallKind {
+    fn of(record: &AccessRecord, change: PolicyChange) -> Self {
+        Self {
+            change,
+            person: record.person.clone(),
+            service: record.service.clone(),
+            roles: record.roles.clone(),
+            operation: record.operation.clone(),
+            purpose: record.purpose.clone(),
+        }
+    }
+}
+
+/// How a call would end.
+#[derive(Clone, Copy, Debug)]
+enum Judgement {
+    Same,
+    Otherwise(PolicyChange),
 }
 
 /// One call that would end otherwise.
@@ -100,12 +130,16 @@ pub struct TrialSums {
     /// Calls looked at.
     pub looked_at: u64,
     /// Of these, could not be judged: their records cannot be opened or say what this version does not
-    /// know, the set cannot be evaluated for them, or they were denied for a masked entry.
+    /// know, the set cannot be evaluated for them, or what they showed cannot be read again.
     pub not_judged: u64,
     /// Were let in, and would be denied.
     pub denied: u64,
     /// Were denied, and would be let in.
     pub allowed: u64,
+    /// Were answered, and more would be masked.
+    pub masked: u64,
+    /// Were answered, and less would be masked.
+    pub unmasked: u64,
     /// Differences that were not told singly.
     pub not_told: u64,
 }
@@ -147,6 +181,7 @@ pub struct Trial {
     room: usize,
     counts: BTreeMap<CallKind, u64>,
     sums: TrialSums,
+    pages: Pages,
 }
 
 impl Engine {
@@ -188,6 +223,7 @@ impl Engine {
             room: query.list,
             counts: BTreeMap::new(),
             sums: TrialSums::default(),
+            pages: Pages::default(),
         };
         Ok((trial, version, Shown { answer: (), receipt, position }))
     }
@@ -207,12 +243,13 @@ impl Engine {
 }
 
 impl Trial {
-    /// The next part, once it is on record; none after the last.
+    /// The next part, once it is on record; none after the last. `asked` reads a request as for a replay.
     ///
     /// # Errors
     /// [`Failure::Denied`] when the caller may no longer; `TOO_MANY_DIFFERENCES`; else see [`Failure`].
     pub async fn next<T>(
         &mut self,
+        asked: impl Fn(&AccessRecord) -> Result<Asked, Failure>,
         render: impl FnOnce(&TrialPart) -> (T, Vec<u8>),
     ) -> Result<Option<(T, Receipt)>, Failure> {
         if self.ended {
@@ -223,7 +260,7 @@ impl Trial {
             self.ended = true;
             TrialPart::Ended { counts: std::mem::take(&mut self.counts), sums: self.sums }
         } else {
-            let differences = self.walk(&pass).await?;
+            let differences = self.walk(&pass, &asked).await?;
             let (looked_at, reached) = (self.sums.looked_at, self.reached);
             TrialPart::Progress { looked_at, reached, differences }
         };
@@ -254,7 +291,11 @@ impl Trial {
     }
 
     /// Goes on until there is enough to tell.
-    async fn walk(&mut self, pass: &Pass) -> Result<Vec<Difference>, Failure> {
+    async fn walk(
+        &mut self,
+        pass: &Pass,
+        asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
+    ) -> Result<Vec<Difference>, Failure> {
         let engine = self.engine.clone();
         let mut differences = Vec::new();
         let enough = self.sums.looked_at + STRIDE;
@@ -263,14 +304,19 @@ impl Trial {
                 return Err(Failure::Unavailable { why: "this node is stopping".to_owned() });
             }
             let turn = engine.proving.acquire().await.map_err(Failure::internal)?;
-            tokio::task::block_in_place(|| self.look(pass, &mut differences))?;
+            tokio::task::block_in_place(|| self.look(pass, asked, &mut differences))?;
             drop(turn);
         }
         Ok(differences)
     }
 
     /// Looks at the accesses of one turn.
-    fn look(&mut self, pass: &Pass, differences: &mut Vec<Difference>) -> Result<(), Failure> {
+    fn look(
+        &mut self,
+        pass: &Pass,
+        asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
+        differences: &mut Vec<Difference>,
+    ) -> Result<(), Failure> {
         let engine = self.engine.clone();
         let reader = engine.shelf.open(pass).reader();
         let all = store::AccessFilter::All;
@@ -284,59 +330,71 @@ impl Trial {
             }
             self.sums.looked_at += 1;
             self.reached = Some(item.header.recorded_at);
-            let Some(kind) = self.judge(item.record.as_ref()) else { continue };
+            let item = engine.access_item(item);
+            let Some(record) = &item.record else {
+                self.sums.not_judged += 1;
+                continue;
+            };
+            let change = match self.judge(pass, (record, item.patient), asked) {
+                Some(Judgement::Same) => continue,
+                Some(Judgement::Otherwise(change)) => change,
+                None => {
+                    self.sums.not_judged += 1;
+                    continue;
+                }
+            };
+            let kind = CallKind::of(record, change);
             self.count(&kind)?;
             if self.room == 0 {
                 self.sums.not_told += 1;
                 continue;
             }
             self.room -= 1;
-            let AccessItem { position, hash, patient, header, .. } = engine.access_item(item);
+            let AccessItem { position, hash, patient, header, .. } = item;
             let recorded_at = header.recorded_at;
             differences.push(Difference { position, recorded_at, hash, patient, kind });
         }
         Ok(())
     }
 
-    /// How a call would end otherwise, if it would.
-    fn judge(&mut self, record: Option<&AccessRecord>) -> Option<CallKind> {
-        // Whether somebody may see an entry that they were to change, the class of the entry decides.
-        let of_entry =
-            |record: &&AccessRecord| record.outcome == Outcome::Denied && !record.masked.is_empty();
-        let record = record.filter(|record| !of_entry(record));
-        let decided = record.and_then(|record| Some((record, self.policies.decide_again(record)?)));
-        let Some((record, decision)) = decided else {
-            self.sums.not_judged += 1;
-            return None;
-        };
+    /// How a call would end; none if that cannot be told.
+    fn judge(
+        &self,
+        pass: &Pass,
+        (record, patient): (&AccessRecord, Option<PatientId>),
+        asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
+    ) -> Option<Judgement> {
+        let requester = Requester::recorded(&self.policies, record)?;
+        let operation = Operation::named(&record.operation)?;
+        let mut allowed = requester.may_call(operation).ok()?.allowed;
+        // Whatever is permitted for an emergency, is to who broke the glass.
+        allowed &= record.emergency.is_some() || !operation.needs_broken_glass(&record.purpose);
+        if masking::is_of_entry(record) {
+            allowed &= masking::may_see_all(&requester, record)?;
+        }
         let let_in = match record.outcome {
             // Nothing is looked for, and found or not, before the access check let the caller in.
             Outcome::Shown | Outcome::NotFound | Outcome::Refused => true,
             Outcome::Denied => false,
         };
-        // Whatever is permitted for an emergency, is to who broke the glass.
-        let barred = record.emergency.is_none()
-            && Operation::named(&record.operation)
-                .is_some_and(|operation| operation.needs_broken_glass(&record.purpose));
-        let change = match (let_in, decision.allowed && !barred) {
-            (true, false) => PolicyChange::Denied,
-            (false, true) => PolicyChange::Allowed,
-            (true, true) | (false, false) => return None,
+        let change = match (let_in, allowed) {
+            (true, false) => Some(PolicyChange::Denied),
+            (false, true) => Some(PolicyChange::Allowed),
+            (false, false) => None,
+            (true, true) => {
+                let shown = (record, patient, &self.pages);
+                self.engine.masked_otherwise(pass, &requester, shown, asked).ok()?
+            }
         };
-        Some(CallKind {
-            change,
-            person: record.person.clone(),
-            service: record.service.clone(),
-            roles: record.roles.clone(),
-            operation: record.operation.clone(),
-            purpose: record.purpose.clone(),
-        })
+        Some(change.map_or(Judgement::Same, Judgement::Otherwise))
     }
 
     fn count(&mut self, kind: &CallKind) -> Result<(), Failure> {
         match kind.change {
             PolicyChange::Denied => self.sums.denied += 1,
             PolicyChange::Allowed => self.sums.allowed += 1,
+            PolicyChange::Masked => self.sums.masked += 1,
+            PolicyChange::Unmasked => self.sums.unmasked += 1,
         }
         if let Some(count) = self.counts.get_mut(kind) {
             *count += 1;

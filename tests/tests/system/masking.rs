@@ -19,6 +19,7 @@ use crate::tools::{databases, reason};
 
 mod everywhere;
 mod one_entry;
+mod predicted;
 
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 

@@ -138,14 +138,14 @@ async fn bills(client: &Client, patient_id: &str) -> Result<(), Status> {
 
 /// What a trial told.
 #[derive(Default)]
-struct Told {
-    accesses: Vec<v1::AccessDifference>,
+pub(crate) struct Told {
+    pub(crate) accesses: Vec<v1::AccessDifference>,
     counts: Vec<v1::CallCount>,
-    ended: v1::TryEnded,
+    pub(crate) ended: v1::TryEnded,
     receipts: Vec<Vec<u8>>,
 }
 
-async fn tried(
+pub(crate) async fn tried(
     client: &Client,
     tried: Tried,
     (start_time, end_time): (SystemTime, Option<SystemTime>),

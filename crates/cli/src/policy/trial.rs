@@ -116,6 +116,8 @@ fn would(call: &v1::CallKind) -> &'static str {
     match call.change() {
         v1::PolicyChange::Denied => "denied",
         v1::PolicyChange::Allowed => "allowed",
+        v1::PolicyChange::Masked => "masked more",
+        v1::PolicyChange::Unmasked => "masked less",
         v1::PolicyChange::Unspecified => "(of a newer version)",
     }
 }
@@ -130,8 +132,14 @@ fn who(call: &v1::CallKind) -> [String; 4] {
 fn as_text(found: &Found) -> String {
     let Found { started, accesses, counts, ended, receipts } = found;
     let mut text = format!(
-        "{}: of {} calls, {} would be denied that were let in, {} let in that were denied\n",
-        started.version, ended.looked_at, ended.would_be_denied, ended.would_be_allowed
+        "{}: of {} calls, {} would be denied that were let in, {} let in that were denied, {} masked more, \
+         {} masked less\n",
+        started.version,
+        ended.looked_at,
+        ended.would_be_denied,
+        ended.would_be_allowed,
+        ended.would_be_masked,
+        ended.would_be_unmasked
     );
     if ended.not_judged > 0 {
         text.push_str(&format!("NOT JUDGED: {} calls\n", ended.not_judged));

@@ -8,6 +8,7 @@ use cedar_policy::{
     RestrictedExpression, Schema,
 };
 
+use domain::EntryId;
 use schema::AccessRecord;
 
 use crate::Failure;
@@ -56,14 +57,12 @@ impl Asker {
             facts: facts.clone(),
         }
     }
-}
 
-impl Asked {
-    /// A call that is on the trail, as far as this version knows what its record says.
+    /// Who made a call that is on the trail, as far as this version knows what its record says.
     pub(super) fn recorded(record: &AccessRecord) -> Option<Self> {
         let roles = record.roles.iter().map(|role| role.parse().ok());
         let reason = record.reason.as_deref();
-        let asker = Asker {
+        Some(Self {
             person: record.person.clone(),
             service: record.service.clone(),
             organisation: record.organisation.clone(),
@@ -71,11 +70,16 @@ impl Asked {
             purpose: Purpose::parse(&record.purpose)?.code(),
             reason_given: reason.is_some_and(|reason| !reason.trim().is_empty()),
             facts: Facts::recorded(record),
-        };
-        let what = What::Call(Operation::named(&record.operation)?);
-        Some(Self { asker: Arc::new(asker), what })
+        })
     }
 
+    /// The entry that an emergency access opens alone to them, if one does.
+    pub(super) const fn alone(&self) -> Option<EntryId> {
+        self.facts.alone
+    }
+}
+
+impl Asked {
     /// The same, asked as an emergency.
     pub(super) fn in_emergency(&self) -> Self {
         let purpose = Purpose::BREAK_GLASS.code();

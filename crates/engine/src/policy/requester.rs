@@ -1,6 +1,10 @@
 //! Who asks, and what the policies say to them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use domain::EntryId;
+use schema::AccessRecord;
 
 use super::asked::{Asked, Asker, What};
 use super::{Decision, Policies};
@@ -20,6 +24,13 @@ pub(crate) struct Requester {
 impl Requester {
     pub(crate) fn new(policies: &Arc<Policies>, ctx: &Context, facts: &Facts) -> Self {
         Self { policies: Arc::clone(policies), asker: Arc::new(Asker::of(ctx, facts)) }
+    }
+
+    /// Who made a call that is on the trail, before these policies; none if its record says what this
+    /// version does not know.
+    pub(crate) fn recorded(policies: &Arc<Policies>, record: &AccessRecord) -> Option<Self> {
+        let asker = Arc::new(Asker::recorded(record)?);
+        Some(Self { policies: Arc::clone(policies), asker })
     }
 
     /// May they make this call?
@@ -44,6 +55,20 @@ impl Requester {
             }
         }
         Ok(Masked::of(masked))
+    }
+
+    /// Of these entries, each with a class of its, what they may not see: by the policies, and for the
+    /// glass is broken for one of them alone.
+    pub(crate) fn masked_among<'a>(
+        &self,
+        entries: impl Iterator<Item = (EntryId, &'a Class)> + Clone,
+    ) -> Result<Masked, Failure> {
+        let classes: BTreeSet<_> = entries.clone().map(|(_, class)| class).collect();
+        let masked = self.masked(classes)?;
+        Ok(match self.asker.alone() {
+            Some(alone) => masked.all_but(alone, entries),
+            None => masked,
+        })
     }
 
     fn decide(&self, what: What) -> Result<Arc<Decision>, Failure> {

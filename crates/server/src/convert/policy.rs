@@ -129,6 +129,8 @@ fn kind_out(from: &CallKind) -> proto::CallKind {
     let change = match from.change {
         PolicyChange::Denied => proto::PolicyChange::Denied,
         PolicyChange::Allowed => proto::PolicyChange::Allowed,
+        PolicyChange::Masked => proto::PolicyChange::Masked,
+        PolicyChange::Unmasked => proto::PolicyChange::Unmasked,
     };
     proto::CallKind {
         change: change.into(),
@@ -149,6 +151,8 @@ pub fn sums_out(from: &TrialSums) -> proto::TryEnded {
         would_be_denied: from.denied,
         would_be_allowed: from.allowed,
         not_told: from.not_told,
+        would_be_masked: from.masked,
+        would_be_unmasked: from.unmasked,
         receipt: Vec::new(),
     }
 }

@@ -42,7 +42,7 @@ impl Services {
     }
 
     /// What the request of an access asked for.
-    fn asked_then(&self, record: &AccessRecord) -> Result<Asked, Failure> {
+    pub(super) fn asked_then(&self, record: &AccessRecord) -> Result<Asked, Failure> {
         let pages = self.pages()?;
         let caller = caller_then(record);
         let mut report = Report::default();

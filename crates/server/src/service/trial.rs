@@ -36,12 +36,12 @@ impl Services {
         };
         let stopping = self.stopping();
         let told = {
-            let (call, stopping) = (call.clone(), stopping.clone());
+            let (services, call, stopping) = (self.clone(), call.clone(), stopping.clone());
             stream::run(UNREAD, &call.clone(), |out| async move {
                 // A caller who went away needs no status.
                 let _ = async {
                     stream::hand_over(&out, Ok(part(Part::Started(started))), &stopping).await?;
-                    walk(trial, &call, &out, &stopping).await
+                    services.walk(trial, &call, &out, &stopping).await
                 }
                 .await;
             })
@@ -63,30 +63,31 @@ impl Services {
         let (position, receipt) = (shown.position, receipt(shown.receipt));
         Ok((trial, proto::TryStarted { version, position, receipt }))
     }
-}
 
-/// Tells what the trial finds until it ends; an error ends it too.
-async fn walk(
-    mut trial: Trial,
-    call: &Call,
-    out: &Sender,
-    stopping: &tokio_util::sync::CancellationToken,
-) -> Result<(), Status> {
-    loop {
-        let parts = match trial.next(parts_out).await {
-            Ok(Some((mut parts, shown))) => {
-                for part in &mut parts {
-                    set_receipt(part, receipt(shown));
+    /// Tells what the trial finds until it ends; an error ends it too.
+    async fn walk(
+        &self,
+        mut trial: Trial,
+        call: &Call,
+        out: &Sender,
+        stopping: &tokio_util::sync::CancellationToken,
+    ) -> Result<(), Status> {
+        loop {
+            let parts = match trial.next(|record| self.asked_then(record), parts_out).await {
+                Ok(Some((mut parts, shown))) => {
+                    for part in &mut parts {
+                        set_receipt(part, receipt(shown));
+                    }
+                    parts
                 }
-                parts
+                Ok(None) => return Ok(()),
+                Err(failure) => {
+                    return stream::hand_over(out, Err(call.status(&failure)), stopping).await;
+                }
+            };
+            for one in parts {
+                stream::hand_over(out, Ok(part(one)), stopping).await?;
             }
-            Ok(None) => return Ok(()),
-            Err(failure) => {
-                return stream::hand_over(out, Err(call.status(&failure)), stopping).await;
-            }
-        };
-        for one in parts {
-            stream::hand_over(out, Ok(part(one)), stopping).await?;
         }
     }
 }

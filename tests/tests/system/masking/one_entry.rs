@@ -169,6 +169,7 @@ async fn predicts_nothing(officer: &Client) {
     while let Some(part) = parts.message().await.expect("no error") {
         if let Some(Part::Ended(sums)) = part.part {
             assert_eq!((sums.would_be_denied, sums.would_be_allowed), (0, 0), "{sums:?}");
+            assert_eq!((sums.would_be_masked, sums.would_be_unmasked), (0, 0), "{sums:?}");
             assert!(sums.looked_at > 30 && sums.not_judged == 0, "{sums:?}");
             return;
         }
