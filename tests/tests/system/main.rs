@@ -41,6 +41,7 @@ mod relay;
 mod replay;
 mod rest;
 mod spool;
+mod spooled;
 mod staff;
 mod stop;
 mod stream;

@@ -1,5 +1,7 @@
 //! What an access showed is shown again, byte for byte, whatever happened since.
 
+mod formats;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,16 +1,12 @@
-//! An emergency access of an earlier day, put into the spool of a node that does not run and has
-//! recorded no access yet: it files it at its next start, as it was recorded.
+//! An emergency access of an earlier day, of a node that has recorded no access yet.
 
 use std::time::SystemTime;
 
-use ledger::{
-    ActorId, Base, Block, Content, Contribution, ContributionId, Hash, Header, Item, LeafType,
-    LedgerId, RecordId, SealedRecord, SubjectId,
-};
+use ledger::SubjectId;
 use schema::{AccessKind, AccessRecord, Outcome};
 use testkit::cluster::Node;
 
-use crate::tools::{Pen, databases};
+use crate::spooled::Spool;
 
 const ID: [u8; 16] = [0xe1; 16];
 
@@ -49,51 +45,13 @@ fn begun(at: u64) -> AccessRecord {
 /// Spools an emergency access that began so long ago, in µs; its id.
 pub(super) fn emergency_access(node: &Node, ago: u64) -> String {
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_micros();
-    let now = u64::try_from(now).expect("this millennium");
-    let at = now - ago;
-    let pen = Pen::of(&node.state);
-    let (store, vault) = databases(node);
-    let chain = SubjectId(pen.node.0);
-    assert_eq!(store.head(LedgerId::ACCESS, chain).expect("readable"), None, "no access yet");
-    let system = vault.system().expect("readable").expect("its keys");
-    let term = vault.index_term("register", &[b"emergency_access"]).expect("a term");
+    let at = u64::try_from(now).expect("this millennium") - ago;
+    let spool = Spool::of(node);
+    let system = spool.vault.system().expect("readable").expect("its keys");
+    let term = spool.vault.index_term("register", &[b"emergency_access"]).expect("a term");
     let mut subject = SubjectId([0; 16]);
     subject.0.copy_from_slice(&term[..16]);
-    let id = ContributionId([7; 32]);
-    let mut header = Header {
-        format: ledger::header::HEADER_FORMAT,
-        leaf: LeafType::Record,
-        suite: ledger::header::SUITE_SEALED,
-        ledger: LedgerId::ACCESS,
-        record_id: RecordId([7; 16]),
-        contribution_id: id,
-        index: 0,
-        count: 1,
-        subject,
-        version: 1,
-        previous: Hash::ZERO,
-        recorded_at: at,
-        node: pen.node,
-        actor: ActorId([7; 16]),
-        envelope_version: schema::CURRENT_ENVELOPE,
-        data_key: system.audit,
-        key_commitment: Hash::ZERO,
-        body_length: 0,
-        body_hash: Hash::ZERO,
-    };
-    let plain = schema::encode_access(&begun(at)).expect("encoded");
-    let key = vault.data_key(system.audit).expect("readable").expect("the key");
-    let body = vault.seal_body(&pen.access, &mut header, &plain, &key).expect("sealed");
-    let records = vec![SealedRecord { header: header.encode(), body }];
-    let one = Contribution { id, request_digest: Hash::ZERO, reads: Vec::new(), records };
-    let state = store.state(LedgerId::ACCESS).expect("its state");
-    let content = Content {
-        sealed_at: now.max(state.time),
-        base: Base { sequence: state.sequence, stream_hash: state.stream_hash },
-        items: vec![Item::Contribution(one)],
-    };
-    let block = Block::seal(LedgerId::ACCESS, pen.node, &content, &pen.key, &pen.access);
-    store.spool().put(1, &block.expect("sealed"), 1).expect("spooled");
+    spool.put((subject, system.audit), &begun(at), at);
     hex(&ID)
 }
 
