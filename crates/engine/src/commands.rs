@@ -297,12 +297,16 @@ impl Engine {
         let subject = SubjectId(patient.0);
         let mut file = PatientFile { registered: true, ..PatientFile::default() };
         if identity {
-            let header = reader.file_header(subject)?.ok_or(Failure::NotFound)?;
+            let Some(header) = reader.file_header(subject)? else {
+                return Err(self.no_file(&reader, subject)?);
+            };
             file.version = header.version;
             file.identity = Some(header.identity);
             file.identity_stamp = header.stamp;
+        } else if let Some(version) = reader.file_version(subject)? {
+            file.version = version;
         } else {
-            file.version = reader.file_version(subject)?.ok_or(Failure::NotFound)?;
+            return Err(self.no_file(&reader, subject)?);
         }
         // The first record of a file registers its patient: there is nothing to look for yet.
         let entries = if file.version > 1 { entries } else { &[] };
