@@ -284,7 +284,8 @@ impl Trial {
             }
             self.sums.looked_at += 1;
             self.reached = Some(item.header.recorded_at);
-            let Some(kind) = self.judge(item.record.as_ref()) else { continue };
+            let at = item.header.recorded_at;
+            let Some(kind) = self.judge(item.record.as_ref(), at) else { continue };
             self.count(&kind)?;
             if self.room == 0 {
                 self.sums.not_told += 1;
@@ -298,13 +299,15 @@ impl Trial {
         Ok(())
     }
 
-    /// How a call would end otherwise, if it would.
-    fn judge(&mut self, record: Option<&AccessRecord>) -> Option<CallKind> {
+    /// How a call would end otherwise that was recorded at this time, µs UTC, if it would.
+    fn judge(&mut self, record: Option<&AccessRecord>, at: u64) -> Option<CallKind> {
         // Whether somebody may see an entry that they were to change, the class of the entry decides.
         let of_entry =
             |record: &&AccessRecord| record.outcome == Outcome::Denied && !record.masked.is_empty();
         let record = record.filter(|record| !of_entry(record));
-        let decided = record.and_then(|record| Some((record, self.policies.decide_again(record)?)));
+        let time = || self.engine.in_force.time_zone.local(at);
+        let again = |record| Some((record, self.policies.decide_again(record, time)?));
+        let decided = record.and_then(again);
         let Some((record, decision)) = decided else {
             self.sums.not_judged += 1;
             return None;

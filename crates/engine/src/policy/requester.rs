@@ -19,7 +19,10 @@ pub(crate) struct Requester {
 
 impl Requester {
     pub(crate) fn new(policies: &Arc<Policies>, ctx: &Context, facts: &Facts) -> Self {
-        Self { policies: Arc::clone(policies), asker: Arc::new(Asker::of(ctx, facts)) }
+        Self {
+            policies: Arc::clone(policies),
+            asker: Arc::new(Asker::of(ctx, facts, policies.spoken)),
+        }
     }
 
     /// May they make this call?

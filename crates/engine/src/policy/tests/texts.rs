@@ -121,18 +121,18 @@ fn a_set_that_shuts_compliance_out_is_not_to_be_adopted() {
     assert!(shut(&overflows).contains("AdoptPolicy"), "what cannot be evaluated lets nobody in");
 }
 
-#[test]
-fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
-    let record = |operation: &str, role: &str, reason: Option<&str>| AccessRecord {
+/// The record of a nurse's reading of a file of which this was known.
+pub(super) fn recorded(facts: &Facts) -> AccessRecord {
+    AccessRecord {
         kind: schema::AccessKind::Shown,
         person: Some("jdoe".to_owned()),
         service: "console".to_owned(),
-        roles: vec![role.to_owned()],
+        roles: vec!["nurse".to_owned()],
         organisation: "hospital".to_owned(),
-        purpose: "BTG".to_owned(),
-        reason: reason.map(str::to_owned),
-        relationship: None,
-        operation: operation.to_owned(),
+        purpose: "TREAT".to_owned(),
+        reason: None,
+        relationship: facts.relationship.clone(),
+        operation: Operation::GetPatientFile.name().to_owned(),
         outcome: schema::Outcome::Shown,
         request: Vec::new(),
         position: 0,
@@ -140,7 +140,7 @@ fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
         version: 0,
         policy_version: String::new(),
         deciding: Vec::new(),
-        circumstances: Vec::new(),
+        circumstances: facts.circumstances(),
         masked: Vec::new(),
         answer_format: 1,
         count: 0,
@@ -148,16 +148,30 @@ fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
         told: None,
         network: None,
         issuer: None,
-        emergency: None,
+        emergency: facts.emergency,
+    }
+}
+
+#[test]
+fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
+    let record = |operation: &str, role: &str, reason: Option<&str>| AccessRecord {
+        roles: vec![role.to_owned()],
+        purpose: "BTG".to_owned(),
+        reason: reason.map(str::to_owned),
+        operation: operation.to_owned(),
+        ..recorded(&Facts::default())
     };
     let shipped = Policies::shipped().unwrap();
-    let again = |record: &AccessRecord| shipped.decide_again(record).map(|decided| decided.allowed);
+    let again = |record: &AccessRecord| {
+        shipped.decide_again(record, LocalTime::default).map(|decided| decided.allowed)
+    };
     for operation in Operation::ALL {
         let said = record(operation.name(), "nurse", Some("because"));
         let mut call = asked(Role::Nurse, operation, "BTG");
         call.reason = Some("because".to_owned());
         let decided = shipped.decide(&call, &Facts::default()).unwrap();
-        assert_eq!(shipped.decide_again(&said), Some(decided), "{operation:?}");
+        let again = shipped.decide_again(&said, LocalTime::default);
+        assert_eq!(again, Some(decided), "{operation:?}");
     }
     let read = Operation::GetPatientFile.name();
     assert_eq!(again(&record(read, "nurse", None)), Some(false), "no reason was given");
