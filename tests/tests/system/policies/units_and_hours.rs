@@ -67,16 +67,14 @@ when {{ {here} && context.units.containsAny(principal.units) }};
     )
 }
 
-/// A hospital in that zone.
+/// A hospital in that zone, still to be started.
 async fn hospital() -> Cluster {
-    let mut cluster = Cluster::found(1).await.expect("founded");
+    let cluster = Cluster::found(1).await.expect("founded");
     let file = cluster.node(0).state.join("config.toml");
     let config = std::fs::read_to_string(&file).expect("written");
     let there = config.replacen("time_zone = \"UTC\"", &format!("time_zone = \"{ZONE}\""), 1);
     assert_ne!(config, there, "a new node's zone is UTC, and said");
     std::fs::write(&file, there).expect("written");
-    cluster.node_mut(0).spawn().expect("started");
-    cluster.node(0).serving().await.expect("serving");
     cluster
 }
 
@@ -126,7 +124,9 @@ async fn known(officer: &Client, patient: &str, person: &str) -> (Vec<String>, O
 
 #[tokio::test]
 async fn a_set_that_speaks_of_units_and_hours_does_what_a_trial_of_it_predicts() {
-    let cluster = hospital().await;
+    let mut cluster = hospital().await;
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
     let registrar = cluster.client(0, "registrar").unwrap();
     let ames = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
     let boone = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
@@ -190,4 +190,13 @@ async fn a_set_that_speaks_of_units_and_hours_does_what_a_trial_of_it_predicts()
     assert_eq!(denied, ["nurses-in-their-units"], "it is her hour");
     let denied = newest(&ada, &ames, "pat").await.deciding_ids;
     assert_eq!(denied, ["physicians-at-their-hours"]);
+}
+
+#[tokio::test]
+async fn a_node_that_is_admitted_is_in_the_zone_of_the_one_that_sponsors_it() {
+    let mut cluster = hospital().await;
+    let admitted = cluster.admit().expect("admitted");
+    let config = std::fs::read_to_string(cluster.node(admitted).state.join("config.toml"));
+    let config = config.expect("written");
+    assert!(config.contains(&format!("\ntime_zone = \"{ZONE}\"\n")), "{config}");
 }
