@@ -134,11 +134,12 @@ fn what_a_set_speaks_of_is_found_wherever_it_says_so() {
 fn decisions_are_remembered_across_minutes_and_units_unless_the_set_speaks_of_them() {
     let evening = when("context.timeOfDay > duration(\"18h\")");
     let unit = when("context.units.contains(\"icu\")");
-    for (text, made) in [(DEFAULT, 1), (&*evening, 168), (&*unit, 3)] {
+    for (text, made) in [(DEFAULT, 1), (&*evening, 24), (&*unit, 3)] {
         let set = Policies::unfiled(text).unwrap();
-        for time in LocalTime::hours() {
+        for hour in 0..24 {
             for units in [&["icu"][..], &["er"], &[]] {
-                let facts = Facts { time: Some(time), ..in_units(&[], units) };
+                let facts =
+                    Facts { time: at(&format!("fri {hour:02}:03")).time, ..in_units(&[], units) };
                 set.decide(&reading(), &facts).unwrap();
             }
         }
@@ -176,7 +177,7 @@ fn without_the_time_a_set_that_speaks_of_it_decides_nothing() {
 }
 
 #[test]
-fn compliance_has_to_be_let_in_at_an_hour_of_the_week_whatever_its_units() {
+fn compliance_has_to_be_let_in_at_noon_on_some_day_whatever_its_units() {
     let officer = asked(Role::ComplianceOfficer, Operation::AdoptPolicy, "HCOMPL").caller;
     let shut = |condition: &str| {
         let text = format!(
@@ -191,12 +192,17 @@ fn compliance_has_to_be_let_in_at_an_hour_of_the_week_whatever_its_units() {
     let never = "context.timeOfDay >= duration(\"0h\")";
     let told = shut(never);
     assert!(
-        told.contains("AdoptPolicy") && told.contains("at any full hour of the week"),
+        told.contains("AdoptPolicy") && told.contains("at noon on any day of the week"),
         "{told}"
     );
-    let but_an_hour = "context.dayOfWeek != Caseledger::DayOfWeek::\"thu\" || \
-                       context.timeOfDay < duration(\"15h\") || context.timeOfDay > duration(\"15h59m\")";
-    assert_eq!(shut(but_an_hour), "", "it can be put right on Thursdays");
+    let but_on_thursdays = |from: &str, to: &str| {
+        format!(
+            "context.dayOfWeek != Caseledger::DayOfWeek::\"thu\" || \
+             context.timeOfDay < duration(\"{from}\") || context.timeOfDay > duration(\"{to}\")"
+        )
+    };
+    assert_eq!(shut(&but_on_thursdays("12h", "12h59m")), "", "it can be put right on Thursdays");
+    assert!(shut(&but_on_thursdays("23h", "23h59m")).contains("at noon"), "who is there then?");
     let elsewhere = "!(principal.units.contains(\"compliance\"))";
     let told = shut(elsewhere);
     assert!(told.contains("AdoptPolicy") && !told.contains("hour"), "units change: {told}");
