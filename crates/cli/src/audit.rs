@@ -337,6 +337,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_filter_is_refused_and_not_left_out() {
+        for filter in ["--person", "--emergency"] {
+            let typed = ["caseledger", "audit", "list", filter, ""];
+            assert!(crate::options::Options::try_parse_from(typed).is_err(), "{filter}");
+        }
+    }
+
+    #[test]
     fn a_limit_need_not_fill_its_last_page() {
         let wanted = typed(&["--limit", "201"]);
         assert_eq!((page_size(&wanted, true, 0), page_size(&wanted, true, 200)), (200, 1));

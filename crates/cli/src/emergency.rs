@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use api::v1;
 use api::v1::emergency_access_service_client::EmergencyAccessServiceClient;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -95,7 +96,7 @@ pub(crate) struct List {
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) state: Option<State>,
     /// Only those of this person, as their token names them.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) person: Option<String>,
     /// At most so many.
     #[arg(long, default_value_t = 100)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use api::v1;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ledger::LedgerId;
 
@@ -307,7 +308,7 @@ pub(crate) struct AuditList {
     #[command(flatten)]
     pub(crate) issuer: Issuer,
     /// By this person, as their token names them.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) person: Option<String>,
     /// Recorded at or after: RFC 3339, or a date, which means its first moment in UTC.
     #[arg(long, value_name = "TIME")]
@@ -319,7 +320,7 @@ pub(crate) struct AuditList {
     #[arg(long, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) with_purpose: Option<String>,
     /// In this emergency access: its id, 32 hex digits.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) emergency: Option<String>,
     /// With this outcome.
     #[arg(long, value_enum, ignore_case = true)]

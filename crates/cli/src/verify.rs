@@ -98,7 +98,7 @@ pub(crate) async fn run(
         .parse()
         .map_err(|error| Failure::Usage(format!("{}: {error}", wanted.policy.display())))?;
     let kept = match &wanted.checkpoint {
-        Some(file) => Some(kept(file)?),
+        Some(file) => Some(kept(file, &policy)?),
         None => None,
     };
     if let Some(typed) = &wanted.patient {
@@ -135,10 +135,22 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// A checkpoint that the user kept. What it is worth is that they did: who signed it may have gone since.
-fn kept(file: &Path) -> Result<Checkpoint, Failure> {
+/// But a file that was spoilt, or is of another ledger, accuses nobody.
+fn kept(file: &Path, policy: &Policy) -> Result<Checkpoint, Failure> {
     let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
     let note: SignedNote = read(file)?.parse().map_err(|error| wrong(format!("{error}")))?;
-    note.text().parse().map_err(|error| wrong(format!("{error}")))
+    let checkpoint: Checkpoint = note.text().parse().map_err(|error| wrong(format!("{error}")))?;
+    if !policy.log_keys().iter().any(|key| key.name() == checkpoint.origin) {
+        let why = format!("it is of {}, and the policy of another ledger", checkpoint.origin);
+        return Err(wrong(why));
+    }
+    match note.verify(&policy.keys()) {
+        Err(error @ NoteError::BadSignature) => {
+            let why = "it is not what was signed, so not what was kept; take another copy of it";
+            Err(wrong(format!("{error}: {why}")))
+        }
+        Ok(_) | Err(NoteError::NotSigned | NoteError::Form) => Ok(checkpoint),
+    }
 }
 
 /// The checkpoint of a log, from its bytes.

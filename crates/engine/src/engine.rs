@@ -27,6 +27,7 @@ use crate::grants::Grants;
 use crate::in_force::InForce;
 use crate::keys::Upkeep;
 use crate::line::Line;
+use crate::local_time::TimeZone;
 use crate::locks::Locks;
 use crate::peers::{HealClaim, Peer, SignedHead};
 use crate::policy::Policies;
@@ -80,6 +81,8 @@ pub struct Setup {
     pub witnesses: WitnessSetup,
     /// The clock.
     pub clock: Clock,
+    /// Where the hospital is, by whose local time its access policies go.
+    pub time_zone: TimeZone,
     /// Cancelled when the node is to stop: nothing more is filed, and whoever waits is told what is
     /// known, so that the engine can be dropped a second later.
     pub stopping: CancellationToken,
@@ -278,7 +281,7 @@ impl Engine {
         Ok(Self(Arc::new(Parts {
             node: shared.node,
             block_key: shared.block_key,
-            in_force: InForce::new(Policies::shipped()?),
+            in_force: InForce::new(Policies::shipped()?, setup.time_zone),
             denials: Denials::new(Clock::monotonic()),
             shelf: Shelf::new(shared.store),
             vault: shared.vault,

@@ -6,12 +6,15 @@
 
 mod file;
 
+use std::collections::BTreeSet;
+
 use domain::{Command, Duty, EntryId, PatientId, PractitionerRole, Provision};
 use ledger::SubjectId;
 
 use crate::Failure;
 use crate::context::{Caller, Context, Purpose};
 use crate::engine::Engine;
+use crate::local_time::LocalTime;
 pub(crate) use file::Files;
 use file::{FileFacts, Filed, Last, Named, Span};
 
@@ -21,6 +24,16 @@ const AUTHORED_LATELY: u64 = 30 * 24 * 3_600 * 1_000_000;
 
 /// How access records begin the circumstance that only one entry is open; its id follows.
 const ALONE: &str = "entry:";
+
+/// How access records begin each unit of the person's, each of the patient's, and the time that the
+/// hospital's clocks showed.
+const STAFF_UNIT: &str = "staff-unit:";
+const UNIT: &str = "unit:";
+const TIME: &str = "time:";
+
+/// Bytes of names of units that policies are told and an access record keeps, of the person's and of the
+/// patient's each: 200 of some 20. The trail of a query has them in each of up to 256 records.
+const MAX_UNITS: usize = 4 * 1024;
 
 /// What access policies are told beyond the call itself. Part of what a decision is remembered by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,6 +54,12 @@ pub struct Facts {
     pub vip: bool,
     /// A consent on file denies it to the caller, or for this purpose.
     pub restricted: bool,
+    /// The units where the caller works or is on call now, by the staff directory.
+    pub staff_units: BTreeSet<String>,
+    /// The units of the patient's encounters that are not over.
+    pub units: BTreeSet<String>,
+    /// What the hospital's clocks show; only where policies speak of it.
+    pub time: Option<LocalTime>,
 }
 
 impl Facts {
@@ -54,12 +73,18 @@ impl Facts {
             ("restricted", self.restricted),
         ];
         let names = holds.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name.to_owned());
-        names.chain(self.alone.map(|entry| format!("{ALONE}{entry}"))).collect()
+        names
+            .chain(self.alone.map(|entry| format!("{ALONE}{entry}")))
+            .chain(self.staff_units.iter().map(|unit| format!("{STAFF_UNIT}{unit}")))
+            .chain(self.units.iter().map(|unit| format!("{UNIT}{unit}")))
+            .chain(self.time.map(|time| format!("{TIME}{time}")))
+            .collect()
     }
 
     /// What is known of the caller where the patient is nobody.
     pub(crate) fn of_nobody(&self) -> Self {
-        Self { employed: self.employed, ..Self::default() }
+        let staff_units = self.staff_units.clone();
+        Self { employed: self.employed, staff_units, time: self.time, ..Self::default() }
     }
 
     /// The facts that an access record tells.
@@ -67,15 +92,21 @@ impl Facts {
     pub fn recorded(record: &schema::AccessRecord) -> Self {
         let holds = |name: &str| record.circumstances.iter().any(|one| one == name);
         let employed = holds("employed").then_some(true);
-        let mut alone = record.circumstances.iter().filter_map(|one| one.strip_prefix(ALONE));
+        let said = |what: &'static str| {
+            record.circumstances.iter().filter_map(move |one| one.strip_prefix(what))
+        };
+        let alone = said(ALONE).find_map(|id| id.parse::<SubjectId>().ok());
         Self {
             relationship: record.relationship.clone(),
             emergency: record.emergency,
-            alone: alone.find_map(|id| id.parse::<SubjectId>().ok()).map(|id| EntryId(id.0)),
+            alone: alone.map(|id| EntryId(id.0)),
             employed: employed.or_else(|| holds("not-employed").then_some(false)),
             own_file: holds("own-file"),
             vip: holds("vip"),
             restricted: holds("restricted"),
+            staff_units: said(STAFF_UNIT).map(ToOwned::to_owned).collect(),
+            units: said(UNIT).map(ToOwned::to_owned).collect(),
+            time: said(TIME).find_map(LocalTime::parse),
         }
     }
 }
@@ -151,7 +182,9 @@ impl Engine {
         let directory = self.staff()?;
         let staff = self.listed(&directory, &ctx.caller)?;
         let employed = staff.map(|staff| is_employed(staff, now));
-        let facts = Facts { employed, emergency, alone, ..Facts::default() };
+        let units = staff.map(|staff| units_of(staff, now)).unwrap_or_default();
+        let staff_units = told(&units, &BTreeSet::new());
+        let facts = Facts { employed, emergency, alone, staff_units, ..Facts::default() };
         let Some(patient) = patient else { return Ok(facts) };
         let own_file = staff.is_some_and(|staff| staff.patient == Some(patient));
         let facts = Facts { own_file, ..facts };
@@ -164,10 +197,13 @@ impl Engine {
             known.emergencies = self.emergencies_of(&ctx.caller, patient);
             relationship = known.relationship(&file);
         }
+        let here = file.units(now);
         Ok(Facts {
             relationship: relationship.map(|found| found.name().to_owned()),
             vip: file.vip,
             restricted: known.is_restricted(&file, &ctx.purpose),
+            staff_units: told(&units, &here),
+            units: told(&here, &units),
             ..facts
         })
     }
@@ -176,6 +212,31 @@ impl Engine {
 /// Whether an employment is now, from its first day to its last, in UTC.
 fn is_employed(staff: &PractitionerRole, now: u64) -> bool {
     Span::of(staff.period.as_ref()).holds(now)
+}
+
+/// The units where somebody works, and those for which they are on call now.
+fn units_of(staff: &PractitionerRole, now: u64) -> BTreeSet<&str> {
+    let on_call = staff.duties.iter().filter(|duty| is_on_call(duty, now));
+    let on_call = on_call.map(|duty| duty.unit.as_str());
+    staff.units.iter().map(String::as_str).chain(on_call).collect()
+}
+
+fn is_on_call(duty: &Duty, now: u64) -> bool {
+    Span::of(Some(&duty.period)).holds(now)
+}
+
+/// Of these units those that are told, of too many first what both have.
+fn told(units: &BTreeSet<&str>, others: &BTreeSet<&str>) -> BTreeSet<String> {
+    let mut room = MAX_UNITS;
+    let fits = |unit: &&&str| match room.checked_sub(unit.len()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    let both = units.intersection(others).chain(units.difference(others));
+    both.take_while(fits).map(|unit| (*unit).to_owned()).collect()
 }
 
 impl Known<'_> {
@@ -249,8 +310,7 @@ impl Known<'_> {
     /// How the caller belongs to a unit, by the staff directory.
     fn belongs_to(&self, unit: &str) -> Option<Relationship> {
         let staff = self.staff?;
-        let on_call =
-            |duty: &Duty| duty.unit == unit && Span::of(Some(&duty.period)).holds(self.now);
+        let on_call = |duty: &Duty| duty.unit == unit && is_on_call(duty, self.now);
         if staff.units.iter().any(|one| one == unit) {
             return Some(Relationship::Unit);
         }

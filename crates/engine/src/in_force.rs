@@ -10,6 +10,7 @@ use crate::Failure;
 use crate::adoption::access_policy;
 use crate::context::Operation;
 use crate::engine::Engine;
+use crate::local_time::TimeZone;
 use crate::policy::Policies;
 use crate::registers::Documents;
 
@@ -19,6 +20,8 @@ const UNKNOWN: &str = "POLICIES_UNKNOWN";
 /// The set in force, as of a version of the register's chain.
 #[derive(Debug)]
 pub(crate) struct InForce {
+    /// By whose clocks they decide that speak of the time.
+    pub(crate) time_zone: TimeZone,
     shipped: Arc<Policies>,
     known: RwLock<Option<Known>>,
     /// The stream's sequence up to which that is known to be so: while nothing is applied, a decision
@@ -34,8 +37,9 @@ struct Known {
 }
 
 impl InForce {
-    pub(crate) fn new(shipped: Policies) -> Self {
-        Self { shipped: Arc::new(shipped), known: RwLock::default(), looked_at: AtomicU64::new(0) }
+    pub(crate) fn new(shipped: Policies, time_zone: TimeZone) -> Self {
+        let (shipped, known) = (Arc::new(shipped), RwLock::default());
+        Self { time_zone, shipped, known, looked_at: AtomicU64::new(0) }
     }
 
     fn if_known(&self, so: impl Fn(&Known) -> bool) -> Option<Arc<Policies>> {

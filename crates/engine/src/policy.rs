@@ -4,12 +4,13 @@
 //! `policies/model.cedarschema` says what policies may speak of, `policies/default.cedar` is what
 //! Caseledger comes with; a hospital's own are documents on file (`adoption`, `in_force`). A decision
 //! depends on nothing but the caller, the operation or the class of entry, the purpose, whether a reason
-//! was given and the facts, so it is remembered.
+//! was given and those of the facts that the policies speak of, so it is remembered.
 
 mod asked;
 mod faults;
 mod lockout;
 mod requester;
+mod spoken;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::context::Context;
 use crate::facts::Facts;
 use asked::{Asked, Asker, What, known};
 use faults::Names;
+use spoken::Spoken;
 
 pub(crate) use requester::Requester;
 
@@ -55,6 +57,7 @@ pub struct Policies {
     /// Name, version, and the beginning of the SHA-256 of their text.
     version: String,
     set: PolicySet,
+    spoken: Spoken,
     schema: Schema,
     /// Roles and purposes of use, which every request refers to.
     known: Entities,
@@ -113,10 +116,11 @@ impl Policies {
     fn read(version: String, text: &str, names: Names) -> Result<Self, Failure> {
         let (schema, _) = Schema::from_cedarschema_str(MODEL).map_err(Failure::internal)?;
         let set = faults::read(text, &schema, names).map_err(Failure::Invalid)?;
+        let spoken = Spoken::of(&set);
         let known = known(&schema)?;
         let authorizer = Authorizer::new();
         let decided = Cache::new(REMEMBERED);
-        Ok(Self { version, set, schema, known, authorizer, decided })
+        Ok(Self { version, set, spoken, schema, known, authorizer, decided })
     }
 
     /// Which policies these are, as access records name them.
@@ -125,12 +129,19 @@ impl Policies {
         &self.version
     }
 
+    /// Whether what they say may depend on the time of day or the day of the week: then [`Facts::time`] is to
+    /// be told.
+    #[must_use]
+    pub const fn speak_of_time(&self) -> bool {
+        self.spoken.time
+    }
+
     /// May they?
     ///
     /// # Errors
-    /// A fault of ours: the call is not one that the model knows.
+    /// A fault of ours: the call is not one that the model knows, or the time is not told.
     pub fn decide(&self, ctx: &Context, facts: &Facts) -> Result<Arc<Decision>, Failure> {
-        let (asker, what) = (Asker::of(ctx, facts), What::Call(ctx.operation));
+        let (asker, what) = (Asker::of(ctx, facts, self.spoken), What::Call(ctx.operation));
         self.decided(Asked { asker: Arc::new(asker), what })
     }
 
@@ -150,7 +161,7 @@ impl Policies {
     }
 
     fn ask(&self, asked: &Asked) -> Result<(bool, Vec<String>), Failure> {
-        let (request, about) = asked.request(&self.schema)?;
+        let (request, about) = asked.request(&self.schema, self.spoken)?;
         let entities = self.known.clone().add_entities(about, Some(&self.schema));
         let entities = entities.map_err(Failure::internal)?;
         let answer = self.authorizer.is_authorized(&request, &self.set, &entities);

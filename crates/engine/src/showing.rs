@@ -86,7 +86,10 @@ impl Engine {
             Ok(facts) => (facts, None),
             Err(failure) => (Facts::default(), Some(failure)),
         };
-        let checked = check(&self.policies_for(ctx.operation)?, ctx, facts)?;
+        let policies = self.policies_for(ctx.operation)?;
+        let now = || self.in_force.time_zone.local(self.records.sealer.clock.now());
+        let facts = Facts { time: policies.speak_of_time().then(now), ..facts };
+        let checked = check(&policies, ctx, facts)?;
         let Barred { grounds, reason, hidden } = match (checked, unknown) {
             // How a node is, is asked when something is wrong, and shows nobody.
             (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => {

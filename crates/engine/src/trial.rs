@@ -68,8 +68,10 @@ pub enum PolicyChange {
     Allowed,
     /// It was answered, and more of the answer would be masked.
     Masked,
-    /// It was answered, and less of the answer would be masked, and nothing more.
+    /// It was answered, and less of the answer would be masked.
     Unmasked,
+    /// It was answered, and some would be masked that was not, and some not that was.
+    MaskedOtherwise,
 }
 
 /// Calls that are alike to policies, as far as people tell them apart.
@@ -103,10 +105,10 @@ impl CallKind {
 }
 
 /// How a call would end.
-#[derive(Clone, Copy, Debug)]
-enum Judgement {
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ending {
     Same,
-    Otherwise(PolicyChange),
+    Otherwise { change: PolicyChange, masked: Vec<String>, unmasked: Vec<String> },
 }
 
 /// One call that would end otherwise.
@@ -122,6 +124,10 @@ pub struct Difference {
     pub patient: Option<PatientId>,
     /// Who called what and why.
     pub kind: CallKind,
+    /// Classes of entries that would be masked in the answer and were not, as access records name them.
+    pub masked: Vec<String>,
+    /// Classes of entries that were masked and would not be.
+    pub unmasked: Vec<String>,
 }
 
 /// Sums of a trial.
@@ -136,9 +142,9 @@ pub struct TrialSums {
     pub denied: u64,
     /// Were denied, and would be let in.
     pub allowed: u64,
-    /// Were answered, and more would be masked.
+    /// Were answered, and something would be masked that was not.
     pub masked: u64,
-    /// Were answered, and less would be masked.
+    /// Were answered, and something would not be masked that was.
     pub unmasked: u64,
     /// Differences that were not told singly.
     pub not_told: u64,
@@ -331,18 +337,15 @@ impl Trial {
             self.sums.looked_at += 1;
             self.reached = Some(item.header.recorded_at);
             let item = engine.access_item(item);
-            let Some(record) = &item.record else {
+            let judged = item
+                .record
+                .as_ref()
+                .and_then(|record| Some((record, self.judge(pass, &item, record, asked)?)));
+            let Some((record, ending)) = judged else {
                 self.sums.not_judged += 1;
                 continue;
             };
-            let change = match self.judge(pass, (record, item.patient), asked) {
-                Some(Judgement::Same) => continue,
-                Some(Judgement::Otherwise(change)) => change,
-                None => {
-                    self.sums.not_judged += 1;
-                    continue;
-                }
-            };
+            let Ending::Otherwise { change, masked, unmasked } = ending else { continue };
             let kind = CallKind::of(record, change);
             self.count(&kind)?;
             if self.room == 0 {
@@ -352,7 +355,15 @@ impl Trial {
             self.room -= 1;
             let AccessItem { position, hash, patient, header, .. } = item;
             let recorded_at = header.recorded_at;
-            differences.push(Difference { position, recorded_at, hash, patient, kind });
+            differences.push(Difference {
+                position,
+                recorded_at,
+                hash,
+                patient,
+                kind,
+                masked,
+                unmasked,
+            });
         }
         Ok(())
     }
@@ -361,10 +372,12 @@ impl Trial {
     fn judge(
         &self,
         pass: &Pass,
-        (record, patient): (&AccessRecord, Option<PatientId>),
+        item: &AccessItem,
+        record: &AccessRecord,
         asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
-    ) -> Option<Judgement> {
-        let requester = Requester::recorded(&self.policies, record)?;
+    ) -> Option<Ending> {
+        let time = || self.engine.in_force.time_zone.local(item.header.recorded_at);
+        let requester = Requester::recorded(&self.policies, record, time)?;
         let operation = Operation::named(&record.operation)?;
         let mut allowed = requester.may_call(operation).ok()?.allowed;
         // Whatever is permitted for an emergency, is to who broke the glass.
@@ -377,16 +390,16 @@ impl Trial {
             Outcome::Shown | Outcome::NotFound | Outcome::Refused => true,
             Outcome::Denied => false,
         };
-        let change = match (let_in, allowed) {
-            (true, false) => Some(PolicyChange::Denied),
-            (false, true) => Some(PolicyChange::Allowed),
-            (false, false) => None,
+        let ends = |change| Ending::Otherwise { change, masked: Vec::new(), unmasked: Vec::new() };
+        Some(match (let_in, allowed) {
+            (true, false) => ends(PolicyChange::Denied),
+            (false, true) => ends(PolicyChange::Allowed),
+            (false, false) => Ending::Same,
             (true, true) => {
-                let shown = (record, patient, &self.pages);
+                let shown = (record, item.patient, &self.pages);
                 self.engine.masked_otherwise(pass, &requester, shown, asked).ok()?
             }
-        };
-        Some(change.map_or(Judgement::Same, Judgement::Otherwise))
+        })
     }
 
     fn count(&mut self, kind: &CallKind) -> Result<(), Failure> {
@@ -395,6 +408,10 @@ impl Trial {
             PolicyChange::Allowed => self.sums.allowed += 1,
             PolicyChange::Masked => self.sums.masked += 1,
             PolicyChange::Unmasked => self.sums.unmasked += 1,
+            PolicyChange::MaskedOtherwise => {
+                self.sums.masked += 1;
+                self.sums.unmasked += 1;
+            }
         }
         if let Some(count) = self.counts.get_mut(kind) {
             *count += 1;

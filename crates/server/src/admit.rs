@@ -172,6 +172,7 @@ fn configure(
         access: from.ledgers.access.0,
         issuer: from.issuers.first().map_or("", |issuer| &issuer.name),
         kek,
+        time_zone: &from.node.time_zone,
         peers: &peers,
     })
 }

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use engine::TimeZone;
 use ledger::note::{KeyType, Vkey};
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
@@ -75,6 +76,14 @@ pub struct Node {
     pub checkpoint_key: PathBuf,
     /// File of the key that cosigns checkpoints: 64 hex digits.
     pub cosigner_key: PathBuf,
+    /// The hospital's time zone, a name of the IANA database; UTC, if not said. Access policies that speak
+    /// of the time go by it, so it is the same at every node.
+    #[serde(default, deserialize_with = "time_zone")]
+    pub time_zone: TimeZone,
+}
+
+fn time_zone<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// `[grpc]`

@@ -16,6 +16,7 @@ use ::ledger::founding::{Founded, Founding, FoundingError, found};
 use ::ledger::{Hash, LedgerId, NodeId, SigningKey};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use engine::TimeZone;
 use journal::{Journal, LedgerStream};
 use vault::{BatchOrigin, KekSource, SYSTEM_ENTRY, Vault};
 
@@ -187,6 +188,7 @@ pub async fn init(init: &Init) -> Result<Initialised, InitError> {
         access,
         issuer: ISSUER,
         kek: &Keks::one(KekSource::File("keys/kek".into())),
+        time_zone: &TimeZone::default(),
         peers: &[],
     })?;
     Ok(Initialised { config, node, records, access })

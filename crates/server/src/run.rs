@@ -369,6 +369,7 @@ fn start(
         peers,
         witnesses: witness::setup(&config.witnesses),
         clock: Clock::system(),
+        time_zone: config.node.time_zone.clone(),
         stopping,
     };
     Engine::start(setup).map_err(|failure| {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use engine::TimeZone;
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
 
@@ -67,6 +68,7 @@ pub(crate) struct Entries<'a> {
     pub(crate) access: Hash,
     pub(crate) issuer: &'a str,
     pub(crate) kek: &'a Keks,
+    pub(crate) time_zone: &'a TimeZone,
     /// The other nodes and their addresses.
     pub(crate) peers: &'a [(NodeId, String)],
 }
@@ -206,6 +208,8 @@ kek = {kek}
 block_key = "keys/block.key"
 checkpoint_key = "keys/checkpoint.key"
 cosigner_key = "keys/cosigner.key"
+# The hospital's, as the IANA database names it, the same at every node: access policies may speak of the time of day.
+time_zone = {time_zone}
 
 [grpc]
 listen = "{listen}"
@@ -233,6 +237,7 @@ filter = "info"
         node = entries.node,
         name = quoted(entries.name),
         kek = entries.kek.written(quoted),
+        time_zone = quoted(&entries.time_zone.to_string()),
         listen = entries.listen,
         nats = quoted(entries.nats),
         monitor = monitor.join(", "),
@@ -282,6 +287,7 @@ mod tests {
         monitor: &'a [String],
         peers: &'a [(NodeId, String)],
         kek: &'a Keks,
+        time_zone: &'a TimeZone,
     ) -> Entries<'a> {
         Entries {
             node: NodeId([1; 16]),
@@ -294,6 +300,7 @@ mod tests {
             access: Hash([3; 32]),
             issuer: "issuer",
             kek,
+            time_zone,
             peers,
         }
     }
@@ -305,11 +312,13 @@ mod tests {
         state.begin(COMMAND).unwrap();
         let monitor = ["http://127.0.0.1:8222".to_owned()];
         let peers = [(NodeId([8; 16]), "http://127.0.0.1:7003".to_owned())];
-        let file = state.finish(&entries(&monitor, &peers, &keks(""))).unwrap();
+        let time_zone = "Europe/Berlin".parse().unwrap();
+        let file = state.finish(&entries(&monitor, &peers, &keks(""), &time_zone)).unwrap();
         append_peer(&file, NodeId([9; 16]), "http://127.0.0.1:7002").unwrap();
         let config = Config::load(&file).unwrap();
         assert_eq!(config.node.name, "a \"first\"\\\n");
         assert_eq!(config.ledgers.access.0, Hash([3; 32]));
+        assert_eq!(config.node.time_zone, time_zone);
         assert_eq!(config.peers[0].node.0, NodeId([8; 16]));
         assert_eq!(config.peers[1].node.0, NodeId([9; 16]));
         let state = directory.path().join("new");
@@ -341,7 +350,7 @@ mod tests {
         assert!(matches!(&error, StateError::OtherBegun { begun, .. } if begun == COMMAND));
         // killed after the configuration was written: it is not written again
         fs::write(state.config(), "mine").unwrap();
-        let file = state.finish(&entries(&[], &[], &keks(""))).unwrap();
+        let file = state.finish(&entries(&[], &[], &keks(""), &TimeZone::default())).unwrap();
         assert_eq!(fs::read_to_string(file).unwrap(), "mine");
         assert!(matches!(look(COMMAND).unwrap_err(), StateError::NotEmpty(_)));
     }

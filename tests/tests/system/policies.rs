@@ -3,6 +3,7 @@
 
 mod command_line;
 mod steps;
+mod units_and_hours;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;

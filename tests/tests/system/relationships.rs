@@ -41,7 +41,7 @@ fn care_team(status: &str, member: v1::Actor) -> v1::Entry {
     entry(status, Detail::CareTeam(v1::CareTeam { participant, ..v1::CareTeam::default() }))
 }
 
-fn stay(unit: &str, participant: Vec<v1::Actor>) -> v1::Entry {
+pub(crate) fn stay(unit: &str, participant: Vec<v1::Actor>) -> v1::Entry {
     let class = Some(coding(ACT_CODE, "IMP"));
     let detail = v1::Encounter { class, participant, ..v1::Encounter::default() };
     v1::Entry { unit: unit.to_owned(), ..entry("in-progress", Detail::EncounterDetail(detail)) }

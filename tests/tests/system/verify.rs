@@ -264,6 +264,13 @@ async fn a_kept_checkpoint_that_is_not_continued_is_a_fork() {
     let address = format!("http://{}/{}", world.at, world.prefix);
     assert_eq!(world.verify(&address, Some(&kept)).status.code(), Some(0), "the node goes on");
     assert_eq!(world.code(Some(&world.folder.path().join("nothing"))), Some(2), "no such file");
+    // A copy that was spoilt, or is of the other ledger, accuses nobody.
+    let text = std::fs::read_to_string(&newer).expect("kept");
+    let size = text.lines().nth(1).expect("its size");
+    std::fs::write(&newer, text.replacen(size, "17", 1)).expect("spoilt");
+    assert_eq!(world.code(Some(&newer)), Some(2), "its signature does not verify");
+    std::fs::write(&newer, text.replace("/records.", "/access.")).expect("written");
+    assert_eq!(world.code(Some(&newer)), Some(2), "of another ledger");
     // What no key of the policy has signed is no checkpoint to compare with.
     std::fs::write(&newer, "hospital.example\n1\nAAAA\n\n\u{2014} x AAAAAAAA\n").expect("written");
     assert_eq!(world.code(Some(&newer)), Some(2));

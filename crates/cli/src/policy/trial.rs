@@ -115,9 +115,10 @@ fn as_json(found: &Found) -> Value {
 fn would(call: &v1::CallKind) -> &'static str {
     match call.change() {
         v1::PolicyChange::Denied => "denied",
-        v1::PolicyChange::Allowed => "allowed",
+        v1::PolicyChange::Allowed => "let in",
         v1::PolicyChange::Masked => "masked more",
         v1::PolicyChange::Unmasked => "masked less",
+        v1::PolicyChange::MaskedOtherwise => "masked otherwise",
         v1::PolicyChange::Unspecified => "(of a newer version)",
     }
 }
@@ -127,6 +128,13 @@ fn who(call: &v1::CallKind) -> [String; 4] {
     let person = if call.person.is_empty() { &call.service } else { &call.person };
     let operation = call.operation.rsplit('/').next().unwrap_or_default();
     [person.clone(), call.roles.join(" "), operation.to_owned(), call.purpose_of_use.clone()]
+}
+
+/// Which classes of entries would be masked and were not, and the other way round.
+fn entries(one: &v1::AccessDifference) -> String {
+    let masked = one.masked.iter().map(|class| format!("mask {class}"));
+    let unmasked = one.unmasked.iter().map(|class| format!("show {class}"));
+    masked.chain(unmasked).collect::<Vec<_>>().join(", ")
 }
 
 fn as_text(found: &Found) -> String {
@@ -154,8 +162,16 @@ fn as_text(found: &Found) -> String {
             table.row([would, count, person, roles, operation, purpose]);
         }
         text.push_str(&format!("\n{}", table.lines("")));
-        let heading =
-            ["recorded", "position", "would be", "person", "operation", "purpose", "patient"];
+        let heading = [
+            "recorded",
+            "position",
+            "would be",
+            "person",
+            "operation",
+            "purpose",
+            "patient",
+            "entries",
+        ];
         let mut table = Table::with_heading(heading).right_aligned([1]);
         for one in accesses {
             let call = one.call.clone().unwrap_or_default();
@@ -163,7 +179,8 @@ fn as_text(found: &Found) -> String {
             let (recorded, position) =
                 (time::short(one.recorded_at.as_ref()), one.position.to_string());
             let (would, patient) = (would(&call).to_owned(), one.patient_id.clone());
-            table.row([recorded, position, would, person, operation, purpose, patient]);
+            let entries = entries(one);
+            table.row([recorded, position, would, person, operation, purpose, patient, entries]);
         }
         text.push_str(&format!("\n{}", table.lines("")));
         if ended.not_told > 0 {
@@ -192,8 +209,15 @@ mod tests {
         };
         let access =
             v1::AccessDifference { position: 41, call: Some(call.clone()), ..<_>::default() };
+        let change = v1::PolicyChange::MaskedOtherwise.into();
+        let masked = v1::AccessDifference {
+            call: Some(v1::CallKind { change, ..call.clone() }),
+            masked: vec!["condition:".to_owned()],
+            unmasked: vec!["note:PSY,R".to_owned()],
+            ..<_>::default()
+        };
         let found = Found {
-            accesses: vec![access],
+            accesses: vec![access, masked],
             counts: vec![v1::CallCount { call: Some(call), count: 3 }],
             ended: v1::TryEnded {
                 looked_at: 9,
@@ -210,6 +234,8 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("denied        3  jdoe    nurse  GetPatientFile  TREAT"), "{text}");
+        assert!(text.contains("masked otherwise  jdoe"), "{text}");
+        assert!(text.contains("mask condition:, show note:PSY,R"), "{text}");
         assert!(text.contains("NOT JUDGED: 1") && text.contains("and 2 more"), "{text}");
         let json = as_json(&found);
         assert_eq!(json["accesses"][0]["position"], 41);

@@ -3,7 +3,7 @@
 //! A file never changes under a version, so what was read of it holds until its chain grows, and then
 //! only the new records are looked at: a file of 100,000 entries costs no more than a short one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -125,6 +125,19 @@ impl FileFacts {
         for reference in references(people.into_iter().flatten()) {
             self.authors.insert(reference, last);
         }
+    }
+
+    /// The units of encounters that are not over.
+    pub(super) fn units(&self, now: u64) -> BTreeSet<&str> {
+        let units = self.bearing.values().filter_map(|filed| match &filed.named {
+            Named::Encounter { until, unit, .. } if *until >= now => unit.as_deref(),
+            Named::Encounter { .. }
+            | Named::CareTeam { .. }
+            | Named::Consent(_)
+            | Named::Task { .. }
+            | Named::ServiceRequest { .. } => None,
+        });
+        units.collect()
     }
 
     /// Authors of a record; what was retracted was filed all the same.

@@ -1,3 +1,5 @@
+mod units;
+
 use domain::{
     Actor, CareTeam, CareTeamParticipant, Coding, Consent, Detail, Effective, Encounter, Entry,
     EntryId, FhirDateTime, Identity, Note, Period, ServiceRequest, Task,
@@ -432,11 +434,18 @@ fn an_access_record_tells_the_facts_again() {
         own_file: true,
         vip: true,
         restricted: true,
+        staff_units: ["4-west", "unit:x"].map(ToOwned::to_owned).into(),
+        units: ["4-east", "4-west"].map(ToOwned::to_owned).into(),
+        time: LocalTime::parse("fri 14:03"),
     };
     let entry = format!("entry:{}", "05".repeat(16));
-    assert_eq!(all.circumstances(), ["not-employed", "own-file", "vip", "restricted", &entry]);
+    let told = ["not-employed", "own-file", "vip", "restricted", &entry];
+    let units = ["staff-unit:4-west", "staff-unit:unit:x", "unit:4-east", "unit:4-west"];
+    assert_eq!(all.circumstances(), [&told[..], &units, &["time:fri 14:03"]].concat());
+    let of_nobody = all.of_nobody();
+    assert_eq!(of_nobody.circumstances(), [&told[..1], &units[..2], &["time:fri 14:03"]].concat());
     let employed = Facts { employed: Some(true), ..Facts::default() };
-    for facts in [all, employed, Facts::default()] {
+    for facts in [all, of_nobody, employed, Facts::default()] {
         assert_eq!(Facts::recorded(&record(&facts)), facts);
     }
 }

@@ -1,6 +1,6 @@
 //! What is asked of access policies, and how that is said in Cedar.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
@@ -14,7 +14,10 @@ use schema::AccessRecord;
 use crate::Failure;
 use crate::context::{Caller, Context, Operation, Purpose, Role};
 use crate::facts::Facts;
+use crate::local_time::LocalTime;
 use crate::masking::Class;
+
+use super::spoken::Spoken;
 
 /// What a policy decides on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +35,7 @@ pub(super) struct Asker {
     roles: Vec<Role>,
     purpose: &'static str,
     reason_given: bool,
+    /// Those that the policies speak of.
     facts: Facts,
 }
 
@@ -45,7 +49,7 @@ pub(super) enum What {
 }
 
 impl Asker {
-    pub(super) fn of(ctx: &Context, facts: &Facts) -> Self {
+    pub(super) fn of(ctx: &Context, facts: &Facts, spoken: Spoken) -> Self {
         let Caller { person, service, organisation, roles, .. } = &ctx.caller;
         Self {
             person: person.clone(),
@@ -54,12 +58,13 @@ impl Asker {
             roles: roles.clone(),
             purpose: ctx.purpose.code(),
             reason_given: ctx.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty()),
-            facts: facts.clone(),
+            facts: spoken.among(facts),
         }
     }
 
-    /// Who made a call that is on the trail, as far as this version knows what its record says.
-    pub(super) fn recorded(record: &AccessRecord) -> Option<Self> {
+    /// Who made a call that is on the trail with these facts, as far as this version knows what its record
+    /// says.
+    pub(super) fn recorded(record: &AccessRecord, facts: &Facts, spoken: Spoken) -> Option<Self> {
         let roles = record.roles.iter().map(|role| role.parse().ok());
         let reason = record.reason.as_deref();
         Some(Self {
@@ -69,7 +74,7 @@ impl Asker {
             roles: roles.collect::<Option<_>>()?,
             purpose: Purpose::parse(&record.purpose)?.code(),
             reason_given: reason.is_some_and(|reason| !reason.trim().is_empty()),
-            facts: Facts::recorded(record),
+            facts: spoken.among(facts),
         })
     }
 
@@ -88,7 +93,11 @@ impl Asked {
     }
 
     /// Cedar's request, and the entities that it speaks of beside [`known`].
-    pub(super) fn request(&self, schema: &Schema) -> Result<(Request, Vec<Entity>), Failure> {
+    pub(super) fn request(
+        &self,
+        schema: &Schema,
+        spoken: Spoken,
+    ) -> Result<(Request, Vec<Entity>), Failure> {
         let user = user(&self.asker)?;
         let mut about = vec![user.clone()];
         let (action, resource) = match &self.what {
@@ -100,7 +109,7 @@ impl Asked {
                 ("SeeEntry", uid)
             }
         };
-        let said = said(&self.asker)?;
+        let said = said(&self.asker, spoken)?;
         let request = Request::new(
             user.uid(),
             uid("Action", action)?,
@@ -113,9 +122,15 @@ impl Asked {
 }
 
 /// What policies are told beside who asks for what.
-fn said(asker: &Asker) -> Result<Vec<(String, RestrictedExpression)>, Failure> {
+fn said(asker: &Asker, spoken: Spoken) -> Result<Vec<(String, RestrictedExpression)>, Failure> {
     let yes = RestrictedExpression::new_bool;
-    let Facts { relationship, own_file, vip, restricted, .. } = &asker.facts;
+    let Facts { relationship, own_file, vip, restricted, units, time, .. } = &asker.facts;
+    let time = match time {
+        Some(time) => *time,
+        None if spoken.time => return Err(Failure::internal("the time of day is not told")),
+        // No policy asks, so whatever is said decides nothing.
+        None => LocalTime::default(),
+    };
     let purpose = RestrictedExpression::new_entity_uid(uid("Purpose", asker.purpose)?);
     let mut said = vec![
         ("purpose".to_owned(), purpose),
@@ -123,12 +138,22 @@ fn said(asker: &Asker) -> Result<Vec<(String, RestrictedExpression)>, Failure> {
         ("ownFile".to_owned(), yes(*own_file)),
         ("vip".to_owned(), yes(*vip)),
         ("restricted".to_owned(), yes(*restricted)),
+        ("units".to_owned(), texts(units)),
+        ("timeOfDay".to_owned(), RestrictedExpression::new_duration(format!("{}m", time.minute()))),
+        (
+            "dayOfWeek".to_owned(),
+            RestrictedExpression::new_entity_uid(uid("DayOfWeek", time.day())?),
+        ),
     ];
     said.extend(relationship.as_ref().map(|relationship| {
         let relationship = RestrictedExpression::new_string(relationship.clone());
         ("relationship".to_owned(), relationship)
     }));
     Ok(said)
+}
+
+fn texts(texts: &BTreeSet<String>) -> RestrictedExpression {
+    RestrictedExpression::new_set(texts.iter().cloned().map(RestrictedExpression::new_string))
 }
 
 fn user(asker: &Asker) -> Result<Entity, Failure> {
@@ -140,6 +165,7 @@ fn user(asker: &Asker) -> Result<Entity, Failure> {
     let mut facts = HashMap::from([
         ("service".to_owned(), text(&asker.service)),
         ("organisation".to_owned(), text(&asker.organisation)),
+        ("units".to_owned(), texts(&asker.facts.staff_units)),
     ]);
     facts.extend(asker.person.as_ref().map(|person| ("person".to_owned(), text(person))));
     let employed = asker.facts.employed.map(RestrictedExpression::new_bool);
@@ -179,6 +205,7 @@ static KINDS: LazyLock<Result<BTreeMap<&str, EntityTypeName>, Box<ParseErrors>>>
             "Role",
             "Purpose",
             "Label",
+            "DayOfWeek",
             "Entry",
             "PatientFile",
             "Ledger",

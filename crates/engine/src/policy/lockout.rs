@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::Policies;
+use super::asked::{Asked, Asker, What};
+use super::{Arc, Policies};
 use crate::Failure;
 use crate::context::{Caller, Context, Operation, Purpose, Role};
 use crate::facts::Facts;
+use crate::local_time::LocalTime;
 
 /// What compliance officers can do under any set: replace it, and see who was shown what.
 const KEPT: [Operation; 4] = [
@@ -17,7 +19,10 @@ const KEPT: [Operation; 4] = [
 
 impl Policies {
     /// Refuses a set under which no compliance officer of the caller's organisation, at the caller's
-    /// service, could replace it. It takes two, and people come and go: so whoever they are.
+    /// service, could replace it. It takes two, and people come and go: so whoever they are, and wherever they
+    /// work. A set that speaks of the time of day may close to them at times, for what is wrong with it can be
+    /// put right at others; it has to be open at noon on some day of the week. (To try every hour of a week
+    /// for every purpose took sets like the shipped one seconds.)
     pub(crate) fn keep_the_door_open(&self, caller: &Caller) -> Result<(), Failure> {
         let officer = Caller {
             person: Some("any-compliance-officer".to_owned()),
@@ -32,16 +37,19 @@ impl Policies {
         let shut: Vec<_> = shut.into_iter().map(Operation::name).collect();
         let message = format!(
             "under these policies a compliance officer could not call {} for any purpose, whoever they \
-             are: nobody could replace them again",
-            shut.join(", ")
+             are{}: nobody could replace them again",
+            shut.join(", "),
+            if self.spoken.time { ", at noon on any day of the week" } else { "" }
         );
         Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message })
     }
 
-    /// Whether there is a purpose for which they may.
+    /// Whether there is a purpose, and a day, for which they may.
     fn open_to(&self, caller: &Caller, operation: Operation) -> bool {
+        let times: Vec<_> =
+            if self.spoken.time { LocalTime::noons().map(Some).to_vec() } else { vec![None] };
         Purpose::CODES.into_iter().filter_map(Purpose::parse).any(|purpose| {
-            let asked = Context {
+            let asking = Context {
                 caller: caller.clone(),
                 purpose,
                 reason: Some("to replace the policies".to_owned()),
@@ -49,8 +57,12 @@ impl Policies {
                 request: Vec::new(),
                 patience: Duration::ZERO,
             };
-            // What cannot be evaluated lets nobody in.
-            self.decide(&asked, &Facts::default()).is_ok_and(|decision| decision.allowed)
+            times.iter().any(|time| {
+                let facts = Facts { time: *time, ..Facts::default() };
+                let asker = Arc::new(Asker::of(&asking, &facts, self.spoken));
+                // What cannot be evaluated lets nobody in.
+                self.ask(&Asked { asker, what: What::Call(operation) }).is_ok_and(|(may, _)| may)
+            })
         })
     }
 }

@@ -11,6 +11,7 @@ use super::{Decision, Policies};
 use crate::Failure;
 use crate::context::{Context, Operation};
 use crate::facts::Facts;
+use crate::local_time::LocalTime;
 use crate::masking::{Class, Masked};
 
 /// A caller with a purpose, before the policies that are in force when the call is made: all of it is
@@ -23,13 +24,25 @@ pub(crate) struct Requester {
 
 impl Requester {
     pub(crate) fn new(policies: &Arc<Policies>, ctx: &Context, facts: &Facts) -> Self {
-        Self { policies: Arc::clone(policies), asker: Arc::new(Asker::of(ctx, facts)) }
+        Self {
+            policies: Arc::clone(policies),
+            asker: Arc::new(Asker::of(ctx, facts, policies.spoken)),
+        }
     }
 
     /// Who made a call that is on the trail, before these policies; none if its record says what this
-    /// version does not know.
-    pub(crate) fn recorded(policies: &Arc<Policies>, record: &AccessRecord) -> Option<Self> {
-        let asker = Arc::new(Asker::recorded(record)?);
+    /// version does not know. The time is that when it was recorded where the record does not say when it
+    /// was decided.
+    pub(crate) fn recorded(
+        policies: &Arc<Policies>,
+        record: &AccessRecord,
+        recorded: impl FnOnce() -> LocalTime,
+    ) -> Option<Self> {
+        let mut facts = Facts::recorded(record);
+        if policies.spoken.time {
+            facts.time = Some(facts.time.unwrap_or_else(recorded));
+        }
+        let asker = Arc::new(Asker::recorded(record, &facts, policies.spoken)?);
         Some(Self { policies: Arc::clone(policies), asker })
     }
 

@@ -1,4 +1,5 @@
 mod facts;
+mod spoken;
 mod texts;
 
 use std::time::Duration;

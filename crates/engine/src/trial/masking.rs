@@ -9,7 +9,7 @@ use domain::{EntryId, PatientId};
 use quick_cache::sync::Cache;
 use schema::{AccessRecord, Outcome};
 
-use super::PolicyChange;
+use super::{Ending, PolicyChange};
 use crate::access::Pass;
 use crate::context::{AsOf, Operation};
 use crate::engine::Engine;
@@ -34,7 +34,7 @@ impl Default for Pages {
 }
 
 impl Engine {
-    /// How an answer that was given would differ in what is masked, if it would.
+    /// How an answer that was given would differ in what is masked.
     ///
     /// # Errors
     /// Whatever keeps the entries from being read: a key is not here, a request was too long to be kept.
@@ -44,12 +44,12 @@ impl Engine {
         requester: &Requester,
         (record, patient, pages): (&AccessRecord, Option<PatientId>, &Pages),
         asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
-    ) -> Result<Option<PolicyChange>, Failure> {
-        let Some(patient) = patient.filter(|_| record.version > 0) else { return Ok(None) };
+    ) -> Result<Ending, Failure> {
+        let Some(patient) = patient.filter(|_| record.version > 0) else { return Ok(Ending::Same) };
         let within = Judged::Within(record.position);
         let would = match Operation::replayed(&record.operation) {
             Some(Operation::GetPatientFile) => {
-                let Asked::File(query) = asked(record)? else { return Ok(None) };
+                let Asked::File(query) = asked(record)? else { return Ok(Ending::Same) };
                 let of = Of::version(0, &query, record.version, record.position);
                 let page = pages.0.get_or_insert_with(&of, || {
                     let judged = if query.as_of == AsOf::Now { Judged::Never } else { within };
@@ -65,9 +65,9 @@ impl Engine {
                 requester.masked_among(part.entries())?
             }
             // Their answers have no entries, or show again what was shown.
-            Some(_) | None => return Ok(None),
+            Some(_) | None => return Ok(Ending::Same),
         };
-        Ok(change(&record.masked, &would.names()))
+        Ok(ending(&record.masked, &would.names()))
     }
 }
 
@@ -86,11 +86,18 @@ pub(super) fn is_of_entry(record: &AccessRecord) -> bool {
     record.outcome == Outcome::Denied && !record.masked.is_empty()
 }
 
-fn change(then: &[String], would: &[String]) -> Option<PolicyChange> {
-    if would.iter().any(|name| !then.contains(name)) {
-        return Some(PolicyChange::Masked);
-    }
-    then.iter().any(|name| !would.contains(name)).then_some(PolicyChange::Unmasked)
+fn ending(then: &[String], would: &[String]) -> Ending {
+    let without = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|name| !others.contains(name)).cloned().collect()
+    };
+    let (masked, unmasked) = (without(would, then), without(then, would));
+    let change = match (masked.is_empty(), unmasked.is_empty()) {
+        (true, true) => return Ending::Same,
+        (false, true) => PolicyChange::Masked,
+        (true, false) => PolicyChange::Unmasked,
+        (false, false) => PolicyChange::MaskedOtherwise,
+    };
+    Ending::Otherwise { change, masked, unmasked }
 }
 
 #[cfg(test)]
@@ -101,13 +108,21 @@ mod tests {
     use crate::masking::Masked;
 
     #[test]
-    fn more_that_is_masked_counts_before_less() {
+    fn what_opens_is_told_beside_what_closes() {
         let [condition, note] = ["condition:", "note:PSY"].map(ToOwned::to_owned);
         let then = [note.clone()];
-        assert_eq!(change(&then, &then), None);
-        assert_eq!(change(&then, &[condition.clone(), note]), Some(PolicyChange::Masked));
-        assert_eq!(change(&then, &[condition]), Some(PolicyChange::Masked));
-        assert_eq!(change(&then, &[]), Some(PolicyChange::Unmasked));
+        let otherwise = |change, masked: &[&String], unmasked: &[&String]| {
+            let [masked, unmasked] =
+                [masked, unmasked].map(|names| names.iter().map(|name| (*name).clone()).collect());
+            Ending::Otherwise { change, masked, unmasked }
+        };
+        assert_eq!(ending(&then, &then), Ending::Same);
+        let more = otherwise(PolicyChange::Masked, &[&condition], &[]);
+        assert_eq!(ending(&then, &[condition.clone(), note.clone()]), more);
+        let less = otherwise(PolicyChange::Unmasked, &[], &[&note]);
+        assert_eq!(ending(&then, &[]), less);
+        let both = otherwise(PolicyChange::MaskedOtherwise, &[&condition], &[&note]);
+        assert_eq!(ending(&then, std::slice::from_ref(&condition)), both);
     }
 
     #[test]

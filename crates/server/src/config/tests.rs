@@ -54,6 +54,7 @@ fn paths_are_relative_to_the_file() {
     assert_eq!(config.issuers[0].keys[0], Path::new("/state/keys/issuer.pub.pem"));
     assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(config.nats.replicas, 1);
+    assert_eq!(config.node.time_zone, "UTC".parse().unwrap());
 }
 
 #[test]
@@ -130,6 +131,8 @@ fn errors_name_file_and_key() {
         ("kek = \"keys/kek\"", "kek = {}", "no version"),
         ("kek = \"keys/kek\"", "kek = { 0 = \"keys/kek\" }", "'0' is no version"),
         ("kek = \"keys/kek\"", "kek = \"pkcs11:token=a\"", "object is missing"),
+        ("[grpc]", "time_zone = \"Europe/Berlni\"\n[grpc]", "no time zone \"Europe/Berlni\""),
+        ("[grpc]", "time_zone = \"\"\n[grpc]", "such as \"Europe/Berlin\""),
         ("url =", "uri =", "uri"),
         ("data = \"data\"\n", "", "data"),
         ("127.0.0.1:0", "somewhere", "listen"),

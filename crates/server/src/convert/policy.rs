@@ -116,6 +116,8 @@ pub fn difference_out(from: &Difference) -> proto::AccessDifference {
         hash: from.hash.0.to_vec(),
         patient_id: from.patient.map(|patient| patient.to_string()).unwrap_or_default(),
         call: Some(kind_out(&from.kind)),
+        masked: from.masked.clone(),
+        unmasked: from.unmasked.clone(),
     }
 }
 
@@ -131,6 +133,7 @@ fn kind_out(from: &CallKind) -> proto::CallKind {
         PolicyChange::Allowed => proto::PolicyChange::Allowed,
         PolicyChange::Masked => proto::PolicyChange::Masked,
         PolicyChange::Unmasked => proto::PolicyChange::Unmasked,
+        PolicyChange::MaskedOtherwise => proto::PolicyChange::MaskedOtherwise,
     };
     proto::CallKind {
         change: change.into(),

@@ -4,6 +4,7 @@ use schema::AccessRecord;
 
 use super::super::*;
 use super::*;
+use crate::local_time::LocalTime;
 
 const FINE: &str = "@id(\"a\") permit (principal, action, resource);\n";
 
@@ -121,18 +122,18 @@ fn a_set_that_shuts_compliance_out_is_not_to_be_adopted() {
     assert!(shut(&overflows).contains("AdoptPolicy"), "what cannot be evaluated lets nobody in");
 }
 
-#[test]
-fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
-    let record = |operation: &str, role: &str, reason: Option<&str>| AccessRecord {
+/// The record of a nurse's reading of a file of which this was known.
+pub(super) fn recorded(facts: &Facts) -> AccessRecord {
+    AccessRecord {
         kind: schema::AccessKind::Shown,
         person: Some("jdoe".to_owned()),
         service: "console".to_owned(),
-        roles: vec![role.to_owned()],
+        roles: vec!["nurse".to_owned()],
         organisation: "hospital".to_owned(),
-        purpose: "BTG".to_owned(),
-        reason: reason.map(str::to_owned),
-        relationship: None,
-        operation: operation.to_owned(),
+        purpose: "TREAT".to_owned(),
+        reason: None,
+        relationship: facts.relationship.clone(),
+        operation: Operation::GetPatientFile.name().to_owned(),
         outcome: schema::Outcome::Shown,
         request: Vec::new(),
         position: 0,
@@ -140,7 +141,7 @@ fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
         version: 0,
         policy_version: String::new(),
         deciding: Vec::new(),
-        circumstances: Vec::new(),
+        circumstances: facts.circumstances(),
         masked: Vec::new(),
         answer_format: 1,
         count: 0,
@@ -148,12 +149,24 @@ fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
         told: None,
         network: None,
         issuer: None,
-        emergency: None,
+        emergency: facts.emergency,
+    }
+}
+
+#[test]
+fn a_call_on_the_trail_is_decided_as_it_was_or_not_at_all() {
+    let record = |operation: &str, role: &str, reason: Option<&str>| AccessRecord {
+        roles: vec![role.to_owned()],
+        purpose: "BTG".to_owned(),
+        reason: reason.map(str::to_owned),
+        operation: operation.to_owned(),
+        ..recorded(&Facts::default())
     };
     let shipped = Arc::new(Policies::shipped().unwrap());
     let decided = |record: &AccessRecord| {
         let operation = Operation::named(&record.operation)?;
-        Some(Requester::recorded(&shipped, record)?.may_call(operation).unwrap())
+        let requester = Requester::recorded(&shipped, record, LocalTime::default)?;
+        Some(requester.may_call(operation).unwrap())
     };
     let again = |record: &AccessRecord| decided(record).map(|decided| decided.allowed);
     for operation in Operation::ALL {
