@@ -118,7 +118,8 @@ pub(crate) enum Command {
     /// officers.
     #[command(after_help = "\
 Exit codes: 0 intact; 10 tampered with or damaged; 11 forked from, or behind, the kept checkpoint, or
-older than --max-age; 12 not all of it could be read; 2 wrong usage, or another ledger's policy.
+older than --max-age; 12 not all of it could be read; 2 wrong usage, another ledger's
+policy or checkpoint, or a spoilt one.
 
 Example:
   caseledger verify --policy records.policy --checkpoint last-year.checkpoint \\

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::{Document, DocumentId, DocumentKind, DocumentState, PatientId, PrivacyIncident};
 use ledger::Hash;
+use schema::Outcome;
 
 use crate::answers::Shown;
 use crate::context::Context;
@@ -179,7 +180,8 @@ impl Engine {
         Ok(incidents.values().filter(overdue).count())
     }
 
-    /// The patients of these accesses; of a query, all whom it showed.
+    /// The patients of these accesses; of a query, all whom it showed. Who was denied, or found nothing,
+    /// was shown nothing of anybody.
     fn affected(&self, positions: &[u64]) -> Result<BTreeSet<PatientId>, Failure> {
         let size = self.access.line.progress().size;
         let mut affected = BTreeSet::new();
@@ -187,6 +189,11 @@ impl Engine {
             let access = self.access_at(*position)?.ok_or_else(|| Failure::Unavailable {
                 why: format!("this node has not applied access {position} yet; ask another node"),
             })?;
+            // What cannot be opened here may have shown something.
+            let outcome = access.record.as_ref().map(|record| record.outcome);
+            if matches!(outcome, Some(Outcome::Denied | Outcome::NotFound)) {
+                continue;
+            }
             affected.extend(access.patient);
             if access.patient.is_some() || access.header.index > 0 {
                 continue;

@@ -128,8 +128,11 @@ async fn an_incident_goes_from_its_discovery_to_its_closure_and_names_whom_it_af
         curious.read_file(patient, None).await.expect("read");
     }
     registrar.read_file(&patients[2], None).await.expect("read by somebody else");
+    let denied = cluster.client_of(0, "auditor", "curious").unwrap();
+    denied.read_file(&patients[2], None).await.expect_err("who is denied was shown nothing");
     let trail = accesses_of(&officer, "curious").await;
     let positions: Vec<_> = trail.iter().map(|access| access.position).collect();
+    assert_eq!(positions.len(), 3, "the denial is one of them");
     let mut affected = patients[..2].to_vec();
     affected.sort();
 
