@@ -134,7 +134,23 @@ enum Relationship {
     Author,
 }
 
+/// Every relationship, as access records and policies name it.
+pub(crate) fn relationships() -> impl Iterator<Item = &'static str> {
+    Relationship::ALL.into_iter().map(Relationship::name)
+}
+
 impl Relationship {
+    const ALL: [Self; 8] = [
+        Self::CareTeam,
+        Self::Encounter,
+        Self::Unit,
+        Self::Task,
+        Self::Consult,
+        Self::OnCall,
+        Self::Representative,
+        Self::Author,
+    ];
+
     /// As access records and policies name it.
     const fn name(self) -> &'static str {
         match self {

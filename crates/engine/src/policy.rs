@@ -7,6 +7,7 @@
 //! was given and those of the facts that the policies speak of, so it is remembered.
 
 mod asked;
+mod compared;
 mod faults;
 mod lockout;
 mod requester;

@@ -356,7 +356,8 @@ async fn a_node_takes_its_key_encryption_key_from_a_variable_and_from_a_pkcs11_m
     for node in &mut cluster.nodes {
         node.spawn().expect("started");
     }
-    for node in &cluster.nodes {
+    // The new one first: the other waits for it, and its own log says why it does not come.
+    for node in cluster.nodes.iter().rev() {
         node.serving().await.expect("serving");
     }
     let there = cluster.client(second, "case-manager").unwrap();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
+use super::compared;
 use crate::context::{Purpose, Role};
 use crate::failure::Violation;
 
@@ -20,7 +21,7 @@ const MAX_NESTED: usize = 16;
 /// deepest, 350 times, in 2 KiB each; chains of operators go deeper in less.
 const MAX_POLICY: usize = 8 * 1024;
 
-/// Whether a set may name roles and purposes that there are not.
+/// Whether a set may name roles, purposes, kinds of entries and relationships that there are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Names {
     /// A set that is on file: it was taken as it is, and goes on deciding.
@@ -93,13 +94,18 @@ fn named(text: &str, parsed: &PolicySet) -> (PolicySet, Vec<Violation>) {
     (set, faults)
 }
 
-/// Roles and purposes that the policies name and that there are not.
+/// Roles, purposes, kinds of entries and relationships that the policies name and that there are not.
 fn unknown(text: &str, parsed: &PolicySet) -> Vec<Violation> {
     let mut faults = Vec::new();
     for (at, policy) in in_order(text, parsed) {
         for named in policy.entity_literals() {
             let Some(told) = no_such(&named) else { continue };
             let written = format!("\"{}\"", named.id().escaped());
+            let within = text.get(at..).and_then(|rest| rest.find(&written)).unwrap_or_default();
+            faults.push(fault(text, at + within, &told));
+        }
+        for (named, told) in compared::unknown(&policy) {
+            let written = format!("{named:?}");
             let within = text.get(at..).and_then(|rest| rest.find(&written)).unwrap_or_default();
             faults.push(fault(text, at + within, &told));
         }

@@ -52,6 +52,27 @@ fn a_role_or_purpose_that_there_is_not_is_a_fault_with_its_line() {
 }
 
 #[test]
+fn a_kind_of_entry_or_relationship_that_there_is_not_is_a_fault_with_its_line() {
+    let text = "@id(\"a\") permit (principal, action == Caseledger::Action::\"SeeEntry\", resource)\n\
+                when { resource.kind == \"notes\" || \"Note\" != resource.kind ||\n\
+                [\"note\", \"conditions\"].contains(resource.kind) }\n\
+                unless { context has relationship && context.relationship == \"care team\" };";
+    let told = faults(text);
+    let wrong = [
+        (2, "kind of entry notes; there are "),
+        (2, "kind of entry Note; there are "),
+        (3, "kind of entry conditions; there are "),
+        (4, "relationship care team; there are care-team, encounter, "),
+    ];
+    assert_eq!(told.len(), wrong.len(), "{told:?}");
+    for (line, what) in wrong {
+        let begins = format!("text: line {line}: there is no {what}");
+        assert!(told.iter().any(|one| one.starts_with(&begins)), "{what} {told:?}");
+    }
+    assert!(Policies::on_file(DocumentId([1; 16]), text).is_ok(), "what was adopted before");
+}
+
+#[test]
 fn a_fault_of_a_policy_for_all_actions_is_told_once() {
     let told = faults("@id(\"a\") permit (principal, action, resource) when { context.mood };");
     assert_eq!(told.len(), 1, "{told:?}");
