@@ -31,9 +31,10 @@ impl Spool {
     /// Puts one access record in, recorded at this time (µs since 1970 UTC) under this key.
     pub(crate) fn put(self, (subject, key): (SubjectId, KeyId), record: &AccessRecord, at: u64) {
         let Self { pen, store, vault } = self;
-        assert_eq!(store.spool().bytes(), 0, "nothing waits");
         let head = store.head(LedgerId::ACCESS, SubjectId(pen.node.0)).expect("readable");
         let (version, previous) = head.map_or((0, Hash::ZERO), |head| (head.version, head.hash));
+        assert_eq!(store.spool().newest().expect("readable"), version, "all of it is applied");
+        let last = store.spool().blocks().last().map_or(0, |block| block.expect("readable").0);
         let id = ContributionId([7; 32]);
         let mut header = Header {
             format: ledger::header::HEADER_FORMAT,
@@ -68,6 +69,6 @@ impl Spool {
             items: vec![Item::Contribution(one)],
         };
         let block = Block::seal(LedgerId::ACCESS, pen.node, &content, &pen.key, &pen.access);
-        store.spool().put(1, &block.expect("sealed"), version + 1).expect("spooled");
+        store.spool().put(last + 1, &block.expect("sealed"), version + 1).expect("spooled");
     }
 }

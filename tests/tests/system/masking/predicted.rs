@@ -9,7 +9,8 @@ use testkit::cluster::Cluster;
 use tonic::Code;
 
 use super::{
-    Mixed, condition, contribute, file, history, labelled, mixed, on_record, page, then, whole,
+    Mixed, condition, contribute, file, history, labelled, mixed, on_record, page, then, watch,
+    whole,
 };
 use crate::policies::{SHIPPED, adopt, propose, tried};
 use crate::tools::reason;
@@ -66,7 +67,10 @@ const READERS: [(&str, &str); 6] = [
     ("billing", "HPAYMT"),
 ];
 
-/// Reads everything in every way; the access record of each reading, by who read what.
+/// What was filed from the early version on, one delivery of a watch each.
+const WATCHED: [&str; 3] = ["the early change", "its new label", "the last change"];
+
+/// Reads pages, the history and a watch; the access record of each reading, by who read what.
 async fn readings(
     cluster: &Cluster,
     patient: &str,
@@ -92,6 +96,14 @@ async fn readings(
         }
         if !["billing", "registrar"].contains(&role) {
             receipts.push(("history", history(&client, patient, code).await.1));
+        }
+        if code == "TREAT" {
+            let mut watch = watch(&client, patient, early).await;
+            for what in WATCHED {
+                let next = watch.message().await.expect("no error").expect("not ended");
+                assert!(next.change.is_some(), "all of it is on file already");
+                receipts.push((what, next.receipt));
+            }
         }
         for (what, receipt) in receipts {
             readings.insert((index, what), on_record(&officer, &receipt).await);
