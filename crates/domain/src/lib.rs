@@ -17,6 +17,7 @@
 //! document that is about no patient: the same in `document/` and `document.rs`.
 
 mod augmentation;
+mod authors;
 pub mod check;
 mod command;
 mod decide;
@@ -34,6 +35,7 @@ mod rejection;
 mod report;
 mod value;
 
+pub use authors::{Authors, Last};
 pub use command::{Amendment, Command};
 pub use decide::decide;
 pub use document::{

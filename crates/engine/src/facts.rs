@@ -8,7 +8,7 @@ mod file;
 
 use std::collections::BTreeSet;
 
-use domain::{Command, Duty, EntryId, PatientId, PractitionerRole, Provision};
+use domain::{Command, Duty, EntryId, Last, PatientId, PractitionerRole, Provision};
 use ledger::SubjectId;
 
 use crate::Failure;
@@ -16,7 +16,7 @@ use crate::context::{Caller, Context, Purpose};
 use crate::engine::Engine;
 use crate::local_time::LocalTime;
 pub(crate) use file::Files;
-use file::{FileFacts, Filed, Last, Named, Span};
+use file::{FileFacts, Filed, Named, Span};
 
 /// How long after filing or ordering something one still has to do with the patient for it, µs: 30
 /// days, in which results come and letters are written. Ours; no rule says a number.
@@ -306,8 +306,9 @@ impl Known<'_> {
     fn is_author(&self, file: &FileFacts) -> bool {
         let lately = |at: u64| at.saturating_add(AUTHORED_LATELY) >= self.now;
         let counts = |last: &Last| lately(last.at) && self.is_usual(last.at);
-        let mut named = file.authors.iter().filter(|(_, last)| counts(last));
-        file.filed.get(&self.actor).is_some_and(counts) || named.any(|(who, _)| self.is(who))
+        let mut named = file.authors.named.iter().filter(|(_, last)| counts(last));
+        file.authors.filed.get(&self.actor).is_some_and(counts)
+            || named.any(|(who, _)| self.is(who))
     }
 
     /// Whether the caller had not broken the glass for the patient then.

@@ -20,7 +20,7 @@ mod v1;
 pub use access::{AccessKind, AccessRecord, Outcome};
 pub use error::{DecodeError, EncodeError};
 
-use domain::{Entry, EntryState, Event, Identity, Stamp};
+use domain::{Authors, Entry, EntryState, Event, Identity, Stamp};
 
 /// The body envelope version that is written; it stands in the record's header.
 pub const CURRENT_ENVELOPE: u16 = 1;
@@ -136,6 +136,22 @@ pub fn encode_identity_row(
 /// [`DecodeError`]: the row's format is not known to this build, or the bytes are no identity row.
 pub fn decode_identity_row(row: &[u8]) -> Result<(Identity, Stamp, u64), DecodeError> {
     v1::decode_identity_row(unwrap_row(row)?)
+}
+
+/// The view row of who wrote in a file lately.
+///
+/// # Errors
+/// [`EncodeError`] if postcard refuses, which no value of these types makes it do.
+pub fn encode_authors(authors: &Authors) -> Result<Vec<u8>, EncodeError> {
+    v1::encode_authors(authors, ROW_FORMAT)
+}
+
+/// Reads the view row of who wrote in a file lately.
+///
+/// # Errors
+/// [`DecodeError`]: the row's format is not known to this build, or the bytes are no such row.
+pub fn decode_authors(row: &[u8]) -> Result<Authors, DecodeError> {
+    v1::decode_authors(unwrap_row(row)?)
 }
 
 fn unwrap_row(row: &[u8]) -> Result<&[u8], DecodeError> {

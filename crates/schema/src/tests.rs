@@ -33,6 +33,12 @@ fn golden(name: &str, bytes: &[u8]) {
     );
 }
 
+fn authors(entry: &Entry, stamp: &Stamp) -> Authors {
+    let mut authors = Authors::default();
+    authors.wrote(entry, stamp);
+    authors
+}
+
 #[test]
 fn stored_forms_are_the_golden_bytes() {
     for (name, event) in events() {
@@ -46,6 +52,10 @@ fn stored_forms_are_the_golden_bytes() {
     let row = encode_identity_row(&identity(), &stamp(9), 11).unwrap();
     golden("v1-row-identity", &row);
     assert_eq!(decode_identity_row(&row), Ok((identity(), stamp(9), 11)));
+    let authors = authors(&state().entry, &stamp(9));
+    let row = encode_authors(&authors).unwrap();
+    golden("v1-row-authors", &row);
+    assert_eq!(decode_authors(&row), Ok(authors));
     golden("v1-delivered-entry", &encode_delivered_entry(&state().entry).unwrap());
     golden("v1-delivered-identity", &encode_delivered_identity(&identity()).unwrap());
     let record = encode_access(&access()).unwrap();
@@ -200,6 +210,8 @@ proptest! {
     ) {
         let event = Event::EntryAdded { id: EntryId([1; 16]), entry };
         let state = evolve_entry(None, event, stamp).unwrap();
+        let authors = authors(&state.entry, &stamp);
+        prop_assert_eq!(decode_authors(&encode_authors(&authors).unwrap()), Ok(authors));
         prop_assert_eq!(decode_entry(&encode_entry(&state).unwrap()), Ok(state));
         let row = encode_identity_row(&identity, &stamp, stamp.version).unwrap();
         prop_assert_eq!(decode_identity_row(&row), Ok((identity, stamp, stamp.version)));
@@ -211,6 +223,7 @@ proptest! {
         let _ = decode_access(1, &bytes);
         let _ = decode_entry(&bytes);
         let _ = decode_identity_row(&bytes);
+        let _ = decode_authors(&bytes);
         let _ = summary_of_entry(1, &bytes);
     }
 

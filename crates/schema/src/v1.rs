@@ -18,7 +18,10 @@ pub(crate) use access::{decode_access, encode_access};
 pub(crate) use entry::encode_delivered_entry;
 pub(crate) use event::{decode_event, encode_event, summary_of_entry};
 pub(crate) use identity::encode_delivered_identity;
-pub(crate) use row::{decode_entry, decode_identity_row, encode_entry, encode_identity_row};
+pub(crate) use row::{
+    decode_authors, decode_entry, decode_identity_row, encode_authors, encode_entry,
+    encode_identity_row,
+};
 
 /// Reads all of the bytes: more than the form needs is as wrong as less.
 fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {

@@ -6,10 +6,11 @@
 
 use crate::reader::Reader;
 use crate::{Store, StoreError, keys};
-use domain::{EntryState, Event, Stamp};
+use domain::{Authors, Entry, EntryState, Event, Stamp};
 use ledger::{Control, Hash, Header, KeyId, LeafType, LedgerId, LedgerKind, SubjectId};
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vault::{DataKey, KeyPurpose, Opened, VaultError};
@@ -28,6 +29,8 @@ pub(crate) struct Fold<'a> {
     /// batch is written once. Rows, not states: a batch seldom needs a state again, and keeping those
     /// of all its entries is some forty allocations for each.
     entries: HashMap<[u8; 38], (Vec<u8>, Arc<DataKey>)>,
+    /// Who wrote lately in every file touched, likewise.
+    authors: HashMap<SubjectId, (Authors, Arc<DataKey>)>,
     /// Whose the numbers are that this batch assigns or releases, by their index terms.
     holders: HashMap<[u8; 32], Option<SubjectId>>,
     /// The rows in the database are being replaced: they are not what stands before a record.
@@ -41,8 +44,17 @@ impl<'a> Fold<'a> {
         ledger: LedgerId,
         genesis: Hash,
     ) -> Self {
-        let (batch, entries, holders) = (WriteBatch::default(), HashMap::new(), HashMap::new());
-        Self { store, ledger, batch, reader, genesis, entries, holders, anew: false }
+        Self {
+            store,
+            ledger,
+            batch: WriteBatch::default(),
+            reader,
+            genesis,
+            entries: HashMap::new(),
+            authors: HashMap::new(),
+            holders: HashMap::new(),
+            anew: false,
+        }
     }
 
     /// For folding subjects from their first record, whatever rows they have.
@@ -70,11 +82,17 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// The batch, with the entries' final states.
+    /// The batch, with the entries' and authors' final states.
     pub(crate) fn finish(mut self) -> Result<WriteBatch, StoreError> {
         let table = self.store.table(keys::ENTRIES)?;
         for (row_key, (row, key)) in &self.entries {
             let sealed = key.seal_view(row_key, row)?;
+            self.batch.put_cf(table, row_key, sealed);
+        }
+        let table = self.store.table(keys::AUTHORS)?;
+        for (subject, (authors, key)) in &self.authors {
+            let row_key = keys::file(self.ledger, *subject);
+            let sealed = key.seal_view(&row_key, &encode(schema::encode_authors(authors))?)?;
             self.batch.put_cf(table, row_key, sealed);
         }
         Ok(self.batch)
@@ -147,6 +165,7 @@ impl<'a> Fold<'a> {
             Event::EntryAdded { id, ref entry } | Event::EntryAmended { id, ref entry, .. } => {
                 let kind = entry.detail.kind();
                 let row_key = keys::entry(self.ledger, header.subject, kind, id);
+                self.wrote(header.subject, entry, &stamp, &key)?;
                 let before = self.entry(&row_key, &key)?;
                 self.put_entry(row_key, key, domain::evolve_entry(before, event, stamp))?;
             }
@@ -186,6 +205,28 @@ impl<'a> Fold<'a> {
             return read.map(Some).map_err(|_| StoreError::Encoding(keys::ENTRIES));
         }
         if self.anew { Ok(None) } else { self.reader.entry_row(row_key, key) }
+    }
+
+    /// Takes in who filed or amended an entry.
+    fn wrote(
+        &mut self,
+        subject: SubjectId,
+        entry: &Entry,
+        stamp: &Stamp,
+        key: &Arc<DataKey>,
+    ) -> Result<(), StoreError> {
+        let (authors, _) = match self.authors.entry(subject) {
+            Occupied(staged) => staged.into_mut(),
+            Vacant(first) => {
+                let before = match self.anew {
+                    true => Authors::default(),
+                    false => self.reader.authors_row(&keys::file(self.ledger, subject), key)?,
+                };
+                first.insert((before, Arc::clone(key)))
+            }
+        };
+        authors.wrote(entry, stamp);
+        Ok(())
     }
 
     /// The index term of a number. Only what was sealed under the system's registry key counts: a
@@ -270,13 +311,16 @@ impl<'a> Fold<'a> {
             self.batch.delete_cf(store.table(keys::TERMS)?, keys::term(ledger, subject, term));
         }
         self.entries.retain(|row_key, _| !row_key.starts_with(&prefix));
+        self.authors.remove(&subject);
         self.erase_rows(subject)
     }
 
     /// Stages the removal of a subject's own rows; identifiers stay.
     pub(crate) fn erase_rows(&mut self, subject: SubjectId) -> Result<(), StoreError> {
         let prefix = keys::file(self.ledger, subject);
-        self.batch.delete_cf(self.store.table(keys::FILES)?, prefix);
+        for name in [keys::FILES, keys::AUTHORS] {
+            self.batch.delete_cf(self.store.table(name)?, prefix);
+        }
         let end = keys::after_prefix(&prefix).unwrap_or_default();
         for name in [keys::ENTRIES, keys::UNFOLDED] {
             self.batch.delete_range_cf(self.store.table(name)?, prefix.as_slice(), &end);

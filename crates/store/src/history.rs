@@ -9,7 +9,7 @@ use crate::message::{Form, put_together};
 use crate::reader::Reader;
 use crate::views::PAGE_BYTES;
 use crate::{keys, rows};
-use domain::{Event, PatientFile};
+use domain::{Event, PatientFile, Stamp};
 use ledger::{
     Hash, Header, LeafType, LedgerId, LedgerKind, SubjectId, commitment, leaf_hash, stream_hash,
 };
@@ -47,6 +47,14 @@ pub struct HistoryItem {
     pub header: Header,
     /// What happened; `None` when its key is missing or destroyed.
     pub event: Option<Event>,
+}
+
+impl HistoryItem {
+    /// Where, when and by whom it was filed.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        stamp(self.position, &self.header)
+    }
 }
 
 /// A part of a subject's history.

@@ -12,6 +12,7 @@
 //! | `tiles` | ledger ‖ level 1 ‖ index 8 | 14 | 256 hashes, as served |
 //! | `subjects` | ledger ‖ subject 16 | 21 | what the map of subjects says, as of the last commitment |
 //! | `files` | ledger ‖ subject 16 | 21 | sealed identity (view) |
+//! | `authors` | ledger ‖ subject 16 | 21 | sealed authors of its last records (view) |
 //! | `entries` | ledger ‖ subject 16 ‖ section 1 ‖ entry 16 | 38 | sealed entry (view) |
 //! | `identifiers` | ledger ‖ term 32 | 37 | sealed patient id (view) |
 //! | `terms` | ledger ‖ subject 16 ‖ term 32 | 53 | nothing (view; to find a patient's terms) |
@@ -37,6 +38,7 @@ pub(crate) const DESTROYED: &str = "destroyed";
 pub(crate) const TILES: &str = "tiles";
 pub(crate) const SUBJECTS: &str = "subjects";
 pub(crate) const FILES: &str = "files";
+pub(crate) const AUTHORS: &str = "authors";
 pub(crate) const ENTRIES: &str = "entries";
 pub(crate) const IDENTIFIERS: &str = "identifiers";
 pub(crate) const TERMS: &str = "terms";
@@ -49,7 +51,7 @@ pub(crate) const META: &str = "meta";
 pub(crate) const FOREIGN: &str = "foreign";
 
 /// Every column family.
-pub(crate) const TABLES: [&str; 19] = [
+pub(crate) const TABLES: [&str; 20] = [
     RECORDS,
     BLOCKS,
     CHAINS,
@@ -59,6 +61,7 @@ pub(crate) const TABLES: [&str; 19] = [
     TILES,
     SUBJECTS,
     FILES,
+    AUTHORS,
     ENTRIES,
     IDENTIFIERS,
     TERMS,
@@ -72,8 +75,8 @@ pub(crate) const TABLES: [&str; 19] = [
 ];
 
 /// Those that can be made anew from the others and the keys.
-pub(crate) const VIEWS: [&str; 8] =
-    [FILES, ENTRIES, IDENTIFIERS, TERMS, BY_SUBJECT, BY_ACTOR, BY_TIME, UNFOLDED];
+pub(crate) const VIEWS: [&str; 9] =
+    [FILES, AUTHORS, ENTRIES, IDENTIFIERS, TERMS, BY_SUBJECT, BY_ACTOR, BY_TIME, UNFOLDED];
 
 /// Rows of `meta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +134,7 @@ pub(crate) fn tile(ledger: LedgerId, level: u8, index: u64) -> [u8; 14] {
     join(&[&ledger.to_bytes(), &[level], &index.to_be_bytes()])
 }
 
-/// Also the key in `subjects`, and the prefix of the subject's rows in `entries`, `terms`, `by_subject` and `unfolded`.
+/// Also the key in `subjects` and `authors`, and the prefix of the subject's rows in `entries`, `terms`, `by_subject` and `unfolded`.
 pub(crate) fn file(ledger: LedgerId, subject: SubjectId) -> [u8; 21] {
     join(&[&ledger.to_bytes(), &subject.0])
 }

@@ -4,7 +4,7 @@ use crate::error::{StoreError, damaged};
 use crate::fold::{IDENTIFIER_TERM, encode};
 use crate::reader::Reader;
 use crate::{keys, rows};
-use domain::{EntryId, EntryState, Identity, Kind, PatientId, Stamp};
+use domain::{Authors, EntryId, EntryState, Identity, Kind, PatientId, Stamp};
 use ledger::{LedgerId, LedgerKind, SubjectId};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -149,6 +149,21 @@ impl Reader<'_> {
         Ok(Some(head.version))
     }
 
+    /// Who wrote in a file's last records; nobody when there is no such file, or its key is missing or
+    /// destroyed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not open or decode.
+    pub fn authors(&self, subject: SubjectId) -> Result<Authors, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let Some(key) = self.file_key(subject)? else { return Ok(Authors::default()) };
+        let mut authors = self.authors_row(&keys::file(ledger, subject), &key)?;
+        if let Some(head) = self.head(ledger, subject)? {
+            authors.forget(head.version);
+        }
+        Ok(authors)
+    }
+
     /// One entry; `None` when the file has none of that id or its key is missing or destroyed.
     ///
     /// # Errors
@@ -277,6 +292,16 @@ impl Reader<'_> {
         let Some(row) = self.get(keys::ENTRIES, row_key)? else { return Ok(None) };
         let plain = self.open_row(key, keys::ENTRIES, row_key, &row)?;
         schema::decode_entry(&plain).map(Some).map_err(|_| damaged(keys::ENTRIES, row_key))
+    }
+
+    pub(crate) fn authors_row(
+        &self,
+        row_key: &[u8; 21],
+        key: &DataKey,
+    ) -> Result<Authors, StoreError> {
+        let Some(row) = self.get(keys::AUTHORS, row_key)? else { return Ok(Authors::default()) };
+        let plain = self.open_row(key, keys::AUTHORS, row_key, &row)?;
+        schema::decode_authors(&plain).map_err(|_| damaged(keys::AUTHORS, row_key))
     }
 
     fn file_key(&self, subject: SubjectId) -> Result<Option<Arc<DataKey>>, StoreError> {

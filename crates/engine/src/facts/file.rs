@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::{
-    Actor, Coding, Detail, Effective, Entry, EntryId, Event, FhirDateTime, Identity, Kind,
+    Actor, Authors, Coding, Detail, Effective, Entry, EntryId, Event, FhirDateTime, Identity, Kind,
     PatientId, Period, Provision,
 };
 use ledger::SubjectId;
@@ -18,8 +18,8 @@ use store::{HistoryItem, Reader, StoreError};
 use crate::Failure;
 use crate::engine::Engine;
 
-/// Records of a file whose authors count, the last ones: so many are read when a file comes into use.
-const LATELY: u64 = 64;
+/// Records that are taken in one by one when a file grew; beyond it the file is read anew.
+const FEW: u64 = 64;
 /// Entries that are read at once.
 const PAGE: usize = 200;
 /// Files that are remembered, of some 2 KiB: those that a hospital works on now.
@@ -43,18 +43,8 @@ pub(crate) struct FileFacts {
     /// Entries that bear on it: active care teams, consents and service requests, encounters that are not
     /// over, tasks that are to be done.
     pub(crate) bearing: BTreeMap<EntryId, Filed>,
-    /// Who filed something lately, by their actor ids.
-    pub(crate) filed: BTreeMap<[u8; 16], Last>,
-    /// Whom entries that were filed lately name as recorder, asserter or verifier.
-    pub(crate) authors: BTreeMap<String, Last>,
-}
-
-/// When somebody was an author last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Last {
-    pub(super) version: u64,
-    /// µs since 1970 UTC.
-    pub(crate) at: u64,
+    /// Who wrote in it lately.
+    pub(crate) authors: Authors,
 }
 
 /// An entry that bears on who may see the file, and the actor who changed it last.
@@ -119,14 +109,6 @@ impl FileFacts {
         };
     }
 
-    pub(super) fn authored(&mut self, entry: &Entry, by: [u8; 16], last: Last) {
-        self.filed.insert(by, last);
-        let people = [&entry.recorder, &entry.asserter, &entry.verifier];
-        for reference in references(people.into_iter().flatten()) {
-            self.authors.insert(reference, last);
-        }
-    }
-
     /// The units of encounters that are not over.
     pub(super) fn units(&self, now: u64) -> BTreeSet<&str> {
         let units = self.bearing.values().filter_map(|filed| match &filed.named {
@@ -140,28 +122,6 @@ impl FileFacts {
         units.collect()
     }
 
-    /// Authors of a record; what was retracted was filed all the same.
-    fn author(&mut self, item: &HistoryItem) {
-        let (by, last) = (item.header.actor.0, last(item));
-        match &item.event {
-            Some(Event::EntryAdded { entry, .. } | Event::EntryAmended { entry, .. }) => {
-                self.authored(entry, by, last);
-            }
-            Some(
-                Event::PatientRegistered { .. }
-                | Event::IdentityAmended { .. }
-                | Event::EntryRetracted { .. }
-                | Event::IdentifierAssigned { .. }
-                | Event::IdentifierReleased { .. }
-                | Event::DocumentFiled { .. },
-            )
-            | None => {}
-        }
-        let counts = |one: &mut Last| one.version.saturating_add(LATELY) > last.version;
-        self.filed.retain(|_, one| counts(one));
-        self.authors.retain(|_, one| counts(one));
-    }
-
     /// Takes the file's next record in; false when it cannot be opened here.
     fn follow(&mut self, item: &HistoryItem) -> bool {
         match &item.event {
@@ -171,7 +131,9 @@ impl FileFacts {
                 self.identity(identity);
             }
             Some(Event::EntryAdded { id, entry } | Event::EntryAmended { id, entry, .. }) => {
-                self.entry(*id, entry, (item.header.actor.0, item.header.recorded_at));
+                let stamp = item.stamp();
+                self.entry(*id, entry, (stamp.actor, stamp.recorded_at));
+                self.authors.wrote(entry, &stamp);
             }
             Some(Event::EntryRetracted { id, .. }) => {
                 self.bearing.remove(id);
@@ -183,13 +145,9 @@ impl FileFacts {
             ) => {}
             None => return false,
         }
-        self.author(item);
+        self.authors.forget(item.header.version);
         true
     }
-}
-
-fn last(item: &HistoryItem) -> Last {
-    Last { version: item.header.version, at: item.header.recorded_at }
 }
 
 /// What an entry names that bears on who may see the file; none of most, and of what is over.
@@ -293,7 +251,7 @@ impl Engine {
         }
         let reader = store.reader();
         let newer = match known {
-            Some((version, facts)) if version.saturating_add(LATELY) >= head.version => {
+            Some((version, facts)) if version.saturating_add(FEW) >= head.version => {
                 followed(&reader, subject, version, &facts)?
             }
             Some(_) | None => None,
@@ -335,10 +293,11 @@ fn followed(
     Ok(Some((version, facts)))
 }
 
-/// The facts of a whole file: its identity, the entries of [`KINDS`], and its last records.
+/// The facts of a whole file: its identity, the entries of [`KINDS`], and who wrote in it lately.
 fn read(reader: &Reader<'_>, subject: SubjectId) -> Result<Option<(u64, FileFacts)>, StoreError> {
     let Some(header) = reader.file_header(subject)? else { return Ok(None) };
-    let mut facts = FileFacts::default();
+    let authors = reader.authors(subject)?;
+    let mut facts = FileFacts { authors, ..FileFacts::default() };
     facts.identity(&header.identity);
     let mut after = None;
     loop {
@@ -351,19 +310,6 @@ fn read(reader: &Reader<'_>, subject: SubjectId) -> Result<Option<(u64, FileFact
         if after.is_none() {
             break;
         }
-    }
-    let mut next = Some(header.version.saturating_sub(LATELY - 1).max(1));
-    while let Some(from) = next {
-        let page = match reader.history(subject, from, PAGE) {
-            // The file is read from its views, which are whole; who wrote what is damaged is not known.
-            Err(StoreError::Damaged { what, key }) => {
-                tracing::warn!(what, key, "a record is damaged: its author is not taken for one");
-                break;
-            }
-            page => page?,
-        };
-        page.items.iter().for_each(|item| facts.author(item));
-        next = page.next;
     }
     Ok(Some((header.version, facts)))
 }

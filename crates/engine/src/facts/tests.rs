@@ -2,7 +2,7 @@ mod units;
 
 use domain::{
     Actor, CareTeam, CareTeamParticipant, Coding, Consent, Detail, Effective, Encounter, Entry,
-    EntryId, FhirDateTime, Identity, Note, Period, ServiceRequest, Task,
+    EntryId, FhirDateTime, Identity, Note, Period, ServiceRequest, Stamp, Task,
 };
 
 use super::*;
@@ -76,6 +76,10 @@ fn by(actor: [u8; 16], entry: &Entry) -> FileFacts {
     let mut file = FileFacts::default();
     file.entry(EntryId([1; 16]), entry, (actor, NOW - DAY));
     file
+}
+
+fn stamp(actor: [u8; 16], version: u64, recorded_at: u64) -> Stamp {
+    Stamp { position: 0, version, recorded_at, actor }
 }
 
 fn related(file: &FileFacts) -> Option<&'static str> {
@@ -233,7 +237,7 @@ fn whoever_is_asked_for_a_consult_is_related_while_it_is_active() {
     let asking = Entry { asserter: Some(actor("jdoe")), ..entry("active", asked_of(&["x"])) };
     assert_eq!(related(&file(&asking)), None, "who asks is an author, lately");
     let mut lately = file(&asking);
-    lately.authored(&asking, REGISTRAR, Last { version: 2, at: NOW - 30 * DAY });
+    lately.authors.wrote(&asking, &stamp(REGISTRAR, 2, NOW - 30 * DAY));
     assert_eq!(related(&lately), Some("author"));
     assert_eq!(related(&by(NURSE, &entry("active", asked_of(&["jdoe"])))), Some("author"));
     let mut ended = file(&entry("active", asked_of(&["jdoe"])));
@@ -256,7 +260,7 @@ fn authors_are_related_for_thirty_days() {
     let note = || entry("current", Detail::Note(Note::default()));
     let authored = |entry: &Entry, by, at| {
         let mut file = FileFacts::default();
-        file.authored(entry, by, Last { version: 2, at });
+        file.authors.wrote(entry, &stamp(by, 2, at));
         related(&file)
     };
     assert_eq!(authored(&note(), NURSE, NOW - 30 * DAY), Some("author"));
@@ -273,7 +277,7 @@ fn a_service_that_acts_alone_is_related_to_nobody() {
     let known =
         Known { caller: &caller, actor: NURSE, staff: None, now: NOW, emergencies: Vec::new() };
     let mut file = FileFacts::default();
-    file.authored(&Entry::default(), NURSE, Last { version: 2, at: NOW });
+    file.authors.wrote(&Entry::default(), &stamp(NURSE, 2, NOW));
     assert_eq!(known.relationship(&file), None);
 }
 
@@ -398,7 +402,7 @@ fn an_employment_is_from_its_first_day_to_its_last() {
 fn what_one_filed_while_the_glass_was_broken_makes_one_no_author() {
     let mut file = FileFacts::default();
     let noted = entry("", Detail::Note(Note::default()));
-    file.authored(&noted, NURSE, Last { version: 1, at: NOW - DAY });
+    file.authors.wrote(&noted, &stamp(NURSE, 1, NOW - DAY));
     let (caller, staff) = (caller(), staff());
     let with = |emergencies: Vec<(u64, u64)>| {
         let known =
@@ -412,7 +416,7 @@ fn what_one_filed_while_the_glass_was_broken_makes_one_no_author() {
     let recorder = Some(actor("jdoe"));
     let recorded = Entry { recorder, ..entry("", Detail::Note(Note::default())) };
     let mut named = FileFacts::default();
-    named.authored(&recorded, REGISTRAR, Last { version: 1, at: NOW - DAY });
+    named.authors.wrote(&recorded, &stamp(REGISTRAR, 1, NOW - DAY));
     for file in [named, by(NURSE, &entry("active", team("jdoe", None)))] {
         let with = |emergencies| {
             let known =

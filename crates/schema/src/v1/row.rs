@@ -1,5 +1,7 @@
 //! View rows: what the events fold into.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
@@ -56,6 +58,30 @@ struct IdentityRow<'a> {
     identity: Identity<'a>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Last {
+    version: u64,
+    at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AuthorsRow<'a> {
+    filed: Vec<([u8; 16], Last)>,
+    named: Vec<(Text<'a>, Last)>,
+}
+
+impl Last {
+    fn of(last: &domain::Last) -> Self {
+        let domain::Last { version, at } = *last;
+        Self { version, at }
+    }
+
+    fn back(self) -> domain::Last {
+        let Self { version, at } = self;
+        domain::Last { version, at }
+    }
+}
+
 pub(crate) fn encode_entry(
     state: &domain::EntryState,
     row_format: u8,
@@ -100,4 +126,25 @@ pub(crate) fn decode_identity_row(
 ) -> Result<(domain::Identity, domain::Stamp, u64), DecodeError> {
     let row: IdentityRow<'_> = read(bytes)?;
     Ok((row.identity.back()?, row.stamp.back(), row.version))
+}
+
+pub(crate) fn encode_authors(
+    authors: &domain::Authors,
+    row_format: u8,
+) -> Result<Vec<u8>, EncodeError> {
+    let named = authors.named.iter();
+    let row = AuthorsRow {
+        filed: authors.filed.iter().map(|(actor, last)| (*actor, Last::of(last))).collect(),
+        named: named.map(|(who, last)| (Cow::Borrowed(who.as_str()), Last::of(last))).collect(),
+    };
+    Ok(postcard::to_extend(&row, vec![row_format])?)
+}
+
+pub(crate) fn decode_authors(bytes: &[u8]) -> Result<domain::Authors, DecodeError> {
+    let row: AuthorsRow<'_> = read(bytes)?;
+    let named = row.named.into_iter();
+    Ok(domain::Authors {
+        filed: row.filed.into_iter().map(|(actor, last)| (actor, last.back())).collect(),
+        named: named.map(|(who, last)| (who.into_owned(), last.back())).collect(),
+    })
 }

@@ -11,8 +11,13 @@ use domain::Kind;
 use ledger::{LedgerKind, Lookup, Override};
 
 /// The lengths of the keys of sealed rows.
-const SEALED: [(&str, usize); 4] =
-    [(keys::FILES, 21), (keys::ENTRIES, 38), (keys::TERMS, 53), (keys::IDENTIFIERS, 37)];
+const SEALED: [(&str, usize); 5] = [
+    (keys::FILES, 21),
+    (keys::AUTHORS, 21),
+    (keys::ENTRIES, 38),
+    (keys::TERMS, 53),
+    (keys::IDENTIFIERS, 37),
+];
 
 pub(super) fn check(
     tables: &Tables,

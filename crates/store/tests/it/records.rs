@@ -3,7 +3,7 @@
 use crate::world::{
     ACCESS, RECORDS, World, added, amended, block_key, draft, note, registered, retracted,
 };
-use domain::{Event, PatientFile, Stamp};
+use domain::{Authors, Event, PatientFile, Stamp};
 use ledger::proof::{verify_consistency, verify_inclusion};
 use ledger::{
     BlockVerdict, Hash, Item, ItemVerdict, Memory, Refusal, Settled, State, SubjectId, VoidReason,
@@ -279,6 +279,7 @@ proptest! {
             Stamp { position, version, recorded_at, actor }
         };
         domain::evolve(&mut expected, &registered("Anna"), stamp(&world, 1));
+        let mut authors = Authors::default();
         let mut version = 1;
         for group in &groups {
             let events: Vec<Event> = group.iter().filter_map(event).collect();
@@ -291,15 +292,23 @@ proptest! {
             world.file(keys, &events);
             for event in &events {
                 version += 1;
-                domain::evolve(&mut expected, event, stamp(&world, version));
+                let stamp = stamp(&world, version);
+                domain::evolve(&mut expected, event, stamp);
+                if let Event::EntryAdded { entry, .. } | Event::EntryAmended { entry, .. } = event {
+                    authors.wrote(entry, &stamp);
+                }
+                authors.forget(version);
             }
         }
         let folded = world.store().reader().fold(keys.subject, u64::MAX - 1).unwrap();
         prop_assert_eq!(&folded.file, &expected);
         prop_assert!(folded.unreadable.is_empty());
         prop_assert_eq!(&shown(world.store(), keys.subject), &expected);
+        let wrote = |world: &World| world.store().reader().authors(keys.subject).unwrap();
+        prop_assert_eq!(&wrote(&world), &authors);
         world.store().rebuild_views(|_, _| ControlFlow::Continue(())).unwrap();
         prop_assert_eq!(&shown(world.store(), keys.subject), &expected);
+        prop_assert_eq!(&wrote(&world), &authors);
         let _ = note("");
     }
 }

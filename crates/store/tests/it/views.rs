@@ -182,6 +182,9 @@ fn views_come_with_their_keys_and_verdicts_without() {
         assert!(!store.refold(subject).unwrap(), "nothing is left to do");
     }
     assert_eq!(shown(&store, keys.subject), shown(world.store(), keys.subject));
+    let authors = store.reader().authors(keys.subject).unwrap();
+    assert_eq!(authors.filed.len(), 1);
+    assert_eq!(authors, world.store().reader().authors(keys.subject).unwrap());
     assert!(store.unfolded_subjects().unwrap().is_empty());
     assert_eq!(
         store.reader().find_identifier("urn:hospital:mrn", "4711").unwrap(),

@@ -1,6 +1,6 @@
 //! One node's worth of keys, two founded ledgers, and signed blocks for them.
 
-use domain::{CodeableConcept, Detail, Entry, EntryId, Event, HumanName, Identity, Note};
+use domain::{Actor, CodeableConcept, Detail, Entry, EntryId, Event, HumanName, Identity, Note};
 use ledger::founding::{Founding, found};
 use ledger::header::{HEADER_FORMAT, SUITE_SEALED};
 use ledger::{
@@ -312,7 +312,8 @@ pub(crate) fn entry_id(number: u8) -> EntryId {
 pub(crate) fn note(text: &str) -> Entry {
     let detail = Detail::Note(Note { text: format!("{text} {SECRET}"), ..Note::default() });
     let code = CodeableConcept { text: Some(text.to_owned()), ..CodeableConcept::default() };
-    Entry { code, detail, ..Entry::default() }
+    let recorder = Some(Actor { reference: format!("Practitioner/{:.32}", text), display: None });
+    Entry { code, detail, recorder, ..Entry::default() }
 }
 
 pub(crate) fn added(number: u8, text: &str) -> Event {
