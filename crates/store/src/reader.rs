@@ -4,7 +4,9 @@ use crate::error::{StoreError, read_error};
 use crate::rows;
 use crate::{keys, store::Store};
 use ledger::{ChainHead, ContributionId, Hash, KeyId, LedgerId, Lookup, Settled, SubjectId};
-use rocksdb::{DB, DBPinnableSlice, ReadOptions, SnapshotWithThreadMode};
+use rocksdb::{
+    DB, DBPinnableSlice, DBRawIteratorWithThreadMode, ReadOptions, SnapshotWithThreadMode,
+};
 use std::ops::ControlFlow;
 
 /// The database as it was when the reader was made: all answers belong together.
@@ -17,6 +19,39 @@ impl std::fmt::Debug for Reader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").finish_non_exhaustive()
     }
+}
+
+/// Which row a visit goes on with.
+pub(crate) enum Go {
+    /// The next.
+    On,
+    /// The first at or behind this key, which is behind the row's own.
+    To(Vec<u8>),
+    /// None.
+    Out,
+}
+
+impl From<ControlFlow<()>> for Go {
+    fn from(flow: ControlFlow<()>) -> Self {
+        match flow {
+            ControlFlow::Continue(()) => Self::On,
+            ControlFlow::Break(()) => Self::Out,
+        }
+    }
+}
+
+/// Rows that are passed one by one before a place is looked up, which costs about as much.
+const PASSED: usize = 16;
+
+/// Goes on to the first row at or behind `next`.
+fn pass(rows: &mut DBRawIteratorWithThreadMode<'_, DB>, next: &[u8]) {
+    for _ in 0..PASSED {
+        rows.next();
+        if rows.key().is_none_or(|key| key >= next) {
+            return;
+        }
+    }
+    rows.seek(next);
 }
 
 impl<'a> Reader<'a> {
@@ -52,6 +87,17 @@ impl<'a> Reader<'a> {
         end: Option<Vec<u8>>,
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
+        self.range_in_parts(table, from, end, |key, row| visit(key, row).map(Go::from))
+    }
+
+    /// The same where `visit` says which row is next.
+    pub(crate) fn range_in_parts(
+        &self,
+        table: &'static str,
+        from: &[u8],
+        end: Option<Vec<u8>>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<Go, StoreError>,
+    ) -> Result<(), StoreError> {
         let mut options = ReadOptions::default();
         if let Some(end) = end {
             options.set_iterate_upper_bound(end);
@@ -59,10 +105,11 @@ impl<'a> Reader<'a> {
         let mut rows = self.snapshot.raw_iterator_cf_opt(self.store.table(table)?, options);
         rows.seek(from);
         while let Some((key, value)) = rows.item() {
-            if visit(key, value)?.is_break() {
-                return Ok(());
+            match visit(key, value)? {
+                Go::On => rows.next(),
+                Go::To(next) => pass(&mut rows, &next),
+                Go::Out => return Ok(()),
             }
-            rows.next();
         }
         // An iterator also ends where a block is damaged.
         rows.status().map_err(|error| self.store.met(read_error(table, from, error)))

@@ -2,7 +2,7 @@
 
 use crate::error::{StoreError, damaged};
 use crate::fold::{IDENTIFIER_TERM, encode};
-use crate::reader::Reader;
+use crate::reader::{Go, Reader};
 use crate::{keys, rows};
 use domain::{Authors, EntryId, EntryState, Identity, Kind, PatientId, Stamp};
 use ledger::{LedgerId, LedgerKind, SubjectId};
@@ -111,6 +111,20 @@ fn place(state: &EntryState) -> Vec<u8> {
     place
 }
 
+/// Where to go on from an entry that is of none of these kinds; none where it is of one, or all are
+/// wanted.
+fn elsewhere(ledger: LedgerId, subject: SubjectId, kinds: &[Kind], row_key: &[u8]) -> Option<Go> {
+    let tag = row_key.get(keys::file(ledger, subject).len())?;
+    if kinds.is_empty() || kinds.iter().any(|kind| kind.tag() == *tag) {
+        return None;
+    }
+    let next = kinds.iter().filter(|kind| kind.tag() > *tag).min_by_key(|kind| kind.tag());
+    Some(match next {
+        Some(kind) => Go::To(keys::section(ledger, subject, *kind).to_vec()),
+        None => Go::Out,
+    })
+}
+
 impl Reader<'_> {
     /// The head of a file; `None` when it is not registered or its key is missing or destroyed.
     ///
@@ -149,19 +163,15 @@ impl Reader<'_> {
         Ok(Some(head.version))
     }
 
-    /// Who wrote in a file's last records; nobody when there is no such file, or its key is missing or
-    /// destroyed.
+    /// Who wrote in a file's last records, as of the last that filed or amended an entry: see
+    /// [`Authors::forget`]. Nobody when there is no such file, or its key is missing or destroyed.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row does not open or decode.
     pub fn authors(&self, subject: SubjectId) -> Result<Authors, StoreError> {
         let ledger = self.store.only(LedgerKind::Records)?;
         let Some(key) = self.file_key(subject)? else { return Ok(Authors::default()) };
-        let mut authors = self.authors_row(&keys::file(ledger, subject), &key)?;
-        if let Some(head) = self.head(ledger, subject)? {
-            authors.forget(head.version);
-        }
-        Ok(authors)
+        self.authors_row(&keys::file(ledger, subject), &key)
     }
 
     /// One entry; `None` when the file has none of that id or its key is missing or destroyed.
@@ -210,30 +220,21 @@ impl Reader<'_> {
         let mut room = Room::of(limit);
         let Some(key) = self.file_key(subject)? else { return Ok(page) };
         let file = keys::file(ledger, subject);
-        let mut sections = vec![file.to_vec()];
-        if !kinds.is_empty() {
-            let wanted = Kind::ALL.iter().filter(|kind| kinds.contains(kind));
-            sections = wanted.map(|kind| keys::section(ledger, subject, *kind).to_vec()).collect();
-        }
-        for section in sections {
-            let mut from = section.clone();
-            if let Some(after) = after {
-                // the key directly behind the last one shown, unless the kind begins later
-                from = from.max([file.as_slice(), after, &[0]].concat());
+        // The key directly behind the last one shown.
+        let behind = after.map(|after| [file.as_slice(), after, &[0]].concat());
+        let from = behind.as_deref().unwrap_or(&file);
+        self.range_in_parts(keys::ENTRIES, from, keys::after_prefix(&file), |row_key, row| {
+            if let Some(elsewhere) = elsewhere(ledger, subject, kinds, row_key) {
+                return Ok(elsewhere);
             }
-            self.range(keys::ENTRIES, &from, keys::after_prefix(&section), |row_key, row| {
-                if !room.has_place() {
-                    return Ok(page.ends());
-                }
-                let plain = self.open_row(&key, keys::ENTRIES, row_key, row)?;
-                let state =
-                    schema::decode_entry(&plain).map_err(|_| damaged(keys::ENTRIES, row_key))?;
-                Ok(page.add(&mut room, state, plain.len()))
-            })?;
-            if page.next.is_some() {
-                break;
+            if !room.has_place() {
+                return Ok(page.ends().into());
             }
-        }
+            let plain = self.open_row(&key, keys::ENTRIES, row_key, row)?;
+            let state =
+                schema::decode_entry(&plain).map_err(|_| damaged(keys::ENTRIES, row_key))?;
+            Ok(page.add(&mut room, state, plain.len()).into())
+        })?;
         Ok(page)
     }
 

@@ -10,6 +10,9 @@ use anyhow::{Context as _, ensure};
 /// Clock ticks a second in `/proc/PID/stat`: what every Linux on x86-64 and arm64 tells programs.
 const TICKS: f64 = 100.0;
 
+/// What this program is called: it makes the calls.
+pub(crate) const CALLERS: &str = "callers";
+
 /// A process whose use is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
@@ -54,7 +57,7 @@ pub(crate) struct Meter(pub(crate) Vec<Process>);
 impl Meter {
     /// This program: what making the calls costs, on the same processors.
     pub(crate) fn callers() -> Process {
-        Process { name: "callers", pid: std::process::id(), with_children: false }
+        Process { name: CALLERS, pid: std::process::id(), with_children: false }
     }
 
     /// What every process has used so far.

@@ -296,7 +296,8 @@ fn followed(
 /// The facts of a whole file: its identity, the entries of [`KINDS`], and who wrote in it lately.
 fn read(reader: &Reader<'_>, subject: SubjectId) -> Result<Option<(u64, FileFacts)>, StoreError> {
     let Some(header) = reader.file_header(subject)? else { return Ok(None) };
-    let authors = reader.authors(subject)?;
+    let mut authors = reader.authors(subject)?;
+    authors.forget(header.version);
     let mut facts = FileFacts { authors, ..FileFacts::default() };
     facts.identity(&header.identity);
     let mut after = None;

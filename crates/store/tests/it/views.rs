@@ -5,11 +5,11 @@ use crate::world::{
     Draft, RECORDS, SECRET, World, added, amended, assigned, entry_id, files, kek, note,
     registered, released, retracted,
 };
-use domain::{Kind, PatientId};
+use domain::{Condition, Detail, Encounter, Entry, Event, Kind, Note, PatientId, Task};
 use ledger::{Control, Item, SubjectId};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use store::{PAGE_BYTES, Store};
+use store::{EntriesPage, PAGE_BYTES, Store};
 use vault::{BatchOrigin, Vault};
 
 #[test]
@@ -74,6 +74,50 @@ fn entries_come_in_pages_by_section_and_end_at_their_patient() {
     assert_eq!(seen, (1..=9).map(entry_id).collect::<Vec<_>>());
     assert!(reader.entries(one.subject, &[Kind::Condition], None, 4).unwrap().entries.is_empty());
     assert_eq!(reader.entries(two.subject, &[], None, 100).unwrap().entries.len(), 2);
+}
+
+#[test]
+fn pages_of_some_kinds_are_those_of_all_kinds_without_the_others() {
+    let mut world = World::new();
+    let keys = world.patient();
+    world.file(keys, &[registered("Anna")]);
+    // More of one kind in a row than are passed one by one.
+    let kinds = [
+        (3, Detail::Condition(Condition::default())),
+        (20, Detail::Encounter(Encounter::default())),
+        (2, Detail::Task(Task::default())),
+        (40, Detail::Note(Note::default())),
+    ];
+    let mut number = 0;
+    for (count, detail) in kinds {
+        for _ in 0..count {
+            number += 1;
+            let entry = Entry { detail: detail.clone(), ..Entry::default() };
+            world.file(keys, &[Event::EntryAdded { id: entry_id(number), entry }]);
+        }
+    }
+    let reader = world.store().reader();
+    let states = reader.entries(keys.subject, &[], None, 100).unwrap().entries;
+    assert_eq!(states.len(), 65);
+    for first in Kind::ALL {
+        for second in Kind::ALL {
+            for limit in [1, 7, 100] {
+                let wanted = [*first, *second];
+                let mut after: Option<Vec<u8>> = None;
+                loop {
+                    let page = reader.entries(keys.subject, &wanted, after.as_deref(), limit);
+                    let page = page.unwrap();
+                    let expected =
+                        EntriesPage::of(states.clone(), &wanted, after.as_deref(), limit).unwrap();
+                    assert_eq!(page, expected, "{wanted:?} after {after:?}, at most {limit}");
+                    after = page.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whether a command or a read costs more when the ledger is long.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api::v1;
 use testkit::client::Client;
@@ -12,8 +12,10 @@ use super::{CONTRIBUTE, FIFTY, GROWTH, STREAMED};
 use crate::contender::hospital::Hospital;
 use crate::importing::Delivery;
 use crate::load::{Caller, Measured, closed};
+use crate::profile::sampled;
 use crate::rng::Rng;
 use crate::session::{Session, say};
+use crate::usage::{CALLERS, Meter, Usage};
 
 /// Records at which everything is measured.
 const STEPS: [u64; 3] = [100_000, 1_000_000, 10_000_000];
@@ -27,6 +29,11 @@ const TAKEN: usize = 20;
 const ANYBODY: &str = "GetPatientFile, 8 entries, anybody's";
 /// A proof that a record of any age is under the newest checkpoint, one at a time.
 const PROOF: &str = "GetInclusionProof, any record, 1 client";
+/// Node and broker are quiet when they use less than this of a processor in a second: what an import
+/// leaves to be flushed and compacted is no cost of a long ledger.
+const QUIET: f64 = 0.05;
+/// Seconds after which what is still going on is measured too.
+const PATIENCE: usize = 120;
 /// Clients that call.
 const CLIENTS: usize = 64;
 
@@ -67,6 +74,7 @@ pub(crate) async fn caseledger(
         let imported = grow(session, hospital, step, &mut strangers).await?;
         let cold = Arc::new(strangers.clone());
         session.report.add(GROWTH, "records", STREAMED, &load, imported);
+        quiet(&meter).await?;
         say(&format!("  commands and reads {load}"));
         for _ in 0..session.plan.runs {
             let callers =
@@ -85,6 +93,23 @@ pub(crate) async fn caseledger(
             session.report.add(GROWTH, "proofs", PROOF, &load, measured);
         }
     }
+    let cold = Arc::new(strangers);
+    let anybody = |client| Read::first_page(&client, &cold, ENTRIES);
+    sampled(session, hospital, "anybody", anybody).await
+}
+
+/// Waits until what the import left to be done is done.
+async fn quiet(meter: &Meter) -> anyhow::Result<()> {
+    for _ in 0..PATIENCE {
+        let before = meter.read()?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let used = meter.since(&before)?;
+        let busy = |one: &Usage| one.name != CALLERS && one.cpu_seconds > QUIET;
+        if !used.iter().any(busy) {
+            return Ok(());
+        }
+    }
+    say(&format!("  after {PATIENCE} s node or broker are still busy with what was imported"));
     Ok(())
 }
 
