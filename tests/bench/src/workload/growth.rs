@@ -102,6 +102,10 @@ pub(crate) async fn caseledger(
 async fn quiet(meter: &Meter) -> anyhow::Result<()> {
     for _ in 0..PATIENCE {
         let before = meter.read()?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "how much is used in a second takes a second"
+        )]
         tokio::time::sleep(Duration::from_secs(1)).await;
         let used = meter.since(&before)?;
         let busy = |one: &Usage| one.name != CALLERS && one.cpu_seconds > QUIET;
