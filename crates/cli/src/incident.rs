@@ -1,7 +1,7 @@
 //! `caseledger incident`: privacy incidents, from their discovery to their closure.
 
 mod options;
-mod text;
+pub(crate) mod text;
 
 use std::process::ExitCode;
 

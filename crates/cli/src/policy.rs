@@ -133,6 +133,12 @@ async fn show(
 }
 
 fn shown(policy: &v1::Policy, receipt: &[u8]) -> String {
+    // A policy's text is the hospital's own, and was checked to hold no control characters.
+    format!("{}receipt   {}\n\n{}", steps(policy), hex::encode(receipt), policy.text)
+}
+
+/// What became of a set until now.
+pub(crate) fn steps(policy: &v1::Policy) -> String {
     let mut text = format!(
         "policy    {}\nversion   {}\nstatus    {}\n",
         policy.policy_id,
@@ -149,8 +155,6 @@ fn shown(policy: &v1::Policy, receipt: &[u8]) -> String {
         let (at, author) = (time::short(step.at.as_ref()), one_line(&step.author));
         let _ = writeln!(text, "{name:<9} {at} by {author}: {}", one_line(&step.reason));
     }
-    // A policy's text is the hospital's own, and was checked to hold no control characters.
-    let _ = write!(text, "receipt   {}\n\n{}", hex::encode(receipt), policy.text);
     text
 }
 

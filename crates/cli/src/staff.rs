@@ -201,7 +201,8 @@ fn all_json(people: &[v1::PractitionerRoleState], more: bool, receipts: &[Vec<u8
     json!({"people": people, "more": more, "receipts": receipts})
 }
 
-fn table(people: &[v1::PractitionerRoleState]) -> String {
+/// People as the directory has them.
+pub(crate) fn table(people: &[v1::PractitionerRoleState]) -> String {
     let mut table = Table::with_heading([
         "person",
         "name",

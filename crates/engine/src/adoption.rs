@@ -10,7 +10,7 @@ use crate::failure::{Failure, Violation};
 use crate::filing::first_half;
 use crate::in_force::adopted_last;
 use crate::policy::Policies;
-use crate::registers::{FiledDocument, Revision};
+use crate::registers::{Documents, FiledDocument, Revision};
 use crate::showing::{Ended, Saw};
 
 /// The kind of their register.
@@ -160,8 +160,8 @@ impl Engine {
         render: impl FnOnce(&PolicyAnswer) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, None).await?;
-        let position = self.records.line.progress().size;
-        let Some(answer) = self.policy_answer(&pass, which)? else {
+        let (position, documents) = self.shown_documents(&pass, KIND)?;
+        let Some(answer) = policy_answer(&documents, which) else {
             self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
             return Err(Failure::NotFound);
         };
@@ -184,8 +184,8 @@ impl Engine {
         render: impl FnOnce(&PolicyPage) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, None).await?;
-        let position = self.records.line.progress().size;
-        let page = self.policy_page(&pass, before, limit)?;
+        let (position, documents) = self.shown_documents(&pass, KIND)?;
+        let page = policy_page(&documents, before, limit);
         let (rendered, bytes) = render(&page);
         let count = u32::try_from(page.policies.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&bytes)?);
@@ -193,45 +193,35 @@ impl Engine {
         let receipt = self.searched(ctx, &pass, &[], &saw).await?;
         Ok(Shown { answer: rendered, receipt, position })
     }
+}
 
-    fn policy_page(
-        &self,
-        pass: &Pass,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<PolicyPage, Failure> {
-        let documents = self.shown_documents(pass, KIND)?;
-        let in_force = adopted_last(&documents).map(|(state, _)| state.id);
-        // By the version of the proposal's record; what Caseledger comes with was there before all.
-        let shipped = (0, shipped(in_force.is_none()));
-        let proposed = documents.values().filter_map(|state| {
-            Some((state.filed.stamp.version, answer(state, in_force == Some(state.id))?))
-        });
-        let mut all: Vec<_> = std::iter::once(shipped).chain(proposed).collect();
-        all.retain(|(version, _)| before.is_none_or(|before| *version < before));
-        all.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-        let more = all.len() > limit;
-        all.truncate(limit);
-        let next = all.last().filter(|_| more).map(|(version, _)| *version);
-        Ok(PolicyPage { policies: all.into_iter().map(|(_, answer)| answer).collect(), next })
-    }
+/// A page of all sets, the last proposed first; `before` is where the page before ended.
+pub(crate) fn policy_page(documents: &Documents, before: Option<u64>, limit: usize) -> PolicyPage {
+    let in_force = adopted_last(documents).map(|(state, _)| state.id);
+    // By the version of the proposal's record; what Caseledger comes with was there before all.
+    let shipped = (0, shipped(in_force.is_none()));
+    let proposed = documents.values().filter_map(|state| {
+        Some((state.filed.stamp.version, answer(state, in_force == Some(state.id))?))
+    });
+    let mut all: Vec<_> = std::iter::once(shipped).chain(proposed).collect();
+    all.retain(|(version, _)| before.is_none_or(|before| *version < before));
+    all.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    let more = all.len() > limit;
+    all.truncate(limit);
+    let next = all.last().filter(|_| more).map(|(version, _)| *version);
+    PolicyPage { policies: all.into_iter().map(|(_, answer)| answer).collect(), next }
+}
 
-    /// A set that is on file; none if there is none with that id.
-    pub(crate) fn policy_answer(
-        &self,
-        pass: &Pass,
-        which: WhichPolicy,
-    ) -> Result<Option<PolicyAnswer>, Failure> {
-        let documents = self.shown_documents(pass, KIND)?;
-        let in_force = adopted_last(&documents).map(|(state, _)| state.id);
-        let id = match which {
-            WhichPolicy::Shipped => None,
-            WhichPolicy::InForce => in_force,
-            WhichPolicy::Of(id) => Some(id),
-        };
-        let Some(id) = id else { return Ok(Some(shipped(in_force.is_none()))) };
-        Ok(documents.get(&id).and_then(|state| answer(state, in_force == Some(id))))
-    }
+/// A set that is on file; none if there is none with that id.
+pub(crate) fn policy_answer(documents: &Documents, which: WhichPolicy) -> Option<PolicyAnswer> {
+    let in_force = adopted_last(documents).map(|(state, _)| state.id);
+    let id = match which {
+        WhichPolicy::Shipped => None,
+        WhichPolicy::InForce => in_force,
+        WhichPolicy::Of(id) => Some(id),
+    };
+    let Some(id) = id else { return Some(shipped(in_force.is_none())) };
+    documents.get(&id).and_then(|state| answer(state, in_force == Some(id)))
 }
 
 /// The access policies that a document is, if it is such.

@@ -295,7 +295,7 @@ impl Engine {
     ) -> Result<EmergencyPage, Failure> {
         let now = self.now();
         let register = self.emergencies()?;
-        let reviews = self.shown_documents(pass, DocumentKind::BreakGlassReview)?;
+        let (_, reviews) = self.shown_documents(pass, DocumentKind::BreakGlassReview)?;
         let mut all: Vec<_> = register.values().collect();
         all.sort_unstable_by_key(|access| std::cmp::Reverse((access.from, access.id)));
         let after = after.and_then(|id| register.get(&id)).map(|access| (access.from, access.id));

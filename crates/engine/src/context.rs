@@ -388,7 +388,8 @@ impl Operation {
     }
 
     /// The operation that the audit trail names so.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.name() == name)
     }
 
@@ -404,6 +405,13 @@ impl Operation {
             Self::Import,
             Self::ListAccesses,
             Self::Replay,
+            Self::GetPractitionerRole,
+            Self::ListPractitionerRoles,
+            Self::GetOwnFile,
+            Self::GetPolicy,
+            Self::ListPolicies,
+            Self::GetIncident,
+            Self::ListIncidents,
         ]
         .into_iter()
         .find(|one| one.name() == name)

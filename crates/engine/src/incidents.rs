@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::first_half;
 use crate::queries::page_size;
-use crate::registers::{FiledDocument, Revision};
+use crate::registers::{Documents, FiledDocument, Revision};
 use crate::showing::{Ended, Saw};
 
 /// An incident as it stands.
@@ -113,19 +113,11 @@ impl Engine {
         let pass = self.admit(ctx, None).await?;
         self.records.line.near_end()?;
         self.access.line.near_end()?;
-        let position = self.position();
-        let incidents = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
-        let Some(incident) = incidents.get(&id).and_then(|state| standing(state, self.now()))
-        else {
+        let (position, incidents) = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
+        let Some(page) = self.incident_page(&incidents, self.now(), id, after, limit)? else {
             self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
             return Err(Failure::NotFound);
         };
-        let positions = &incident.incident.access_positions;
-        let all = tokio::task::block_in_place(|| self.affected(positions))?;
-        let mut rest = all.iter().copied().filter(|one| after.is_none_or(|after| *one > after));
-        let affected: Vec<_> = rest.by_ref().take(page_size(limit)).collect();
-        let next = affected.last().copied().filter(|_| rest.next().is_some());
-        let page = IncidentPage { incident, affected_count: all.len(), affected, next };
         let (rendered, digest) = render(&page);
         let digest = Some(self.answer_digest(&digest)?);
         let saw = Saw { position, count: 1, digest, ..Saw::default() };
@@ -147,29 +139,33 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, None).await?;
         self.records.line.near_end()?;
-        let (position, now) = (self.position(), self.now());
-        let incidents = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
-        let opened = |state: &DocumentState| state.filed.stamp.version;
-        let after = after.and_then(|id| incidents.get(&id)).map(opened);
-        let mut all: Vec<_> = incidents
-            .values()
-            .filter(|state| after.is_none_or(|after| opened(state) < after))
-            .collect();
-        all.sort_unstable_by_key(|state| std::cmp::Reverse(opened(state)));
-        let mut wanted = all
-            .into_iter()
-            .filter_map(|state| standing(state, now))
-            .filter(|one| !open_only || one.incident.closure.is_none());
-        let items: Vec<_> = wanted.by_ref().take(page_size(limit)).collect();
-        let more = wanted.next().is_some();
-        let next = items.last().filter(|_| more).map(|one| one.state.id);
-        let page = IncidentsPage { items, next };
+        let (position, incidents) = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
+        let page = incidents_page(&incidents, self.now(), open_only, after, limit);
         let (rendered, digest) = render(&page);
         let count = u32::try_from(page.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
         let saw = Saw { position, count, digest, ..Saw::default() };
         let receipt = self.searched(ctx, &pass, &[], &saw).await?;
         Ok(Shown { answer: rendered, receipt, position })
+    }
+
+    /// An incident of these as it stands at a time, with a page of the patients whom it affects.
+    pub(crate) fn incident_page(
+        &self,
+        incidents: &Documents,
+        now: u64,
+        id: DocumentId,
+        after: Option<PatientId>,
+        limit: usize,
+    ) -> Result<Option<IncidentPage>, Failure> {
+        let found = incidents.get(&id).and_then(|state| standing(state, now));
+        let Some(incident) = found else { return Ok(None) };
+        let positions = &incident.incident.access_positions;
+        let all = tokio::task::block_in_place(|| self.affected(positions))?;
+        let mut rest = all.iter().copied().filter(|one| after.is_none_or(|after| *one > after));
+        let affected: Vec<_> = rest.by_ref().take(page_size(limit)).collect();
+        let next = affected.last().copied().filter(|_| rest.next().is_some());
+        Ok(Some(IncidentPage { incident, affected_count: all.len(), affected, next }))
     }
 
     /// Of how many incidents a notice is due.
@@ -243,6 +239,31 @@ impl Engine {
         }
         if violations.is_empty() { Ok(()) } else { Err(Failure::Invalid(violations)) }
     }
+}
+
+/// A page of these incidents as they stand at a time.
+pub(crate) fn incidents_page(
+    incidents: &Documents,
+    now: u64,
+    open_only: bool,
+    after: Option<DocumentId>,
+    limit: usize,
+) -> IncidentsPage {
+    let opened = |state: &DocumentState| state.filed.stamp.version;
+    let after = after.and_then(|id| incidents.get(&id)).map(opened);
+    let mut all: Vec<_> = incidents
+        .values()
+        .filter(|state| after.is_none_or(|after| opened(state) < after))
+        .collect();
+    all.sort_unstable_by_key(|state| std::cmp::Reverse(opened(state)));
+    let mut wanted = all
+        .into_iter()
+        .filter_map(|state| standing(state, now))
+        .filter(|one| !open_only || one.incident.closure.is_none());
+    let items: Vec<_> = wanted.by_ref().take(page_size(limit)).collect();
+    let more = wanted.next().is_some();
+    let next = items.last().filter(|_| more).map(|one| one.state.id);
+    IncidentsPage { items, next }
 }
 
 fn standing(state: &DocumentState, now: u64) -> Option<Incident> {

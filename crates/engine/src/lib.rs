@@ -110,7 +110,7 @@ pub use policy::{Decision, Policies};
 pub use proofs::{ConsistencyProof, InclusionProof};
 pub use queries::{MAX_PAGE, check_page_size};
 pub use registers::FiledDocument;
-pub use replay::{Asked, Replayed};
+pub use replay::{Asked, DocumentAnswer, DocumentQuery, Replayed};
 pub use staff::StaffPage;
 pub use trial::{
     CallKind, Difference, PolicyChange, Trial, TrialPart, TrialQuery, TrialSums, Tried,

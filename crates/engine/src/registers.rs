@@ -10,6 +10,7 @@ use domain::{
     Document, DocumentId, DocumentKind, DocumentState, PatientId, decide_document, evolve_document,
 };
 use ledger::SubjectId;
+use store::HistoryItem;
 
 use crate::Failure;
 use crate::access::Pass;
@@ -33,6 +34,8 @@ pub(crate) struct Registers(Mutex<HashMap<DocumentKind, Register>>);
 struct Register {
     /// Version of its chain that the documents are of.
     version: u64,
+    /// The size of `records` that has that version and nothing behind it.
+    size: u64,
     /// The stream's sequence up to which nothing is missing: while nothing is applied, an access asks no
     /// table.
     looked_at: u64,
@@ -70,13 +73,19 @@ impl Engine {
     /// The documents of a kind, as this node has applied them. They decide, or are shown on a pass's
     /// ground: see [`Engine::shown_documents`].
     pub(crate) fn documents(&self, kind: DocumentKind) -> Result<Documents, Failure> {
+        self.edition(kind).map(|(_, documents)| documents)
+    }
+
+    /// The same with the smallest size of `records` that has them.
+    fn edition(&self, kind: DocumentKind) -> Result<(u64, Documents), Failure> {
         let line = &self.records.line;
         // Before the head is read: it is at least of then.
         let applied = line.progress().sequence;
         let chain = self.register_chain(kind)?;
         let head = line.store.head(line.ledger, chain)?.map_or(0, |head| head.version);
         let mut registers = self.registers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Register { version: known, looked_at, documents } = registers.entry(kind).or_default();
+        let register = registers.entry(kind).or_default();
+        let Register { version: known, size, looked_at, documents } = register;
         while *known < head {
             let page = self.shelf.never_to_be_shown().reader().history(chain, *known + 1, PAGE)?;
             if page.items.is_empty() {
@@ -84,29 +93,14 @@ impl Engine {
                 return Err(Failure::Damaged { what });
             }
             for item in page.items {
-                // Half a register would decide wrongly; its key is the system's and arrives.
-                let event = item.event.ok_or_else(|| Failure::Unavailable {
-                    why: format!("the register {} cannot be opened here yet", kind.name()),
-                })?;
-                if let domain::Event::DocumentFiled { id, .. } = &event {
-                    let stamp = domain::Stamp {
-                        position: item.position,
-                        version: item.header.version,
-                        recorded_at: item.header.recorded_at,
-                        actor: item.header.actor.0,
-                    };
-                    let state = Arc::make_mut(documents);
-                    let before = state.remove(id);
-                    let after = evolve_document(before.clone(), &event, stamp);
-                    let after = after.map(|after| without_link(before.as_ref(), after));
-                    state.extend(after.map(|after| (*id, after)));
-                }
+                take_in(Arc::make_mut(documents), kind, &item)?;
                 // One by one: what is taken in is not taken in again when the next cannot be opened.
                 *known = item.header.version;
+                *size = item.position.saturating_add(1);
             }
         }
         *looked_at = (*looked_at).max(applied);
-        Ok(Arc::clone(documents))
+        Ok((*size, Arc::clone(documents)))
     }
 
     /// The same for deciding on an access: as of what has been told to be applied. A revision is not decided
@@ -120,13 +114,43 @@ impl Engine {
         known.map_or_else(|| self.documents(kind), Ok)
     }
 
-    /// The documents of a kind for somebody who may see them; the caller records the showing.
+    /// The documents of a kind for somebody who may see them, and a size of `records` that has just
+    /// these of them; the caller records the showing with it.
     pub(crate) fn shown_documents(
         &self,
         _pass: &Pass,
         kind: DocumentKind,
+    ) -> Result<(u64, Documents), Failure> {
+        // Before they are looked at: more may be applied meanwhile.
+        let position = self.position();
+        let (size, documents) = self.edition(kind)?;
+        Ok((position.max(size), documents))
+    }
+
+    /// The same as they were when `records` had this size.
+    pub(crate) fn documents_then(
+        &self,
+        pass: &Pass,
+        kind: DocumentKind,
+        position: u64,
     ) -> Result<Documents, Failure> {
-        self.documents(kind)
+        let (size, documents) = self.edition(kind)?;
+        if size <= position {
+            return Ok(documents);
+        }
+        let chain = self.register_chain(kind)?;
+        let (mut then, mut next) = (BTreeMap::new(), Some(1));
+        while let Some(from) = next {
+            let page = self.shelf.open(pass).reader().history(chain, from, PAGE)?;
+            for item in &page.items {
+                if item.position >= position {
+                    return Ok(Arc::new(then));
+                }
+                take_in(&mut then, kind, item)?;
+            }
+            next = page.next;
+        }
+        Ok(Arc::new(then))
     }
 
     /// Files a document's first or next revision: `next` makes it of the one that stands, each time
@@ -166,6 +190,25 @@ impl Engine {
         };
         Ok(FiledDocument { id, position, first })
     }
+}
+
+/// Takes a record of a register in.
+fn take_in(
+    documents: &mut BTreeMap<DocumentId, DocumentState>,
+    kind: DocumentKind,
+    item: &HistoryItem,
+) -> Result<(), Failure> {
+    // Half a register would decide wrongly; its key is the system's and arrives.
+    let event = item.event.as_ref().ok_or_else(|| Failure::Unavailable {
+        why: format!("the register {} cannot be opened here yet", kind.name()),
+    })?;
+    if let domain::Event::DocumentFiled { id, .. } = event {
+        let before = documents.remove(id);
+        let after = evolve_document(before.clone(), event, item.stamp());
+        let after = after.map(|after| without_link(before.as_ref(), after));
+        documents.extend(after.map(|after| (*id, after)));
+    }
+    Ok(())
 }
 
 /// Who files, as documents name authors.

@@ -6,6 +6,8 @@
 //! is the same when it has the digest. What does not have it is not shown: it
 //! would be somebody's guess at what was on a screen.
 
+mod documents;
+
 use domain::PatientId;
 use schema::{AccessRecord, Outcome};
 
@@ -20,6 +22,7 @@ use crate::failure::Failure;
 use crate::listing::about;
 use crate::masking::{Judged, Masked, WholeHistory};
 use crate::showing::{ANSWER_FORMAT, Ended, Saw};
+pub use documents::{DocumentAnswer, DocumentQuery};
 
 /// Replays of replays that are followed.
 const MAX_LINKS: usize = 16;
@@ -40,6 +43,8 @@ pub enum Asked {
         /// How many at most.
         limit: usize,
     },
+    /// Of what is filed about no patient.
+    Documents(DocumentQuery),
     /// What the access at this position showed.
     Again(u64),
 }
@@ -59,6 +64,8 @@ pub enum Replayed {
     Patient(PatientId),
     /// A page of the trail.
     Accesses(AccessAnswer),
+    /// Of what is filed about no patient.
+    Documents(Box<DocumentAnswer>),
     /// What the reply to a write told of the file, a line each: the code and place of a remark, or the
     /// reason of a refusal; of an import one letter an item (filed, amended, unchanged, refused, or
     /// `-`: not told).
@@ -108,6 +115,9 @@ impl Engine {
         };
         let receipt = match &seen {
             Replayed::Accesses(page) => self.searched(ctx, &pass, &about(page), &saw).await?,
+            Replayed::Documents(answer) => {
+                self.searched(ctx, &pass, answer.affected(), &saw).await?
+            }
             Replayed::Patient(found) => self.showed(ctx, &pass, *found, &saw).await?,
             Replayed::Nothing
             | Replayed::File(_)
@@ -175,7 +185,12 @@ impl Engine {
             let patient = access.patient.or(self.shown_by(&query)?);
             let again = match (Operation::replayed(&record.operation), patient) {
                 (
-                    Some(Operation::FindPatient | Operation::RegisterPatient | Operation::Import),
+                    Some(
+                        Operation::FindPatient
+                        | Operation::GetOwnFile
+                        | Operation::RegisterPatient
+                        | Operation::Import,
+                    ),
                     Some(patient),
                 ) => {
                     return Ok(Replayed::Patient(patient));
@@ -208,6 +223,11 @@ impl Engine {
                     filter.to = Some(filter.to.map_or(then, |to| to.min(then)));
                     let page = self.load_accesses(pass, &filter, size, before, limit)?;
                     return Ok(Replayed::Accesses(page));
+                }
+                Asked::Documents(asked) => {
+                    let answer =
+                        self.documents_shown(pass, &asked, record, query.header.recorded_at)?;
+                    return answer.map(Replayed::Documents).ok_or(Failure::NotFound);
                 }
                 // What was shown again was shown before.
                 Asked::Again(position) if position < access.position => {
@@ -315,8 +335,8 @@ fn not_replayed() -> Failure {
     refusal(
         "NOT_REPLAYED",
         "what this access showed is not rendered again: headers of records and proofs are the same \
-         under the same address, and prove themselves; what is filed of policies, staff, emergency \
-         accesses and incidents stays on file",
+         under the same address, and prove themselves; emergency accesses and their reviews stay on \
+         file, and so does the trail that a policy was tried on",
     )
 }
 

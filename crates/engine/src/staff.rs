@@ -17,7 +17,7 @@ use crate::showing::{Ended, Saw};
 const KIND: DocumentKind = DocumentKind::PractitionerRole;
 
 /// A page of the staff directory, by persons' ids.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StaffPage {
     /// What is filed of each person, and how it stands.
     pub people: Vec<(PractitionerRole, DocumentState)>,
@@ -117,10 +117,8 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, None).await?;
         self.records.line.near_end()?;
-        let position = self.position();
-        let documents = self.shown_documents(&pass, KIND)?;
-        let found = documents.get(&self.practitioner_id(person)?);
-        let Some((role, state)) = found.and_then(|state| Some((said(state)?, state))) else {
+        let (position, documents) = self.shown_documents(&pass, KIND)?;
+        let Some((role, state)) = self.person(&documents, person)? else {
             let saw = Saw { position, ..Saw::default() };
             self.ended(ctx, &pass, None, Ended::NotFound, &saw).await?;
             return Err(Failure::NotFound);
@@ -145,26 +143,24 @@ impl Engine {
     ) -> Result<Shown<T>, Failure> {
         let pass = self.admit(ctx, None).await?;
         self.records.line.near_end()?;
-        let position = self.position();
-        let documents = self.shown_documents(&pass, KIND)?;
-        let people = documents.values().filter_map(|state| Some((said(state)?, state)));
-        let later = |(role, _): &(&PractitionerRole, _)| {
-            after.is_none_or(|after| role.person.as_str() > after)
-        };
-        let mut people: Vec<_> = people.filter(later).collect();
-        people.sort_unstable_by_key(|(role, _)| role.person.as_str());
-        let more = people.len() > limit;
-        people.truncate(limit);
-        let people: Vec<_> =
-            people.into_iter().map(|(role, state)| (role.clone(), state.clone())).collect();
-        let last = people.last().filter(|_| more).map(|(role, _)| role.person.clone());
-        let page = StaffPage { people, next: last };
+        let (position, documents) = self.shown_documents(&pass, KIND)?;
+        let page = staff_page(&documents, after, limit);
         let (answer, bytes) = render(&page);
         let count = u32::try_from(page.people.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&bytes)?);
         let saw = Saw { position, count, digest, ..Saw::default() };
         let receipt = self.ended(ctx, &pass, None, Ended::Shown, &saw).await?;
         Ok(Shown { answer, receipt, position })
+    }
+
+    /// Somebody who is in the directory, and how their entry stands.
+    pub(crate) fn person<'a>(
+        &self,
+        documents: &'a Documents,
+        person: &str,
+    ) -> Result<Option<(&'a PractitionerRole, &'a DocumentState)>, Failure> {
+        let found = documents.get(&self.practitioner_id(person)?);
+        Ok(found.and_then(|state| Some((said(state)?, state))))
     }
 
     /// Which patient a person is.
@@ -194,6 +190,21 @@ impl Engine {
         let receipt = self.showed(ctx, &pass, patient, &saw).await?;
         Ok(Shown { answer, receipt, position })
     }
+}
+
+/// A page of the directory, after a person's id.
+pub(crate) fn staff_page(documents: &Documents, after: Option<&str>, limit: usize) -> StaffPage {
+    let people = documents.values().filter_map(|state| Some((said(state)?, state)));
+    let later =
+        |(role, _): &(&PractitionerRole, _)| after.is_none_or(|after| role.person.as_str() > after);
+    let mut people: Vec<_> = people.filter(later).collect();
+    people.sort_unstable_by_key(|(role, _)| role.person.as_str());
+    let more = people.len() > limit;
+    people.truncate(limit);
+    let people: Vec<_> =
+        people.into_iter().map(|(role, state)| (role.clone(), state.clone())).collect();
+    let next = people.last().filter(|_| more).map(|(role, _)| role.person.clone());
+    StaffPage { people, next }
 }
 
 /// A person's entry as the directory shows it: that it was filed which patient they are, and why, is for

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use domain::PatientId;
+use domain::{DocumentKind, PatientId};
 use ledger::Hash;
 use schema::{AccessRecord, Outcome};
 
 use crate::Receipt;
 use crate::access::Pass;
-use crate::adoption::WhichPolicy;
+use crate::adoption::{WhichPolicy, policy_answer};
 use crate::answers::{AccessItem, Shown};
 use crate::context::{Context, Operation};
 use crate::engine::Engine;
@@ -238,7 +238,8 @@ impl Engine {
         match tried {
             Tried::Text(text) => Policies::unfiled(text),
             Tried::OnFile(which) => {
-                let answer = self.policy_answer(pass, *which)?.ok_or(Failure::NotFound)?;
+                let (_, policies) = self.shown_documents(pass, DocumentKind::AccessPolicy)?;
+                let answer = policy_answer(&policies, *which).ok_or(Failure::NotFound)?;
                 match answer.id {
                     Some(id) => Policies::on_file(id, &answer.text),
                     None => Policies::shipped(),

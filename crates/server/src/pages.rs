@@ -7,11 +7,13 @@
 //! that its caller may not see. The key is derived from the cluster's index key: a token of one node
 //! works on every node and after a restart.
 
+use api::v1 as proto;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use engine::{Caller, Failure, MAX_PAGE};
+use engine::{Caller, Failure, MAX_PAGE, Operation};
+use prost::Message;
 
 use crate::convert::{At, Report};
 
@@ -37,13 +39,13 @@ impl std::fmt::Debug for Pages {
 
 /// What a token is bound to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Query<'a> {
+struct Query<'a> {
     /// Who asks.
-    pub(crate) caller: &'a Caller,
+    caller: &'a Caller,
     /// Which call.
-    pub(crate) method: &'a str,
+    method: &'a str,
     /// The request's encoding without its token and page size.
-    pub(crate) request: &'a [u8],
+    request: &'a [u8],
 }
 
 /// Where a page starts.
@@ -55,13 +57,69 @@ pub(crate) struct Place {
     pub(crate) cursor: Vec<u8>,
 }
 
-impl Place {
-    /// A place whose cursor is a number.
-    #[must_use]
-    pub(crate) fn at(position: u64, number: u64) -> Self {
-        Self { position, cursor: number.to_be_bytes().to_vec() }
+/// A request for a page of something.
+pub(crate) trait Paged: Message {
+    /// Its page size and token, taken out of it: what is left is what tokens are bound to.
+    fn take_page(&mut self) -> (u32, String);
+}
+
+macro_rules! paged {
+    ($($request:ident),+ $(,)?) => {$(
+        impl Paged for proto::$request {
+            fn take_page(&mut self) -> (u32, String) {
+                (std::mem::take(&mut self.page_size), std::mem::take(&mut self.page_token))
+            }
+        }
+    )+};
+}
+
+paged!(
+    GetIncidentRequest,
+    GetPatientFileRequest,
+    GetPatientHistoryRequest,
+    ListAccessesRequest,
+    ListEmergencyAccessesRequest,
+    ListIncidentsRequest,
+    ListPoliciesRequest,
+    ListPractitionerRolesRequest,
+);
+
+/// The page that a request asks for.
+#[derive(Debug)]
+pub(crate) struct PageAsked {
+    operation: Operation,
+    /// The request without its token and page size.
+    request: Vec<u8>,
+    /// How many items at most.
+    pub(crate) size: usize,
+    /// Where it starts; none: it is the first.
+    pub(crate) start: Option<Place>,
+}
+
+impl PageAsked {
+    /// The token for the page after this one, which ended before the cursor and reflects the position;
+    /// empty when it was the last. Tokens keep the position of the first page.
+    ///
+    /// # Errors
+    /// When there are no random numbers.
+    pub(crate) fn next(
+        &self,
+        pages: &Pages,
+        caller: &Caller,
+        position: u64,
+        cursor: Option<Vec<u8>>,
+    ) -> Result<String, Failure> {
+        let Some(cursor) = cursor else { return Ok(String::new()) };
+        let position = self.start.as_ref().map_or(position, |start| start.position);
+        pages.token(&self.query(caller), &Place { position, cursor })
     }
 
+    fn query<'a>(&'a self, caller: &'a Caller) -> Query<'a> {
+        Query { caller, method: self.operation.name(), request: &self.request }
+    }
+}
+
+impl Place {
     /// The id that the cursor is.
     ///
     /// # Errors
@@ -69,6 +127,15 @@ impl Place {
     pub(crate) fn id(&self) -> Result<[u8; 16], Failure> {
         let bytes = self.cursor.as_slice().try_into();
         bytes.map_err(|_| Failure::Internal { cause: "a page token without an id".to_owned() })
+    }
+
+    /// The text that the cursor is.
+    ///
+    /// # Errors
+    /// It is none, which only a fault of ours can seal into a token.
+    pub(crate) fn text(&self) -> Result<String, Failure> {
+        String::from_utf8(self.cursor.clone())
+            .map_err(|_| Failure::Internal { cause: "a page token without a text".to_owned() })
     }
 
     /// The number that the cursor is.
@@ -90,11 +157,22 @@ impl Pages {
         Self { key: *key }
     }
 
-    /// The token for the next page.
-    ///
-    /// # Errors
-    /// When there are no random numbers.
-    pub(crate) fn token(&self, query: &Query<'_>, place: &Place) -> Result<String, Failure> {
+    /// The page that a request asks for. What is wrong with its token or size is reported.
+    pub(crate) fn asked(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        mut message: impl Paged,
+        report: &mut Report,
+    ) -> PageAsked {
+        let (size, token) = message.take_page();
+        let (size, request) = (page_size(size, report), message.encode_to_vec());
+        let mut asked = PageAsked { operation, request, size, start: None };
+        asked.start = self.open(&asked.query(caller), &token, report);
+        asked
+    }
+
+    fn token(&self, query: &Query<'_>, place: &Place) -> Result<String, Failure> {
         let mut sealed = place.position.to_be_bytes().to_vec();
         sealed.extend_from_slice(&place.cursor);
         let nonce = RandomizedNonceKey::new(&AES_256_GCM, &self.key)
@@ -108,12 +186,7 @@ impl Pages {
 
     /// Where a token says that the page starts; `None` for the first page. A token that was
     /// changed, or belongs to another caller or query, is reported.
-    pub(crate) fn open(
-        &self,
-        query: &Query<'_>,
-        token: &str,
-        report: &mut Report,
-    ) -> Option<Place> {
+    fn open(&self, query: &Query<'_>, token: &str, report: &mut Report) -> Option<Place> {
         if token.is_empty() {
             return None;
         }
@@ -166,7 +239,7 @@ fn bound(query: &Query<'_>) -> Vec<u8> {
 }
 
 /// Entries on a page as asked for.
-pub(crate) fn page_size(asked: u32, report: &mut Report) -> usize {
+fn page_size(asked: u32, report: &mut Report) -> usize {
     match usize::try_from(asked) {
         Ok(0) => DEFAULT_PAGE,
         Ok(size) if size <= MAX_PAGE => size,

@@ -1,5 +1,6 @@
 //! What an access showed is shown again, byte for byte, whatever happened since.
 
+mod documents;
 mod formats;
 
 use std::collections::BTreeMap;

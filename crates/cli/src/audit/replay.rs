@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::options::{Global, receipt};
 use crate::output::{Output, one_line};
 use crate::purpose;
-use crate::{file, json, time};
+use crate::{file, incident, json, policy, staff, time};
 
 /// The page of a search by receipt: the largest that the server gives.
 const PAGE: u32 = 200;
@@ -127,6 +127,29 @@ fn value(name: &str, bytes: &[u8]) -> Value {
     json::decoded(name, bytes).unwrap_or_else(|| Value::from(hex::encode(bytes)))
 }
 
+/// An answer of what is filed about no patient, as the command that asks for it says it.
+fn documents(name: &str, bytes: &[u8]) -> Option<String> {
+    Some(match name.strip_prefix("caseledger.v1.")? {
+        "Policy" => {
+            let policy = v1::Policy::decode(bytes).ok()?;
+            format!("{}\n{}", policy::steps(&policy), policy.text)
+        }
+        "PractitionerRoleState" => staff::table(&[v1::PractitionerRoleState::decode(bytes).ok()?]),
+        "ListPractitionerRolesResponse" => {
+            staff::table(&v1::ListPractitionerRolesResponse::decode(bytes).ok()?.states)
+        }
+        "GetIncidentResponse" => {
+            let page = v1::GetIncidentResponse::decode(bytes).ok()?;
+            incident::text::shown(&page.incident?, &page.affected_patient_ids, &[])
+        }
+        "ListIncidentsResponse" => {
+            let page = v1::ListIncidentsResponse::decode(bytes).ok()?;
+            incident::text::listed(&page.incidents, &[])
+        }
+        _ => return None,
+    })
+}
+
 fn as_text(shown: &v1::ReplayResponse) -> String {
     let access = shown.access.clone().unwrap_or_default();
     let who = if access.person.is_empty() { &access.service } else { &access.person };
@@ -150,7 +173,9 @@ fn as_text(shown: &v1::ReplayResponse) -> String {
             let _ = writeln!(text, "\n{told}");
         }
         Some((name, bytes)) => {
-            let _ = writeln!(text, "\n{name}\n{:#}", value(name, bytes));
+            let said = documents(name, bytes);
+            let said = said.unwrap_or_else(|| format!("{name}\n{:#}", value(name, bytes)));
+            let _ = writeln!(text, "\n{}", said.trim_end());
         }
     }
     let _ = writeln!(
@@ -182,6 +207,9 @@ mod tests {
         assert!(as_text(&told).contains("\nucum-unit detail.value.code\n"));
         let later = shown("caseledger.v9.Unheard", vec![1, 2]);
         assert_eq!(as_json(&later)["answer"], "0102", "what is not known is not left out");
+        let policy = v1::Policy { text: "permit ();\n".to_owned(), ..Default::default() };
+        let of_policy = as_text(&shown("caseledger.v1.Policy", policy.encode_to_vec()));
+        assert!(of_policy.contains("\n\npermit ();\n"), "as its author wrote it: {of_policy}");
         let nothing = v1::ReplayResponse::default();
         assert!(as_text(&nothing).contains("nothing of a file was shown"));
         assert_eq!(as_json(&nothing)["answer"], Value::Null);

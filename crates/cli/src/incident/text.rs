@@ -8,7 +8,7 @@ use crate::output::{Table, one_line};
 use crate::time;
 
 /// An incident and those whom it affects.
-pub(super) fn shown(state: &v1::IncidentState, patients: &[String], receipts: &[String]) -> String {
+pub(crate) fn shown(state: &v1::IncidentState, patients: &[String], receipts: &[String]) -> String {
     let incident = state.incident.clone().unwrap_or_default();
     let due = time::short(state.notice_due_time.as_ref());
     let standing = if incident.closure.is_empty() { "open" } else { "closed" };
@@ -61,7 +61,7 @@ fn assessed(assessment: &v1::RiskAssessment) -> Vec<String> {
 }
 
 /// Incidents in short.
-pub(super) fn listed(found: &[v1::IncidentSummary], receipts: &[String]) -> String {
+pub(crate) fn listed(found: &[v1::IncidentSummary], receipts: &[String]) -> String {
     let heading = ["discovered", "id", "title", "state", "assessed", "notices due", "accesses"];
     let mut table = Table::with_heading(heading).right_aligned([6]);
     for one in found {

@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::convert::Report;
 use crate::convert::audit::{access_out, filter_in};
 use crate::convert::values::all;
-use crate::pages::{Pages, Place, Query, page_size};
+use crate::pages::{PageAsked, Pages, Place};
 
 #[tonic::async_trait]
 impl AuditService for Services {
@@ -37,24 +37,17 @@ impl AuditService for Services {
 /// A page of the trail that is asked for.
 pub(super) struct ListAsked {
     filter: AccessFilter,
-    size: usize,
-    start: Option<Place>,
-    /// The request without its token and page size.
-    bound: Vec<u8>,
+    page: PageAsked,
 }
 
 impl ListAsked {
-    fn query<'a>(&'a self, caller: &'a Caller) -> Query<'a> {
-        Query { caller, method: Operation::ListAccesses.name(), request: &self.bound }
-    }
-
     fn before(&self) -> Result<Option<u64>, Failure> {
-        self.start.as_ref().map(Place::number).transpose()
+        self.page.start.as_ref().map(Place::number).transpose()
     }
 
     /// For seeing again what it showed.
     pub(super) fn again(self) -> Result<Asked, Failure> {
-        Ok(Asked::Accesses { before: self.before()?, filter: self.filter, limit: self.size })
+        Ok(Asked::Accesses { before: self.before()?, filter: self.filter, limit: self.page.size })
     }
 }
 
@@ -62,15 +55,11 @@ impl ListAsked {
 pub(super) fn list_asked(
     pages: &Pages,
     caller: &Caller,
-    mut message: proto::ListAccessesRequest,
+    message: proto::ListAccessesRequest,
     report: &mut Report,
 ) -> ListAsked {
     let filter = filter_in(&message, report);
-    let size = page_size(std::mem::take(&mut message.page_size), report);
-    let token = std::mem::take(&mut message.page_token);
-    let mut asked = ListAsked { filter, size, start: None, bound: message.encode_to_vec() };
-    asked.start = pages.open(&asked.query(caller), &token, report);
-    asked
+    ListAsked { filter, page: pages.asked(caller, Operation::ListAccesses, message, report) }
 }
 
 impl Services {
@@ -85,17 +74,14 @@ impl Services {
         let pages = self.pages()?;
         let asked = list_asked(&pages, call.caller(), message, &mut report);
         let context = report.finish(context)?;
-        let (filter, before) = (&asked.filter, asked.before()?);
+        let (filter, before, size) = (&asked.filter, asked.before()?, asked.page.size);
         let shown =
-            self.engine().list_accesses(&context, filter, before, asked.size, accesses_out).await?;
+            self.engine().list_accesses(&context, filter, before, size, accesses_out).await?;
         let (accesses, next, waiting_bytes) = shown.answer;
-        let position = asked.start.as_ref().map_or(shown.position, |place| place.position);
-        let bound = asked.query(call.caller());
-        let next = next.map(|before| pages.token(&bound, &Place::at(position, before)));
-        let next = next.transpose()?;
+        let next = next.map(|before| before.to_be_bytes().to_vec());
         Ok(proto::ListAccessesResponse {
             accesses,
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: asked.page.next(&pages, call.caller(), shown.position, next)?,
             position: shown.position,
             receipt: receipt(shown.receipt),
             waiting_bytes,

@@ -13,7 +13,7 @@ use crate::convert::emergency::{
 };
 use crate::convert::values::{all, id_in};
 use crate::convert::{At, Report};
-use crate::pages::{Place, Query, page_size};
+use crate::pages::Place;
 
 #[tonic::async_trait]
 impl EmergencyAccessService for Services {
@@ -98,28 +98,25 @@ impl Services {
     async fn emergencies(
         &self,
         call: &Call,
-        mut message: proto::ListEmergencyAccessesRequest,
+        message: proto::ListEmergencyAccessesRequest,
     ) -> Result<proto::ListEmergencyAccessesResponse, Failure> {
         const OPERATION: Operation = Operation::ListEmergencyAccesses;
         let mut report = Report::default();
         let context = call.context(OPERATION, message.purpose.as_ref(), &message, &mut report);
         let filter = emergency_filter_in(&message, &mut report);
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
-        let request = message.encode_to_vec();
-        let bound = Query { caller: call.caller(), method: OPERATION.name(), request: &request };
         let pages = self.pages()?;
-        let start = pages.open(&bound, &token, &mut report);
+        let page = pages.asked(call.caller(), OPERATION, message, &mut report);
         let context = report.finish(context)?;
-        let after = start.as_ref().map(Place::id).transpose()?;
-        let shown =
-            self.engine().list_emergencies(&context, &filter, after, size, emergencies_out).await?;
+        let after = page.start.as_ref().map(Place::id).transpose()?;
+        let shown = self
+            .engine()
+            .list_emergencies(&context, &filter, after, page.size, emergencies_out)
+            .await?;
         let (emergencies, next) = shown.answer;
-        let position = start.map_or(shown.position, |place| place.position);
-        let next = next.map(|id| pages.token(&bound, &Place { position, cursor: id.to_vec() }));
+        let next = next.map(|id| id.to_vec());
         Ok(proto::ListEmergencyAccessesResponse {
             emergencies,
-            next_page_token: next.transpose()?.unwrap_or_default(),
+            next_page_token: page.next(&pages, call.caller(), shown.position, next)?,
             position: shown.position,
             receipt: receipt(shown.receipt),
         })

@@ -12,7 +12,7 @@ use crate::call::{Call, request_id};
 use crate::convert::incident::{incident_in, incident_page_out, summary_out};
 use crate::convert::values::{all, id_in, required};
 use crate::convert::{At, Report};
-use crate::pages::{Place, Query, page_size};
+use crate::pages::Place;
 
 #[tonic::async_trait]
 impl PrivacyIncidentService for Services {
@@ -106,28 +106,23 @@ impl Services {
     async fn incident(
         &self,
         call: &Call,
-        mut message: proto::GetIncidentRequest,
+        message: proto::GetIncidentRequest,
     ) -> Result<proto::GetIncidentResponse, Failure> {
         const OPERATION: Operation = Operation::GetIncident;
         let mut report = Report::default();
         let context = call.context(OPERATION, message.purpose.as_ref(), &message, &mut report);
         let id = id_in(&message.incident_id, &At::TOP.field("incident_id"), &mut report);
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
-        let request = message.encode_to_vec();
-        let bound = Query { caller: call.caller(), method: OPERATION.name(), request: &request };
         let pages = self.pages()?;
-        let start = pages.open(&bound, &token, &mut report);
+        let page = pages.asked(call.caller(), OPERATION, message, &mut report);
         let (context, id) = report.finish(context.zip(id))?;
-        let after = start.as_ref().map(Place::id).transpose()?.map(PatientId);
+        let after = page.start.as_ref().map(Place::id).transpose()?.map(PatientId);
         let id = DocumentId(id);
-        let shown = self.engine().get_incident(&context, id, after, size, incident_out).await?;
+        let shown =
+            self.engine().get_incident(&context, id, after, page.size, incident_out).await?;
         let (answer, next) = shown.answer;
-        let position = start.map_or(shown.position, |place| place.position);
-        let next =
-            next.map(|after| pages.token(&bound, &Place { position, cursor: after.0.to_vec() }));
+        let next = next.map(|after| after.0.to_vec());
         Ok(proto::GetIncidentResponse {
-            next_page_token: next.transpose()?.unwrap_or_default(),
+            next_page_token: page.next(&pages, call.caller(), shown.position, next)?,
             position: shown.position,
             receipt: receipt(shown.receipt),
             ..answer
@@ -137,28 +132,24 @@ impl Services {
     async fn incidents(
         &self,
         call: &Call,
-        mut message: proto::ListIncidentsRequest,
+        message: proto::ListIncidentsRequest,
     ) -> Result<proto::ListIncidentsResponse, Failure> {
         const OPERATION: Operation = Operation::ListIncidents;
         let mut report = Report::default();
         let context = call.context(OPERATION, message.purpose.as_ref(), &message, &mut report);
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
-        let request = message.encode_to_vec();
-        let bound = Query { caller: call.caller(), method: OPERATION.name(), request: &request };
         let pages = self.pages()?;
-        let start = pages.open(&bound, &token, &mut report);
-        let context = report.finish(context)?;
-        let after = start.as_ref().map(Place::id).transpose()?.map(DocumentId);
         let open_only = message.open_only;
-        let shown =
-            self.engine().list_incidents(&context, open_only, after, size, incidents_out).await?;
+        let page = pages.asked(call.caller(), OPERATION, message, &mut report);
+        let context = report.finish(context)?;
+        let after = page.start.as_ref().map(Place::id).transpose()?.map(DocumentId);
+        let shown = self
+            .engine()
+            .list_incidents(&context, open_only, after, page.size, incidents_out)
+            .await?;
         let (answer, next) = shown.answer;
-        let position = start.map_or(shown.position, |place| place.position);
-        let next =
-            next.map(|after| pages.token(&bound, &Place { position, cursor: after.0.to_vec() }));
+        let next = next.map(|after| after.0.to_vec());
         Ok(proto::ListIncidentsResponse {
-            next_page_token: next.transpose()?.unwrap_or_default(),
+            next_page_token: page.next(&pages, call.caller(), shown.position, next)?,
             position: shown.position,
             receipt: receipt(shown.receipt),
             ..answer
@@ -168,7 +159,7 @@ impl Services {
 
 type One = (proto::GetIncidentResponse, Option<PatientId>);
 
-fn incident_out(from: &IncidentPage) -> (One, Vec<u8>) {
+pub(super) fn incident_out(from: &IncidentPage) -> (One, Vec<u8>) {
     let (incident, affected_patient_ids) = incident_page_out(from);
     let shown = proto::GetIncidentResponse {
         incident: Some(incident),
@@ -181,7 +172,7 @@ fn incident_out(from: &IncidentPage) -> (One, Vec<u8>) {
 
 type Several = (proto::ListIncidentsResponse, Option<DocumentId>);
 
-fn incidents_out(from: &IncidentsPage) -> (Several, Vec<u8>) {
+pub(super) fn incidents_out(from: &IncidentsPage) -> (Several, Vec<u8>) {
     let incidents = all(&from.items, summary_out);
     let shown = proto::ListIncidentsResponse { incidents, ..Default::default() };
     let bytes = shown.encode_to_vec();

@@ -20,7 +20,7 @@ use crate::convert::event::filed_out;
 use crate::convert::identity::{identity_in, identity_out};
 use crate::convert::values::{all, finding_out, patient_in, required, stamp_out, time_in};
 use crate::convert::{At, Report};
-use crate::pages::{Pages, Place, Query, page_size};
+use crate::pages::{PageAsked, Pages, Place};
 use crate::stream::{self, Out};
 
 #[tonic::async_trait]
@@ -207,15 +207,16 @@ impl Services {
         let (context, asked) = report.finish(context.zip(asked))?;
         let render = |answer: &FileAnswer| file_out(answer).encode_to_vec();
         let shown = self.engine().read_file(&context, &asked.query, render).await?;
-        let page = shown.answer;
-        let position = asked.first_position.unwrap_or(shown.position);
-        let bound = asked.bound_to(call.caller());
-        let next = page.next.clone().map(|cursor| pages.token(&bound, &Place { position, cursor }));
-        let next = next.transpose()?;
+        let (answer, position) = (shown.answer, shown.position);
         Ok(encoded::GetPatientFileResponse {
-            file: page.bytes.clone(),
-            next_page_token: next.unwrap_or_default(),
-            position: shown.position,
+            file: answer.bytes.clone(),
+            next_page_token: asked.page.next(
+                &pages,
+                call.caller(),
+                position,
+                answer.next.clone(),
+            )?,
+            position,
             receipt: receipt(shown.receipt),
         })
     }
@@ -223,7 +224,7 @@ impl Services {
     async fn history(
         &self,
         call: &Call,
-        mut message: proto::GetPatientHistoryRequest,
+        message: proto::GetPatientHistoryRequest,
     ) -> Result<proto::GetPatientHistoryResponse, Failure> {
         let mut report = Report::default();
         let context = call.context(
@@ -233,29 +234,19 @@ impl Services {
             &mut report,
         );
         let patient = patient_in(&message.patient_id, &At::TOP.field("patient_id"), &mut report);
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
-        let asked = message.encode_to_vec();
-        let bound = Query {
-            caller: call.caller(),
-            method: Operation::GetPatientHistory.name(),
-            request: &asked,
-        };
         let pages = self.pages()?;
-        let place = pages.open(&bound, &token, &mut report);
+        let first = message.from_version;
+        let operation = Operation::GetPatientHistory;
+        let page = pages.asked(call.caller(), operation, message, &mut report);
         let (context, patient) = report.finish(context.zip(patient))?;
-        let from = match &place {
-            Some(place) => place.number()?,
-            None => message.from_version,
-        };
-        let shown = self.engine().read_history(&context, patient, from, size, history_out).await?;
+        let from = page.start.as_ref().map_or(Ok(first), Place::number)?;
+        let shown =
+            self.engine().read_history(&context, patient, from, page.size, history_out).await?;
         let (events, next) = shown.answer;
-        let position = place.map_or(shown.position, |place| place.position);
-        let next = next.map(|version| pages.token(&bound, &Place::at(position, version)));
-        let next = next.transpose()?;
+        let next = next.map(|version| version.to_be_bytes().to_vec());
         Ok(proto::GetPatientHistoryResponse {
             events,
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: page.next(&pages, call.caller(), shown.position, next)?,
             position: shown.position,
             receipt: receipt(shown.receipt),
         })
@@ -317,48 +308,32 @@ impl Services {
 /// A page of a file that is asked for.
 pub(super) struct FileAsked {
     pub(super) query: FileQuery,
-    /// Which position the first page reflected, of one that is not the first.
-    first_position: Option<u64>,
-    /// The request without its token and page size.
-    bound: Vec<u8>,
-}
-
-impl FileAsked {
-    fn bound_to<'a>(&'a self, caller: &'a Caller) -> Query<'a> {
-        bound_to(caller, &self.bound)
-    }
-}
-
-fn bound_to<'a>(caller: &'a Caller, request: &'a [u8]) -> Query<'a> {
-    Query { caller, method: Operation::GetPatientFile.name(), request }
+    page: PageAsked,
 }
 
 /// What a request for a file asks for.
 pub(super) fn file_asked(
     pages: &Pages,
     caller: &Caller,
-    mut message: proto::GetPatientFileRequest,
+    message: proto::GetPatientFileRequest,
     report: &mut Report,
 ) -> Option<FileAsked> {
     let patient = patient_in(&message.patient_id, &At::TOP.field("patient_id"), report);
     let kinds = kinds_in(&message.kinds, &At::TOP.field("kinds"), report);
     let as_of = as_of(message.as_of, report);
-    let size = page_size(std::mem::take(&mut message.page_size), report);
-    let token = std::mem::take(&mut message.page_token);
-    let bound = message.encode_to_vec();
-    let place = pages.open(&bound_to(caller, &bound), &token, report);
+    let (at_least, include_retracted) = (message.at_least_position, message.include_retracted);
+    let page = pages.asked(caller, Operation::GetPatientFile, message, report);
     let (patient, as_of) = patient.zip(as_of)?;
-    let first_position = place.as_ref().map(|place| place.position);
     let query = FileQuery {
         patient,
         as_of,
-        at_least: message.at_least_position.max(first_position),
+        at_least: at_least.max(page.start.as_ref().map(|start| start.position)),
         kinds,
-        page_size: size,
-        after: place.map(|place| place.cursor),
-        include_retracted: message.include_retracted,
+        page_size: page.size,
+        after: page.start.as_ref().map(|start| start.cursor.clone()),
+        include_retracted,
     };
-    Some(FileAsked { query, first_position, bound })
+    Some(FileAsked { query, page })
 }
 
 fn delivery(item: WatchItem<proto::FiledEvent>) -> proto::WatchPatientFileResponse {

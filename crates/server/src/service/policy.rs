@@ -3,7 +3,7 @@
 use api::v1 as proto;
 use api::v1::policy_service_server::PolicyService;
 use domain::DocumentId;
-use engine::{Context, Failure, Operation};
+use engine::{Context, Failure, Operation, PolicyAnswer, PolicyPage};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -12,7 +12,7 @@ use crate::call::{Call, request_id};
 use crate::convert::policy::{listed_out, policy_out, proposal_in, which_in};
 use crate::convert::values::all;
 use crate::convert::{At, Report};
-use crate::pages::{Place, Query, page_size};
+use crate::pages::Place;
 use crate::stream::Out;
 
 #[tonic::async_trait]
@@ -165,12 +165,7 @@ impl Services {
         let context = call.context(operation, message.purpose.as_ref(), message, &mut report);
         let which = which_in(&message.policy_id, &At::TOP.field("policy_id"), &mut report);
         let (context, which) = report.finish(context.zip(which))?;
-        let render = |policy: &_| {
-            let policy = policy_out(policy);
-            let bytes = policy.encode_to_vec();
-            (policy, bytes)
-        };
-        let shown = self.engine().show_policy(&context, which, render).await?;
+        let shown = self.engine().show_policy(&context, which, text_out).await?;
         Ok(proto::PolicyServiceGetPolicyResponse {
             policy: Some(shown.answer),
             position: shown.position,
@@ -181,34 +176,38 @@ impl Services {
     async fn policies(
         &self,
         call: &Call,
-        mut message: proto::ListPoliciesRequest,
+        message: proto::ListPoliciesRequest,
     ) -> Result<proto::ListPoliciesResponse, Failure> {
         let mut report = Report::default();
         let operation = Operation::ListPolicies;
         let context = call.context(operation, message.purpose.as_ref(), &message, &mut report);
         let pages = self.pages()?;
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
-        let bound = message.encode_to_vec();
-        let query = Query { caller: call.caller(), method: operation.name(), request: &bound };
-        let start = pages.open(&query, &token, &mut report);
+        let page = pages.asked(call.caller(), operation, message, &mut report);
         let context = report.finish(context)?;
-        let before = start.as_ref().map(Place::number).transpose()?;
-        let render = |page: &engine::PolicyPage| {
-            let policies = all(&page.policies, listed_out);
-            let listed = proto::ListPoliciesResponse { policies, ..Default::default() };
-            let bytes = listed.encode_to_vec();
-            ((listed.policies, page.next), bytes)
-        };
-        let shown = self.engine().list_policies(&context, before, size, render).await?;
+        let before = page.start.as_ref().map(Place::number).transpose()?;
+        let shown = self.engine().list_policies(&context, before, page.size, policies_out).await?;
         let (policies, next) = shown.answer;
-        let position = start.as_ref().map_or(shown.position, |place| place.position);
-        let next = next.map(|before| pages.token(&query, &Place::at(position, before)));
+        let next = next.map(|before| before.to_be_bytes().to_vec());
         Ok(proto::ListPoliciesResponse {
             policies,
-            next_page_token: next.transpose()?.unwrap_or_default(),
+            next_page_token: page.next(&pages, call.caller(), shown.position, next)?,
             position: shown.position,
             receipt: receipt(shown.receipt),
         })
     }
+}
+
+pub(super) fn text_out(from: &PolicyAnswer) -> (proto::Policy, Vec<u8>) {
+    let policy = policy_out(from);
+    let bytes = policy.encode_to_vec();
+    (policy, bytes)
+}
+
+type Page = (Vec<proto::Policy>, Option<u64>);
+
+pub(super) fn policies_out(from: &PolicyPage) -> (Page, Vec<u8>) {
+    let policies = all(&from.policies, listed_out);
+    let listed = proto::ListPoliciesResponse { policies, ..Default::default() };
+    let bytes = listed.encode_to_vec();
+    ((listed.policies, from.next), bytes)
 }

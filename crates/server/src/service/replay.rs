@@ -3,6 +3,8 @@
 //! A record says in which form it was answered. Form 2 has masked entries; where nothing is masked its bytes are those
 //! of form 1, so that both are rendered here. A form that renders otherwise keeps this one beside it.
 
+mod documents;
+
 use api::Any;
 use api::v1 as proto;
 use engine::{Asked, Caller, Failure, Operation, Replayed};
@@ -16,6 +18,7 @@ use crate::call::Call;
 use crate::convert::audit::access_out;
 use crate::convert::event::filed_out;
 use crate::convert::{At, Report};
+use documents::{documents_asked, documents_out};
 
 impl Services {
     pub(super) async fn shown_then(
@@ -47,17 +50,18 @@ impl Services {
         let caller = caller_then(record);
         let mut report = Report::default();
         let request = record.request.as_slice();
-        let asked = if record.operation == Operation::GetPatientFile.name() {
+        let operation = Operation::named(&record.operation);
+        let asked = if operation == Some(Operation::GetPatientFile) {
             let message = decoded(request)?;
             file_asked(&pages, &caller, message, &mut report).map(|asked| Asked::File(asked.query))
-        } else if record.operation == Operation::ListAccesses.name() {
+        } else if operation == Some(Operation::ListAccesses) {
             let message = decoded(request)?;
             Some(list_asked(&pages, &caller, message, &mut report).again()?)
-        } else if record.operation == Operation::Replay.name() {
+        } else if operation == Some(Operation::Replay) {
             let message: proto::ReplayRequest = decoded(request)?;
             Some(Asked::Again(message.position))
         } else {
-            None
+            documents_asked(&pages, &caller, operation, request, &mut report)?.map(Asked::Documents)
         };
         report.finish(asked).map_err(|_| unreadable())
     }
@@ -93,6 +97,7 @@ fn replayed_out(from: &Replayed) -> (Option<Any>, Vec<u8>) {
         }
         Replayed::Change(item) => whole::<proto::FiledEvent>(filed_out(item).encode_to_vec()),
         Replayed::Accesses(page) => whole::<proto::ListAccessesResponse>(accesses_out(page).1),
+        Replayed::Documents(answer) => documents_out(answer),
         Replayed::Patient(patient) => {
             let told = proto::FindPatientResponse {
                 patient_id: patient.to_string(),

@@ -2,7 +2,7 @@
 
 use api::v1 as proto;
 use api::v1::staff_service_server::StaffService;
-use domain::PatientId;
+use domain::{DocumentState, PatientId, PractitionerRole};
 use engine::{Failure, Operation, StaffPage};
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -12,7 +12,7 @@ use crate::call::{Call, request_id};
 use crate::convert::staff::{practitioner_role_in, practitioner_role_out};
 use crate::convert::values::{patient_in, required, text};
 use crate::convert::{At, Report};
-use crate::pages::{Place, Query, page_size};
+use crate::pages::Place;
 
 #[tonic::async_trait]
 impl StaffService for Services {
@@ -91,12 +91,7 @@ impl Services {
         let context = call.context(operation, message.purpose.as_ref(), message, &mut report);
         let person = named(&message.person, &mut report);
         let (context, person) = report.finish(context.zip(person))?;
-        let shown = self.engine().read_practitioner_role(&context, person, |role, state| {
-            let state = practitioner_role_out(role, state);
-            let bytes = state.encode_to_vec();
-            (state, bytes)
-        });
-        let shown = shown.await?;
+        let shown = self.engine().read_practitioner_role(&context, person, person_out).await?;
         Ok(proto::GetPractitionerRoleResponse {
             state: Some(shown.answer),
             position: shown.position,
@@ -107,32 +102,24 @@ impl Services {
     async fn roles(
         &self,
         call: &Call,
-        mut message: proto::ListPractitionerRolesRequest,
+        message: proto::ListPractitionerRolesRequest,
     ) -> Result<proto::ListPractitionerRolesResponse, Failure> {
         let mut report = Report::default();
         let operation = Operation::ListPractitionerRoles;
         let context = call.context(operation, message.purpose.as_ref(), &message, &mut report);
-        let size = page_size(std::mem::take(&mut message.page_size), &mut report);
-        let token = std::mem::take(&mut message.page_token);
         let pages = self.pages()?;
-        let bound = message.encode_to_vec();
-        let query = Query { caller: call.caller(), method: operation.name(), request: &bound };
-        let start = pages.open(&query, &token, &mut report);
+        let page = pages.asked(call.caller(), operation, message, &mut report);
         let context = report.finish(context)?;
-        let after = start.map(|place| String::from_utf8(place.cursor)).transpose();
-        let after = after.map_err(|_| Failure::Internal {
-            cause: "a page token of the staff directory without a person".to_owned(),
-        })?;
-        let shown =
-            self.engine().list_practitioner_roles(&context, after.as_deref(), size, page_out);
-        let shown = shown.await?;
+        let after = page.start.as_ref().map(Place::text).transpose()?;
+        let shown = self
+            .engine()
+            .list_practitioner_roles(&context, after.as_deref(), page.size, people_out)
+            .await?;
         let (states, next) = shown.answer;
-        let next = next.map(|person| {
-            pages.token(&query, &Place { position: shown.position, cursor: person.into_bytes() })
-        });
+        let next = next.map(String::into_bytes);
         Ok(proto::ListPractitionerRolesResponse {
             states,
-            next_page_token: next.transpose()?.unwrap_or_default(),
+            next_page_token: page.next(&pages, call.caller(), shown.position, next)?,
             position: shown.position,
             receipt: receipt(shown.receipt),
         })
@@ -186,9 +173,18 @@ fn named<'a>(person: &'a str, report: &mut Report) -> Option<&'a str> {
     (!person.is_empty()).then_some(person)
 }
 
+pub(super) fn person_out(
+    role: &PractitionerRole,
+    state: &DocumentState,
+) -> (proto::PractitionerRoleState, Vec<u8>) {
+    let state = practitioner_role_out(role, state);
+    let bytes = state.encode_to_vec();
+    (state, bytes)
+}
+
 type Page = (Vec<proto::PractitionerRoleState>, Option<String>);
 
-fn page_out(page: &StaffPage) -> (Page, Vec<u8>) {
+pub(super) fn people_out(page: &StaffPage) -> (Page, Vec<u8>) {
     let states = page.people.iter().map(|(role, state)| practitioner_role_out(role, state));
     let shown =
         proto::ListPractitionerRolesResponse { states: states.collect(), ..Default::default() };
