@@ -1,7 +1,7 @@
 //! What an access showed, shown again.
 //!
 //! An access record keeps the request, the versions shown, and a keyed digest of the answer; a file
-//! at a version never changes. So the answer is rendered anew from the records, by the same code that
+//! at a version never changes, nor does a register. So the answer is rendered anew from the records, by the same code that
 //! rendered it then and with the same classes of entries masked, whatever the policies say by now, and
 //! is the same when it has the digest. What does not have it is not shown: it
 //! would be somebody's guess at what was on a screen.
@@ -213,6 +213,7 @@ impl Engine {
                         AsOf::Now => Judged::Never,
                         AsOf::Version(_) | AsOf::Time(_) => judged_then(record),
                     };
+                    self.has_applied(record.position)?;
                     let page = self.load_past(pass, &query, record.version, judged)?;
                     return Ok(Replayed::File(Box::new(page.shown(&query, &masked))));
                 }
@@ -225,6 +226,7 @@ impl Engine {
                     return Ok(Replayed::Accesses(page));
                 }
                 Asked::Documents(asked) => {
+                    self.has_applied(record.position)?;
                     let answer =
                         self.documents_shown(pass, &asked, record, query.header.recorded_at)?;
                     return answer.map(Replayed::Documents).ok_or(Failure::NotFound);
@@ -239,12 +241,24 @@ impl Engine {
         Err(refusal("NOT_REPLAYED", "too many replays of replays: ask for what was replayed first"))
     }
 
+    /// What this node has not applied yet it would show as it was before, and that would seem a finding.
+    fn has_applied(&self, position: u64) -> Result<(), Failure> {
+        let applied = self.position();
+        if applied >= position {
+            return Ok(());
+        }
+        let why =
+            format!("what was shown is of {position} records, and this node has {applied} yet");
+        Err(Failure::CatchingUp { why })
+    }
+
     fn history_then(
         &self,
         pass: &Pass,
         patient: PatientId,
         record: &AccessRecord,
     ) -> Result<HistoryAnswer, Failure> {
+        self.has_applied(record.position)?;
         let then = self.load_history_then(pass, patient, record, judged_then(record))?;
         Ok(then.shown(&Masked::then(record)))
     }
@@ -327,7 +341,8 @@ fn not_reproduced() -> Failure {
     refusal(
         "NOT_REPRODUCED",
         "what this access showed cannot be rendered as it was: a key that was here then is not, or came \
-         later, or what is stored is not what was; caseledgerd fsck tells",
+         later, or what is stored is not what was, which caseledgerd fsck tells; or it showed the policies \
+         that Caseledger comes with, by a node of a version with other ones",
     )
 }
 

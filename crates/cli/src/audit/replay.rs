@@ -127,7 +127,8 @@ fn value(name: &str, bytes: &[u8]) -> Value {
     json::decoded(name, bytes).unwrap_or_else(|| Value::from(hex::encode(bytes)))
 }
 
-/// An answer of what is filed about no patient, as the command that asks for it says it.
+/// An answer of what is filed about no patient, as the command that asks for it says it. Of a list of
+/// policies there is more to say than fits its lines.
 fn documents(name: &str, bytes: &[u8]) -> Option<String> {
     Some(match name.strip_prefix("caseledger.v1.")? {
         "Policy" => {

@@ -47,6 +47,9 @@ fn sealed(
     length: usize,
 ) -> Result<(), Finding> {
     let ledger = replayed.state.ledger;
+    if replayed.views_ready && tables.is_to_come(table) {
+        return Err(Finding::file(table, "the table is missing"));
+    }
     tables.each(table, ledger, |key, _| {
         let kind = key.get(21).copied().and_then(Kind::from_tag);
         let fits = key.len() == length && ledger.kind == LedgerKind::Records;

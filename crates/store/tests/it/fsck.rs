@@ -197,6 +197,30 @@ fn views_that_are_still_to_be_made_are_told_of() {
 }
 
 #[test]
+fn a_database_of_before_there_was_a_view_is_checked_all_the_same() {
+    let mut world = rich(0);
+    world.close();
+    let without = |folder: &Folder| {
+        let path = folder.path("ledger");
+        let options = rocksdb::Options::default();
+        let tables = rocksdb::DB::list_cf(&options, &path).unwrap();
+        let mut db = rocksdb::DB::open_cf(&options, &path, tables).unwrap();
+        db.drop_cf("authors").unwrap();
+    };
+    let folder = Folder::of(&world);
+    without(&folder);
+    let found = folder.found(Verdict::Damaged);
+    assert_eq!((found.table, found.what.as_str()), ("authors", "the table is missing"));
+    world.reopen();
+    world.store().drop_views().unwrap();
+    world.close();
+    let folder = Folder::of(&world);
+    without(&folder);
+    let unchecked = folder.check().unwrap().unchecked;
+    assert_eq!(unchecked.iter().filter(|what| what.contains("views of")).count(), 2);
+}
+
+#[test]
 fn another_genesis_is_not_this_ledger() {
     let mut world = rich(0);
     world.close();

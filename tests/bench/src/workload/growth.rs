@@ -32,6 +32,8 @@ const PROOF: &str = "GetInclusionProof, any record, 1 client";
 /// Node and broker are quiet when they use less than this of a processor in a second: what an import
 /// leaves to be flushed and compacted is no cost of a long ledger.
 const QUIET: f64 = 0.05;
+/// Seconds in a row that they have to be so: a compaction follows another.
+const IN_A_ROW: usize = 3;
 /// Seconds after which what is still going on is measured too.
 const PATIENCE: usize = 120;
 /// Clients that call.
@@ -100,6 +102,7 @@ pub(crate) async fn caseledger(
 
 /// Waits until what the import left to be done is done.
 async fn quiet(meter: &Meter) -> anyhow::Result<()> {
+    let mut calm = 0;
     for _ in 0..PATIENCE {
         let before = meter.read()?;
         #[expect(
@@ -109,7 +112,8 @@ async fn quiet(meter: &Meter) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let used = meter.since(&before)?;
         let busy = |one: &Usage| one.name != CALLERS && one.cpu_seconds > QUIET;
-        if !used.iter().any(busy) {
+        calm = if used.iter().any(busy) { 0 } else { calm + 1 };
+        if calm == IN_A_ROW {
             return Ok(());
         }
     }
