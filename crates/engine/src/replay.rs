@@ -208,14 +208,7 @@ impl Engine {
             };
             access = match again {
                 Asked::File(query) => {
-                    let masked = Masked::then(record);
-                    let judged = match query.as_of {
-                        AsOf::Now => Judged::Never,
-                        AsOf::Version(_) | AsOf::Time(_) => judged_then(record),
-                    };
-                    self.has_applied(record.position)?;
-                    let page = self.load_past(pass, &query, record.version, judged)?;
-                    return Ok(Replayed::File(Box::new(page.shown(&query, &masked))));
+                    return self.file_then(pass, &query, record).map(Replayed::File);
                 }
                 Asked::Accesses { mut filter, before, limit } => {
                     let size = record.position;
@@ -239,6 +232,21 @@ impl Engine {
             };
         }
         Err(refusal("NOT_REPLAYED", "too many replays of replays: ask for what was replayed first"))
+    }
+
+    fn file_then(
+        &self,
+        pass: &Pass,
+        query: &FileQuery,
+        record: &AccessRecord,
+    ) -> Result<Box<FileAnswer>, Failure> {
+        let judged = match query.as_of {
+            AsOf::Now => Judged::Never,
+            AsOf::Version(_) | AsOf::Time(_) => judged_then(record),
+        };
+        self.has_applied(record.position)?;
+        let page = self.load_past(pass, query, record.version, judged)?;
+        Ok(Box::new(page.shown(query, &Masked::then(record))))
     }
 
     /// What this node has not applied yet it would show as it was before, and that would seem a finding.
