@@ -76,7 +76,8 @@ async fn list(global: &Global, purpose: v1::Purpose, output: &Output) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-fn listed(policies: &[v1::Policy], receipts: &[String]) -> String {
+/// Sets in short.
+pub(crate) fn listed(policies: &[v1::Policy], receipts: &[String]) -> String {
     let mut table =
         Table::with_heading(["id", "status", "version", "proposed", "by", "adopted", "by"]);
     for policy in policies {

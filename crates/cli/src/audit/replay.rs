@@ -127,13 +127,15 @@ fn value(name: &str, bytes: &[u8]) -> Value {
     json::decoded(name, bytes).unwrap_or_else(|| Value::from(hex::encode(bytes)))
 }
 
-/// An answer of what is filed about no patient, as the command that asks for it says it. Of a list of
-/// policies there is more to say than fits its lines.
+/// An answer of what is filed about no patient, as the command that asks for it says it.
 fn documents(name: &str, bytes: &[u8]) -> Option<String> {
     Some(match name.strip_prefix("caseledger.v1.")? {
         "Policy" => {
             let policy = v1::Policy::decode(bytes).ok()?;
             format!("{}\n{}", policy::steps(&policy), policy.text)
+        }
+        "ListPoliciesResponse" => {
+            policy::listed(&v1::ListPoliciesResponse::decode(bytes).ok()?.policies, &[])
         }
         "PractitionerRoleState" => staff::table(&[v1::PractitionerRoleState::decode(bytes).ok()?]),
         "ListPractitionerRolesResponse" => {

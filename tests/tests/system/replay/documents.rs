@@ -130,7 +130,7 @@ impl Looking {
     }
 }
 
-/// An incident of everything on the trail that is about a patient, or of none of it.
+/// An incident of every access on the trail that is about a patient.
 async fn incident(officer: &Client, title: &str) -> v1::PrivacyIncident {
     let accesses = trail(officer).await;
     let about = accesses.values().filter(|access| !access.patient_id.is_empty());
