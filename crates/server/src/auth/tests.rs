@@ -213,15 +213,9 @@ fn the_interface_names_every_reason() {
     let set = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET).unwrap();
     let file = set.file.iter().find(|file| file.name() == "caseledger/v1/file.proto").unwrap();
     let locations = &file.source_code_info.as_ref().unwrap().location;
-    let comments: Vec<&str> = locations
-        .iter()
-        .flat_map(|location| {
-            let detached = location.leading_detached_comments.iter().map(String::as_str);
-            detached.chain([location.leading_comments()])
-        })
-        .filter(|comment| comment.contains("UNAUTHENTICATED"))
-        .collect();
-    let [comment] = comments.as_slice() else { panic!("one comment: {comments:?}") };
+    // Above `syntax` (path 12), at the top of the file, is its table of codes.
+    let syntax = locations.iter().find(|location| location.path == [12]).unwrap();
+    let comment = syntax.leading_comments();
     let words: Vec<&str> = comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').collect();
     // Peers speak another service, which no client does.
     for refused in Refused::ALL.into_iter().filter(|refused| *refused != Refused::Peer) {
