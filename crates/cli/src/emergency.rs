@@ -272,11 +272,15 @@ async fn list(
                 found.iter().map(|one| json::of("ReviewedEmergencyAccess", one)).collect();
             json!({"emergencies": all, "more": more, "receipts": receipts})
         },
-        || as_text(&found, more, &receipts),
+        || listed(&found, more, &receipts),
     )
 }
 
-fn as_text(found: &[v1::ReviewedEmergencyAccess], more: bool, receipts: &[String]) -> String {
+pub(crate) fn listed(
+    found: &[v1::ReviewedEmergencyAccess],
+    more: bool,
+    receipts: &[String],
+) -> String {
     let mut table =
         Table::with_heading(["begun", "id", "person", "roles", "code", "opens", "state", "review"]);
     for one in found {
@@ -417,7 +421,7 @@ mod tests {
             review: Some(review),
         };
         let overdue = one(emergency.clone(), review.clone());
-        let text = as_text(&[overdue], false, &["00".to_owned()]);
+        let text = listed(&[overdue], false, &["00".to_owned()]);
         assert!(text.contains("unit Ward 3  expired 1970-01-01 01:00:00Z"), "{text}");
         assert!(text.contains("OVERDUE since 1970-01-01 02:00:00Z"), "{text}");
         assert!(text.contains("\n    reason: found unconscious\n\n1 emergency access\n"), "{text}");
@@ -439,7 +443,7 @@ mod tests {
         let entry = v1::OpenedEntry { patient_id: "p1".to_owned(), entry_id: "n1".to_owned() };
         let entry = Some(v1::emergency_access::Scope::Entry(entry));
         let entry = v1::EmergencyAccess { scope: entry, ..open.clone() };
-        let text = as_text(&[one(entry, inquiry), one(open, closed)], false, &[]);
+        let text = listed(&[one(entry, inquiry), one(open, closed)], false, &[]);
         assert!(text.contains("entry n1 of patient p1  OPEN until"), "{text}");
         assert!(text.contains("OPEN until 1970-01-01 01:00:00Z"), "{text}");
         assert!(text.contains("further inquiry, OVERDUE since 1970-01-01 02:00:00Z"), "{text}");

@@ -412,6 +412,7 @@ impl Operation {
             Self::ListPolicies,
             Self::GetIncident,
             Self::ListIncidents,
+            Self::ListEmergencyAccesses,
         ]
         .into_iter()
         .find(|one| one.name() == name)

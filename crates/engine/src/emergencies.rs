@@ -14,10 +14,12 @@ use schema::{AccessRecord, Outcome};
 use vault::Opened;
 
 use crate::Failure;
+use crate::answers::AccessItem;
 use crate::context::{Caller, Context, Operation};
 use crate::engine::Engine;
 use crate::filing::first_half;
 use crate::registers::author;
+use crate::replay::said;
 
 /// The id of an emergency access: random, as its records' field `emergency`.
 pub type EmergencyId = [u8; 16];
@@ -77,10 +79,11 @@ impl EmergencyAccess {
         self.ended.is_none() && now < self.until
     }
 
-    /// Ends it; the first end counts, and what has expired has ended.
+    /// Ends it; the first end counts, in whatever order a node hears of them, and what has expired has
+    /// ended.
     pub(crate) fn end(&mut self, at: u64) {
-        if self.open(at) {
-            self.ended = Some(at);
+        if at < self.until {
+            self.ended = Some(self.ended.map_or(at, |before| before.min(at)));
         }
     }
 
@@ -186,7 +189,7 @@ impl Known {
         } else if record.operation == Operation::EndEmergencyAccess.name()
             && let Some(id) = &record.emergency
         {
-            self.ended(id, header.recorded_at);
+            self.ended(id, ended_at(record).unwrap_or(header.recorded_at));
         }
     }
 }
@@ -200,6 +203,12 @@ impl Engine {
     /// Every emergency access that this node knows of. They decide, or are shown by whoever has the
     /// pass to.
     pub(crate) fn emergencies(&self) -> Result<Register, Failure> {
+        self.emergencies_upto().map(|(_, register)| register)
+    }
+
+    /// The same with the size of the trail that has them, but for those that are begun or ended here and
+    /// not filed yet.
+    pub(crate) fn emergencies_upto(&self) -> Result<(u64, Register), Failure> {
         // Rows of the trail that are still being made would be missed for good.
         self.access.line.near_end()?;
         let mut known = self.emergencies.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +218,22 @@ impl Engine {
             known.spooled = true;
         }
         self.emergencies_filed(&mut known)?;
-        Ok(Arc::clone(&known.register))
+        Ok((known.upto, Arc::clone(&known.register)))
+    }
+
+    /// Those that the node knew of which recorded this query, when it had applied so much of the trail:
+    /// what was filed by then, and what it had itself begun and ended before.
+    pub(crate) fn emergencies_then(&self, query: &AccessItem) -> Result<Register, Failure> {
+        let (Header { node, version, .. }, record) = (&query.header, said(query)?);
+        let size = self.access.line.progress().size;
+        let mut known = Known::default();
+        for item in self.emergency_records(0, size)?.iter().rev() {
+            let own = item.header.node == *node && item.header.version < *version;
+            if item.position < record.trail || own {
+                known.take(&item.header, item.record.as_ref().ok_or_else(not_yet)?);
+            }
+        }
+        Ok(known.register)
     }
 
     /// Remembers what was begun here: it counts before it is applied.
@@ -296,25 +320,28 @@ impl Engine {
         if known.upto >= size {
             return Ok(());
         }
+        for item in self.emergency_records(known.upto, size)?.iter().rev() {
+            known.take(&item.header, item.record.as_ref().ok_or_else(not_yet)?);
+        }
+        known.upto = size;
+        Ok(())
+    }
+
+    /// The records, the latest first, by which emergency accesses began and ended, from one size of the
+    /// trail up to another.
+    fn emergency_records(&self, from: u64, size: u64) -> Result<Vec<store::AccessItem>, Failure> {
         let filter = store::AccessFilter::Subject(self.emergency_subject()?);
         let reader = self.shelf.never_to_be_shown().reader();
         let (mut filed, mut before) = (Vec::new(), None);
         loop {
             let page = reader.accesses(filter, 0..=u64::MAX, size, before, PAGE)?;
-            let older = page.items.iter().any(|item| item.position < known.upto);
-            let upto = known.upto;
-            filed.extend(page.items.into_iter().filter(|item| item.position >= upto));
+            let older = page.items.iter().any(|item| item.position < from);
+            filed.extend(page.items.into_iter().filter(|item| item.position >= from));
             before = page.next;
             if older || before.is_none() {
-                break;
+                return Ok(filed);
             }
         }
-        for item in filed.iter().rev() {
-            let record = item.record.as_ref().ok_or_else(not_yet)?;
-            known.take(&item.header, record);
-        }
-        known.upto = size;
-        Ok(())
     }
 
     /// Whether an encounter of the patient that is neither finished nor cancelled names the unit.
@@ -365,6 +392,11 @@ fn is_about(operation: Operation, entry: EntryId, changes: &[Command]) -> bool {
     // Importing is no emergency's work; evidence and the trail have nothing masked.
     let files = operation == Operation::Contribute && !changes.is_empty();
     reads || (files && changes.iter().all(changed))
+}
+
+/// When this record says that an emergency access was ended; the first ones do not say it.
+fn ended_at(record: &AccessRecord) -> Option<u64> {
+    record.told.as_deref()?.strip_prefix("ended ")?.parse().ok()
 }
 
 fn id_of(text: &str) -> Option<[u8; 16]> {

@@ -114,13 +114,15 @@ impl Engine {
         self.records.line.near_end()?;
         self.access.line.near_end()?;
         let (position, incidents) = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
-        let Some(page) = self.incident_page(&incidents, self.now(), id, after, limit)? else {
+        let answered_at = self.now();
+        let page = self.incident_page(&incidents, answered_at, id, after, limit)?;
+        let Some(page) = page else {
             self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
             return Err(Failure::NotFound);
         };
         let (rendered, digest) = render(&page);
         let digest = Some(self.answer_digest(&digest)?);
-        let saw = Saw { position, count: 1, digest, ..Saw::default() };
+        let saw = Saw { position, answered_at, count: 1, digest, ..Saw::default() };
         let receipt = self.searched(ctx, &pass, &page.affected, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position })
     }
@@ -140,11 +142,12 @@ impl Engine {
         let pass = self.admit(ctx, None).await?;
         self.records.line.near_end()?;
         let (position, incidents) = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
-        let page = incidents_page(&incidents, self.now(), open_only, after, limit);
+        let answered_at = self.now();
+        let page = incidents_page(&incidents, answered_at, open_only, after, limit);
         let (rendered, digest) = render(&page);
         let count = u32::try_from(page.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
-        let saw = Saw { position, count, digest, ..Saw::default() };
+        let saw = Saw { position, answered_at, count, digest, ..Saw::default() };
         let receipt = self.searched(ctx, &pass, &[], &saw).await?;
         Ok(Shown { answer: rendered, receipt, position })
     }

@@ -66,6 +66,7 @@ mod registers;
 mod registry;
 mod rendered;
 mod replay;
+mod reviews;
 mod rotation;
 mod seal;
 mod showing;
@@ -90,8 +91,7 @@ pub use answers::{
     ShownEvent, Status, WatchItem,
 };
 pub use break_glass::{
-    BreakGlass, EmergencyFilter, EmergencyPage, EmergencyState, LONGEST_FOR_A_PATIENT,
-    LONGEST_FOR_A_UNIT, Opening, REASON_CODES, REVIEW_WITHIN, Review, Reviewed, Verdict, Whose,
+    BreakGlass, LONGEST_FOR_A_PATIENT, LONGEST_FOR_A_UNIT, Opening, REASON_CODES, Whose,
 };
 pub use checkpoints::{NodeCheckpoint, NoteKeys};
 pub use clock::Clock;
@@ -111,6 +111,9 @@ pub use proofs::{ConsistencyProof, InclusionProof};
 pub use queries::{MAX_PAGE, check_page_size};
 pub use registers::FiledDocument;
 pub use replay::{Asked, DocumentAnswer, DocumentQuery, Replayed};
+pub use reviews::{
+    EmergencyFilter, EmergencyPage, EmergencyState, REVIEW_WITHIN, Review, Reviewed, Verdict,
+};
 pub use staff::StaffPage;
 pub use trial::{
     CallKind, Difference, PolicyChange, Trial, TrialPart, TrialQuery, TrialSums, Tried,

@@ -261,7 +261,7 @@ impl Engine {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
         let position = answer.position;
-        let saw = Saw { first_version, version, position, count, digest, told: None, masked };
+        let saw = Saw { first_version, version, position, count, digest, masked, ..Saw::default() };
         let receipt = self.showed(ctx, &pass, patient, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position: answer.position })
     }

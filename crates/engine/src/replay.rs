@@ -116,7 +116,7 @@ impl Engine {
         let receipt = match &seen {
             Replayed::Accesses(page) => self.searched(ctx, &pass, &about(page), &saw).await?,
             Replayed::Documents(answer) => {
-                self.searched(ctx, &pass, answer.affected(), &saw).await?
+                self.searched(ctx, &pass, &answer.affected(), &saw).await?
             }
             Replayed::Patient(found) => self.showed(ctx, &pass, *found, &saw).await?,
             Replayed::Nothing
@@ -155,6 +155,8 @@ impl Engine {
             digest: Some(digest),
             told: None,
             masked: Masked::then(record),
+            trail: record.trail,
+            answered_at: record.answered_at,
         };
         Ok((seen, answer, saw))
     }
@@ -220,8 +222,8 @@ impl Engine {
                 }
                 Asked::Documents(asked) => {
                     self.has_applied(record.position)?;
-                    let answer =
-                        self.documents_shown(pass, &asked, record, query.header.recorded_at)?;
+                    has(self.access.line.progress().size, record.trail)?;
+                    let answer = self.documents_shown(pass, &asked, &query)?;
                     return answer.map(Replayed::Documents).ok_or(Failure::NotFound);
                 }
                 // What was shown again was shown before.
@@ -251,13 +253,7 @@ impl Engine {
 
     /// What this node has not applied yet it would show as it was before, and that would seem a finding.
     fn has_applied(&self, position: u64) -> Result<(), Failure> {
-        let applied = self.position();
-        if applied >= position {
-            return Ok(());
-        }
-        let why =
-            format!("what was shown is of {position} records, and this node has {applied} yet");
-        Err(Failure::CatchingUp { why })
+        has(self.position(), position)
     }
 
     fn history_then(
@@ -327,12 +323,21 @@ impl Engine {
     }
 }
 
+/// What is not applied yet would be missing in what was shown.
+fn has(applied: u64, position: u64) -> Result<(), Failure> {
+    if applied >= position {
+        return Ok(());
+    }
+    let why = format!("what was shown is of {position} records, and this node has {applied} yet");
+    Err(Failure::CatchingUp { why })
+}
+
 /// By which version of the file what was masked then was told from what was not.
 fn judged_then(record: &AccessRecord) -> Judged {
     if record.masked.is_empty() { Judged::Never } else { Judged::Within(record.position) }
 }
 
-fn said(access: &AccessItem) -> Result<&AccessRecord, Failure> {
+pub(crate) fn said(access: &AccessItem) -> Result<&AccessRecord, Failure> {
     access.record.as_ref().ok_or_else(|| {
         refusal(
             "ACCESS_UNREADABLE",
@@ -358,8 +363,8 @@ fn not_replayed() -> Failure {
     refusal(
         "NOT_REPLAYED",
         "what this access showed is not rendered again: headers of records and proofs are the same \
-         under the same address, and prove themselves; emergency accesses and their reviews stay on \
-         file, and so does the trail that a policy was tried on",
+         under the same address, and prove themselves; the trail that a policy was tried on stays on \
+         file; and the first access records do not say enough of lists of emergency accesses",
     )
 }
 

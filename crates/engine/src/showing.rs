@@ -33,6 +33,10 @@ pub(crate) struct Saw {
     pub(crate) version: u64,
     /// Records applied.
     pub(crate) position: u64,
+    /// Records of the trail applied, where the answer is made of both ledgers.
+    pub(crate) trail: u64,
+    /// When it was made, where it says what is open, due or overdue.
+    pub(crate) answered_at: u64,
     /// Entries, records or hits shown.
     pub(crate) count: u32,
     /// Keyed digest of the answer's bytes ([`Engine::answer_digest`]); none: nothing was shown, or
@@ -333,6 +337,8 @@ impl Engine {
             outcome,
             request: self.kept(ctx)?,
             position: saw.position,
+            trail: saw.trail,
+            answered_at: saw.answered_at,
             first_version: if saw.first_version == 0 { saw.version } else { saw.first_version },
             version: saw.version,
             policy_version: grounds.decision.policies.clone(),

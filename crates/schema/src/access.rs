@@ -66,8 +66,13 @@ pub struct AccessRecord {
     pub outcome: Outcome,
     /// The request as it was asked, protobuf bytes of the operation's request message.
     pub request: Vec<u8>,
-    /// Size of the records ledger that the answer reflected.
+    /// Size of the records ledger that the answer reflected; of the trail, of a page of it.
     pub position: u64,
+    /// Size of the trail that the answer reflected, where it is made of both ledgers; else 0.
+    pub trail: u64,
+    /// When the answer was made, µs since 1970 UTC, where it says what was open, due or overdue then;
+    /// else 0.
+    pub answered_at: u64,
     /// First version of the file that was shown; 0 if none.
     pub first_version: u64,
     /// Last version of the file that was shown; 0 if none.

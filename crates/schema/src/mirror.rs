@@ -119,11 +119,14 @@ impl<'de> Deserialize<'de> for Bytes<'_> {
 }
 
 /// Declares a stored struct and its way from and to the type that it mirrors. The order of the
-/// fields is the format.
+/// fields is the format. Fields that the type has got since stand behind a semicolon, each with what
+/// it is where there is no more than this.
 macro_rules! mirror_struct {
     (
         $(#[$doc:meta])*
-        $name:ident<$a:lifetime> = $plain:ty { $($field:ident: $type:ty,)+ }
+        $name:ident<$a:lifetime> = $plain:ty {
+            $($field:ident: $type:ty,)+ $(; $($since:ident = $without:expr,)+)?
+        }
     ) => {
         $(#[$doc])*
         #[derive(serde::Serialize, serde::Deserialize)]
@@ -138,7 +141,10 @@ macro_rules! mirror_struct {
 
             fn back(self) -> Result<$plain, $crate::error::DecodeError> {
                 type Plain = $plain;
-                Ok(Plain { $($field: $crate::mirror::Mirror::back(self.$field)?,)+ })
+                Ok(Plain {
+                    $($field: $crate::mirror::Mirror::back(self.$field)?,)+
+                    $($($since: $without,)+)?
+                })
             }
         }
     };

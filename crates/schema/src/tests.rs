@@ -58,9 +58,12 @@ fn stored_forms_are_the_golden_bytes() {
     assert_eq!(decode_authors(&row), Ok(authors));
     golden("v1-delivered-entry", &encode_delivered_entry(&state().entry).unwrap());
     golden("v1-delivered-identity", &encode_delivered_identity(&identity()).unwrap());
-    let record = encode_access(&access()).unwrap();
-    golden("v1-access", &record);
-    assert_eq!(decode_access(CURRENT_ENVELOPE, &record), Ok(access()));
+    let of_both = AccessRecord { trail: 290, answered_at: 1_700_000_000_000_000, ..access() };
+    for (name, access) in [("v1-access", access()), ("v1-access-2", of_both)] {
+        let record = encode_access(&access).unwrap();
+        golden(name, &record);
+        assert_eq!(decode_access(CURRENT_ENVELOPE, &record), Ok(access));
+    }
 }
 
 #[test]

@@ -85,7 +85,11 @@ async fn list(
     answer.expect("listed").into_inner().emergencies
 }
 
-async fn review(officer: &Client, id: &str, verdict: v1::ReviewVerdict) -> Result<u64, Status> {
+pub(crate) async fn review(
+    officer: &Client,
+    id: &str,
+    verdict: v1::ReviewVerdict,
+) -> Result<u64, Status> {
     let request = v1::CloseReviewRequest {
         request_id: request_id(),
         purpose: purpose("HCOMPL"),

@@ -1,6 +1,7 @@
 //! What an access showed is shown again, byte for byte, whatever happened since.
 
 mod documents;
+mod emergencies;
 mod formats;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,19 @@ const CHANGE: &str = "caseledger.v1.FiledEvent";
 const FOUND: &str = "caseledger.v1.FindPatientResponse";
 const TRAIL: &str = "caseledger.v1.ListAccessesResponse";
 const TOLD: &str = "google.protobuf.StringValue";
+
+/// Every answer is shown again, byte for byte.
+async fn all_shown_again(officer: &Client, shown: &Shown) {
+    let accesses = trail(officer).await;
+    for (receipt, (kind, bytes)) in shown {
+        let access = accesses.get(receipt).expect("every receipt is on the trail");
+        let again = replay(officer, access.position).await;
+        let again = again.unwrap_or_else(|status| panic!("{kind} {access:?}: {status}"));
+        let answer = again.answer.expect("an answer");
+        assert_eq!(answer.type_url, format!("type.googleapis.com/{kind}"));
+        assert!(answer.value == *bytes, "{kind} of {access:?} is another");
+    }
+}
 
 /// Numbers that look like chance and are the same every time (xorshift64*).
 struct Chance(u64);

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::options::{Global, receipt};
 use crate::output::{Output, one_line};
 use crate::purpose;
-use crate::{file, incident, json, policy, staff, time};
+use crate::{emergency, file, incident, json, policy, staff, time};
 
 /// The page of a search by receipt: the largest that the server gives.
 const PAGE: u32 = 200;
@@ -148,6 +148,10 @@ fn documents(name: &str, bytes: &[u8]) -> Option<String> {
         "ListIncidentsResponse" => {
             let page = v1::ListIncidentsResponse::decode(bytes).ok()?;
             incident::text::listed(&page.incidents, &[])
+        }
+        "ListEmergencyAccessesResponse" => {
+            let page = v1::ListEmergencyAccessesResponse::decode(bytes).ok()?;
+            emergency::listed(&page.emergencies, false, &[])
         }
         _ => return None,
     })

@@ -1,15 +1,19 @@
-//! Of what is filed about no patient: policies, the staff directory, incidents, as somebody saw them.
+//! Of what is filed about no patient: policies, the staff directory, incidents, emergency accesses, as
+//! somebody saw them.
 //!
-//! Their registers are made anew as they were at the position that the answer reflected.
+//! Their registers are made anew as they were at the position that the answer reflected, at its time.
 
 use domain::{DocumentId, DocumentKind, DocumentState, PatientId, PractitionerRole};
-use schema::AccessRecord;
 
 use crate::access::Pass;
 use crate::adoption::{PolicyAnswer, PolicyPage, WhichPolicy, policy_answer, policy_page};
+use crate::answers::AccessItem;
+use crate::emergencies::EmergencyId;
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::incidents::{IncidentPage, IncidentsPage, incidents_page};
+use crate::replay::{not_replayed, said};
+use crate::reviews::{EmergencyFilter, EmergencyPage, emergency_page};
 use crate::staff::{StaffPage, staff_page};
 
 /// What was asked for of a register.
@@ -51,6 +55,15 @@ pub enum DocumentQuery {
         /// How many at most.
         limit: usize,
     },
+    /// A page of emergency accesses with their reviews.
+    Emergencies {
+        /// Which.
+        filter: EmergencyFilter,
+        /// After which.
+        after: Option<EmergencyId>,
+        /// How many at most.
+        limit: usize,
+    },
 }
 
 /// What of a register was shown.
@@ -68,34 +81,41 @@ pub enum DocumentAnswer {
     Incident(IncidentPage),
     /// A page of incidents.
     Incidents(IncidentsPage),
+    /// A page of emergency accesses.
+    Emergencies(EmergencyPage),
 }
 
 impl DocumentAnswer {
     /// The patients whom it names.
-    pub(super) fn affected(&self) -> &[PatientId] {
+    pub(super) fn affected(&self) -> Vec<PatientId> {
         match self {
-            Self::Incident(page) => &page.affected,
+            Self::Incident(page) => page.affected.clone(),
+            Self::Emergencies(page) => page.patients(),
             Self::Person(..)
             | Self::People(_)
             | Self::Policy(_)
             | Self::Policies(_)
-            | Self::Incidents(_) => &[],
+            | Self::Incidents(_) => Vec::new(),
         }
     }
 }
 
 impl Engine {
-    /// What this query was answered when the access was recorded, at that time; none if there is none of
-    /// what it asks for.
+    /// What the query of this access was answered; none if there is none of what it asks for.
     pub(super) fn documents_shown(
         &self,
         pass: &Pass,
-        query: &DocumentQuery,
-        record: &AccessRecord,
-        at: u64,
+        asked: &DocumentQuery,
+        access: &AccessItem,
     ) -> Result<Option<Box<DocumentAnswer>>, Failure> {
+        let record = said(access)?;
+        // The first forms of an access record did not say.
+        let at = match record.answered_at {
+            0 => access.header.recorded_at,
+            at => at,
+        };
         let then = |kind| self.documents_then(pass, kind, record.position);
-        let answer = match query {
+        let answer = match asked {
             DocumentQuery::Person(person) => {
                 let people = then(DocumentKind::PractitionerRole)?;
                 let found = self.person(&people, person)?;
@@ -122,6 +142,13 @@ impl Engine {
                 let incidents = then(DocumentKind::PrivacyIncident)?;
                 let page = incidents_page(&incidents, at, *open_only, *after, *limit);
                 Some(DocumentAnswer::Incidents(page))
+            }
+            DocumentQuery::Emergencies { .. } if record.trail == 0 => return Err(not_replayed()),
+            DocumentQuery::Emergencies { filter, after, limit } => {
+                let register = self.emergencies_then(access)?;
+                let reviews = then(DocumentKind::BreakGlassReview)?;
+                let page = emergency_page(&register, &reviews, at, filter, *after, *limit);
+                Some(DocumentAnswer::Emergencies(page))
             }
         };
         Ok(answer.map(Box::new))

@@ -456,6 +456,8 @@ pub(super) fn access() -> AccessRecord {
         outcome: Outcome::NotFound,
         request: vec![0, 1, 255],
         position: 300,
+        trail: 0,
+        answered_at: 0,
         first_version: 1,
         version: 4,
         policy_version: "roles-1".to_owned(),

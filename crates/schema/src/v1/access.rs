@@ -48,13 +48,28 @@ mirror_struct! {
         issuer: Option<Text<'a>>,
         emergency: Option<[u8; 16]>,
         circumstances: Vec<Text<'a>>,
+        ;
+        trail = 0,
+        answered_at = 0,
     }
 }
 
+/// What the second form has behind the first: of which trail and time the answer was. An access that
+/// says neither is stored in the first form.
+type Since = (u64, u64);
+
 pub(crate) fn encode_access(record: &crate::AccessRecord) -> Result<Vec<u8>, EncodeError> {
-    Ok(postcard::to_stdvec(&AccessRecord::of(record))?)
+    let first = postcard::to_stdvec(&AccessRecord::of(record))?;
+    let since: Since = (record.trail, record.answered_at);
+    if since == Since::default() { Ok(first) } else { Ok(postcard::to_extend(&since, first)?) }
 }
 
 pub(crate) fn decode_access(bytes: &[u8]) -> Result<crate::AccessRecord, DecodeError> {
-    read::<AccessRecord<'_>>(bytes)?.back()
+    let (first, rest) = postcard::take_from_bytes::<AccessRecord<'_>>(bytes)?;
+    let first = first.back()?;
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    let (trail, answered_at): Since = read(rest)?;
+    Ok(crate::AccessRecord { trail, answered_at, ..first })
 }

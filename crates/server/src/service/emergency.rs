@@ -143,7 +143,7 @@ impl Services {
 
 type Page = (Vec<proto::ReviewedEmergencyAccess>, Option<[u8; 16]>);
 
-fn emergencies_out(from: &EmergencyPage) -> (Page, Vec<u8>) {
+pub(super) fn emergencies_out(from: &EmergencyPage) -> (Page, Vec<u8>) {
     let emergencies = all(&from.items, reviewed_out);
     let shown = proto::ListEmergencyAccessesResponse { emergencies, ..Default::default() };
     let bytes = shown.encode_to_vec();

@@ -21,6 +21,8 @@ fn record(reason: &str) -> AccessRecord {
         outcome: Outcome::Shown,
         request: Vec::new(),
         position: 4,
+        trail: 0,
+        answered_at: 0,
         first_version: 1,
         version: 3,
         policy_version: "1".to_owned(),

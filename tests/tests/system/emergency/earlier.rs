@@ -26,6 +26,8 @@ fn begun(at: u64) -> AccessRecord {
         outcome: Outcome::Shown,
         request: Vec::new(),
         position: 0,
+        trail: 0,
+        answered_at: 0,
         first_version: 0,
         version: 0,
         policy_version: "default/2".to_owned(),

@@ -6,13 +6,11 @@ use api::v1;
 use prost::Message;
 use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
-use tonic::Code;
 
-use super::{FOUND, Shown, all_is_changed, replay, trail};
+use super::{FOUND, Shown, all_is_changed, all_shown_again, trail};
 use crate::policies::{SHIPPED, adopt, propose};
 use crate::relationships::{practitioner_role, put};
 use crate::staff::link;
-use crate::tools::reason;
 
 const PERSON: &str = "caseledger.v1.PractitionerRoleState";
 const PEOPLE: &str = "caseledger.v1.ListPractitionerRolesResponse";
@@ -202,15 +200,7 @@ async fn policies_staff_and_incidents_are_shown_again_as_they_were_seen() {
 
     // On the other node, which made its views anew.
     let officer = cluster.client(1, "compliance-officer").unwrap();
-    let accesses = trail(&officer).await;
-    for (receipt, (kind, bytes)) in &looking.shown {
-        let access = accesses.get(receipt).expect("every receipt is on the trail");
-        let again = replay(&officer, access.position).await;
-        let again = again.unwrap_or_else(|status| panic!("{kind} {access:?}: {status}"));
-        let answer = again.answer.expect("an answer");
-        assert_eq!(answer.type_url, format!("type.googleapis.com/{kind}"));
-        assert!(answer.value == *bytes, "{kind} of {access:?} is another");
-    }
+    all_shown_again(&officer, &looking.shown).await;
     // Whom the incident named is on the trail of whoever saw it again, too.
     let request = v1::ListAccessesRequest {
         purpose: purpose("HCOMPL"),
@@ -222,17 +212,4 @@ async fn policies_staff_and_incidents_are_shown_again_as_they_were_seen() {
         about.accesses.iter().filter(|access| access.operation.ends_with(operation)).count()
     };
     assert_eq!(named("/Replay"), named("/GetIncident"), "each showing of the incident");
-    // A list of emergency accesses changes with the time, and is not.
-    let request = v1::ListEmergencyAccessesRequest {
-        purpose: purpose("HCOMPL"),
-        ..v1::ListEmergencyAccessesRequest::default()
-    };
-    let listed = officer.emergency().list_emergency_accesses(request).await.expect("listed");
-    let listed = listed.into_inner().receipt;
-    let position = trail(&officer).await[&listed].position;
-    let refused = replay(&officer, position).await.expect_err("it is not rendered again");
-    assert_eq!(
-        (refused.code(), reason(&refused).as_str()),
-        (Code::FailedPrecondition, "NOT_REPLAYED")
-    );
 }

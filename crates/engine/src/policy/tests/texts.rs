@@ -158,6 +158,8 @@ pub(super) fn recorded(facts: &Facts) -> AccessRecord {
         outcome: schema::Outcome::Shown,
         request: Vec::new(),
         position: 0,
+        trail: 0,
+        answered_at: 0,
         first_version: 0,
         version: 0,
         policy_version: String::new(),

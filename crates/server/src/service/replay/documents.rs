@@ -6,10 +6,12 @@ use domain::{DocumentId, PatientId};
 use engine::{Caller, DocumentAnswer, DocumentQuery, Failure, Operation};
 
 use super::{decoded, whole};
+use crate::convert::emergency::emergency_filter_in;
 use crate::convert::policy::which_in;
 use crate::convert::values::id_in;
 use crate::convert::{At, Report};
 use crate::pages::{Paged, Pages, Place};
+use crate::service::emergency::emergencies_out;
 use crate::service::incident::{incident_out, incidents_out};
 use crate::service::policy::{policies_out, text_out};
 use crate::service::staff::{people_out, person_out};
@@ -50,6 +52,11 @@ pub(super) fn documents_asked(
         let open_only = message.open_only;
         let (limit, after) = again.page(message, Place::id, report)?;
         Some(DocumentQuery::Incidents { open_only, after: after.map(DocumentId), limit })
+    } else if operation == Operation::ListEmergencyAccesses {
+        let message: proto::ListEmergencyAccessesRequest = decoded(request)?;
+        let filter = emergency_filter_in(&message, report);
+        let (limit, after) = again.page(message, Place::id, report)?;
+        Some(DocumentQuery::Emergencies { filter, after, limit })
     } else {
         None
     })
@@ -91,6 +98,9 @@ pub(super) fn documents_out(from: &DocumentAnswer) -> (Option<Any>, Vec<u8>) {
         DocumentAnswer::Incident(page) => whole::<proto::GetIncidentResponse>(incident_out(page).1),
         DocumentAnswer::Incidents(page) => {
             whole::<proto::ListIncidentsResponse>(incidents_out(page).1)
+        }
+        DocumentAnswer::Emergencies(page) => {
+            whole::<proto::ListEmergencyAccessesResponse>(emergencies_out(page).1)
         }
     }
 }
