@@ -84,14 +84,13 @@ impl<'a> Fold<'a> {
 
     /// The batch, with the entries' and authors' final states.
     pub(crate) fn finish(mut self) -> Result<WriteBatch, StoreError> {
-        let table = self.store.table(keys::ENTRIES)?;
+        let table = self.store.table(keys::FILES)?;
         for (row_key, (row, key)) in &self.entries {
             let sealed = key.seal_view(row_key, row)?;
             self.batch.put_cf(table, row_key, sealed);
         }
-        let table = self.store.table(keys::AUTHORS)?;
         for (subject, (authors, key)) in &self.authors {
-            let row_key = keys::file(self.ledger, *subject);
+            let row_key = keys::authors(self.ledger, *subject);
             let sealed = key.seal_view(&row_key, &encode(schema::encode_authors(authors))?)?;
             self.batch.put_cf(table, row_key, sealed);
         }
@@ -202,7 +201,7 @@ impl<'a> Fold<'a> {
     fn entry(&self, row_key: &[u8; 38], key: &DataKey) -> Result<Option<EntryState>, StoreError> {
         if let Some((row, _)) = self.entries.get(row_key) {
             let read = schema::decode_entry(row);
-            return read.map(Some).map_err(|_| StoreError::Encoding(keys::ENTRIES));
+            return read.map(Some).map_err(|_| StoreError::Encoding(keys::FILES));
         }
         if self.anew { Ok(None) } else { self.reader.entry_row(row_key, key) }
     }
@@ -220,7 +219,7 @@ impl<'a> Fold<'a> {
             Vacant(first) => {
                 let before = match self.anew {
                     true => Authors::default(),
-                    false => self.reader.authors_row(&keys::file(self.ledger, subject), key)?,
+                    false => self.reader.authors_row(&keys::authors(self.ledger, subject), key)?,
                 };
                 first.insert((before, Arc::clone(key)))
             }
@@ -318,11 +317,8 @@ impl<'a> Fold<'a> {
     /// Stages the removal of a subject's own rows; identifiers stay.
     pub(crate) fn erase_rows(&mut self, subject: SubjectId) -> Result<(), StoreError> {
         let prefix = keys::file(self.ledger, subject);
-        for name in [keys::FILES, keys::AUTHORS] {
-            self.batch.delete_cf(self.store.table(name)?, prefix);
-        }
         let end = keys::after_prefix(&prefix).unwrap_or_default();
-        for name in [keys::ENTRIES, keys::UNFOLDED] {
+        for name in [keys::FILES, keys::UNFOLDED] {
             self.batch.delete_range_cf(self.store.table(name)?, prefix.as_slice(), &end);
         }
         Ok(())

@@ -12,8 +12,8 @@
 //! | `tiles` | ledger ‖ level 1 ‖ index 8 | 14 | 256 hashes, as served |
 //! | `subjects` | ledger ‖ subject 16 | 21 | what the map of subjects says, as of the last commitment |
 //! | `files` | ledger ‖ subject 16 | 21 | sealed identity (view) |
-//! | `authors` | ledger ‖ subject 16 | 21 | sealed authors of its last records (view) |
-//! | `entries` | ledger ‖ subject 16 ‖ section 1 ‖ entry 16 | 38 | sealed entry (view) |
+//! | `files` | ledger ‖ subject 16 ‖ 0 | 22 | sealed authors of its last records (view) |
+//! | `files` | ledger ‖ subject 16 ‖ section 1 ‖ entry 16 | 38 | sealed entry (view) |
 //! | `identifiers` | ledger ‖ term 32 | 37 | sealed patient id (view) |
 //! | `terms` | ledger ‖ subject 16 ‖ term 32 | 53 | nothing (view; to find a patient's terms) |
 //! | `by_subject` | ledger ‖ subject 16 ‖ position 8 | 29 | nothing (view, access ledger) |
@@ -24,7 +24,8 @@
 //! | `meta` | ledger ‖ tag 1 | 6 | by tag, see [`MetaTag`] |
 //! | `foreign` | ledger ‖ sequence 8 ‖ SHA-256 32 | 45 | a message of another history |
 //!
-//! The section of an entry is its kind's tag. The spool has a database of its own (see `spool`).
+//! The section of an entry is its kind's tag, from 1. A file's rows lie together: whoever looks at one looks
+//! at the others, and of most files no cache holds any. The spool has a database of its own (see `spool`).
 
 use domain::{EntryId, Kind};
 use ledger::{ActorId, ContributionId, Hash, KeyId, LedgerId, NodeId, SubjectId};
@@ -38,8 +39,6 @@ pub(crate) const DESTROYED: &str = "destroyed";
 pub(crate) const TILES: &str = "tiles";
 pub(crate) const SUBJECTS: &str = "subjects";
 pub(crate) const FILES: &str = "files";
-pub(crate) const AUTHORS: &str = "authors";
-pub(crate) const ENTRIES: &str = "entries";
 pub(crate) const IDENTIFIERS: &str = "identifiers";
 pub(crate) const TERMS: &str = "terms";
 pub(crate) const BY_SUBJECT: &str = "by_subject";
@@ -51,7 +50,7 @@ pub(crate) const META: &str = "meta";
 pub(crate) const FOREIGN: &str = "foreign";
 
 /// Every column family.
-pub(crate) const TABLES: [&str; 20] = [
+pub(crate) const TABLES: [&str; 18] = [
     RECORDS,
     BLOCKS,
     CHAINS,
@@ -61,8 +60,6 @@ pub(crate) const TABLES: [&str; 20] = [
     TILES,
     SUBJECTS,
     FILES,
-    AUTHORS,
-    ENTRIES,
     IDENTIFIERS,
     TERMS,
     BY_SUBJECT,
@@ -75,8 +72,11 @@ pub(crate) const TABLES: [&str; 20] = [
 ];
 
 /// Those that can be made anew from the others and the keys.
-pub(crate) const VIEWS: [&str; 9] =
-    [FILES, AUTHORS, ENTRIES, IDENTIFIERS, TERMS, BY_SUBJECT, BY_ACTOR, BY_TIME, UNFOLDED];
+pub(crate) const VIEWS: [&str; 7] =
+    [FILES, IDENTIFIERS, TERMS, BY_SUBJECT, BY_ACTOR, BY_TIME, UNFOLDED];
+
+/// Views of earlier versions, whose rows are in others now.
+pub(crate) const FORMER_VIEWS: [&str; 2] = ["authors", "entries"];
 
 /// Rows of `meta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,9 +134,19 @@ pub(crate) fn tile(ledger: LedgerId, level: u8, index: u64) -> [u8; 14] {
     join(&[&ledger.to_bytes(), &[level], &index.to_be_bytes()])
 }
 
-/// Also the key in `subjects` and `authors`, and the prefix of the subject's rows in `entries`, `terms`, `by_subject` and `unfolded`.
+/// Also the key in `subjects`, and the prefix of the subject's rows in `files`, `terms`, `by_subject` and
+/// `unfolded`.
 pub(crate) fn file(ledger: LedgerId, subject: SubjectId) -> [u8; 21] {
     join(&[&ledger.to_bytes(), &subject.0])
+}
+
+pub(crate) fn authors(ledger: LedgerId, subject: SubjectId) -> [u8; 22] {
+    join(&[&ledger.to_bytes(), &subject.0, &[0]])
+}
+
+/// Where a file's entries begin.
+pub(crate) fn entries(ledger: LedgerId, subject: SubjectId) -> [u8; 22] {
+    join(&[&ledger.to_bytes(), &subject.0, &[1]])
 }
 
 pub(crate) fn entry(ledger: LedgerId, subject: SubjectId, kind: Kind, id: EntryId) -> [u8; 38] {
@@ -227,6 +237,10 @@ mod tests {
         let entry = entry(ledger, subject, Kind::Note, EntryId([1; 16]));
         assert!(entry.starts_with(&file(ledger, subject)));
         assert!(entry.starts_with(&section(ledger, subject, Kind::Note)));
+        let (file, authors) = (file(ledger, subject), authors(ledger, subject));
+        let first = Kind::ALL.iter().map(|kind| section(ledger, subject, *kind)).min();
+        assert!(authors.starts_with(&file) && Some(entries(ledger, subject)) <= first);
+        assert!(authors < entries(ledger, subject));
     }
 
     #[test]

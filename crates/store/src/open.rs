@@ -27,7 +27,7 @@ use crate::{OpenError, options, rows};
 use ledger::commitment::{self, Commitment, Subjects};
 use ledger::tree::{TILE_WIDTH, tile_hashes, tile_root};
 use ledger::{FullTile, Hash, Header, LedgerId, Map, State, TileId, Tree, leaf_hash};
-use rocksdb::DB;
+use rocksdb::{ColumnFamilyDescriptor, DB, Options};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -102,8 +102,7 @@ impl Opening<'_> {
         let new = !path.join("CURRENT").exists();
         let in_spool = self.dir.join(SPOOL);
         let spool = Spool::open(&in_spool).map_err(|source| damaged_at(&in_spool, source))?;
-        let db = options::tables()
-            .and_then(|tables| DB::open_cf_descriptors(&options::database(new), &path, tables))
+        let db = database(&path, new)
             .map_err(|source| OpenError::Database { path: path.clone(), source })?;
         let mut ledgers = BTreeMap::new();
         for pin in self.pins {
@@ -131,6 +130,21 @@ impl Opening<'_> {
         store.lock(&store.position).map_err(|source| damaged_at(&path, source))?.trust();
         Ok(store)
     }
+}
+
+fn database(path: &Path, new: bool) -> Result<DB, rocksdb::Error> {
+    let options = options::database(new);
+    let mut tables = options::tables()?;
+    let found = if new { Vec::new() } else { DB::list_cf(&options, path)? };
+    let former: Vec<_> =
+        keys::FORMER_VIEWS.into_iter().filter(|name| found.iter().any(|one| one == name)).collect();
+    // RocksDB opens no database of which a table is not named.
+    tables.extend(former.iter().map(|name| ColumnFamilyDescriptor::new(*name, Options::default())));
+    let mut db = DB::open_cf_descriptors(&options, path, tables)?;
+    for name in former {
+        db.drop_cf(name)?;
+    }
+    Ok(db)
 }
 
 fn damaged_at(path: &Path, source: StoreError) -> OpenError {

@@ -102,7 +102,7 @@ fn table(name: &str, cache: &Cache) -> Result<Options, rocksdb::Error> {
     // Indexes and filters count against the cache: memory is bounded whatever the database's size.
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // Apply asks for heads, settled ids, authors and entries that mostly are not there: 10 bits a key make
+    // Apply asks for heads, settled ids and entries that mostly are not there: 10 bits a key make
     // 99 of 100 such questions free.
     blocks.set_bloom_filter(10.0, false);
     // Rows are 16 bytes to 8 KiB; four times the default block spares index entries at 10 M records.
@@ -110,7 +110,7 @@ fn table(name: &str, cache: &Cache) -> Result<Options, rocksdb::Error> {
     // The one option that has no function of its own.
     let mut options = Options::default().get_options_from_string(REWRITE)?;
     options.set_block_based_table_factory(&blocks);
-    if [keys::HEADS, keys::SETTLED, keys::AUTHORS, keys::ENTRIES].contains(&name) {
+    if [keys::HEADS, keys::SETTLED, keys::FILES].contains(&name) {
         // The same for what is still in memory, for the tables that apply asks: a miss costs
         // a walk through the memtable otherwise. Half a MiB each, taken with every new memtable.
         options.set_memtable_whole_key_filtering(true);

@@ -171,7 +171,7 @@ impl Reader<'_> {
     pub fn authors(&self, subject: SubjectId) -> Result<Authors, StoreError> {
         let ledger = self.store.only(LedgerKind::Records)?;
         let Some(key) = self.file_key(subject)? else { return Ok(Authors::default()) };
-        self.authors_row(&keys::file(ledger, subject), &key)
+        self.authors_row(&keys::authors(ledger, subject), &key)
     }
 
     /// One entry; `None` when the file has none of that id or its key is missing or destroyed.
@@ -222,17 +222,17 @@ impl Reader<'_> {
         let file = keys::file(ledger, subject);
         // The key directly behind the last one shown.
         let behind = after.map(|after| [file.as_slice(), after, &[0]].concat());
-        let from = behind.as_deref().unwrap_or(&file);
-        self.range_in_parts(keys::ENTRIES, from, keys::after_prefix(&file), |row_key, row| {
+        let first = keys::entries(ledger, subject);
+        let from = behind.as_deref().unwrap_or(&first);
+        self.range_in_parts(keys::FILES, from, keys::after_prefix(&file), |row_key, row| {
             if let Some(elsewhere) = elsewhere(ledger, subject, kinds, row_key) {
                 return Ok(elsewhere);
             }
             if !room.has_place() {
                 return Ok(page.ends().into());
             }
-            let plain = self.open_row(&key, keys::ENTRIES, row_key, row)?;
-            let state =
-                schema::decode_entry(&plain).map_err(|_| damaged(keys::ENTRIES, row_key))?;
+            let plain = self.open_row(&key, keys::FILES, row_key, row)?;
+            let state = schema::decode_entry(&plain).map_err(|_| damaged(keys::FILES, row_key))?;
             Ok(page.add(&mut room, state, plain.len()).into())
         })?;
         Ok(page)
@@ -290,19 +290,19 @@ impl Reader<'_> {
         row_key: &[u8; 38],
         key: &DataKey,
     ) -> Result<Option<EntryState>, StoreError> {
-        let Some(row) = self.get(keys::ENTRIES, row_key)? else { return Ok(None) };
-        let plain = self.open_row(key, keys::ENTRIES, row_key, &row)?;
-        schema::decode_entry(&plain).map(Some).map_err(|_| damaged(keys::ENTRIES, row_key))
+        let Some(row) = self.get(keys::FILES, row_key)? else { return Ok(None) };
+        let plain = self.open_row(key, keys::FILES, row_key, &row)?;
+        schema::decode_entry(&plain).map(Some).map_err(|_| damaged(keys::FILES, row_key))
     }
 
     pub(crate) fn authors_row(
         &self,
-        row_key: &[u8; 21],
+        row_key: &[u8; 22],
         key: &DataKey,
     ) -> Result<Authors, StoreError> {
-        let Some(row) = self.get(keys::AUTHORS, row_key)? else { return Ok(Authors::default()) };
-        let plain = self.open_row(key, keys::AUTHORS, row_key, &row)?;
-        schema::decode_authors(&plain).map_err(|_| damaged(keys::AUTHORS, row_key))
+        let Some(row) = self.get(keys::FILES, row_key)? else { return Ok(Authors::default()) };
+        let plain = self.open_row(key, keys::FILES, row_key, &row)?;
+        schema::decode_authors(&plain).map_err(|_| damaged(keys::FILES, row_key))
     }
 
     fn file_key(&self, subject: SubjectId) -> Result<Option<Arc<DataKey>>, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use api::v1;
 use ledger::{LedgerId, SubjectId};
-use rocksdb::{DB, Direction, IteratorMode, Options};
+use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, Options};
 use tempfile::TempDir;
 use testkit::client::{Client, Token, purpose};
 use testkit::cluster::{Cluster, Node, program};
@@ -49,10 +49,10 @@ impl World {
     }
 
     /// The rows that the patient's file is shown from.
-    async fn rows_of(&mut self, patient: &str) -> [(&'static str, Vec<Row>); 2] {
+    async fn rows_of(&mut self, patient: &str) -> Vec<Row> {
         self.cluster.node_mut(0).stop().await.expect("stopped");
         let insider = Insider::at(self.cluster.node(0), patient);
-        let rows = ["files", "entries"].map(|table| (table, insider.rows(table)));
+        let rows = insider.rows();
         drop(insider);
         self.cluster.node_mut(0).spawn().expect("started");
         self.cluster.node(0).serving().await.expect("serving");
@@ -244,6 +244,10 @@ async fn headers_alone_are_shown_without_contents() {
 /// What somebody does to rows.
 type Edit = fn(&Insider);
 
+/// Bytes of the keys of a file's rows: who it is about, and an entry.
+const IDENTITY: usize = 21;
+const ENTRY: usize = 38;
+
 /// Key and value.
 type Row = (Vec<u8>, Vec<u8>);
 
@@ -267,21 +271,23 @@ impl Insider {
         Self { rows, key, subject }
     }
 
-    /// The patient's rows of a table.
-    fn rows(&self, table: &str) -> Vec<Row> {
+    fn files(&self) -> &ColumnFamily {
+        self.rows.cf_handle("files").expect("the table")
+    }
+
+    /// The rows of the patient's file.
+    fn rows(&self) -> Vec<Row> {
         let prefix = [LedgerId::RECORDS.to_bytes().as_slice(), &self.subject.0].concat();
-        let of = self.rows.cf_handle(table).expect("the table");
         let from = IteratorMode::From(&prefix, Direction::Forward);
-        let rows = self.rows.iterator_cf(of, from).map(|row| row.expect("readable"));
+        let rows = self.rows.iterator_cf(self.files(), from).map(|row| row.expect("readable"));
         let own = rows.take_while(|(key, _)| key.starts_with(&prefix));
         own.map(|(key, row)| (key.into_vec(), row.into_vec())).collect()
     }
 
     /// Writes another word in place of one of the same length, sealed as the node seals it.
-    fn rewrite(&self, table: &str, word: &str, other: &str) {
-        let of = self.rows.cf_handle(table).expect("the table");
+    fn rewrite(&self, word: &str, other: &str) {
         let mut found = 0;
-        for (key, row) in self.rows(table) {
+        for (key, row) in self.rows() {
             let mut plain = self.key.open_view(&key, &row).expect("it opens");
             let has = |plain: &[u8], at: usize| plain[at..].starts_with(word.as_bytes());
             // The summary has it too, which is not what is shown.
@@ -291,22 +297,21 @@ impl Insider {
             }
             found += places.len();
             let sealed = self.key.seal_view(&key, &plain).expect("sealed");
-            self.rows.put_cf(of, key, sealed).expect("written");
+            self.rows.put_cf(self.files(), key, sealed).expect("written");
         }
-        assert!(found > 0, "{word} stands in {table}");
+        assert!(found > 0, "{word} stands in the file");
     }
 
-    fn remove(&self, table: &str) {
-        let of = self.rows.cf_handle(table).expect("the table");
-        for (key, _) in self.rows(table) {
-            self.rows.delete_cf(of, key).expect("removed");
+    /// Removes the rows whose keys are so long.
+    fn remove(&self, length: usize) {
+        for (key, _) in self.rows().into_iter().filter(|(key, _)| key.len() == length) {
+            self.rows.delete_cf(self.files(), key).expect("removed");
         }
     }
 
-    fn put_back(&self, table: &str, rows: &[Row]) {
-        let of = self.rows.cf_handle(table).expect("the table");
+    fn put_back(&self, rows: &[Row]) {
         for (key, row) in rows {
-            self.rows.put_cf(of, key, row).expect("written");
+            self.rows.put_cf(self.files(), key, row).expect("written");
         }
     }
 }
@@ -317,16 +322,16 @@ impl Insider {
 async fn a_view_row_that_the_keys_owner_rewrote_or_removed_is_found() {
     let mut world = World::new().await;
     let edits: [(Edit, &str); 4] = [
-        (|insider| insider.rewrite("files", "Bell", "Hill"), "another identity"),
-        (|insider| insider.rewrite("entries", "note 1", "note 9"), "otherwise"),
-        (|insider| insider.remove("entries"), "otherwise"),
-        (|insider| insider.remove("files"), "shows no file"),
+        (|insider| insider.rewrite("Bell", "Hill"), "another identity"),
+        (|insider| insider.rewrite("note 1", "note 9"), "otherwise"),
+        (|insider| insider.remove(ENTRY), "otherwise"),
+        (|insider| insider.remove(IDENTITY), "shows no file"),
     ];
     let bell = world.bell.clone();
     for (edit, names) in edits {
         world.cluster.node_mut(0).stop().await.expect("stopped");
         let insider = Insider::at(world.cluster.node(0), &bell);
-        let before = ["files", "entries"].map(|table| (table, insider.rows(table)));
+        let before = insider.rows();
         edit(&insider);
         drop(insider);
         world.cluster.node_mut(0).spawn().expect("started");
@@ -338,7 +343,7 @@ async fn a_view_row_that_the_keys_owner_rewrote_or_removed_is_found() {
         assert_eq!(other.status.code(), Some(0), "the other file is as it was: {}", said(&other));
         world.cluster.node_mut(0).stop().await.expect("stopped");
         let insider = Insider::at(world.cluster.node(0), &bell);
-        before.iter().for_each(|(table, rows)| insider.put_back(table, rows));
+        insider.put_back(&before);
         drop(insider);
         world.cluster.node_mut(0).spawn().expect("started");
         world.cluster.node(0).serving().await.expect("serving");
@@ -350,10 +355,8 @@ async fn a_view_row_that_the_keys_owner_rewrote_or_removed_is_found() {
     some_notes(&world.manager, &bell, 1).await;
     world.cluster.node_mut(0).stop().await.expect("stopped");
     let insider = Insider::at(world.cluster.node(0), &bell);
-    for (table, rows) in &early {
-        insider.remove(table);
-        insider.put_back(table, rows);
-    }
+    insider.remove(ENTRY);
+    insider.put_back(&early);
     drop(insider);
     world.cluster.node_mut(0).spawn().expect("started");
     world.cluster.node(0).serving().await.expect("serving");

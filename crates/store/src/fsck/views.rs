@@ -10,14 +10,8 @@ use crate::rows;
 use domain::Kind;
 use ledger::{LedgerKind, Lookup, Override};
 
-/// The lengths of the keys of sealed rows.
-const SEALED: [(&str, usize); 5] = [
-    (keys::FILES, 21),
-    (keys::AUTHORS, 21),
-    (keys::ENTRIES, 38),
-    (keys::TERMS, 53),
-    (keys::IDENTIFIERS, 37),
-];
+/// Tables of sealed rows.
+const SEALED: [&str; 3] = [keys::FILES, keys::TERMS, keys::IDENTIFIERS];
 
 pub(super) fn check(
     tables: &Tables,
@@ -31,8 +25,8 @@ pub(super) fn check(
              anew when it starts"
         ));
     }
-    for (table, length) in SEALED {
-        sealed(tables, replayed, table, length)?;
+    for table in SEALED {
+        sealed(tables, replayed, table)?;
     }
     unfolded(tables, replayed)?;
     meta(tables, replayed)?;
@@ -40,20 +34,13 @@ pub(super) fn check(
 }
 
 /// Whom a sealed row is about has records.
-fn sealed(
-    tables: &Tables,
-    replayed: &Replayed,
-    table: &'static str,
-    length: usize,
-) -> Result<(), Finding> {
+fn sealed(tables: &Tables, replayed: &Replayed, table: &'static str) -> Result<(), Finding> {
     let ledger = replayed.state.ledger;
     if replayed.views_ready && tables.is_to_come(table) {
         return Err(Finding::file(table, "the table is missing"));
     }
     tables.each(table, ledger, |key, _| {
-        let kind = key.get(21).copied().and_then(Kind::from_tag);
-        let fits = key.len() == length && ledger.kind == LedgerKind::Records;
-        if !fits || (table == keys::ENTRIES && kind.is_none()) {
+        if !fits(table, key) || ledger.kind != LedgerKind::Records {
             return Err(Finding::too_many(table, key));
         }
         // Its key is a keyed hash; whose it is stands in the row, sealed.
@@ -66,6 +53,17 @@ fn sealed(
             None => Err(Finding::row(table, key, "whom the row is about has no record")),
         }
     })
+}
+
+/// Whether a sealed row's key is one of its table.
+fn fits(table: &str, key: &[u8]) -> bool {
+    let section = key.get(21).copied();
+    match (table, key.len()) {
+        (keys::FILES, 21) | (keys::TERMS, 53) | (keys::IDENTIFIERS, 37) => true,
+        (keys::FILES, 22) => section == Some(0),
+        (keys::FILES, 38) => section.and_then(Kind::from_tag).is_some(),
+        (_, _) => false,
+    }
 }
 
 /// What is noted as not folded is a record of that subject and version.

@@ -193,7 +193,7 @@ fn a_sealed_row_of_nobody_is_found() {
     let mut world = rich(0);
     world.close();
     let folder = Folder::of(&world);
-    for table in ["files", "entries", "terms", "unfolded"] {
+    for table in ["files", "terms", "unfolded"] {
         let mut row = match rows(&open(&folder), table).first() {
             Some(row) => row.clone(),
             None => ([RECORDS.to_bytes().as_slice(), &[0; 24]].concat(), vec![0; 8]),
