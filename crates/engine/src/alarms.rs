@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use journal::ConnectionState;
 use ledger::LedgerId;
+use store::SetAside;
 
 use crate::answers::Alarm;
 use crate::clock::Clock;
@@ -105,6 +106,21 @@ impl Engine {
         }
         connected
     }
+}
+
+/// A database that had to be begun anew is an alarm, until the node is started once more.
+pub(crate) fn tell_set_aside(SetAside { name, kept, why }: &SetAside, alarms: &Alarms) {
+    let place = kept.as_ref().map_or_else(
+        || "nothing is left of it".to_owned(),
+        |kept| format!("it is kept in {}, to be looked at and removed", kept.display()),
+    );
+    let (code, anew) = match *name {
+        "keys" => ("KEYS_SET_ASIDE", "its keys come again from the bucket of keys"),
+        "spool" => ("SPOOL_SET_ASIDE", "SPOOL_DROPPED tells whether access records were lost"),
+        "position" => ("POSITION_LOST", "it is written anew; find out who removed it"),
+        _ => ("DATABASE_SET_ASIDE", "it is made anew from the stream"),
+    };
+    alarms.raise(code, None, format!("{name}: {why}; {place}; {anew}"));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use ed25519_dalek::Signer;
 use journal::{Journal, KeyBucket, LedgerStream};
@@ -14,7 +15,7 @@ use vault::Vault;
 
 use crate::Failure;
 use crate::access::Shelf;
-use crate::alarms::Alarms;
+use crate::alarms::{Alarms, tell_set_aside};
 use crate::answers::{LedgerStatus, Status};
 use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
 use crate::clock::Clock;
@@ -35,6 +36,7 @@ use crate::quorum::RETIRED;
 use crate::registers::Registers;
 use crate::rendered::Rendered;
 use crate::seal::Sealer;
+use crate::servers::Servers;
 use crate::supervisor::{OTHER_KEY, Supervisor};
 use crate::trail::Trail;
 use crate::turns::Turns;
@@ -69,6 +71,8 @@ pub struct Setup {
     pub keys_set_aside: Option<SetAside>,
     /// Its connection to the broker.
     pub journal: Journal,
+    /// The monitoring addresses of the broker's servers.
+    pub monitors: Vec<String>,
     /// The ledger of changes.
     pub records: Side,
     /// The ledger of accesses.
@@ -149,6 +153,7 @@ struct Shared {
     store: Arc<Store>,
     vault: Arc<Vault>,
     journal: Journal,
+    servers: Arc<Servers>,
     peers: Arc<Vec<Peer>>,
     witnesses: WitnessSetup,
     grants: Arc<Grants>,
@@ -181,6 +186,7 @@ impl Shared {
             key: self.block_key.clone(),
             clock: self.clock.clone(),
             alarms: Arc::clone(&self.alarms),
+            failed: AtomicU32::new(0),
         });
         let sealer = Arc::new(Sealer {
             ledger: side.ledger,
@@ -195,6 +201,7 @@ impl Shared {
             ledger: side.ledger,
             genesis: side.genesis,
             journal: self.journal.clone(),
+            servers: Arc::clone(&self.servers),
             stream: side.stream,
             line: Arc::clone(&line),
             store: Arc::clone(&self.store),
@@ -235,11 +242,14 @@ impl Engine {
     /// When threads cannot be started or the spool cannot be read.
     pub fn start(setup: Setup) -> Result<Self, Failure> {
         let (ready, keys) = watch::channel(false);
+        let alarms = Arc::new(Alarms::new(setup.clock.clone()));
+        let servers = Servers::watch(setup.journal.clone(), setup.monitors, Arc::clone(&alarms));
         let shared = Shared {
             node: setup.node,
             block_key: setup.block_key,
             note_keys: setup.note_keys,
-            alarms: Arc::new(Alarms::new(setup.clock.clone())),
+            servers,
+            alarms,
             grants: Arc::new(Grants::new(Clock::monotonic())),
             peers: Arc::new(setup.peers),
             witnesses: setup.witnesses,
@@ -273,11 +283,8 @@ impl Engine {
         for supervisor in [of_records, of_access] {
             tasks.push(AbortOnDropHandle::new(tokio::spawn(once_made(made.clone(), supervisor))));
         }
-        let trail = Trail::start(
-            Arc::clone(&access.press),
-            Arc::clone(&access.sealer),
-            Arc::clone(&shared.store),
-        )?;
+        let (press, sealer) = (Arc::clone(&access.press), Arc::clone(&access.sealer));
+        let trail = Trail::start(press, sealer, Arc::clone(&shared.store))?;
         Ok(Self(Arc::new(Parts {
             node: shared.node,
             block_key: shared.block_key,
@@ -476,19 +483,4 @@ async fn once_made(mut made: watch::Receiver<bool>, supervisor: Supervisor) {
     if made.wait_for(|made| *made).await.is_ok() {
         supervisor.run().await;
     }
-}
-
-/// A database that had to be begun anew is an alarm, until the node is started once more.
-fn tell_set_aside(SetAside { name, kept, why }: &SetAside, alarms: &Alarms) {
-    let place = kept.as_ref().map_or_else(
-        || "nothing is left of it".to_owned(),
-        |kept| format!("it is kept in {}, to be looked at and removed", kept.display()),
-    );
-    let (code, anew) = match *name {
-        "keys" => ("KEYS_SET_ASIDE", "its keys come again from the bucket of keys"),
-        "spool" => ("SPOOL_SET_ASIDE", "SPOOL_DROPPED tells whether access records were lost"),
-        "position" => ("POSITION_LOST", "it is written anew; find out who removed it"),
-        _ => ("DATABASE_SET_ASIDE", "it is made anew from the stream"),
-    };
-    alarms.raise(code, None, format!("{name}: {why}; {place}; {anew}"));
 }

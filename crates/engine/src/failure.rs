@@ -163,10 +163,13 @@ impl From<vault::VaultError> for Failure {
         match error {
             vault::VaultError::Tampered { .. }
             | vault::VaultError::ViewTampered
-            | vault::VaultError::WrapTampered { .. }
-            | vault::VaultError::Damaged { .. } => {
+            | vault::VaultError::WrapTampered { .. } => {
                 tracing::error!(%error, "damaged");
                 Self::Damaged { what: error.to_string() }
+            }
+            vault::VaultError::Damaged { table, .. } => {
+                tracing::error!(%error, "damaged");
+                Self::Damaged { what: format!("the key database, in {table},") }
             }
             vault::VaultError::BodyTooLarge { .. } => Self::Invalid(vec![Violation {
                 field: String::new(),

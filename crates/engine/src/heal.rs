@@ -9,6 +9,7 @@ use futures::future::join_all;
 use futures::{StreamExt, stream};
 use journal::{ExpectingFailure, StreamFacts};
 use ledger::Hash;
+use store::Snapshot;
 
 use crate::answers::Condition;
 use crate::grants::GOOD_FOR;
@@ -75,7 +76,7 @@ impl Supervisor {
                 heads.len() + 1
             )));
         }
-        self.compare(&heads, majority)?;
+        self.compare(&state, &heads, majority)?;
         let mut furthest = Furthest {
             sequence: state.sequence,
             stream_hash: state.stream_hash,
@@ -128,29 +129,28 @@ impl Supervisor {
         genuine
     }
 
-    /// One future: a node whose history differs from the majority's stops.
-    fn compare(&self, heads: &[(&Peer, SignedHead)], majority: usize) -> Result<(), Bar> {
-        let ours = self.line.state().map_err(stop)?;
+    /// One future: a node whose history differs from the majority's stops. `asked` is where this node
+    /// stood when the peers were asked; it may have gone on meanwhile.
+    fn compare(
+        &self,
+        asked: &Snapshot,
+        heads: &[(&Peer, SignedHead)],
+        majority: usize,
+    ) -> Result<(), Bar> {
+        const CODE: &str = "HISTORIES_DIFFER";
+        let reader = self.store.reader();
+        let ours = |sequence| reader.stream_hash_at(self.ledger, sequence).map_err(stop);
         let mut agreeing = 1;
         let mut differing = Vec::new();
         for (peer, head) in heads {
-            let (here, there) = if head.sequence >= ours.sequence && !head.behind {
-                (Some(ours.stream_hash), head.at_asked)
-            } else if head.sequence > ours.sequence {
-                // It cannot be compared with what it has lost.
-                continue;
-            } else {
-                let here =
-                    self.store.reader().stream_hash_at(self.ledger, head.sequence).map_err(stop)?;
-                (here, Some(head.stream_hash))
-            };
-            if here == there && here.is_some() {
-                agreeing += 1;
-            } else {
-                differing.push(peer.address.clone());
+            match agrees((asked.sequence, asked.stream_hash), head, ours)? {
+                Some(true) => agreeing += 1,
+                Some(false) => differing.push(peer.address.clone()),
+                None => {}
             }
         }
         if differing.is_empty() {
+            self.alarms.clear(CODE, Some(self.ledger));
             return Ok(());
         }
         let text = format!(
@@ -158,7 +158,7 @@ impl Supervisor {
             self.ledger,
             differing.join(", ")
         );
-        self.alarms.raise("HISTORIES_DIFFER", Some(self.ledger), text.clone());
+        self.alarms.raise(CODE, Some(self.ledger), text.clone());
         if agreeing >= majority {
             return Ok(());
         }
@@ -221,6 +221,25 @@ impl Supervisor {
             _ = trouble.wait_for(Option::is_some) => Err(wait("apply stands still")),
         }
     }
+}
+
+/// Whether a peer's history is ours, as far as both go; none if it cannot be compared with what the peer
+/// has lost. `asked`: our sequence and stream hash when it was asked; `ours`: our stream hash at an
+/// earlier sequence.
+fn agrees<E>(
+    asked: (u64, Hash),
+    head: &SignedHead,
+    ours: impl Fn(u64) -> Result<Option<Hash>, E>,
+) -> Result<Option<bool>, E> {
+    let (sequence, stream_hash) = asked;
+    if head.sequence < sequence {
+        return Ok(Some(ours(head.sequence)? == Some(head.stream_hash)));
+    }
+    if head.behind && head.sequence > sequence {
+        return Ok(None);
+    }
+    let there = if head.sequence == sequence { Some(head.stream_hash) } else { head.at_asked };
+    Ok(Some(there == Some(stream_hash)))
 }
 
 /// Restores the stream from this node's blocks.
@@ -412,6 +431,9 @@ impl Remedy<'_> {
             node.store.keep_foreign(node.ledger, sequence, &there).map_err(stop)?;
             kept += 1;
         }
+        if kept == 0 {
+            return Ok(());
+        }
         node.alarms.raise(
             "FOREIGN_MESSAGES_KEPT",
             Some(node.ledger),
@@ -422,5 +444,45 @@ impl Remedy<'_> {
             ),
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use ledger::NodeId;
+
+    use super::*;
+
+    fn hash(sequence: u64) -> Hash {
+        ledger::stream_hash(&Hash::ZERO, sequence, b"ours")
+    }
+
+    fn head(sequence: u64, stream_hash: Hash, at_asked: Option<Hash>) -> SignedHead {
+        let (node, signature) = (NodeId([2; 16]), [0; 64]);
+        SignedHead { node, sequence, stream_hash, at_asked, behind: false, signature }
+    }
+
+    /// Asked when this node stood at 5; by now it is at 7.
+    fn agree(head: &SignedHead) -> Option<bool> {
+        let ours = |sequence| Ok::<_, Infallible>((sequence <= 7).then(|| hash(sequence)));
+        let Ok(agree) = agrees((5, hash(5)), head, ours);
+        agree
+    }
+
+    #[test]
+    fn histories_are_compared_where_this_node_stood_when_it_asked() {
+        assert_eq!(agree(&head(9, hash(9), Some(hash(5)))), Some(true), "both went on");
+        assert_eq!(agree(&head(5, hash(5), Some(hash(5)))), Some(true));
+        assert_eq!(agree(&head(3, hash(3), None)), Some(true), "it is not as far yet");
+        let other = ledger::stream_hash(&Hash::ZERO, 5, b"theirs");
+        assert_eq!(agree(&head(9, hash(9), Some(other))), Some(false));
+        assert_eq!(agree(&head(5, other, Some(other))), Some(false));
+        assert_eq!(agree(&head(3, other, None)), Some(false));
+        assert_eq!(agree(&head(9, hash(9), None)), Some(false), "it does not say what it had");
+        let behind = |sequence| SignedHead { behind: true, ..head(sequence, hash(sequence), None) };
+        assert_eq!(agree(&behind(9)), None, "it lost what could be compared");
+        assert_eq!(agree(&behind(3)), Some(true));
     }
 }

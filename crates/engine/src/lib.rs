@@ -69,6 +69,7 @@ mod replay;
 mod reviews;
 mod rotation;
 mod seal;
+mod servers;
 mod showing;
 mod staff;
 mod supervisor;

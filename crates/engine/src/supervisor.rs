@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use journal::{ConnectionState, Journal, LedgerStream, StreamFacts};
+use journal::{ConnectionState, FollowError, Journal, LedgerStream, StreamFacts};
 use ledger::{Hash, LedgerId, LedgerKind, NodeId, SigningKey};
 use store::Store;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use crate::grants::Grants;
 use crate::heal::Remedy;
 use crate::line::{Line, Trouble, is_behind};
 use crate::peers::Peer;
+use crate::servers::Servers;
 
 /// How often a stream's identity and its block at the applied sequence are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -45,6 +46,7 @@ pub(crate) struct Supervisor {
     pub(crate) ledger: LedgerId,
     pub(crate) genesis: Hash,
     pub(crate) journal: Journal,
+    pub(crate) servers: Arc<Servers>,
     pub(crate) stream: LedgerStream,
     pub(crate) line: Arc<Line>,
     pub(crate) store: Arc<Store>,
@@ -70,6 +72,8 @@ impl Supervisor {
         // Where the stream ended when this node first looked: what it held of this node's own chain
         // is applied before anything is sealed on it.
         let mut end = u64::MAX;
+        // What the stream has lost, until it is there again.
+        let mut lost = None;
         self.moment_at_a_start().await;
         loop {
             // From here on, a connection that is lost and mended at once is not missed either.
@@ -82,15 +86,22 @@ impl Supervisor {
                     let meanwhile = match self.behind(end, facts.last) {
                         None => {
                             self.over();
+                            lost = None;
                             Condition::Serving
                         }
-                        Some(why) => Condition::ReadOnly(why),
+                        Some(why) => Condition::ReadOnly(lost.clone().unwrap_or(why)),
                     };
                     // Behind, it learns who the members are on the way, and hears them before it
                     // serves.
-                    self.follow(&facts, losses, meanwhile).await;
+                    let gap = self.follow(&facts, losses, meanwhile).await;
                     if matches!(&*self.line.condition.borrow(), Condition::Stopped(_)) {
                         return;
+                    }
+                    if let Some(gap) = gap {
+                        let why = self.tell_lost(&gap);
+                        self.line.set_condition(Condition::ReadOnly(why.clone()));
+                        lost = Some(why);
+                        self.pause().await;
                     }
                 }
                 Err(Bar::Wait(why)) => {
@@ -131,6 +142,20 @@ impl Supervisor {
         let _ = tokio::time::timeout(LOOK_EVERY, keys.wait_for(|here| *here)).await;
     }
 
+    /// Nothing behind a message that the stream lost can be applied; what has it is looked for again and
+    /// again.
+    fn tell_lost(&self, gap: &str) -> String {
+        let why = format!(
+            "{gap}: the broker lost it, and no node that can be reached has it. Start the nodes that \
+             have it, or put back a copy of a broker's store or of a node's data that has it; what this \
+             node set aside lies beside its database"
+        );
+        if !self.alarms.is_raised("STREAM_GAP", Some(self.ledger)) {
+            self.alarms.raise("STREAM_GAP", Some(self.ledger), why.clone());
+        }
+        why
+    }
+
     /// What these alarms named is mended.
     fn over(&self) {
         for code in ["STREAM_UNLIKE", "STREAM_GAP", "STREAM_WENT_BACK"] {
@@ -154,6 +179,7 @@ impl Supervisor {
         if !*self.keys.borrow() {
             return Err(Bar::Wait("the keys have not reached this node yet".to_owned()));
         }
+        self.servers.look().await.map_err(Bar::Wait)?;
         let furthest = self.hear_peers().await?;
         self.catch_up(&furthest).await?;
         let remedy = Remedy { supervisor: self, lowest: furthest.lowest };
@@ -169,13 +195,13 @@ impl Supervisor {
     /// enough: what the stream gives afterwards may be another history that goes on without a gap.
     ///
     /// A node that only reads meanwhile follows for a moment: then it is asked again whether it may
-    /// serve.
+    /// serve. Answers what the stream has lost, if that ended it.
     async fn follow(
         &self,
         facts: &StreamFacts,
         mut losses: watch::Receiver<u64>,
         meanwhile: Condition,
-    ) {
+    ) -> Option<String> {
         let mut progress = self.line.follow_progress();
         let moment = async {
             let there = progress.wait_for(|now| now.sequence >= facts.last.max(1));
@@ -187,6 +213,9 @@ impl Supervisor {
         let from = self.line.progress().sequence + 1;
         let mut messages = std::pin::pin!(self.stream.follow(from));
         let mut trouble = self.line.follow_trouble();
+        let mut weaker = self.servers.follow();
+        // Also what was told before this.
+        weaker.mark_changed();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let why = loop {
@@ -194,7 +223,10 @@ impl Supervisor {
                 // In this order: nothing that came over a new connection is applied unseen.
                 biased;
                 _ = losses.changed() => break "the connection to the broker was lost".to_owned(),
-                () = &mut moment, if listens => return,
+                () = &mut moment, if listens => return None,
+                _ = weaker.changed() => if let Some(why) = weaker.borrow_and_update().clone() {
+                    break why;
+                },
                 _ = look.tick() => {
                     self.tell_damage();
                     self.keep_position().await;
@@ -208,12 +240,14 @@ impl Supervisor {
                 },
                 message = messages.next() => match message {
                     Some(Ok(message)) => self.line.feed(message.sequence, message.payload).await,
+                    Some(Err(gap @ FollowError::Gap { .. })) => return Some(gap.to_string()),
                     Some(Err(error)) => break error.to_string(),
                     None => break "the stream can no longer be followed".to_owned(),
                 },
             }
         };
         self.line.set_condition(Condition::ReadOnly(why));
+        None
     }
 
     /// How far this node is stays known outside its database, also when nothing comes after.
@@ -227,14 +261,16 @@ impl Supervisor {
 
     /// Damage that was met in the database is an alarm until the node is started anew.
     fn tell_damage(&self) {
-        const CODE: &str = "DATABASE_DAMAGED";
-        let Some(what) = self.store.damage() else { return };
-        if !self.alarms.is_raised(CODE, None) {
+        for (code, what, source) in [
+            ("DATABASE_DAMAGED", self.store.damage(), "the stream"),
+            ("KEYS_DAMAGED", self.store.keys_damage(), "the bucket of keys"),
+        ] {
+            let Some(what) = what else { continue };
             let text = format!(
                 "{what}; what is intact is still answered. Restart this node when it suits you: it \
-                 makes the database anew from the stream"
+                 makes the database anew from {source}"
             );
-            self.alarms.raise(CODE, None, text);
+            self.alarms.keep(code, text);
         }
     }
 

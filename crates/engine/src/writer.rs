@@ -4,6 +4,7 @@
 //! and gathers with its like while they are. The writer decides nothing: apply does (invariant 2).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use journal::{LedgerStream, PublishFailure};
@@ -22,6 +23,10 @@ use crate::line::Line;
 const IN_FLIGHT: usize = 4;
 /// Commands that may wait for a block: the limit "in flight per node" (design, section 7).
 pub(crate) const WAITING: usize = 4_096;
+/// Raised while the broker takes no blocks.
+const NOT_TAKEN: &str = "BROKER_REFUSES";
+/// So many blocks in a row that it did not take are no accident.
+const FAILED_IN_A_ROW: u32 = 3;
 /// What the items of a block may take.
 pub(crate) const BLOCK_ROOM: usize = MAX_BLOCK - BLOCK_OVERHEAD;
 
@@ -61,6 +66,8 @@ pub(crate) struct Press {
     pub(crate) key: SigningKey,
     pub(crate) clock: Clock,
     pub(crate) alarms: Arc<Alarms>,
+    /// Publishes in a row that the broker did not take.
+    pub(crate) failed: AtomicU32,
 }
 
 impl std::fmt::Debug for Press {
@@ -89,7 +96,10 @@ impl Press {
     pub(crate) async fn publish(&self, block: Bytes) -> Sent {
         let applied = self.line.progress().sequence;
         match self.stream.publish(block).await {
-            Ok(sequence) if sequence > applied => Sent::Yes,
+            Ok(sequence) if sequence > applied => {
+                self.taken();
+                Sent::Yes
+            }
             Ok(sequence) => {
                 let why = format!(
                     "the stream of {} gave sequence {sequence} to a new message, but this node had \
@@ -100,8 +110,36 @@ impl Press {
                 self.line.set_condition(crate::Condition::ReadOnly(why));
                 Sent::Unknown
             }
-            Err(PublishFailure::NotStored(why)) => Sent::No(why),
-            Err(PublishFailure::Unknown(_)) => Sent::Unknown,
+            Err(PublishFailure::NotStored(why)) => {
+                self.not_taken(&why);
+                Sent::No(why)
+            }
+            Err(PublishFailure::Unknown(why)) => {
+                self.not_taken(&why);
+                Sent::Unknown
+            }
+        }
+    }
+
+    fn taken(&self) {
+        if self.failed.swap(0, Ordering::Relaxed) >= FAILED_IN_A_ROW {
+            self.alarms.clear(NOT_TAKEN, Some(self.line.ledger));
+        }
+    }
+
+    /// A broker that is connected and takes nothing is as good as away, and says less.
+    fn not_taken(&self, why: &str) {
+        if self.line.writable().is_err() {
+            return;
+        }
+        if self.failed.fetch_add(1, Ordering::Relaxed) + 1 == FAILED_IN_A_ROW {
+            let text = format!(
+                "the broker is connected and takes no blocks of {}: {why}. Nothing is filed, and \
+                 accesses wait in the spool. See its log and whether its disk is full; after a full \
+                 disk it has to be restarted",
+                self.line.ledger
+            );
+            self.alarms.raise(NOT_TAKEN, Some(self.line.ledger), text);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -66,22 +67,28 @@ pub(crate) async fn check<S: AsRef<str>>(monitors: &[S]) -> Result<(), ServerChe
     if monitors.is_empty() {
         return Err(ServerCheckError::NoMonitors);
     }
-    for monitor in monitors {
+    let ask = monitors.iter().map(|monitor| settings(monitor.as_ref()));
+    let mut unreachable = Ok(());
+    for (monitor, told) in monitors.iter().zip(join_all(ask).await) {
         let monitor = monitor.as_ref();
-        let body = tokio::time::timeout(MONITOR_TIMEOUT, get(monitor, "/varz"))
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", MONITOR_TIMEOUT.as_secs())))
-            .and_then(|body| {
-                serde_json::from_slice(&body).map_err(|error| format!("not a varz: {error}"))
-            });
-        match body {
+        match told {
             Ok(varz) => compare(monitor, &varz)?,
-            Err(cause) => {
-                return Err(ServerCheckError::Unreachable { monitor: monitor.to_owned(), cause });
+            // Another may be too weak, and be the one that acknowledges.
+            Err(cause) if unreachable.is_ok() => {
+                let monitor = monitor.to_owned();
+                unreachable = Err(ServerCheckError::Unreachable { monitor, cause });
             }
+            Err(_) => {}
         }
     }
-    Ok(())
+    unreachable
+}
+
+async fn settings(monitor: &str) -> Result<Varz, String> {
+    let body = tokio::time::timeout(MONITOR_TIMEOUT, get(monitor, "/varz"))
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", MONITOR_TIMEOUT.as_secs())))?;
+    serde_json::from_slice(&body).map_err(|error| format!("not a varz: {error}"))
 }
 
 fn compare(monitor: &str, varz: &Varz) -> Result<(), ConfigDifference> {

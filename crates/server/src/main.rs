@@ -79,7 +79,8 @@ enum Command {
     #[command(after_help = "Example:
   caseledgerd admit --state /var/lib/caseledger-2 --from /var/lib/caseledger \\
     --listen 127.0.0.1:7002 --name second
-Restart the existing node afterwards, so that it knows its new peer.")]
+Restart the existing node afterwards, so that it knows its new peer. From the admission on nothing is filed
+unless a majority of the nodes runs, the new one included.")]
     Admit {
         /// New state directory.
         #[arg(long, value_name = "NEWDIR")]
@@ -274,14 +275,17 @@ async fn work(command: Command) -> anyhow::Result<()> {
             say(&format!("genesis of records {}", made.records));
             say(&format!("genesis of access  {}", made.access));
             say(
-                "keep copies of keys/admin.key and keys/kek elsewhere: without the first no node can be admitted or retired, without the second nothing can be read",
+                "keep a copy of the folder keys elsewhere: without admin.key no node can be admitted or retired, without kek nothing can be read, without block.key a node that is alone cannot start",
             );
             say(&format!("run it: caseledgerd run --config {}", made.config.display()));
         }
         Command::Admit { state, from, listen, name } => {
             let made = admit(&Admit { state, from, listen, name }).await?;
             say(&format!("admitted node {}", made.node));
-            say("restart the existing nodes, so that they know their new peer");
+            say(
+                "restart the existing nodes, so that they know their new peer; from now on nothing is",
+            );
+            say("filed unless a majority of the nodes runs, this one included");
             say(&format!("run it: caseledgerd run --config {}", made.config.display()));
         }
         Command::Retire { from, nodes, without_majority } => {
@@ -425,10 +429,18 @@ async fn run(file: PathBuf) -> anyhow::Result<()> {
     server::telemetry::start(&config.log)?;
     let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("no signals")?;
     let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("asked to stop (SIGTERM)"),
-            _ = interrupt.recv() => tracing::info!("asked to stop (SIGINT)"),
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break tracing::info!("asked to stop (SIGTERM)"),
+                _ = interrupt.recv() => break tracing::info!("asked to stop (SIGINT)"),
+                // A terminal that closes, or somebody who means "read your files again".
+                _ = hang_up.recv() => tracing::info!(
+                    "SIGHUP changes nothing: certificates, issuers' keys and revocations are read again \
+                     when their files change, config.toml at a start"
+                ),
+            }
         }
     };
     let node = config.node.id.0;

@@ -64,9 +64,6 @@ const GRACE: Duration = Duration::from_secs(3);
 /// end at their next step.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// How often a broker's settings are asked for that could not be had at the start.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
-
 /// Why a node did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -191,7 +188,7 @@ pub async fn run(
     };
     let opened = open(&config).await?;
     let journal = connect(&config).await?;
-    let checked = check_broker(&journal, &config).await?;
+    check_broker(&journal, &config).await?;
     let (store, vault) = (Arc::clone(&opened.store), Arc::clone(&opened.vault));
     let stopping = CancellationToken::new();
     let background = Background::start().map_err(RunError::Threads)?;
@@ -220,7 +217,6 @@ pub async fn run(
     let served = serve(gate, routes, listener, stopping.clone());
     let ended = tokio::select! {
         ended = served_until(served, shutdown, &stopping, &reporter) => ended,
-        weaker = broker_turns_out_weaker(checked, &journal, &config) => Err(weaker),
         () = engine.retired() => Err(RunError::Retired),
         failed = tiles => Err(failed),
     };
@@ -271,20 +267,22 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, RunError> {
 /// comes again from there.
 fn open_vault(node: &config::Node) -> Result<(Vault, Option<SetAside>), RunError> {
     let open = || Vault::open(&node.data, node.kek.load()?);
-    let gone = store::position_file(&node.data).exists()
-        && !node.data.join("keys").join("CURRENT").exists();
+    let path = node.data.join("keys");
+    let there = path.join("CURRENT").exists();
+    let anew = |why| {
+        let at = |source| RunError::Data { file: path.clone(), source };
+        let kept = if there { Some(store::set_aside(&path).map_err(at)?) } else { None };
+        vault::damage_dealt_with(&node.data).map_err(at)?;
+        Ok((open()?, Some(SetAside { name: "keys", kept, why })))
+    };
+    if let Some(why) = vault::damage_met(&node.data) {
+        return anew(why);
+    }
+    if !there && store::position_file(&node.data).exists() {
+        return anew("it is gone".to_owned());
+    }
     match open() {
-        Ok(vault) if gone => {
-            let why = "it is gone".to_owned();
-            Ok((vault, Some(SetAside { name: "keys", kept: None, why })))
-        }
-        Err(damage) if damage.is_damage() => {
-            let path = node.data.join("keys");
-            let kept = store::set_aside(&path)
-                .map_err(|source| RunError::Data { file: path.clone(), source })?;
-            let (kept, why) = (Some(kept), store::causes(&damage));
-            Ok((open()?, Some(SetAside { name: "keys", kept, why })))
-        }
+        Err(damage) if damage.is_damage() => anew(store::causes(&damage)),
         opened => Ok((opened?, None)),
     }
 }
@@ -299,36 +297,16 @@ pub(crate) async fn connect(config: &Config) -> Result<Journal, journal::Connect
     Journal::connect(&config.nats.url, credentials.as_ref()).await
 }
 
-/// Whether the broker's settings were seen and are good; an unreachable one is asked again later.
-async fn check_broker(journal: &Journal, config: &Config) -> Result<bool, RunError> {
+/// Refuses to start with a broker that is too weak; one that cannot be asked is asked again later.
+async fn check_broker(journal: &Journal, config: &Config) -> Result<(), RunError> {
     match journal.check_servers(&config.nats.monitor).await {
-        Ok(()) => Ok(true),
+        Ok(()) => Ok(()),
         Err(unreachable @ ServerCheckError::Unreachable { .. }) => {
             tracing::warn!(error = %unreachable, "the broker's settings are not known yet");
-            Ok(false)
+            Ok(())
         }
         Err(error @ (ServerCheckError::Weaker(_) | ServerCheckError::NoMonitors)) => {
             Err(RunError::BrokerSettings(error))
-        }
-    }
-}
-
-/// Resolves when a broker turns out to promise too little: one that was away at the start, and one
-/// that came back after a loss, or was set up anew, with other settings.
-async fn broker_turns_out_weaker(checked: bool, journal: &Journal, config: &Config) -> RunError {
-    let mut losses = journal.losses();
-    let mut known = checked;
-    let mut again = tokio::time::interval(ASK_AGAIN);
-    // It is not looked at while all is known, which may be months.
-    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    again.tick().await;
-    loop {
-        tokio::select! {
-            _ = losses.changed() => known = false,
-            _ = again.tick(), if !known => match check_broker(journal, config).await {
-                Ok(now) => known = now,
-                Err(weaker) => return weaker,
-            },
         }
     }
 }
@@ -366,6 +344,7 @@ fn start(
         access: side(LedgerId::ACCESS, config.ledgers.access.0),
         bucket: names::bucket(&journal, config.nats.replicas),
         journal,
+        monitors: config.nats.monitor.clone(),
         peers,
         witnesses: witness::setup(&config.witnesses),
         clock: Clock::system(),

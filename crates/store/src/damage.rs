@@ -100,6 +100,12 @@ impl Store {
         self.damage.get().map(String::as_str)
     }
 
+    /// The same of the key database, with which the store opens what it reads.
+    #[must_use]
+    pub fn keys_damage(&self) -> Option<&str> {
+        self.vault.damage()
+    }
+
     /// Passes an error on; damage is put down first, so that the next start makes the database anew.
     pub(crate) fn met(&self, error: StoreError) -> StoreError {
         if error.is_damage() && self.damage.get().is_none() {

@@ -55,6 +55,9 @@ pub struct Settings {
     pub sync_interval: String,
     /// Longest message in bytes.
     pub max_payload: u32,
+    /// Most bytes that streams may take on the disk, as in the configuration: the stand-in for a disk that
+    /// is full.
+    pub max_file_store: String,
 }
 
 /// A server's part in a cluster.
@@ -79,7 +82,11 @@ fn loopback() -> Ipv4Addr {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sync_interval: "always".to_owned(), max_payload: 1024 * 1024 }
+        Self {
+            sync_interval: "always".to_owned(),
+            max_payload: 1024 * 1024,
+            max_file_store: "64GB".to_owned(),
+        }
     }
 }
 
@@ -203,6 +210,15 @@ impl NatsServer {
         Ok(())
     }
 
+    /// The same with other settings.
+    ///
+    /// # Errors
+    /// As [`NatsServer::restart`].
+    pub async fn restart_with(&mut self, settings: Settings) -> anyhow::Result<()> {
+        self.settings = settings;
+        self.restart().await
+    }
+
     /// Freezes it (SIGSTOP): connections stay open and nothing answers.
     ///
     /// # Errors
@@ -253,11 +269,12 @@ impl NatsServer {
     }
 
     fn configuration(&self) -> anyhow::Result<String> {
-        let Settings { sync_interval, max_payload } = &self.settings;
+        let Settings { sync_interval, max_payload, max_file_store } = &self.settings;
         let Addresses { client, monitor } = &self.addresses;
         let mut text = format!(
             "listen: \"{client}\"\nhttp: \"{monitor}\"\nmax_payload: {max_payload}\n\
-             jetstream {{ store_dir: \"{}\", sync_interval: \"{sync_interval}\" }}\n",
+             jetstream {{ store_dir: \"{}\", sync_interval: \"{sync_interval}\", \
+             max_file_store: {max_file_store} }}\n",
             self.store_dir().display(),
         );
         if let Some(Member { name, hosts }) = &self.member {

@@ -16,7 +16,10 @@ use rocksdb::{
     DBRecoveryMode, Options, WriteBatch, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 pub(crate) const KEYS: &str = "keys";
 pub(crate) const SUBJECTS: &str = "subjects";
@@ -39,6 +42,10 @@ pub(crate) enum KeyRow {
 #[derive(Debug)]
 pub(crate) struct Database {
     db: DB,
+    /// Where damage that is met is put down, so that the next start deals with it; none when only looked at.
+    mark: Option<PathBuf>,
+    /// The first that was met.
+    damage: OnceLock<String>,
 }
 
 impl Database {
@@ -49,14 +56,36 @@ impl Database {
         let tables = TABLES.map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
         let db = DB::open_cf_descriptors_read_only(&options, dir.join("keys"), tables, false)
             .map_err(|source| VaultError::Database { action: "be opened", source })?;
-        Ok(Self { db })
+        Ok(Self { db, mark: None, damage: OnceLock::new() })
     }
 
     pub(crate) fn open(dir: &Path) -> Result<Self, VaultError> {
         let tables = TABLES.map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
         let db = DB::open_cf_descriptors(&options(), dir.join("keys"), tables)
             .map_err(|source| VaultError::Database { action: "be opened", source })?;
-        Ok(Self { db })
+        Ok(Self { db, mark: Some(mark(dir)), damage: OnceLock::new() })
+    }
+
+    /// Damage that was met since it was opened.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// Passes an error on; damage is put down first.
+    fn met(&self, error: VaultError) -> VaultError {
+        if error.is_damage() && self.damage.get().is_none() {
+            let mut text = error.to_string();
+            if let Some(Err(error)) = self.mark.as_ref().map(|mark| fs::write(mark, &text)) {
+                text = format!("{text} (and it could not be put down for the next start: {error})");
+            }
+            // Whoever came first has named it.
+            let _ = self.damage.set(text);
+        }
+        error
+    }
+
+    fn listed(&self, source: rocksdb::Error) -> VaultError {
+        self.met(VaultError::Database { action: "list rows", source })
     }
 
     pub(crate) fn table(&self, name: &'static str) -> Result<&ColumnFamily, VaultError> {
@@ -71,17 +100,17 @@ impl Database {
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, VaultError> {
         self.db.get_cf(self.table(table)?, key).map_err(|source| {
-            if source.kind() == rocksdb::ErrorKind::Corruption {
+            self.met(if source.kind() == rocksdb::ErrorKind::Corruption {
                 damaged(table, key)
             } else {
                 VaultError::Database { action: "read a row", source }
-            }
+            })
         })
     }
 
     pub(crate) fn key_row(&self, id: &[u8; 16]) -> Result<Option<KeyRow>, VaultError> {
         let Some(bytes) = self.get(KEYS, id)? else { return Ok(None) };
-        let row = postcard::from_bytes(&bytes).map_err(|_| damaged(KEYS, id))?;
+        let row = postcard::from_bytes(&bytes).map_err(|_| self.met(damaged(KEYS, id)))?;
         Ok(Some(row))
     }
 
@@ -91,7 +120,7 @@ impl Database {
         options.set_sync(true);
         self.db
             .write_opt(batch, &options)
-            .map_err(|source| VaultError::Database { action: "write", source })
+            .map_err(|source| self.met(VaultError::Database { action: "write", source }))
     }
 
     /// Up to `limit` rows of `unused` after `after` (exclusive), in key order.
@@ -109,8 +138,7 @@ impl Database {
             if rows.len() == limit {
                 break;
             }
-            let (key, value) =
-                row.map_err(|source| VaultError::Database { action: "list rows", source })?;
+            let (key, value) = row.map_err(|source| self.listed(source))?;
             let subject: [u8; 16] = (*key).try_into().map_err(|_| damaged(UNUSED, &key))?;
             if after == Some(subject) {
                 continue;
@@ -124,11 +152,8 @@ impl Database {
     /// Every key of a table, in order.
     pub(crate) fn keys_in(&self, table: &'static str) -> Result<Vec<Vec<u8>>, VaultError> {
         let rows = self.db.iterator_cf(self.table(table)?, rocksdb::IteratorMode::Start);
-        rows.map(|row| {
-            row.map(|(key, _)| key.into_vec())
-                .map_err(|source| VaultError::Database { action: "list rows", source })
-        })
-        .collect()
+        rows.map(|row| row.map(|(key, _)| key.into_vec()).map_err(|source| self.listed(source)))
+            .collect()
     }
 
     /// Visits every row of a table, in order.
@@ -138,8 +163,7 @@ impl Database {
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), VaultError>,
     ) -> Result<(), VaultError> {
         for row in self.db.iterator_cf(self.table(table)?, rocksdb::IteratorMode::Start) {
-            let (key, value) =
-                row.map_err(|source| VaultError::Database { action: "list rows", source })?;
+            let (key, value) = row.map_err(|source| self.listed(source))?;
             visit(&key, &value)?;
         }
         Ok(())
@@ -185,6 +209,66 @@ fn options() -> Options {
     options
 }
 
+fn mark(dir: &Path) -> PathBuf {
+    dir.join("keys.damage")
+}
+
+/// The damage of the key database at `dir/keys` that was met and put down when it was open last.
+#[must_use]
+pub fn damage_met(dir: &Path) -> Option<String> {
+    fs::read_to_string(mark(dir)).ok()
+}
+
+/// What was put down is dealt with.
+///
+/// # Errors
+/// The operating system's.
+pub fn damage_dealt_with(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(mark(dir)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 pub(crate) fn damaged(table: &'static str, key: &[u8]) -> VaultError {
     VaultError::Damaged { table, key: hex::encode(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_that_is_met_is_put_down_for_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path()).unwrap();
+        let mut batch = WriteBatch::default();
+        let row = postcard::to_stdvec(&KeyRow::Destroyed).unwrap();
+        let ids = (0..2_000_u128).map(u128::to_be_bytes);
+        for id in ids.clone() {
+            batch.put_cf(database.table(KEYS).unwrap(), id, &row);
+        }
+        database.write(batch).unwrap();
+        database.purge_old_versions(None).unwrap();
+        drop(database);
+        let files = fs::read_dir(dir.path().join("keys")).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let tables = files.filter(|file| file.extension().is_some_and(|end| end == "sst"));
+        let table = tables.max_by_key(|table| table.metadata().unwrap().len()).unwrap();
+        let mut bytes = fs::read(&table).unwrap();
+        let middle = bytes.len() / 2;
+        *bytes.get_mut(middle).unwrap() ^= 1;
+        fs::write(&table, bytes).unwrap();
+
+        let database = Database::open(dir.path()).unwrap();
+        assert_eq!((database.damage(), damage_met(dir.path())), (None, None));
+        let read: Vec<_> = ids.map(|id| database.key_row(&id)).collect();
+        assert!(read.iter().any(Result::is_ok), "what is intact is still read");
+        let met = read.iter().find_map(|row| row.as_ref().err()).expect("damage");
+        assert!(met.is_damage(), "{met}");
+        assert_eq!(database.damage(), Some(met.to_string().as_str()), "the first that was met");
+        assert_eq!(damage_met(dir.path()), Some(met.to_string()));
+        damage_dealt_with(dir.path()).unwrap();
+        assert_eq!(damage_met(dir.path()), None);
+    }
 }

@@ -146,9 +146,7 @@ pub enum VaultError {
     )]
     NoSystemKeys,
     /// A row of the key database cannot be decoded.
-    #[error(
-        "the key database is damaged in {table} at {key}; set it aside, it is rebuilt from the key bucket"
-    )]
+    #[error("the key database is damaged in {table} at {key}")]
     Damaged {
         /// Column family.
         table: &'static str,

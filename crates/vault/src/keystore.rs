@@ -113,6 +113,13 @@ impl Vault {
         })
     }
 
+    /// Damage that was met in the key database since it was opened; what is intact is still handed out. It
+    /// is put down for the next start: see [`crate::damage_met`].
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.database.damage()
+    }
+
     /// Ids of the system's keys; `None` before they arrived.
     ///
     /// # Errors

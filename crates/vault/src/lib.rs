@@ -48,6 +48,7 @@ pub use body::{
     size_class,
 };
 pub use data_key::DataKey;
+pub use database::{damage_dealt_with, damage_met};
 pub use entries::BatchOrigin;
 pub use error::VaultError;
 pub use inspection::{Holder, Inspection, KeysSeen};

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use api::v1;
 use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
+use testkit::nats::Settings;
 use testkit::wait::eventually;
 use tonic::Code;
 
-use crate::tools::{alarm, reason};
+use crate::tools::{PATIENCE, alarm, reason};
 
 async fn trail_of(officer: &Client, patient: &str) -> Vec<v1::Access> {
     let request = v1::ListAccessesRequest {
@@ -127,4 +129,70 @@ async fn invariant_4_unknown_is_never_failed() {
         }
         v1::SettlementOutcome::Unspecified => panic!("no outcome"),
     }
+}
+
+#[tokio::test]
+async fn invariant_3_nothing_is_filed_with_a_broker_that_came_back_with_weaker_settings() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.nats.kill().expect("killed");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it notices");
+    let weaker = Settings { sync_interval: "2m".to_owned(), ..Settings::default() };
+    cluster.nats.restart_with(weaker).await.expect("back");
+    let told = eventually(PATIENCE, "an alarm", async || {
+        let written = manager.file_note(&patient, "not now", &request_id(), None).await;
+        assert!(written.is_err(), "nothing is acknowledged, however early");
+        let alarms = operator.status().await?.alarms;
+        let told = alarms.iter().find(|alarm| alarm.code == "BROKER_WEAKER");
+        told.cloned().ok_or_else(|| anyhow::anyhow!("alarms are {alarms:?}"))
+    });
+    let told = told.await.expect("it is told");
+    assert!(told.text.contains("sync_interval must be always but is 120s"), "{told:?}");
+    manager.read_file(&patient, None).await.expect("reads go on");
+    let refused =
+        manager.file_note(&patient, "not now", &request_id(), None).await.expect_err("no write");
+    assert_eq!(reason(&refused), "NOT_FILED");
+
+    cluster.nats.stop().expect("stopped");
+    cluster.nats.restart_with(Settings::default()).await.expect("as it must be");
+    cluster.node(0).serving().await.expect("serving again");
+    manager.file_note(&patient, "again", &request_id(), None).await.expect("filed");
+    let alarms = operator.status().await.expect("a status").alarms;
+    assert!(alarms.iter().all(|alarm| alarm.code != "BROKER_WEAKER"), "{alarms:?}");
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_nothing_is_told_of() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.nats.stop().expect("stopped");
+    let full = Settings { max_file_store: "1KB".to_owned(), ..Settings::default() };
+    cluster.nats.restart_with(full).await.expect("back");
+    cluster.node(0).serving().await.expect("it is connected");
+    let told = eventually(PATIENCE, "an alarm", async || {
+        let refused = manager.file_note(&patient, "full", &request_id(), None).await;
+        ensure!(refused.is_err(), "the broker took it");
+        manager.read_file(&patient, None).await?;
+        let alarms = operator.status().await?.alarms;
+        let told = alarms.iter().find(|alarm| alarm.code == "BROKER_REFUSES");
+        told.cloned().ok_or_else(|| anyhow::anyhow!("alarms are {alarms:?}"))
+    });
+    let told = told.await.expect("it is told");
+    assert!(told.text.contains("its disk is full"), "{told:?}");
+
+    cluster.nats.stop().expect("stopped");
+    cluster.nats.restart_with(Settings::default()).await.expect("there is room");
+    cluster.node(0).serving().await.expect("serving again");
+    manager.file_note(&patient, "again", &request_id(), None).await.expect("filed");
+    manager.read_file(&patient, None).await.expect("read");
+    let over = eventually(PATIENCE, "no alarm", async || {
+        let alarms = operator.status().await?.alarms;
+        ensure!(alarms.iter().all(|alarm| alarm.code != "BROKER_REFUSES"), "{alarms:?}");
+        Ok(())
+    });
+    over.await.expect("it is over");
 }

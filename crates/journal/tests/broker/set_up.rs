@@ -77,7 +77,8 @@ async fn a_deleted_stream_is_gone_and_may_be_made_anew() {
 #[tokio::test]
 async fn a_careful_server_is_accepted_and_a_careless_one_named() {
     let careful = NatsServer::start().await.unwrap();
-    let settings = Settings { sync_interval: "2m".to_owned(), max_payload: 65_536 };
+    let settings =
+        Settings { sync_interval: "2m".to_owned(), max_payload: 65_536, ..Settings::default() };
     let careless = NatsServer::with(settings).await.unwrap();
     let journal = connect(careful.url()).await;
 
