@@ -165,7 +165,7 @@ impl Engine {
         };
         let pass = pass.in_emergency(id);
         let mut access = access.clone();
-        let at = self.now();
+        let at = access.ended.unwrap_or_else(|| self.now());
         access.end(at);
         let position = self.position();
         let saw = Saw { position, ..Saw::told(1, format!("ended {at}")) };

@@ -83,6 +83,8 @@ impl EmergencyAccess {
     /// ended.
     pub(crate) fn end(&mut self, at: u64) {
         if at < self.until {
+            // Another node's clock may be behind.
+            let at = at.max(self.from);
             self.ended = Some(self.ended.map_or(at, |before| before.min(at)));
         }
     }
@@ -222,16 +224,22 @@ impl Engine {
     }
 
     /// Those that the node knew of which recorded this query, when it had applied so much of the trail:
-    /// what was filed by then, and what it had itself begun and ended before.
-    pub(crate) fn emergencies_then(&self, query: &AccessItem) -> Result<Register, Failure> {
+    /// what was filed by then, and what it had itself begun and ended before, but for so many of the newest
+    /// of these: a call is known of once it is answered, a moment after its record is sealed.
+    pub(crate) fn emergencies_then(
+        &self,
+        query: &AccessItem,
+        unheard: usize,
+    ) -> Result<Register, Failure> {
         let (Header { node, version, .. }, record) = (&query.header, said(query)?);
-        let size = self.access.line.progress().size;
+        let mut records = self.emergency_records(0, query.position)?;
+        let own =
+            |item: &store::AccessItem| item.header.node == *node && item.header.version < *version;
+        records.retain(|item| item.position < record.trail || own(item));
+        let newest = records.iter().filter(|item| item.position >= record.trail).count();
         let mut known = Known::default();
-        for item in self.emergency_records(0, size)?.iter().rev() {
-            let own = item.header.node == *node && item.header.version < *version;
-            if item.position < record.trail || own {
-                known.take(&item.header, item.record.as_ref().ok_or_else(not_yet)?);
-            }
+        for item in records.iter().skip(unheard.min(newest)).rev() {
+            known.take(&item.header, item.record.as_ref().ok_or_else(not_yet)?);
         }
         Ok(known.register)
     }

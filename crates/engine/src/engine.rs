@@ -1,8 +1,7 @@
 //! The engine's parts and how they are started.
 
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 use ed25519_dalek::Signer;
 use journal::{Journal, KeyBucket, LedgerStream};
@@ -186,7 +185,7 @@ impl Shared {
             key: self.block_key.clone(),
             clock: self.clock.clone(),
             alarms: Arc::clone(&self.alarms),
-            failed: AtomicU32::new(0),
+            failing: Mutex::default(),
         });
         let sealer = Arc::new(Sealer {
             ledger: side.ledger,

@@ -13,8 +13,10 @@ use store::Snapshot;
 
 use crate::answers::Condition;
 use crate::grants::GOOD_FOR;
+use crate::histories::agrees;
 use crate::line::is_behind;
 use crate::peers::{HealClaim, Peer, PeerFailure, SignedHead};
+use crate::quorum::Quorum;
 use crate::supervisor::{Bar, Supervisor};
 
 /// A peer that does not answer within this time is not reachable.
@@ -76,7 +78,7 @@ impl Supervisor {
                 heads.len() + 1
             )));
         }
-        self.compare(&state, &heads, majority)?;
+        self.compare(&state, &heads, &quorum)?;
         let mut furthest = Furthest {
             sequence: state.sequence,
             stream_hash: state.stream_hash,
@@ -135,7 +137,7 @@ impl Supervisor {
         &self,
         asked: &Snapshot,
         heads: &[(&Peer, SignedHead)],
-        majority: usize,
+        quorum: &Quorum<'_>,
     ) -> Result<(), Bar> {
         const CODE: &str = "HISTORIES_DIFFER";
         let reader = self.store.reader();
@@ -150,9 +152,13 @@ impl Supervisor {
             }
         }
         if differing.is_empty() {
-            self.alarms.clear(CODE, Some(self.ledger));
+            // One that differed may just not answer.
+            if agreeing == quorum.peers.len() + 1 {
+                self.alarms.clear(CODE, Some(self.ledger));
+            }
             return Ok(());
         }
+        let majority = quorum.majority();
         let text = format!(
             "{}: this node's history differs from that of {}",
             self.ledger,
@@ -180,6 +186,14 @@ impl Supervisor {
             self.line.learn_end(furthest.sequence).map_err(stop)?;
             let what_for = format!("{} has what this node lacks", peer.address);
             self.line.set_condition(Condition::ReadOnly(what_for));
+        }
+        if state.sequence >= furthest.sequence {
+            // What it lacked when it asked has come from the stream meanwhile.
+            let ours = self.store.reader().stream_hash_at(self.ledger, furthest.sequence);
+            return match ours.map_err(stop)? == Some(furthest.stream_hash) {
+                true => self.still_member(),
+                false => Err(wait(format!("{} has another history", peer.address))),
+            };
         }
         let (mut sequence, mut hash) = (state.sequence, state.stream_hash);
         let mut fetched: Vec<(u64, Bytes)> = Vec::new();
@@ -221,25 +235,6 @@ impl Supervisor {
             _ = trouble.wait_for(Option::is_some) => Err(wait("apply stands still")),
         }
     }
-}
-
-/// Whether a peer's history is ours, as far as both go; none if it cannot be compared with what the peer
-/// has lost. `asked`: our sequence and stream hash when it was asked; `ours`: our stream hash at an
-/// earlier sequence.
-fn agrees<E>(
-    asked: (u64, Hash),
-    head: &SignedHead,
-    ours: impl Fn(u64) -> Result<Option<Hash>, E>,
-) -> Result<Option<bool>, E> {
-    let (sequence, stream_hash) = asked;
-    if head.sequence < sequence {
-        return Ok(Some(ours(head.sequence)? == Some(head.stream_hash)));
-    }
-    if head.behind && head.sequence > sequence {
-        return Ok(None);
-    }
-    let there = if head.sequence == sequence { Some(head.stream_hash) } else { head.at_asked };
-    Ok(Some(there == Some(stream_hash)))
 }
 
 /// Restores the stream from this node's blocks.
@@ -444,45 +439,5 @@ impl Remedy<'_> {
             ),
         );
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use ledger::NodeId;
-
-    use super::*;
-
-    fn hash(sequence: u64) -> Hash {
-        ledger::stream_hash(&Hash::ZERO, sequence, b"ours")
-    }
-
-    fn head(sequence: u64, stream_hash: Hash, at_asked: Option<Hash>) -> SignedHead {
-        let (node, signature) = (NodeId([2; 16]), [0; 64]);
-        SignedHead { node, sequence, stream_hash, at_asked, behind: false, signature }
-    }
-
-    /// Asked when this node stood at 5; by now it is at 7.
-    fn agree(head: &SignedHead) -> Option<bool> {
-        let ours = |sequence| Ok::<_, Infallible>((sequence <= 7).then(|| hash(sequence)));
-        let Ok(agree) = agrees((5, hash(5)), head, ours);
-        agree
-    }
-
-    #[test]
-    fn histories_are_compared_where_this_node_stood_when_it_asked() {
-        assert_eq!(agree(&head(9, hash(9), Some(hash(5)))), Some(true), "both went on");
-        assert_eq!(agree(&head(5, hash(5), Some(hash(5)))), Some(true));
-        assert_eq!(agree(&head(3, hash(3), None)), Some(true), "it is not as far yet");
-        let other = ledger::stream_hash(&Hash::ZERO, 5, b"theirs");
-        assert_eq!(agree(&head(9, hash(9), Some(other))), Some(false));
-        assert_eq!(agree(&head(5, other, Some(other))), Some(false));
-        assert_eq!(agree(&head(3, other, None)), Some(false));
-        assert_eq!(agree(&head(9, hash(9), None)), Some(false), "it does not say what it had");
-        let behind = |sequence| SignedHead { behind: true, ..head(sequence, hash(sequence), None) };
-        assert_eq!(agree(&behind(9)), None, "it lost what could be compared");
-        assert_eq!(agree(&behind(3)), Some(true));
     }
 }

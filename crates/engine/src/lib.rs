@@ -48,6 +48,7 @@ mod filing;
 mod forward;
 mod grants;
 mod heal;
+mod histories;
 mod import;
 mod in_force;
 mod incidents;

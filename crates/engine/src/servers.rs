@@ -1,5 +1,5 @@
 //! Whether the broker keeps what it acknowledges: its servers' settings, looked at before anything is
-//! published over a connection, and again as long as a server does not tell them.
+//! published over a connection, and every few seconds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,11 +12,8 @@ use crate::alarms::Alarms;
 
 /// Raised while a server's settings are too weak.
 const WEAKER: &str = "BROKER_WEAKER";
-/// How long whoever wants to publish waits for a server that does not tell its settings: one of three
-/// may be gone, and the others serve.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How often servers are asked again that did not tell theirs, or told of weaker ones.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How often servers are asked: one of a cluster may be set up anew while this node's connection stands.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The broker's servers.
 #[derive(Debug)]
@@ -25,18 +22,18 @@ pub(crate) struct Servers {
     /// Their monitoring addresses.
     monitors: Vec<String>,
     alarms: Arc<Alarms>,
-    /// All have told their settings since the connection was made.
-    known: AtomicBool,
+    /// One did not tell its settings when it was asked last.
+    unknown: AtomicBool,
     /// What is too weak.
     weaker: watch::Sender<Option<String>>,
 }
 
 impl Servers {
-    /// Starts to ask again, until it is dropped.
+    /// Starts to look, until it is dropped.
     pub(crate) fn watch(journal: Journal, monitors: Vec<String>, alarms: Arc<Alarms>) -> Arc<Self> {
-        let (known, weaker) = (AtomicBool::new(false), watch::Sender::new(None));
-        let servers = Arc::new(Self { journal, monitors, alarms, known, weaker });
-        tokio::spawn(ask_again(Arc::downgrade(&servers)));
+        let (unknown, weaker) = (AtomicBool::new(false), watch::Sender::new(None));
+        let servers = Arc::new(Self { journal, monitors, alarms, unknown, weaker });
+        tokio::spawn(look_again(Arc::downgrade(&servers)));
         servers
     }
 
@@ -45,29 +42,23 @@ impl Servers {
         self.weaker.subscribe()
     }
 
-    /// Asks all of them now. One that does not tell passes, and is asked again.
+    /// Asks all of them now. One that does not tell passes: of three one may be gone, and the others serve.
     ///
     /// # Errors
     /// What is too weak.
     pub(crate) async fn look(&self) -> Result<(), String> {
-        let told = self.journal.check_servers(&self.monitors);
-        let weaker = match tokio::time::timeout(PATIENCE, told).await {
-            Ok(Ok(())) => {
-                self.known.store(true, Ordering::Relaxed);
+        let told = self.journal.check_servers(&self.monitors).await;
+        let unknown = matches!(told, Err(ServerCheckError::Unreachable { .. }));
+        let before = self.unknown.swap(unknown, Ordering::Relaxed);
+        let weaker = match told {
+            Err(unreachable @ ServerCheckError::Unreachable { .. }) => {
+                if !before {
+                    tracing::warn!(error = %unreachable, "a broker's settings are not known");
+                }
                 None
             }
-            Ok(Err(ServerCheckError::Unreachable { monitor, cause })) => {
-                tracing::debug!(monitor, cause, "a broker's settings are not known");
-                self.known.store(false, Ordering::Relaxed);
-                None
-            }
-            Err(_) => {
-                self.known.store(false, Ordering::Relaxed);
-                None
-            }
-            Ok(Err(weaker @ (ServerCheckError::Weaker(_) | ServerCheckError::NoMonitors))) => {
-                Some(weaker.to_string())
-            }
+            Err(weaker) => Some(weaker.to_string()),
+            Ok(()) => None,
         };
         self.weaker.send_if_modified(|now| {
             let changed = *now != weaker;
@@ -79,7 +70,7 @@ impl Servers {
             return Ok(());
         };
         let why = format!(
-            "{weaker}: what it acknowledges could be lost, so nothing is filed until it is set up as \
+            "{weaker}: what it acknowledges could be lost, so no record is filed until it is set up as \
              it must be"
         );
         self.alarms.keep(WEAKER, why.clone());
@@ -87,15 +78,13 @@ impl Servers {
     }
 }
 
-async fn ask_again(servers: Weak<Servers>) {
-    let mut again = tokio::time::interval(ASK_AGAIN);
+async fn look_again(servers: Weak<Servers>) {
+    let mut again = tokio::time::interval(LOOK_EVERY);
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         again.tick().await;
         let Some(servers) = servers.upgrade() else { return };
-        if !servers.known.load(Ordering::Relaxed) {
-            // Whoever publishes hears of it.
-            let _ = servers.look().await;
-        }
+        // Whoever publishes hears of it.
+        let _ = servers.look().await;
     }
 }

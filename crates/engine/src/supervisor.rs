@@ -18,9 +18,14 @@ use crate::heal::Remedy;
 use crate::line::{Line, Trouble, is_behind};
 use crate::peers::Peer;
 use crate::servers::Servers;
+use crate::writer::NOT_TAKEN;
 
 /// How often a stream's identity and its block at the applied sequence are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a message is looked for that the stream lost. Each time takes two consumers of the stream, and
+/// a server forgets one after half a minute.
+const LOST_AGAIN: Duration = Duration::from_secs(5);
 
 /// How far this node's clock may be from the broker's, in ns (design, section 3, Time).
 const CLOCK_OFF: i128 = 1_000_000_000;
@@ -72,8 +77,8 @@ impl Supervisor {
         // Where the stream ended when this node first looked: what it held of this node's own chain
         // is applied before anything is sealed on it.
         let mut end = u64::MAX;
-        // What the stream has lost, until it is there again.
-        let mut lost = None;
+        // Behind which message the stream has lost one, and what is told of it.
+        let mut lost: Option<(u64, String)> = None;
         self.moment_at_a_start().await;
         loop {
             // From here on, a connection that is lost and mended at once is not missed either.
@@ -83,13 +88,15 @@ impl Supervisor {
                 Ok(facts) => {
                     self.line.clear_trouble();
                     end = end.min(facts.last);
-                    let meanwhile = match self.behind(end, facts.last) {
+                    let applied = self.line.progress().sequence;
+                    lost = lost.filter(|(at, _)| *at == applied && applied < facts.last);
+                    let gap = lost.as_ref().map(|(_, why)| why.clone());
+                    let meanwhile = match gap.or_else(|| self.behind(end, facts.last)) {
                         None => {
                             self.over();
-                            lost = None;
                             Condition::Serving
                         }
-                        Some(why) => Condition::ReadOnly(lost.clone().unwrap_or(why)),
+                        Some(why) => Condition::ReadOnly(why),
                     };
                     // Behind, it learns who the members are on the way, and hears them before it
                     // serves.
@@ -98,16 +105,16 @@ impl Supervisor {
                         return;
                     }
                     if let Some(gap) = gap {
-                        let why = self.tell_lost(&gap);
+                        let why = self.tell_lost(&gap, lost.as_ref());
                         self.line.set_condition(Condition::ReadOnly(why.clone()));
-                        lost = Some(why);
-                        self.pause().await;
+                        lost = Some((self.line.progress().sequence, why));
+                        self.pause(LOST_AGAIN).await;
                     }
                 }
                 Err(Bar::Wait(why)) => {
                     // It does not follow meanwhile: what the stream holds now may be another history.
                     self.line.set_condition(Condition::ReadOnly(why));
-                    self.pause().await;
+                    self.pause(LOOK_EVERY).await;
                 }
                 Err(Bar::Stop(why)) => {
                     self.alarms.raise("LEDGER_STOPPED", Some(self.ledger), why.clone());
@@ -144,13 +151,13 @@ impl Supervisor {
 
     /// Nothing behind a message that the stream lost can be applied; what has it is looked for again and
     /// again.
-    fn tell_lost(&self, gap: &str) -> String {
+    fn tell_lost(&self, gap: &str, before: Option<&(u64, String)>) -> String {
         let why = format!(
             "{gap}: the broker lost it, and no node that can be reached has it. Start the nodes that \
              have it, or put back a copy of a broker's store or of a node's data that has it; what this \
              node set aside lies beside its database"
         );
-        if !self.alarms.is_raised("STREAM_GAP", Some(self.ledger)) {
+        if before.is_none_or(|(_, before)| *before != why) {
             self.alarms.raise("STREAM_GAP", Some(self.ledger), why.clone());
         }
         why
@@ -158,7 +165,7 @@ impl Supervisor {
 
     /// What these alarms named is mended.
     fn over(&self) {
-        for code in ["STREAM_UNLIKE", "STREAM_GAP", "STREAM_WENT_BACK"] {
+        for code in ["STREAM_UNLIKE", "STREAM_GAP", "STREAM_WENT_BACK", NOT_TAKEN] {
             self.alarms.clear(code, Some(self.ledger));
         }
     }
@@ -330,8 +337,8 @@ impl Supervisor {
         Err(what.to_owned())
     }
 
-    /// Waits for the connection or the keys to come, or for a moment.
-    async fn pause(&self) {
+    /// Waits for the connection or the keys to come, or for a while.
+    async fn pause(&self, longest: Duration) {
         let (mut connection, mut keys) = (self.journal.state(), self.keys.clone());
         connection.mark_unchanged();
         keys.mark_unchanged();
@@ -341,6 +348,6 @@ impl Supervisor {
                 _ = keys.changed() => {}
             }
         };
-        let _ = tokio::time::timeout(LOOK_EVERY, news).await;
+        let _ = tokio::time::timeout(longest, news).await;
     }
 }

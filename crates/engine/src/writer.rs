@@ -3,8 +3,8 @@
 //! Natural batching: a contribution is sent at once while fewer than four publishes are in flight,
 //! and gathers with its like while they are. The writer decides nothing: apply does (invariant 2).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use journal::{LedgerStream, PublishFailure};
@@ -24,9 +24,9 @@ const IN_FLIGHT: usize = 4;
 /// Commands that may wait for a block: the limit "in flight per node" (design, section 7).
 pub(crate) const WAITING: usize = 4_096;
 /// Raised while the broker takes no blocks.
-const NOT_TAKEN: &str = "BROKER_REFUSES";
-/// So many blocks in a row that it did not take are no accident.
-const FAILED_IN_A_ROW: u32 = 3;
+pub(crate) const NOT_TAKEN: &str = "BROKER_REFUSES";
+/// Servers that elect a leader take nothing for a moment either.
+const NOT_FOR_LONG: Duration = Duration::from_secs(5);
 /// What the items of a block may take.
 pub(crate) const BLOCK_ROOM: usize = MAX_BLOCK - BLOCK_OVERHEAD;
 
@@ -66,8 +66,8 @@ pub(crate) struct Press {
     pub(crate) key: SigningKey,
     pub(crate) clock: Clock,
     pub(crate) alarms: Arc<Alarms>,
-    /// Publishes in a row that the broker did not take.
-    pub(crate) failed: AtomicU32,
+    /// Since when the broker has taken nothing.
+    pub(crate) failing: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Press {
@@ -122,24 +122,25 @@ impl Press {
     }
 
     fn taken(&self) {
-        if self.failed.swap(0, Ordering::Relaxed) >= FAILED_IN_A_ROW {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing.take().is_some() {
             self.alarms.clear(NOT_TAKEN, Some(self.line.ledger));
         }
     }
 
     /// A broker that is connected and takes nothing is as good as away, and says less.
     fn not_taken(&self, why: &str) {
-        if self.line.writable().is_err() {
-            return;
-        }
-        if self.failed.fetch_add(1, Ordering::Relaxed) + 1 == FAILED_IN_A_ROW {
+        let ledger = Some(self.line.ledger);
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let long = failing.get_or_insert_with(Instant::now).elapsed() >= NOT_FOR_LONG;
+        if long && self.line.writable().is_ok() && !self.alarms.is_raised(NOT_TAKEN, ledger) {
             let text = format!(
                 "the broker is connected and takes no blocks of {}: {why}. Nothing is filed, and \
                  accesses wait in the spool. See its log and whether its disk is full; after a full \
                  disk it has to be restarted",
                 self.line.ledger
             );
-            self.alarms.raise(NOT_TAKEN, Some(self.line.ledger), text);
+            self.alarms.raise(NOT_TAKEN, ledger, text);
         }
     }
 }

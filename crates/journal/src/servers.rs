@@ -16,8 +16,9 @@ use crate::stream::MAX_MESSAGE_BYTES;
 /// the rate); before 2.9.21 it let several writers win one expected sequence.
 pub const OLDEST_SERVER: (u64, u64, u64) = (2, 15, 1);
 
-/// A monitoring address is on the same network and answers from memory.
-const MONITOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// A monitoring address is on the same network and answers from memory; whoever wants to publish waits
+/// for it.
+const MONITOR_TIMEOUT: Duration = Duration::from_secs(1);
 /// `/varz` is about 3 KB; a server of many connections' statistics stays far below this.
 const LONGEST_ANSWER: u64 = 1024 * 1024;
 

@@ -268,23 +268,28 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, RunError> {
 fn open_vault(node: &config::Node) -> Result<(Vault, Option<SetAside>), RunError> {
     let open = || Vault::open(&node.data, node.kek.load()?);
     let path = node.data.join("keys");
-    let there = path.join("CURRENT").exists();
-    let anew = |why| {
-        let at = |source| RunError::Data { file: path.clone(), source };
-        let kept = if there { Some(store::set_aside(&path).map_err(at)?) } else { None };
-        vault::damage_dealt_with(&node.data).map_err(at)?;
-        Ok((open()?, Some(SetAside { name: "keys", kept, why })))
+    let gone = store::position_file(&node.data).exists() && !path.join("CURRENT").exists();
+    // Opened first, whatever was met in it: it may be in use, or its keys not be given.
+    let why = match open() {
+        Err(damage) if damage.is_damage() => store::causes(&damage),
+        Err(error) => return Err(error.into()),
+        Ok(vault) => match vault::damage_met(&node.data) {
+            Some(why) if !gone => {
+                drop(vault);
+                why
+            }
+            None | Some(_) => {
+                let why = "it is gone".to_owned();
+                let aside = gone.then_some(SetAside { name: "keys", kept: None, why });
+                return Ok((vault, aside));
+            }
+        },
     };
-    if let Some(why) = vault::damage_met(&node.data) {
-        return anew(why);
-    }
-    if !there && store::position_file(&node.data).exists() {
-        return anew("it is gone".to_owned());
-    }
-    match open() {
-        Err(damage) if damage.is_damage() => anew(store::causes(&damage)),
-        opened => Ok((opened?, None)),
-    }
+    let at = |source| RunError::Data { file: path.clone(), source };
+    // In this order: if the node ends between the two, what is damaged is met again.
+    vault::damage_dealt_with(&node.data).map_err(at)?;
+    let kept = Some(store::set_aside(&path).map_err(at)?);
+    Ok((open()?, Some(SetAside { name: "keys", kept, why })))
 }
 
 /// Connects to the configured broker.

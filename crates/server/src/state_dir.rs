@@ -232,7 +232,7 @@ keys = ["keys/issuer.pub.pem"]
 
 [log]
 format = "text"
-filter = "info"
+filter = "info,async_nats=warn"
 "#,
         node = entries.node,
         name = quoted(entries.name),

@@ -26,6 +26,8 @@ pub fn start(log: &Log) -> Result<(), BadFilter> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(coloured)
+        // A terminal that was closed takes no lines; that is no reason to end.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // An error here means that a subscriber is set already, which is what tests do.
     let _already = match log.format {

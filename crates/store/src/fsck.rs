@@ -113,7 +113,7 @@ pub fn fsck(wanted: &Fsck<'_>, mut progress: impl FnMut(FsckProgress)) -> Result
     tables.no_strays(&ids)?;
     let keys = beside::Keys::open(wanted.dir)?;
     let mut unchecked = vec![
-        "what bodies and the sealed rows of files, entries, identifiers and terms say: no keys are used"
+        "what bodies and the sealed rows of files, identifiers and terms say: no keys are used"
             .to_owned(),
         "whether wrapped keys open: the key-encryption key is not used".to_owned(),
     ];
@@ -133,13 +133,18 @@ pub fn fsck(wanted: &Fsck<'_>, mut progress: impl FnMut(FsckProgress)) -> Result
     checkpoints::all_are_of(&seen, wanted.kept)?;
     let spooled = beside::spool(wanted, accesses.as_ref(), &position, &mut unchecked)?;
     let keys = keys.check()?;
-    match damage::marked(wanted.dir) {
-        Some(met) => Err(Finding::file(
-            "ledger.damage",
-            format!("the node met damage when it ran last, though none is found now: {met}"),
-        )),
-        None => Ok(Intact { ledgers: seen, spooled, keys, unchecked }),
+    let marks = [
+        ("ledger.damage", damage::marked(wanted.dir)),
+        ("keys.damage", vault::damage_met(wanted.dir)),
+    ];
+    for (file, met) in marks {
+        if let Some(met) = met {
+            let what =
+                format!("the node met damage when it ran last, though none is found now: {met}");
+            return Err(Finding::file(file, what));
+        }
     }
+    Ok(Intact { ledgers: seen, spooled, keys, unchecked })
 }
 
 impl LedgerSeen {

@@ -27,7 +27,7 @@ use crate::{OpenError, options, rows};
 use ledger::commitment::{self, Commitment, Subjects};
 use ledger::tree::{TILE_WIDTH, tile_hashes, tile_root};
 use ledger::{FullTile, Hash, Header, LedgerId, Map, State, TileId, Tree, leaf_hash};
-use rocksdb::{ColumnFamilyDescriptor, DB, Options};
+use rocksdb::{ColumnFamilyDescriptor, DB, Options, WriteBatch};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -102,7 +102,7 @@ impl Opening<'_> {
         let new = !path.join("CURRENT").exists();
         let in_spool = self.dir.join(SPOOL);
         let spool = Spool::open(&in_spool).map_err(|source| damaged_at(&in_spool, source))?;
-        let db = database(&path, new)
+        let db = database(&path, new, self.pins)
             .map_err(|source| OpenError::Database { path: path.clone(), source })?;
         let mut ledgers = BTreeMap::new();
         for pin in self.pins {
@@ -132,15 +132,23 @@ impl Opening<'_> {
     }
 }
 
-fn database(path: &Path, new: bool) -> Result<DB, rocksdb::Error> {
-    let options = options::database(new);
+fn database(path: &Path, new: bool, pins: &[LedgerPin]) -> Result<DB, rocksdb::Error> {
+    let opened_with = options::database(new);
     let mut tables = options::tables()?;
-    let found = if new { Vec::new() } else { DB::list_cf(&options, path)? };
+    let found = if new { Vec::new() } else { DB::list_cf(&opened_with, path)? };
     let former: Vec<_> =
         keys::FORMER_VIEWS.into_iter().filter(|name| found.iter().any(|one| one == name)).collect();
     // RocksDB opens no database of which a table is not named.
     tables.extend(former.iter().map(|name| ColumnFamilyDescriptor::new(*name, Options::default())));
-    let mut db = DB::open_cf_descriptors(&options, path, tables)?;
+    let mut db = DB::open_cf_descriptors(&opened_with, path, tables)?;
+    if let (false, Some(meta)) = (former.is_empty(), db.cf_handle(keys::META)) {
+        // First: an earlier version that is put back must not take what is left for its views.
+        let mut batch = WriteBatch::default();
+        for pin in pins {
+            batch.delete_cf(meta, keys::meta(pin.ledger, MetaTag::ViewVersion));
+        }
+        db.write_opt(batch, &options::synced())?;
+    }
     for name in former {
         db.drop_cf(name)?;
     }

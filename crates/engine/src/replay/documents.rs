@@ -86,6 +86,11 @@ pub enum DocumentAnswer {
 }
 
 impl DocumentAnswer {
+    /// Whether what was on record a moment before it may have been missing.
+    pub(super) const fn may_lack_the_newest(&self) -> bool {
+        matches!(self, Self::Emergencies(_))
+    }
+
     /// The patients whom it names.
     pub(super) fn affected(&self) -> Vec<PatientId> {
         match self {
@@ -101,12 +106,14 @@ impl DocumentAnswer {
 }
 
 impl Engine {
-    /// What the query of this access was answered; none if there is none of what it asks for.
+    /// What the query of this access was answered; none if there is none of what it asks for. So many of
+    /// the newest records of the node's own it had not heard of.
     pub(super) fn documents_shown(
         &self,
         pass: &Pass,
         asked: &DocumentQuery,
         access: &AccessItem,
+        unheard: usize,
     ) -> Result<Option<Box<DocumentAnswer>>, Failure> {
         let record = said(access)?;
         // The first forms of an access record did not say.
@@ -145,7 +152,7 @@ impl Engine {
             }
             DocumentQuery::Emergencies { .. } if record.trail == 0 => return Err(not_replayed()),
             DocumentQuery::Emergencies { filter, after, limit } => {
-                let register = self.emergencies_then(access)?;
+                let register = self.emergencies_then(access, unheard)?;
                 let reviews = then(DocumentKind::BreakGlassReview)?;
                 let page = emergency_page(&register, &reviews, at, filter, *after, *limit);
                 Some(DocumentAnswer::Emergencies(page))
