@@ -38,7 +38,7 @@ async fn talkative(format: &str) -> (Cluster, String) {
     let crates =
         ["server", "engine", "store", "vault", "journal", "ledger", "schema", "caseledgerd"];
     let filter = crates.map(|name| format!("{name}=trace")).join(",");
-    let quiet = "format = \"text\"\nfilter = \"info\"";
+    let quiet = "format = \"text\"\nfilter = \"info,async_nats=warn\"";
     assert!(text.contains(quiet), "{text}");
     let text = text.replace(quiet, &format!("format = \"{format}\"\nfilter = \"debug,{filter}\""));
     std::fs::write(&file, text).expect("written");
