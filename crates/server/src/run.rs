@@ -269,23 +269,25 @@ fn open_vault(node: &config::Node) -> Result<(Vault, Option<SetAside>), RunError
     let open = || Vault::open(&node.data, node.kek.load()?);
     let path = node.data.join("keys");
     let gone = store::position_file(&node.data).exists() && !path.join("CURRENT").exists();
+    let at = |source| RunError::Data { file: path.clone(), source };
     // Opened first, whatever was met in it: it may be in use, or its keys not be given.
     let why = match open() {
         Err(damage) if damage.is_damage() => store::causes(&damage),
         Err(error) => return Err(error.into()),
+        Ok(vault) if gone => {
+            // What was met went with it.
+            vault::damage_dealt_with(&node.data).map_err(at)?;
+            let why = "it is gone".to_owned();
+            return Ok((vault, Some(SetAside { name: "keys", kept: None, why })));
+        }
         Ok(vault) => match vault::damage_met(&node.data) {
-            Some(why) if !gone => {
+            None => return Ok((vault, None)),
+            Some(why) => {
                 drop(vault);
                 why
             }
-            None | Some(_) => {
-                let why = "it is gone".to_owned();
-                let aside = gone.then_some(SetAside { name: "keys", kept: None, why });
-                return Ok((vault, aside));
-            }
         },
     };
-    let at = |source| RunError::Data { file: path.clone(), source };
     // In this order: if the node ends between the two, what is damaged is met again.
     vault::damage_dealt_with(&node.data).map_err(at)?;
     let kept = Some(store::set_aside(&path).map_err(at)?);

@@ -386,6 +386,15 @@ async fn a_key_database_in_which_damage_was_met_is_made_anew_at_the_next_start()
     cluster.node_mut(0).spawn().expect("started");
     cluster.node(0).serving().await.expect("serving");
     assert!(!data.join("keys.damaged-2").exists(), "it was dealt with");
+    // Damaged, and then taken away: what was met is not looked for in the one made anew.
+    cluster.node_mut(0).stop().await.expect("stopped");
+    std::fs::write(data.join("keys.damage"), met).expect("written");
+    std::fs::remove_dir_all(data.join("keys")).expect("removed");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let told = alarm(&operator, "KEYS_SET_ASIDE").await;
+    assert!(told.text.contains("it is gone"), "{told:?}");
+    assert!(!data.join("keys.damage").exists(), "nothing is left to be dealt with");
 }
 
 #[tokio::test]
