@@ -99,8 +99,8 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     if let Some(records) = options.grow {
-        let hospital = Hospital::start().await?;
-        return growth::caseledger(session, &hospital, records).await;
+        let mut hospital = Hospital::start().await?;
+        return growth::caseledger(session, &mut hospital, records).await;
     }
     for run in 1..=session.plan.runs {
         say(&format!("run {run} of {}", session.plan.runs));

@@ -7,7 +7,7 @@ use api::v1;
 use testkit::client::Client;
 
 use super::commands::Contribute;
-use super::reads::{Files, Read};
+use super::reads::{Files, Read, each_once};
 use super::{CONTRIBUTE, FIFTY, GROWTH, STREAMED};
 use crate::contender::hospital::Hospital;
 use crate::importing::Delivery;
@@ -23,10 +23,12 @@ const STEPS: [u64; 3] = [100_000, 1_000_000, 10_000_000];
 const ENTRIES: usize = 8;
 /// Patients imported at a time.
 const AT_A_TIME: u64 = 2_000;
-/// Of so many imported patients one is read later.
-const TAKEN: usize = 20;
+/// Of so many imported patients one is read later: of the fewest two thousand.
+const TAKEN: usize = 5;
 /// Reads of patients from everywhere in the ledger.
 const ANYBODY: &str = "GetPatientFile, 8 entries, anybody's";
+/// The same when neither few patients nor many are in the node's memory, so that sizes can be compared.
+const ANYBODY_ONCE: &str = "GetPatientFile, 8 entries, anybody's, once each after a restart";
 /// A proof that a record of any age is under the newest checkpoint, one at a time.
 const PROOF: &str = "GetInclusionProof, any record, 1 client";
 /// Node and broker are quiet when they use less than this of a processor in a second: what an import
@@ -61,13 +63,13 @@ impl Caller for Prove {
 /// When an item is refused, or a part does not run any more.
 pub(crate) async fn caseledger(
     session: &mut Session,
-    hospital: &Hospital,
+    hospital: &mut Hospital,
     upto: u64,
 ) -> anyhow::Result<()> {
     let files = Files::filed(session, hospital).await?;
     let patients = session.patients(hospital, session.plan.command_patients, 0).await?;
     let people = Arc::clone(&session.people);
-    let (meter, window) = (hospital.meter()?, session.plan.window);
+    let window = session.plan.window;
     let mut strangers = Vec::new();
     let steps = STEPS.into_iter().filter(|step| *step < upto);
     for step in steps.chain([upto]) {
@@ -75,7 +77,9 @@ pub(crate) async fn caseledger(
         say(&format!("  importing up to {step} records"));
         let imported = grow(session, hospital, step, &mut strangers).await?;
         let cold = Arc::new(strangers.clone());
+        let once = Arc::new(some(&strangers, session.plan.files_read_once)?);
         session.report.add(GROWTH, "records", STREAMED, &load, imported);
+        let meter = hospital.meter()?;
         quiet(&meter).await?;
         say(&format!("  commands and reads {load}"));
         for _ in 0..session.plan.runs {
@@ -94,10 +98,22 @@ pub(crate) async fn caseledger(
             let measured = closed(hospital.callers(1, prove)?, window, &meter).await?;
             session.report.add(GROWTH, "proofs", PROOF, &load, measured);
         }
+        // Last, for after a restart the other calls would have to fill caches first.
+        for _ in 0..session.plan.runs {
+            let measured = each_once(hospital, &files, &once, ENTRIES).await?;
+            session.report.add(GROWTH, "calls", ANYBODY_ONCE, &load, measured);
+        }
     }
     let cold = Arc::new(strangers);
     let anybody = |client| Read::first_page(&client, &cold, ENTRIES);
     sampled(session, hospital, "anybody", anybody).await
+}
+
+/// So many of these from everywhere among them, or all if they are fewer.
+fn some(patients: &[String], count: u64) -> anyhow::Result<Vec<String>> {
+    let count = usize::try_from(count)?;
+    let apart = (patients.len() / count).max(1);
+    Ok(patients.iter().step_by(apart).take(count).cloned().collect())
 }
 
 /// Waits until what the import left to be done is done.

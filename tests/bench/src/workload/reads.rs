@@ -11,7 +11,7 @@ use testkit::client::{Client, purpose};
 
 use super::{AUDITED, FIFTY, ONCE, READS, UNAUDITED, clients};
 use crate::contender::hospital::Hospital;
-use crate::load::{Caller, closed, through};
+use crate::load::{Caller, Measured, closed, through};
 use crate::plan::Plan;
 use crate::profile::sampled;
 use crate::rng::Rng;
@@ -161,7 +161,12 @@ pub(crate) async fn caseledger(
     if let Some(program) = unaudited {
         without_trail(session, hospital, files, program).await?;
     }
-    each_once(session, hospital, files).await
+    let count = usize::try_from(session.plan.files_read_once)?;
+    say(&format!("  {ONCE}, {count} files, {}", clients(CLIENTS)));
+    let unread = session.patients(hospital, count, USUAL).await?;
+    let measured = each_once(hospital, files, &unread, USUAL).await?;
+    session.report.add(READS, "reads", ONCE, &clients(CLIENTS), measured);
+    Ok(())
 }
 
 /// The usual read of the same files in the same database, with and without an audit trail, one after
@@ -184,25 +189,25 @@ async fn without_trail(
     hospital.restart(None).await
 }
 
-/// Files that nobody has read since the node started, so that nothing of them is in its memory.
-async fn each_once(
-    session: &mut Session,
+/// Each of these files once by a node that has just started, so that nothing of them is in its memory.
+///
+/// # Errors
+/// When a part does not run any more.
+pub(crate) async fn each_once(
     hospital: &mut Hospital,
     files: &Files,
-) -> anyhow::Result<()> {
-    let count = session.plan.files_read_once;
-    say(&format!("  {ONCE}, {count} files, {}", clients(CLIENTS)));
-    let unread = session.patients(hospital, usize::try_from(count)?, USUAL).await?;
+    unread: &Arc<Vec<String>>,
+    entries: usize,
+) -> anyhow::Result<Measured> {
     hospital.restart(None).await?;
     let mut callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
     let next = Arc::new(AtomicUsize::new(0));
     for caller in &mut callers {
         // Its connection and token are not what is measured.
         caller.call().await?;
-        caller.patients = Arc::clone(&unread);
+        caller.patients = Arc::clone(unread);
+        caller.entries = entries;
         caller.which = Which::Next(Arc::clone(&next));
     }
-    let measured = through(callers, count, &hospital.meter()?).await?;
-    session.report.add(READS, "reads", ONCE, &clients(CLIENTS), measured);
-    Ok(())
+    through(callers, u64::try_from(unread.len())?, &hospital.meter()?).await
 }
