@@ -52,7 +52,7 @@ pub(crate) async fn run(
     if ended.is_ok() || count.answered() > 0 {
         output.show(|| count.json(), || count.text())?;
     }
-    ended.map(|()| if count.deferred() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    ended.map(|()| if count.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn bar() -> ProgressBar {

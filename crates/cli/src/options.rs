@@ -172,7 +172,8 @@ pub(crate) enum Import {
     /// stops the others.
     #[command(after_help = "\
 Exit code 0 means that every resource got an answer, also when some were refused for what they say: read
-the summary. 1: some could not be filed now, and nothing is wrong with them; run the same again.
+the summary. 1: some could not be filed now, and nothing is wrong with them, run the same again; or a file
+holds what is no resource, or nothing at all.
 
 Example:
   caseledger import fhir --source https://old-system.example exports/")]

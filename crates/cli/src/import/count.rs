@@ -158,9 +158,11 @@ impl Count {
         }
     }
 
-    /// How many are to be sent again as they are.
-    pub(crate) const fn deferred(&self) -> u64 {
-        self.deferred
+    /// Whether all that was to be imported was read and answered: nothing is to be sent again, no file
+    /// holds what cannot be read, and there was something.
+    pub(crate) fn is_complete(&self) -> bool {
+        let nothing = self.types.is_empty() && self.skipped.is_empty();
+        self.deferred == 0 && !nothing && !self.types.contains_key(Self::UNREADABLE)
     }
 
     /// Records on file when the latest results were made.
@@ -259,6 +261,14 @@ impl Count {
                 "\n{} could not be filed now, though nothing is wrong with them: see the node's status, and \
                  run the same import again",
                 counted(self.deferred, "resource")
+            );
+        }
+        if self.types.is_empty() && self.skipped.is_empty() {
+            text.push_str("\nNothing was found to import.\n");
+        }
+        if self.types.contains_key(Self::UNREADABLE) {
+            text.push_str(
+                "\nNot all of it could be read: mend or leave out what is no resource.\n",
             );
         }
         // no answer came at all: there is no position to wait for
@@ -389,6 +399,22 @@ mod tests {
         );
         assert!(text.contains("the code is missing") && text.contains("a.json, entry 3"));
         assert!(text.contains("1 resource got no answer. Run the same import again"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_and_nothing_at_all_are_no_import() {
+        assert!(counted_import().is_complete(), "a refusal is an answer");
+        let nothing = Count::default();
+        assert!(!nothing.is_complete() && nothing.text().contains("Nothing was found"));
+        let mut skipped = Count::default();
+        skipped.skip("Claim", None);
+        assert!(skipped.is_complete(), "it was read");
+        let mut unreadable = counted_import();
+        unreadable.found(Count::UNREADABLE);
+        assert!(!unreadable.is_complete() && unreadable.text().contains("could be read"));
+        let mut deferred = counted_import();
+        deferred.deferred = 1;
+        assert!(!deferred.is_complete());
     }
 
     #[test]
