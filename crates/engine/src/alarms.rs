@@ -50,13 +50,13 @@ impl Alarms {
     }
 
     /// Raises an alarm, unless it stands with this very text.
-    pub(crate) fn keep(&self, code: &'static str, text: String) {
+    pub(crate) fn keep(&self, code: &'static str, ledger: Option<LedgerId>, text: String) {
         let stands = {
             let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-            raised.get(&(code, None)).is_some_and(|alarm| alarm.text == text)
+            raised.get(&(code, ledger)).is_some_and(|alarm| alarm.text == text)
         };
         if !stands {
-            self.raise(code, None, text);
+            self.raise(code, ledger, text);
         }
     }
 
@@ -102,7 +102,7 @@ impl Engine {
             let text = "the broker is not connected: nothing is filed, and what is read is recorded in the spool, \
                         which is bounded, and forwarded later. Start it, or look at the network between; this \
                         node connects again by itself";
-            self.alarms.keep("BROKER_AWAY", text.to_owned());
+            self.alarms.keep("BROKER_AWAY", None, text.to_owned());
         }
         connected
     }

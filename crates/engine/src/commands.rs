@@ -426,7 +426,8 @@ pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
         | R::NothingChanged
         | R::SamePerson
         | R::TextIsFixed => {
-            Failure::Refused { reason: rejection.code(), message: rejection.to_string() }
+            let subject = prefix.trim_end_matches('.').to_owned();
+            Failure::Refused { reason: rejection.code(), subject, message: rejection.to_string() }
         }
     }
 }

@@ -172,10 +172,10 @@ impl Shared {
         let admitted = state.state().authority.members.get(&self.node);
         if admitted.is_some_and(|member| member.keys.block != ours) {
             let message = OTHER_KEY.to_owned();
-            return Err(Failure::Refused { reason: "BLOCK_KEY_UNLIKE", message });
+            return Err(Failure::refused("BLOCK_KEY_UNLIKE", message));
         }
         if admitted.is_some_and(|member| member.retired) {
-            return Err(Failure::Refused { reason: "NODE_RETIRED", message: RETIRED.to_owned() });
+            return Err(Failure::refused("NODE_RETIRED", RETIRED));
         }
         let press = Arc::new(Press {
             line: Arc::clone(&line),

@@ -349,7 +349,7 @@ fn too_many() -> Failure {
         "the ledger holds more about this patient than is proved at once, {MAX_PROVED} records or \
          {MAX_OPENED} bytes of bodies: ask without contents, or verify the whole ledger instead"
     );
-    Failure::Refused { reason: "TOO_MANY_RECORDS", message }
+    Failure::refused("TOO_MANY_RECORDS", message)
 }
 
 fn is_about(leaf: &[u8], subject: SubjectId) -> bool {

@@ -14,6 +14,8 @@ pub enum Failure {
     Refused {
         /// Stable code, upper snake case.
         reason: &'static str,
+        /// Path in the request of what is refused; empty: the request as a whole.
+        subject: String,
         /// What to do about it.
         message: String,
     },
@@ -133,6 +135,11 @@ fn denied(reason: &str, break_glass: bool) -> &'static str {
 impl Failure {
     /// Why a call with the purpose BTG is denied without an emergency access.
     pub(crate) const GLASS_NOT_BROKEN: &str = "GLASS_NOT_BROKEN";
+
+    /// A rule refuses the request as a whole.
+    pub(crate) fn refused(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Refused { reason, subject: String::new(), message: message.into() }
+    }
 
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         Self::Internal { cause: cause.to_string() }

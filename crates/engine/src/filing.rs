@@ -138,11 +138,8 @@ impl Engine {
                     return Ok(Filing::Filed { first_position, count, version, answer });
                 }
                 Outcome::Void(VoidReason::KeyDestroyed) => {
-                    return Err(Failure::Refused {
-                        reason: "KEY_DESTROYED",
-                        message: "the file's key was destroyed; nothing can be filed in it"
-                            .to_owned(),
-                    });
+                    let why = "the file's key was destroyed; nothing can be filed in it";
+                    return Err(Failure::refused("KEY_DESTROYED", why));
                 }
                 Outcome::Void(VoidReason::Malformed | VoidReason::NotAuthorised)
                 | Outcome::Refused(_) => {

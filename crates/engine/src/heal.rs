@@ -39,6 +39,31 @@ pub(crate) struct Furthest<'a> {
     pub(crate) lowest: bool,
 }
 
+/// Raised while too few nodes answer for this one to publish.
+const NO_MAJORITY: &str = "NO_MAJORITY";
+/// What that means, and what is to be done.
+const TOO_FEW: &str = "files are read here as they are, and nothing is filed. Start the others, or look at \
+     the network between. Only if they are lost for good: `caseledgerd retire --without-majority`";
+
+/// Whether those who answered are a majority with this node; if not, who did not.
+fn enough(quorum: &Quorum<'_>, heads: &[(&Peer, SignedHead)]) -> Result<(), String> {
+    let (members, majority, reached) = (quorum.members, quorum.majority(), heads.len() + 1);
+    if reached >= majority {
+        return Ok(());
+    }
+    let answered = |peer: &Peer| heads.iter().any(|(other, _)| other.node == peer.node);
+    let silent = quorum.peers.iter().filter(|peer| !answered(peer));
+    let silent: Vec<&str> = silent.map(|peer| peer.address.as_str()).collect();
+    let silent = match silent.is_empty() {
+        true => "the others are not in the configuration".to_owned(),
+        false => format!("no answer from {}", silent.join(", ")),
+    };
+    Err(format!(
+        "{reached} of {members} nodes can be reached and {majority} are needed before this node may \
+         publish ({silent})"
+    ))
+}
+
 pub(crate) fn wait(why: impl std::fmt::Display) -> Bar {
     Bar::Wait(why.to_string())
 }
@@ -70,14 +95,11 @@ impl Supervisor {
         });
         let answers: Vec<_> = join_all(ask).await.into_iter().collect::<Result<_, Bar>>()?;
         let heads: Vec<(&Peer, SignedHead)> = answers.into_iter().flatten().collect();
-        let (members, majority) = (quorum.members, quorum.majority());
-        if heads.len() + 1 < majority {
-            return Err(wait(format!(
-                "{} of {members} nodes can be reached and {majority} are needed before this node \
-                 may publish",
-                heads.len() + 1
-            )));
+        if let Err(why) = enough(&quorum, &heads) {
+            self.alarms.keep(NO_MAJORITY, Some(self.ledger), format!("{why}: {TOO_FEW}"));
+            return Err(wait(why));
         }
+        self.alarms.clear(NO_MAJORITY, Some(self.ledger));
         self.compare(&state, &heads, &quorum)?;
         let mut furthest = Furthest {
             sequence: state.sequence,

@@ -210,7 +210,7 @@ impl Engine {
             let text = "patients are on file whose keys this node does not have: their files are not \
                         shown here. Its keys come back from the key bucket when the broker is reached; \
                         if they do not, stop the node, move the folder keys of its data away, and start it";
-            self.alarms.keep("KEYS_MISSING", text.to_owned());
+            self.alarms.keep("KEYS_MISSING", None, text.to_owned());
             let why =
                 "this node does not have the file's key yet; ask another node, or this one later";
             return Ok(Failure::Unavailable { why: why.to_owned() });

@@ -124,10 +124,8 @@ impl Engine {
     ) -> Result<Vec<Draft>, Failure> {
         let (given, taken) = given_and_taken(before, events);
         let Claim::Free(mut drafts) = self.claim(&given, patient)? else {
-            return Err(Failure::Refused {
-                reason: "IDENTIFIER_TAKEN",
-                message: "one of these identifiers belongs to another patient on file".to_owned(),
-            });
+            let why = "one of these identifiers belongs to another patient on file";
+            return Err(Failure::refused("IDENTIFIER_TAKEN", why));
         };
         let store = self.shelf.never_to_be_shown();
         for number in taken {
@@ -173,13 +171,11 @@ impl Engine {
         match (others.pop_first(), others.is_empty()) {
             (None, _) => Ok(Claim::Free(drafts)),
             (Some(holder), true) => Ok(Claim::Taken(holder)),
-            (Some(_), false) => Err(Failure::Refused {
-                reason: "IDENTIFIERS_DISAGREE",
-                message:
-                    "these identifiers belong to more than one patient on file; find out which \
-                          is right before filing"
-                        .to_owned(),
-            }),
+            (Some(_), false) => Err(Failure::refused(
+                "IDENTIFIERS_DISAGREE",
+                "these identifiers belong to more than one patient on file; find out which is right \
+                 before filing",
+            )),
         }
     }
 

@@ -355,7 +355,7 @@ pub(crate) fn said(access: &AccessItem) -> Result<&AccessRecord, Failure> {
 }
 
 fn refusal(reason: &'static str, message: &str) -> Failure {
-    Failure::Refused { reason, message: message.to_owned() }
+    Failure::refused(reason, message)
 }
 
 fn not_reproduced() -> Failure {

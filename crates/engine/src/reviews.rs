@@ -203,7 +203,7 @@ impl Engine {
         ] {
             match overdue {
                 Ok(0) => self.alarms.clear(code, None),
-                Ok(count) => self.alarms.keep(code, format!("{count} {what}")),
+                Ok(count) => self.alarms.keep(code, None, format!("{count} {what}")),
                 // Keys have not arrived, or something is damaged: the node says so elsewhere.
                 Err(failure) => tracing::debug!(?failure, code, "what is overdue is not known"),
             }
@@ -271,7 +271,7 @@ fn verdict(state: &DocumentState) -> Option<Verdict> {
 /// Refuses a verdict on what is not over (`open` until then), so that nothing is opened after it was
 /// judged, and one after a final one.
 fn may_be_reviewed(open: Option<u64>, before: Option<&DocumentState>) -> Result<(), Failure> {
-    let refused = |message| Err(Failure::Refused { reason: "STATUS_STEP_NOT_ALLOWED", message });
+    let refused = |message| Err(Failure::refused("STATUS_STEP_NOT_ALLOWED", message));
     if let Some(until) = open {
         return refused(format!(
             "the emergency access is still open: its review can be closed when it has ended, or has \

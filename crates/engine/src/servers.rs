@@ -73,7 +73,7 @@ impl Servers {
             "{weaker}: what it acknowledges could be lost, so no record is filed until it is set up as \
              it must be"
         );
-        self.alarms.keep(WEAKER, why.clone());
+        self.alarms.keep(WEAKER, None, why.clone());
         Err(why)
     }
 }

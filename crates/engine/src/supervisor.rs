@@ -277,7 +277,7 @@ impl Supervisor {
                 "{what}; what is intact is still answered. Restart this node when it suits you: it \
                  makes the database anew from {source}"
             );
-            self.alarms.keep(code, text);
+            self.alarms.keep(code, None, text);
         }
     }
 

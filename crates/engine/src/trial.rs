@@ -419,12 +419,10 @@ impl Trial {
             return Ok(());
         }
         if self.counts.len() >= MAX_KINDS {
-            return Err(Failure::Refused {
-                reason: "TOO_MANY_DIFFERENCES",
-                message: format!(
-                    "more than {MAX_KINDS} kinds of call would end otherwise: try it on a shorter period"
-                ),
-            });
+            let why = format!(
+                "more than {MAX_KINDS} kinds of call would end otherwise: try it on a shorter period"
+            );
+            return Err(Failure::refused("TOO_MANY_DIFFERENCES", why));
         }
         self.counts.insert(kind.clone(), 1);
         Ok(())

@@ -61,9 +61,9 @@ pub fn status(failure: &Failure, call: &str) -> Status {
     let message = failure.to_string();
     match failure {
         Failure::Invalid(violations) => invalid(violations),
-        Failure::Refused { reason, .. } => precondition(reason, message),
-        Failure::RequestIdReused => precondition("REQUEST_ID_REUSED", message),
-        Failure::RequestAbandoned => precondition("REQUEST_ABANDONED", message),
+        Failure::Refused { reason, subject, .. } => precondition(reason, subject, message),
+        Failure::RequestIdReused => precondition("REQUEST_ID_REUSED", "", message),
+        Failure::RequestAbandoned => precondition("REQUEST_ABANDONED", "", message),
         Failure::VersionConflict { current } => {
             let info = [("current_version", current.to_string())];
             build(Code::Aborted, message, details("VERSION_CONFLICT", info))
@@ -177,9 +177,11 @@ fn invalid(violations: &[Violation]) -> Status {
     build(Code::InvalidArgument, message, details)
 }
 
-fn precondition(reason: &str, message: String) -> Status {
+fn precondition(reason: &str, subject: &str, message: String) -> Status {
+    let subject = cut(subject, MAX_FIELD);
     let mut details = details(reason, []);
-    details.add_precondition_failure_violation(reason, "", message.clone());
+    details.add_precondition_failure_violation(reason, subject, message.clone());
+    let message = if subject.is_empty() { message } else { format!("{subject}: {message}") };
     build(Code::FailedPrecondition, message, details)
 }
 

@@ -160,6 +160,8 @@ async fn a_damaged_database_without_a_stream_is_made_anew_from_the_other_node() 
     for node in &cluster.nodes {
         node.serving().await.expect("serving");
     }
+    let alarms = operator.status().await.expect("status").alarms;
+    assert!(alarms.iter().all(|alarm| alarm.code != "NO_MAJORITY"), "it is over: {alarms:?}");
     holds(&cluster, &held).await;
     assert_eq!(cluster.agreed().await.expect("agreed"), before);
     let theirs = cluster.client(1, "case-manager").unwrap();

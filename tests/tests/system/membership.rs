@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::relay::Relay;
 use crate::tools::{
-    PATIENCE, Pen, databases, jetstream, messages, records_are, refuses, some_notes,
+    PATIENCE, Pen, alarm, databases, jetstream, messages, records_are, refuses, some_notes,
 };
 
 fn id(node: &Node) -> NodeId {
@@ -113,6 +113,9 @@ async fn majority_lost(cluster: &mut Cluster) -> String {
         Ok(())
     });
     waits.await.expect("1 of 2");
+    let told = alarm(&operator, "NO_MAJORITY").await.text;
+    let missing = cluster.node(1).listen.to_string();
+    assert!(told.contains(&missing), "it names who does not answer: {told}");
     patient
 }
 

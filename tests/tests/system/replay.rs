@@ -421,7 +421,9 @@ async fn what_showed_nothing_and_what_a_write_told_are_replayed_too_and_replays_
         }],
     };
     manager.file().contribute(request(request_id())).await.expect("retracted");
-    manager.file().contribute(request(request_id())).await.expect_err("retracted already");
+    let again = manager.file().contribute(request(request_id())).await;
+    let again = again.expect_err("retracted already");
+    assert!(again.message().starts_with("changes[0]: "), "it says which change: {again}");
 
     let before = trail(&officer).await;
     let of = |operation: &str, outcome: &str| {

@@ -41,7 +41,7 @@ impl Policies {
             shut.join(", "),
             if self.spoken.time { ", at noon on any day of the week" } else { "" }
         );
-        Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message })
+        Err(Failure::refused("POLICY_LOCKS_OUT", message))
     }
 
     /// Whether there is a purpose, and a day, for which they may.

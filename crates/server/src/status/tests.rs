@@ -28,7 +28,11 @@ fn all() -> Vec<(Failure, Code, &'static str)> {
     let all = vec![
         (Failure::Invalid(vec![violation("entry.code")]), Code::InvalidArgument, "INVALID_FIELDS"),
         (
-            Failure::Refused { reason: "ENTRY_RETRACTED", message: "no".into() },
+            Failure::Refused {
+                reason: "ENTRY_RETRACTED",
+                subject: "changes[1]".into(),
+                message: "no".into(),
+            },
             Code::FailedPrecondition,
             "ENTRY_RETRACTED",
         ),
@@ -83,7 +87,13 @@ fn details_carry_what_a_client_needs() {
     assert_eq!(bad.field_violations[0].field, "entry.code");
     assert_eq!(bad.field_violations[0].reason, "REQUIRED");
     let refused = status(&Failure::RequestIdReused, CALL);
-    assert_eq!(refused.get_details_precondition_failure().unwrap().violations.len(), 1);
+    assert_eq!(refused.get_details_precondition_failure().unwrap().violations[0].subject, "");
+    let subject = "changes[1]".to_owned();
+    let message = "no".to_owned();
+    let refused = status(&Failure::Refused { reason: "ENTRY_RETRACTED", subject, message }, CALL);
+    let violation = &refused.get_details_precondition_failure().unwrap().violations[0];
+    assert_eq!((violation.subject.as_str(), violation.description.as_str()), ("changes[1]", "no"));
+    assert_eq!(refused.message(), "changes[1]: no");
 }
 
 #[test]

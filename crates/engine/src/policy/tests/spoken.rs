@@ -186,7 +186,7 @@ fn compliance_has_to_be_let_in_at_noon_on_some_day_whatever_its_units() {
         );
         match Policies::unfiled(&text).unwrap().keep_the_door_open(&officer) {
             Ok(()) => String::new(),
-            Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message }) => message,
+            Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message, .. }) => message,
             Err(failure) => panic!("{failure:?}"),
         }
     };

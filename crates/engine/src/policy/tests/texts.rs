@@ -119,7 +119,7 @@ fn a_set_that_shuts_compliance_out_is_not_to_be_adopted() {
     let officer = asked(Role::ComplianceOfficer, Operation::AdoptPolicy, "HCOMPL").caller;
     let shut = |text: &str| match Policies::unfiled(text).unwrap().keep_the_door_open(&officer) {
         Ok(()) => String::new(),
-        Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message }) => message,
+        Err(Failure::Refused { reason: "POLICY_LOCKS_OUT", message, .. }) => message,
         Err(failure) => panic!("{failure:?}"),
     };
     assert_eq!(shut(DEFAULT), "");
