@@ -73,6 +73,8 @@ impl Pass {
 pub(crate) struct Barred {
     pub(crate) grounds: Grounds,
     pub(crate) reason: &'static str,
+    /// What breaking the glass would do, as the caller may know it.
+    pub(crate) break_glass: bool,
     /// The caller may not even know that there is such a patient: what they hear is that there is none.
     pub(crate) hidden: bool,
 }
@@ -90,34 +92,42 @@ pub(crate) fn check(
     let requester = Requester::new(policies, ctx, &facts);
     let decision = requester.may_call(ctx.operation)?;
     if !decision.allowed {
-        let reason = if decision.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
-        let hidden = !decision.break_glass && hides_the_patient(&requester, policies, ctx, &facts)?;
-        return Ok(Err(Barred { grounds: Grounds { facts, decision }, reason, hidden }));
+        let nobody = match decision.break_glass {
+            true => None,
+            false => about_nobody(&requester, policies, ctx, &facts)?,
+        };
+        // Of who may not know the patient, no more is said than of nobody's file.
+        let told = nobody.as_ref().unwrap_or(&decision);
+        let (hidden, break_glass) = (told.allowed, told.break_glass);
+        let reason = if told.deciding.is_empty() { "NOT_PERMITTED" } else { "FORBIDDEN" };
+        let grounds = Grounds { facts, decision };
+        return Ok(Err(Barred { grounds, reason, break_glass, hidden }));
     }
     if ctx.needs_broken_glass() && facts.emergency.is_none() {
         let deciding = vec![GLASS_NOT_BROKEN.to_owned()];
         let policies = decision.policies.clone();
         let decision = Decision { allowed: false, deciding, break_glass: true, policies };
         let grounds = Grounds { facts, decision: Arc::new(decision) };
-        return Ok(Err(Barred { grounds, reason: Failure::GLASS_NOT_BROKEN, hidden: false }));
+        let reason = Failure::GLASS_NOT_BROKEN;
+        return Ok(Err(Barred { grounds, reason, break_glass: true, hidden: false }));
     }
     Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester }))
 }
 
-/// Whether a denial would tell that there is such a patient, to somebody who may not know: the same call
-/// about nobody would be let in and find nothing, and finding this patient by a number is denied too.
+/// How the same call would be decided if it were about nobody, where a denial would tell something of a
+/// patient to somebody who may not know that there is one: finding this patient by a number is denied, too.
 /// Whose file it is knows anyway.
-fn hides_the_patient(
+fn about_nobody(
     requester: &Requester,
     policies: &Arc<Policies>,
     ctx: &Context,
     facts: &Facts,
-) -> Result<bool, Failure> {
+) -> Result<Option<Arc<Decision>>, Failure> {
     let nobody = facts.of_nobody();
     if facts.own_file || *facts == nobody || requester.may_call(Operation::FindPatient)?.allowed {
-        return Ok(false);
+        return Ok(None);
     }
-    Ok(Requester::new(policies, ctx, &nobody).may_call(ctx.operation)?.allowed)
+    Requester::new(policies, ctx, &nobody).may_call(ctx.operation).map(Some)
 }
 
 /// What is on file, behind the access check.

@@ -1,21 +1,22 @@
-//! Registering patients, filing changes, settling requests.
+//! Registering patients and filing changes.
 
 use std::sync::Arc;
 
 use domain::{
     Command, EntryId, Event, Finding, Identity, PatientFile, PatientId, Severity, SourceId,
 };
-use ledger::{ContributionId, Hash, Header, Settled, SubjectId, commitment};
+use ledger::{ContributionId, Hash, Header, SubjectId, commitment};
 use vault::PatientKeyIds;
 
 use crate::access::{Grounds, Pass};
-use crate::answers::{Filed, Settlement};
+use crate::answers::Filed;
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft, first_half};
 use crate::import::{delivered_entry, delivered_identity};
 use crate::masking::Class;
+use crate::protection;
 use crate::registry::{self, Claim};
 use crate::showing::Saw;
 
@@ -80,7 +81,12 @@ impl Engine {
         let command = Command::Register(identity);
         let remarks_of = command.clone();
         let decide = move |engine: &Self| engine.decide_registration(&command, &mut spare);
-        match self.file(request, decide).await? {
+        let filing = match self.file(request, decide).await {
+            Ok(filing) => filing,
+            // That numbers are on file, and of whom, says something of those patients.
+            Err(failure) => return Err(self.refused(ctx, &pass, None, failure).await),
+        };
+        match filing {
             Filing::Filed {
                 first_position,
                 count,
@@ -205,6 +211,10 @@ impl Engine {
                 return Ok(Decided::Nothing(Changed::Masked(class, grounds)));
             }
         }
+        if changes.pass.grounds().facts.emergency.is_some() {
+            let kind_of = |id: &EntryId| Some(file.entries.get(id)?.entry.detail.kind());
+            protection::stands(&changes.commands, kind_of)?;
+        }
         let before = file.identity.clone().unwrap_or_default();
         let (events, found) = decide_all(file, &changes.commands)?;
         let keys = self.keys_of(patient)?;
@@ -213,33 +223,6 @@ impl Engine {
             drafts.push(draft(SubjectId(patient.0), keys.file, event)?);
         }
         Ok(Decided::File { drafts, answer: Changed::Filed(found) })
-    }
-
-    /// What the caller may do about a request whose outcome it does not know: unless it was filed,
-    /// it is abandoned now, for ever.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn settle(&self, ctx: &Context, request_id: &str) -> Result<Settlement, Failure> {
-        let _pass = self.admit(ctx, None).await?;
-        check_request_id(request_id)?;
-        let id = Self::contribution_id(&ctx.caller, request_id);
-        let line = &self.records.line;
-        if line.store.settled(line.ledger, &id)?.is_none() {
-            // The request itself may be under way: it holds its id until its outcome is known.
-            let names: [&[u8]; 1] = [&id.0];
-            let held = tokio::time::timeout(ctx.patience, self.locks.hold(&names));
-            let held = self.stopping.run_until_cancelled(held).await;
-            let _held = held.and_then(Result::ok).ok_or(Failure::OutcomeUnknown)?;
-            self.abandon(id, ctx.patience).await?;
-        }
-        match line.store.settled(line.ledger, &id)? {
-            Some(Settled::Accepted { first_position, count, .. }) => {
-                Ok(Settlement::Filed { position: first_position, count })
-            }
-            Some(Settled::Abandoned { .. }) => Ok(Settlement::Abandoned),
-            None => Err(Failure::OutcomeUnknown),
-        }
     }
 
     /// Gives every new entry its id: derived from its source where it has one (so that an import

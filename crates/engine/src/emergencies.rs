@@ -27,6 +27,10 @@ pub type EmergencyId = [u8; 16];
 /// Records of the trail that are read at once.
 const PAGE: usize = 200;
 
+/// How long after its end something may still be filed that was let in before, µs: longer than any call
+/// waits.
+const UNDER_WAY: u64 = 60_000_000;
+
 /// What an emergency access opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmergencyScope {
@@ -262,6 +266,10 @@ impl Engine {
         patient: PatientId,
         changes: &[Command],
     ) -> Result<Option<Covering>, Failure> {
+        // Importing is no emergency's work, and would change what stands when it is over.
+        if ctx.operation == Operation::Import {
+            return Ok(None);
+        }
         let (person, now) = (author(&ctx.caller), self.now());
         let register = self.emergencies()?;
         let open = |one: &&EmergencyAccess| one.person == person && one.open(now);
@@ -282,15 +290,17 @@ impl Engine {
         Ok(None)
     }
 
-    /// From when until when the caller had an emergency access that covers this patient, or a unit; µs
-    /// since 1970 UTC. Always, as long as this node does not know.
+    /// From when until when the caller had an emergency access that covers this patient, or a unit, and what
+    /// was let in by it may have been filed; µs since 1970 UTC. Always, as long as this node does not know.
     pub(crate) fn emergencies_of(&self, caller: &Caller, patient: PatientId) -> Vec<(u64, u64)> {
         let person = author(caller);
         let Ok(register) = self.emergencies() else { return vec![(0, u64::MAX)] };
         let theirs = register.values().filter(|access| access.person == person);
         // Who was in a unit then, nothing says any more.
         let covers = |access: &&EmergencyAccess| access.patient().is_none_or(|one| one == patient);
-        let span = |access: &EmergencyAccess| (access.from, access.ended.unwrap_or(access.until));
+        let span = |access: &EmergencyAccess| {
+            (access.from, access.ended.unwrap_or(access.until).saturating_add(UNDER_WAY))
+        };
         theirs.filter(covers).map(span).collect()
     }
 
@@ -397,7 +407,7 @@ fn is_about(operation: Operation, entry: EntryId, changes: &[Command]) -> bool {
             | Operation::GetPatientHistory
             | Operation::WatchPatientFile
     );
-    // Importing is no emergency's work; evidence and the trail have nothing masked.
+    // Evidence and the trail have nothing masked.
     let files = operation == Operation::Contribute && !changes.is_empty();
     reads || (files && changes.iter().all(changed))
 }

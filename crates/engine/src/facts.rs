@@ -169,6 +169,8 @@ impl Relationship {
 /// The caller, as files and the staff directory know them.
 struct Known<'a> {
     caller: &'a Caller,
+    /// What they look for.
+    purpose: &'a Purpose,
     actor: [u8; 16],
     staff: Option<&'a PractitionerRole>,
     now: u64,
@@ -206,7 +208,8 @@ impl Engine {
         let facts = Facts { own_file, ..facts };
         let Some(file) = self.file_facts(patient)? else { return Ok(facts) };
         let actor = self.actor(&ctx.caller)?.0;
-        let mut known = Known { caller: &ctx.caller, actor, staff, now, emergencies: Vec::new() };
+        let (caller, purpose) = (&ctx.caller, &ctx.purpose);
+        let mut known = Known { caller, purpose, actor, staff, now, emergencies: Vec::new() };
         let mut relationship = known.relationship(&file);
         // Few are authors, and few of them broke the glass.
         if relationship == Some(Relationship::Author) {
@@ -217,7 +220,7 @@ impl Engine {
         Ok(Facts {
             relationship: relationship.map(|found| found.name().to_owned()),
             vip: file.vip,
-            restricted: known.is_restricted(&file, &ctx.purpose),
+            restricted: known.is_restricted(&file),
             staff_units: told(&units, &here),
             units: told(&here, &units),
             ..facts
@@ -283,8 +286,9 @@ impl Known<'_> {
                 performers.iter().any(|who| self.is(who)).then_some(Relationship::Consult)
             }
             Named::Consent(provisions) => {
-                let named = provisions.iter().any(|provision| self.represents(provision));
-                named.then_some(Relationship::Representative)
+                let named = |one: &&Provision| self.matches(one) && self.is_related(one);
+                let holding = provisions.iter().rev().find(named)?;
+                (holding.r#type == "permit").then_some(Relationship::Representative)
             }
             Named::CareTeam { .. } | Named::Encounter { .. } | Named::Task { .. } => None,
         }?;
@@ -294,13 +298,11 @@ impl Known<'_> {
         self.is_usual(filed.at).then_some(Relationship::Author)
     }
 
-    /// Whether a provision permits, and names the caller as a `RelatedPerson`.
-    fn represents(&self, provision: &Provision) -> bool {
+    /// Whether a provision names the caller as a `RelatedPerson`.
+    fn is_related(&self, provision: &Provision) -> bool {
         let Some(person) = self.caller.person.as_deref() else { return false };
         let mut actors = provision.actor.iter();
-        provision.r#type == "permit"
-            && Span::of(provision.period.as_ref()).holds(self.now)
-            && actors.any(|one| one.reference.strip_prefix("RelatedPerson/") == Some(person))
+        actors.any(|one| one.reference.strip_prefix("RelatedPerson/") == Some(person))
     }
 
     fn is_author(&self, file: &FileFacts) -> bool {
@@ -335,7 +337,7 @@ impl Known<'_> {
     }
 
     /// Whether a consent denies it: of its provisions that match, the last one holds.
-    fn is_restricted(&self, file: &FileFacts, purpose: &Purpose) -> bool {
+    fn is_restricted(&self, file: &FileFacts) -> bool {
         let consents = file.bearing.values().filter_map(|filed| match &filed.named {
             Named::Consent(provisions) => Some(provisions),
             Named::CareTeam { .. }
@@ -344,12 +346,13 @@ impl Known<'_> {
             | Named::ServiceRequest { .. } => None,
         });
         let mut holding = consents.filter_map(|provisions| {
-            provisions.iter().rev().find(|provision| self.matches(provision, purpose))
+            provisions.iter().rev().find(|provision| self.matches(provision))
         });
         holding.any(|provision| provision.r#type == "deny")
     }
 
-    fn matches(&self, provision: &Provision, purpose: &Purpose) -> bool {
+    /// Whether a provision is about the caller, what they look for, and now.
+    fn matches(&self, provision: &Provision) -> bool {
         let during = Span::of(provision.period.as_ref());
         let mut actors = provision.actor.iter();
         let mut purposes = provision.purpose.iter();
@@ -358,11 +361,13 @@ impl Known<'_> {
             let id = reference.rsplit_once("/Practitioner/").map(|(_, id)| id);
             provision.r#type == "deny" && id.is_some() && id == self.caller.person.as_deref()
         };
-        let named = |reference: &str| self.is_meant(reference) || elsewhere(reference);
+        let related = self.is_related(provision);
+        let named = |reference: &str| self.is_meant(reference) || elsewhere(reference) || related;
         during.holds(self.now)
             && (provision.actor.is_empty() || actors.any(|actor| named(&actor.reference)))
             && (provision.purpose.is_empty()
-                || purposes.any(|coding| purpose.is_kind_of(&coding.code.to_ascii_uppercase())))
+                || purposes
+                    .any(|coding| self.purpose.is_kind_of(&coding.code.to_ascii_uppercase())))
     }
 
     /// Whether a provision's actor is the caller, in one of their roles, or of their organisation.

@@ -134,8 +134,11 @@ impl Engine {
             let (outcome, sealed) = self.hand_over(&request, &heads, drafts, deadline).await?;
             match outcome {
                 Outcome::Accepted { first_position, count } => {
-                    let version = self.filed_version(sealed, first_position, count)?;
-                    return Ok(Filing::Filed { first_position, count, version, answer });
+                    if let Some(version) = self.own_version(sealed, first_position, count)? {
+                        return Ok(Filing::Filed { first_position, count, version, answer });
+                    }
+                    // Another attempt under the same id was: what it came to is on file, and what was
+                    // decided here is not.
                 }
                 Outcome::Void(VoidReason::KeyDestroyed) => {
                     let why = "the file's key was destroyed; nothing can be filed in it";
@@ -178,21 +181,21 @@ impl Engine {
         chains.iter().map(head).collect()
     }
 
-    /// The version of a contribution's last record, sealed here as the new head of its chain. What was
-    /// accepted may be another attempt under the same id, by another node or earlier on this one.
-    fn filed_version(
+    /// The version of a contribution's last record, sealed here as the new head of its chain; none when
+    /// what was accepted is another attempt under the same id, by another node or earlier on this one.
+    fn own_version(
         &self,
         (chain, sealed): (SubjectId, Chain),
         first_position: u64,
         count: u16,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Option<u64>, Failure> {
         let line = &self.records.line;
-        match line.store.head(line.ledger, chain)? {
-            Some(head) if head.hash == sealed.hash => Ok(head.version),
-            Some(_) | None => {
-                Ok(self.header_at(commitment::end(first_position, count) - 1)?.version)
-            }
+        if line.store.head(line.ledger, chain)?.is_some_and(|head| head.hash == sealed.hash) {
+            return Ok(Some(sealed.version));
         }
+        // Others may have gone on from it since.
+        let last = self.header_at(commitment::end(first_position, count) - 1)?;
+        Ok((ledger::leaf_hash(&last.encode()) == sealed.hash).then_some(sealed.version))
     }
 
     /// Seals, sends and waits. With the outcome, the chain of the last record as sealed.

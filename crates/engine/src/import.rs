@@ -224,7 +224,11 @@ impl Engine {
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(Decided::File { drafts, answer: outcomes })
         };
-        let ((outcomes, masked), position) = match self.file(request, decide).await? {
+        let filing = match self.file(request, decide).await {
+            Ok(filing) => filing,
+            Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
+        };
+        let ((outcomes, masked), position) = match filing {
             Filing::Filed { first_position, count, version: _, answer } => {
                 (answer, commitment::end(first_position, count))
             }

@@ -32,7 +32,7 @@ pub(crate) use requester::Requester;
 const MODEL: &str = include_str!("../policies/model.cedarschema");
 const DEFAULT: &str = include_str!("../policies/default.cedar");
 /// Version of the policies that Caseledger comes with: another text, another number.
-const DEFAULT_VERSION: u32 = 3;
+const DEFAULT_VERSION: u32 = 4;
 
 /// Decisions remembered: of 2,000 people, each in a few ways and about a dozen classes of entries,
 /// some 300 bytes each.

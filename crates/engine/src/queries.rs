@@ -38,9 +38,12 @@ impl Engine {
         query: &FileQuery,
         render: impl Fn(&FileAnswer) -> Vec<u8>,
     ) -> Result<Shown<Arc<FilePage>>, Failure> {
-        let pass = self.admit(ctx, Some(query.patient)).await?;
+        let mut pass = self.admit(ctx, Some(query.patient)).await?;
         self.records.line.near_end()?;
-        self.reached(query.at_least, ctx.patience).await?;
+        if self.reached(query.at_least, ctx.patience).await? {
+            // What was filed meanwhile may be what keeps the caller out.
+            pass = self.admit(ctx, Some(query.patient)).await?;
+        }
         let (page, position) = match self.page(&pass, query, render) {
             Ok(page) => page,
             Err(failure) => return Err(self.refused(ctx, &pass, query.patient, failure).await),
@@ -344,14 +347,17 @@ impl Engine {
         self.status()
     }
 
-    /// Waits until this node has applied at least so many records.
-    async fn reached(&self, at_least: Option<u64>, patience: Duration) -> Result<(), Failure> {
-        let Some(at_least) = at_least else { return Ok(()) };
+    /// Waits until this node has applied at least so many records; tells whether it had to.
+    async fn reached(&self, at_least: Option<u64>, patience: Duration) -> Result<bool, Failure> {
+        let Some(at_least) = at_least else { return Ok(false) };
         let mut progress = self.records.line.follow_progress();
+        if progress.borrow().size >= at_least {
+            return Ok(false);
+        }
         let reached = progress.wait_for(|now| now.size >= at_least);
         let reached = tokio::time::timeout(patience, reached);
         match self.stopping.run_until_cancelled(reached).await {
-            Some(Ok(Ok(_))) => Ok(()),
+            Some(Ok(Ok(_))) => Ok(true),
             Some(Ok(Err(_)) | Err(_)) | None => Err(Failure::Unavailable {
                 why: format!(
                     "this node has not applied {at_least} records yet; ask again or another node"

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::masking::{Class, Masked};
 use crate::trail::Showing;
-use crate::{Failure, Receipt, UNAUDITED};
+use crate::{Failure, Receipt, UNAUDITED, Violation};
 
 /// Version of the answers' form: the protobuf messages of `caseledger.v1`. 2 has masked entries; where
 /// nothing is masked, its bytes are those of 1, which had none.
@@ -20,6 +20,9 @@ pub(crate) const ANSWER_FORMAT: u16 = 2;
 /// Longest request that is kept whole; of a longer one its keyed digest, so that the record fits a
 /// body.
 const MAX_REQUEST: usize = 16 * 1024;
+
+/// Faults of a request that the trail keeps one by one.
+const FAULTS: usize = 12;
 
 /// What stands for a receipt in a build without a trail.
 const NO_RECEIPT: Receipt = Receipt(Hash::ZERO);
@@ -65,6 +68,14 @@ pub(crate) enum Ended {
     Refused,
 }
 
+/// What the trail keeps of what was said to be wrong with a request: its reason, then a line each, code
+/// and field, of the first ones. They are as many as an answer may list, and say no value.
+fn faults(violations: &[Violation]) -> String {
+    let line = |one: &Violation| format!("{} {}", one.code, one.field);
+    let lines = violations.iter().take(FAULTS).map(line);
+    ["INVALID_FIELDS".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+}
+
 impl Engine {
     /// The access check; a denial is on record before the caller hears of it.
     pub(crate) async fn admit(
@@ -94,7 +105,7 @@ impl Engine {
         let now = || self.in_force.time_zone.local(self.records.sealer.clock.now());
         let facts = Facts { time: policies.speak_of_time().then(now), ..facts };
         let checked = check(&policies, ctx, facts)?;
-        let Barred { grounds, reason, hidden } = match (checked, unknown) {
+        let Barred { grounds, reason, break_glass, hidden } = match (checked, unknown) {
             // How a node is, is asked when something is wrong, and shows nobody.
             (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => {
                 return Err(failure);
@@ -114,7 +125,7 @@ impl Engine {
         if hidden {
             return Err(Failure::NotFound);
         }
-        Err(Failure::Denied { reason, break_glass: grounds.decision.break_glass })
+        Err(Failure::Denied { reason, break_glass })
     }
 
     /// A change of an entry that its caller may not see is denied, and that is on record as any denial.
@@ -255,6 +266,11 @@ impl Engine {
                 let saw = Saw::told(1, (*reason).to_owned());
                 self.ended(ctx, pass, patient, Ended::Refused, &saw).await
             }
+            // Where a file is concerned, what is wrong may be so because of what stands there.
+            Failure::Invalid(violations) if patient.is_some() => {
+                let saw = Saw::told(violations.len(), faults(violations));
+                self.ended(ctx, pass, patient, Ended::Refused, &saw).await
+            }
             Failure::Invalid(_)
             | Failure::VersionConflict { .. }
             | Failure::Denied { .. }
@@ -285,6 +301,7 @@ impl Engine {
             Operation::RegisterPatient
                 | Operation::Contribute
                 | Operation::PutPractitionerRole
+                | Operation::LinkOwnFile
                 | Operation::ProposePolicy
                 | Operation::OpenIncident
                 | Operation::AmendIncident

@@ -95,6 +95,10 @@ impl Engine {
             return Err(Failure::NotFound);
         }
         let next = move |before: Option<&DocumentState>| match before.and_then(said) {
+            // Whether the caller may change it was decided on the link that stood.
+            Some(before) if before.patient != linked => {
+                Err(Failure::NotFiled { why: "the link was changed at the same moment".to_owned() })
+            }
             Some(before) => {
                 Ok(Document::PractitionerRole(PractitionerRole { patient, ..before.clone() }))
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::PatientId;
 use futures::Stream;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::answers::{HistoryItem, Shown, WatchItem};
 use crate::context::Context;
@@ -75,6 +76,17 @@ impl Engine {
                 }
                 let (position, judged) = (page.position, page.version);
                 for item in page.items {
+                    match send.try_reserve() {
+                        Ok(room) => drop(room),
+                        Err(TrySendError::Closed(())) => return Ok(()),
+                        // A watcher may keep this waiting for long, and what it is let in on be over then.
+                        Err(TrySendError::Full(())) => {
+                            if send.reserve().await.is_err() {
+                                return Ok(());
+                            }
+                            break;
+                        }
+                    }
                     let masked = pass.masked_among(item.entries())?;
                     let item = item.shown(&masked);
                     let (answer, digest) = render(&item);

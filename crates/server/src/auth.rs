@@ -43,6 +43,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use self::cache::TokenCache;
+pub(crate) use self::emergency::GRANTED;
 use self::emergency::Sealed;
 pub use self::emergency::{BadUses, Emergency};
 use self::keys::KeyId;
@@ -371,6 +372,9 @@ fn verified(claims: Claims, issuer: &Issuer, key: KeyId, now: u64) -> Result<Ver
     }
     let mut roles: Vec<Role> = roles.iter().filter_map(|name| name.parse().ok()).collect();
     roles.dedup();
+    if issuer.emergency.is_some() {
+        roles.retain(|role| GRANTED.contains(role));
+    }
     let expires = match &issuer.emergency {
         None => claims.exp,
         // Last: it is used only if it is good otherwise.

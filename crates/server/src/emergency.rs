@@ -18,7 +18,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 
 use self::envelope::{Code, Envelope, EnvelopeError};
-use crate::auth::{AUDIENCE, MAX_NAME};
+use crate::auth::{AUDIENCE, GRANTED, MAX_NAME};
 use crate::init::{IssuerKeyError, issuer_key};
 use crate::{clock, keys};
 
@@ -81,6 +81,15 @@ pub enum EmergencyError {
         #[source]
         source: jsonwebtoken::errors::Error,
     },
+    /// A role that no emergency credential grants.
+    #[error(
+        "an emergency credential grants no {role}: in an emergency patients are cared for (case-manager, \
+         physician, nurse, registrar), and nobody governs or reviews"
+    )]
+    NotGranted {
+        /// Which.
+        role: &'static str,
+    },
     /// A name that cannot stand on an envelope.
     #[error("{0} is empty, has more than {MAX_NAME} bytes or holds control characters")]
     Name(&'static str),
@@ -117,6 +126,9 @@ pub fn seal(wanted: &Seal) -> Result<Sealed, EmergencyError> {
     named("the issuer", &wanted.issuer)?;
     named("the person", &wanted.person)?;
     named("the organisation", &wanted.organisation)?;
+    if let Some(role) = wanted.roles.iter().find(|role| !GRANTED.contains(role)) {
+        return Err(EmergencyError::NotGranted { role: role.name() });
+    }
     keys::owner_only(&wanted.key)?;
     let pem = zeroize::Zeroizing::new(read(&wanted.key)?);
     let no_key = |source| EmergencyError::NoKey { file: wanted.key.clone(), source };

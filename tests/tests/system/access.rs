@@ -155,7 +155,7 @@ async fn invariant_7_what_was_answered_is_on_record_though_the_broker_hangs_and_
 }
 
 /// A node to which the way to the broker can be made long, and where it serves its ledgers over HTTP.
-async fn far_away() -> (Cluster, Relay, String) {
+pub(crate) async fn far_away() -> (Cluster, Relay, String) {
     let mut cluster = Cluster::found(1).await.expect("founded");
     let at = with_http(cluster.node(0));
     let relay = Relay::to(&cluster).await;

@@ -10,6 +10,7 @@ use testkit::nats::Settings;
 use testkit::wait::eventually;
 use tonic::Code;
 
+use crate::access::far_away;
 use crate::tools::{PATIENCE, alarm, reason};
 
 async fn trail_of(officer: &Client, patient: &str) -> Vec<v1::Access> {
@@ -129,6 +130,54 @@ async fn invariant_4_unknown_is_never_failed() {
         }
         v1::SettlementOutcome::Unspecified => panic!("no outcome"),
     }
+}
+
+/// Two attempts at one registration are under way at once, and apply takes the first.
+#[tokio::test]
+async fn invariant_4_a_registration_that_is_repeated_while_it_is_in_doubt_makes_the_patient_of_the_first()
+ {
+    let (cluster, relay, _) = far_away().await;
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let identity = v1::Identity {
+        identifiers: vec![v1::Identifier {
+            issuer: "https://hospital.example/mrn".to_owned(),
+            value: "MRN-1".to_owned(),
+            ..v1::Identifier::default()
+        }],
+        names: vec![v1::HumanName { family: "Ames".to_owned(), ..v1::HumanName::default() }],
+        ..v1::Identity::default()
+    };
+    let request = v1::RegisterPatientRequest {
+        request_id: request_id(),
+        purpose: purpose("TREAT"),
+        identity: Some(identity),
+    };
+    let mut blocks = relay.blocks();
+    let before = *blocks.borrow();
+    relay.takes(PATIENCE);
+    let mut first = tonic::Request::new(request.clone());
+    first.set_timeout(Duration::from_millis(500));
+    let unknown =
+        manager.file().register_patient(first).await.expect_err("no answer from the broker");
+    assert!(
+        reason(&unknown) == "OUTCOME_UNKNOWN" || unknown.code() == Code::DeadlineExceeded,
+        "{unknown}"
+    );
+    let repeat = cluster.client(0, "case-manager").unwrap();
+    let again = tokio::spawn(async move { repeat.file().register_patient(request).await });
+    // What it returns holds a lock that the relay's own tasks, on this very thread, wait for.
+    let both = async { drop(blocks.wait_for(|left| *left >= before + 2).await) };
+    tokio::time::timeout(PATIENCE, both).await.expect("both are under way");
+    relay.takes(Duration::ZERO);
+    let registered = again.await.expect("it ends").expect("registered").into_inner();
+    let find = v1::FindPatientRequest {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: "MRN-1".to_owned(),
+        purpose: purpose("TREAT"),
+    };
+    let found = manager.file().find_patient(find).await.expect("found").into_inner();
+    assert_eq!(registered.patient_id, found.patient_id);
+    manager.read_file(&registered.patient_id, None).await.expect("it is on file");
 }
 
 #[tokio::test]

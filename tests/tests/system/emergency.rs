@@ -1,6 +1,7 @@
 //! Breaking the glass: what it opens, to whom and until when, and that somebody else looks at it.
 
 mod earlier;
+mod lasting;
 
 use api::v1;
 use api::v1::break_glass_request::Scope;

@@ -270,3 +270,17 @@ async fn what_the_emergency_issuer_did_not_seal_so_is_refused() {
     let raised = alarm(&cluster.client(0, "hospital-it").unwrap(), USED).await.text;
     assert_eq!(raised.matches("first used").count(), 1, "the others were not used: {raised}");
 }
+
+#[tokio::test]
+async fn the_emergency_issuer_lets_nobody_govern_or_review() {
+    let desk = Desk::new();
+    let cluster = alone(&desk, &desk.0.path().join("revoked.json")).await;
+    let token = desk.signs(&json!({"roles": ["compliance-officer", "hospital-it", "auditor"]}));
+    let client = Client::new(cluster.node(0).listen, &token).expect("a client");
+    let list = v1::ListPoliciesRequest { purpose: purpose("HOPERAT"), ..Default::default() };
+    let denied = client.policies().list_policies(list).await.expect_err("not theirs");
+    assert_eq!(reason(&denied), "NOT_PERMITTED");
+    let request = v1::ListAccessesRequest { purpose: purpose("HOPERAT"), ..Default::default() };
+    let denied = client.audit().list_accesses(request).await.expect_err("nor is the trail");
+    assert_eq!(reason(&denied), "NOT_PERMITTED");
+}

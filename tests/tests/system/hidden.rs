@@ -37,7 +37,7 @@ fn told(status: &Status) -> (Code, String, String) {
 }
 
 /// A consent that lets this related person of the patient see the file.
-fn permits(references: Vec<String>) -> v1::Entry {
+pub(crate) fn permits(references: Vec<String>) -> v1::Entry {
     let actor = |reference| v1::Actor { reference, ..v1::Actor::default() };
     let provision = vec![v1::Provision {
         r#type: "permit".to_owned(),
@@ -90,6 +90,12 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
         let again = read(&billing, &known, "HPAYMT").await.expect_err("hidden");
         assert_eq!(again.code(), Code::NotFound);
     }
+    // Nor does one who may neither find patients nor break the glass hear that this one is protected.
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let known_to = read(&operator, &known, "HOPERAT").await.expect_err("not for IT");
+    let nobodys = read(&operator, nobody, "HOPERAT").await.expect_err("nobody's");
+    assert_eq!((told(&known_to), &*reason(&known_to)), (told(&nobodys), "NOT_PERMITTED"));
+    assert_eq!(newest(&officer, &known, "hospital-it-1").await.deciding_ids, ["vip"], "on record");
     // Who may break the glass has to know.
     let nurse = cluster.client(0, "nurse").unwrap();
     let status = read(&nurse, &known, "TREAT").await.expect_err("denied");
@@ -126,4 +132,19 @@ async fn a_representative_reads_what_a_consent_on_file_permits_and_nothing_speci
     }
     let father = cluster.client_of(0, "patient-representative", "marty").unwrap();
     read(&father, &patient, "FAMRQT").await.expect_err("the consent names another");
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_wrong_with_a_change_of_a_file_is_on_record() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let id = testkit::client::request_id();
+    let refused =
+        manager.file_note(&patient, "", &id, None).await.expect_err("a note says something");
+    assert_eq!(told(&refused).0, Code::InvalidArgument);
+    let access = newest(&officer, &patient, "case-manager-1").await;
+    assert!(access.operation.ends_with("/Contribute"), "{access:?}");
+    assert_eq!(access.outcome, "refused", "it may be so because of what is on file");
 }

@@ -79,6 +79,17 @@ fn labelled(entry_id: &str, labels: &[&str]) -> Change {
     })
 }
 
+fn retitled(entry_id: &str, title: &str) -> Change {
+    let code = v1::CodeableConcept { text: title.to_owned(), ..v1::CodeableConcept::default() };
+    Change::AmendEntry(v1::AmendEntry {
+        entry_id: entry_id.to_owned(),
+        entry: Some(v1::Entry { code: Some(code), ..v1::Entry::default() }),
+        update_mask: Some(api::FieldMask { paths: vec!["code".to_owned()] }),
+        how: v1::Amendment::Correction.into(),
+        reason: "because of marker-title".to_owned(),
+    })
+}
+
 fn retracted(entry_id: &str) -> Change {
     let reason = "slip of marker-retraction".to_owned();
     Change::RetractEntry(v1::RetractEntry { entry_id: entry_id.to_owned(), reason })
@@ -385,7 +396,7 @@ async fn who_may_not_see_an_entry_may_not_change_it() {
         assert_eq!(denial.patient_id, patient);
     }
     break_glass(&nurse, file_of(&patient), None).await.expect("the glass is broken");
-    let opened = contribute(&nurse, &patient, "BTG", vec![labelled(&psychiatric, &["PSY"])]).await;
+    let opened = contribute(&nurse, &patient, "BTG", vec![retitled(&psychiatric, "Crisis")]).await;
     opened.expect("it opens what is masked");
     let own = vec![added(note("of the nurse's own", &["PSY"]))];
     contribute(&nurse, &patient, "TREAT", own).await.expect("a new one may have a label");

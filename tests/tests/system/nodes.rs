@@ -255,6 +255,17 @@ async fn every_hospital_number_finds_its_patient_and_numbers_of_two_are_refused(
     let refused = register(&["MRN-1", "MRN-3"]).await.expect_err("numbers of two patients");
     let info = refused.get_details_error_info().expect("error info");
     assert_eq!(info.reason, "IDENTIFIERS_DISAGREE");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        person: "case-manager-1".to_owned(),
+        page_size: 1,
+        ..v1::ListAccessesRequest::default()
+    };
+    let trail = officer.audit().list_accesses(request).await.expect("listed").into_inner();
+    let newest = trail.accesses.first().expect("an access");
+    assert!(newest.operation.ends_with("/RegisterPatient"), "that it said so is on record");
+    assert_eq!(newest.outcome, "refused");
 }
 
 #[tokio::test]

@@ -16,6 +16,12 @@ use crate::tools::PATIENCE;
 /// What a client's requests to the broker begin with, in NATS' text protocol.
 const REQUESTS: [&[u8]; 3] = [b"PUB $JS.API.", b"PUB $KV.", b"PUB caseledger."];
 
+/// What a block of `records` begins with on its way.
+const BLOCK: &[u8] = b"HPUB caseledger.records";
+
+/// A block of one node's checkpoint has some 700 bytes, one that registers a patient more than this.
+const CHECKPOINT: usize = 1_000;
+
 /// Listens on loopback and passes everything on until it is cut.
 pub(crate) struct Relay {
     pub(crate) url: String,
@@ -27,6 +33,8 @@ struct Shared {
     left: watch::Sender<Option<usize>>,
     /// Whether the broker has answered the last of them.
     cut: watch::Sender<bool>,
+    /// Blocks of `records` that have left for the broker, but for those of checkpoints alone.
+    blocks: watch::Sender<usize>,
     /// How long everything takes to the broker.
     latency: watch::Sender<Duration>,
 }
@@ -39,6 +47,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             left: watch::Sender::new(None),
             cut: watch::Sender::new(false),
+            blocks: watch::Sender::new(0),
             latency: watch::Sender::new(Duration::ZERO),
         });
         let all = Arc::clone(&shared);
@@ -57,6 +66,11 @@ impl Relay {
     /// From now on everything takes so long to the broker, what is on its way included.
     pub(crate) fn takes(&self, latency: Duration) {
         self.shared.latency.send_replace(latency);
+    }
+
+    /// How many blocks of `records`, but for those of checkpoints alone, have left for the broker.
+    pub(crate) fn blocks(&self) -> watch::Receiver<usize> {
+        self.shared.blocks.subscribe()
     }
 
     /// Has a node use this way from its next start on.
@@ -103,10 +117,23 @@ async fn ask(shared: Arc<Shared>, mut client: OwnedReadHalf, server: OwnedWriteH
         shared.left.send_modify(|left| {
             *left = left.map(|left| left.saturating_sub(requests));
         });
+        let blocks = (0..length).filter(|at| is_block(&sent[*at..])).count();
+        if blocks > 0 {
+            shared.blocks.send_modify(|left| *left += blocks);
+        }
         if send.send((Instant::now(), sent.to_vec())).is_err() {
             return;
         }
     }
+}
+
+/// Whether a block of `records` begins here that holds more than checkpoints: `HPUB SUBJECT REPLY HEADERS
+/// BYTES`.
+fn is_block(sent: &[u8]) -> bool {
+    let line = sent.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let bytes = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let bytes = std::str::from_utf8(bytes).ok().and_then(|bytes| bytes.parse::<usize>().ok());
+    sent.starts_with(BLOCK) && bytes.is_some_and(|bytes| bytes > CHECKPOINT)
 }
 
 /// What is on its way to the broker: one after the other, each as long as it takes.

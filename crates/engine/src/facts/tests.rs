@@ -1,3 +1,4 @@
+mod consents;
 mod units;
 
 use domain::{
@@ -86,10 +87,15 @@ fn related(file: &FileFacts) -> Option<&'static str> {
     related_as(&staff(), file)
 }
 
+fn treat() -> Purpose {
+    Purpose::parse("TREAT").unwrap()
+}
+
 fn related_as(staff: &PractitionerRole, file: &FileFacts) -> Option<&'static str> {
-    let caller = caller();
+    let (caller, purpose) = (caller(), treat());
     let known = Known {
         caller: &caller,
+        purpose: &purpose,
         actor: NURSE,
         staff: Some(staff),
         now: NOW,
@@ -114,28 +120,6 @@ fn members_of_an_active_care_team_are_related_while_they_belong_to_it() {
     let mut over = entry("active", team("jdoe", None));
     over.effective = Some(Effective::During(period("2026-01", "2026-10")));
     assert_eq!(related(&file(&over)), None, "the whole team's period counts, too");
-}
-
-#[test]
-fn a_related_person_whom_a_consent_permits_it_represents_the_patient_while_it_holds() {
-    let consent = |status, r#type: &str, who, during| {
-        let provision = Provision {
-            r#type: r#type.to_owned(),
-            actor: vec![actor(who)],
-            period: during,
-            ..Provision::default()
-        };
-        let consent = Consent { provision: vec![provision], ..Consent::default() };
-        related(&file(&entry(status, Detail::Consent(consent))))
-    };
-    let mary = "RelatedPerson/jdoe";
-    assert_eq!(consent("active", "permit", mary, None), Some("representative"));
-    assert_eq!(consent("inactive", "permit", mary, None), None);
-    assert_eq!(consent("active", "deny", mary, None), None);
-    assert_eq!(consent("active", "permit", "RelatedPerson/jdoes", None), None);
-    assert_eq!(consent("active", "permit", "Practitioner/jdoe", None), None, "staff is not family");
-    let over = Some(period("2026-01", "2026-10"));
-    assert_eq!(consent("active", "permit", mary, over), None);
 }
 
 #[test]
@@ -274,100 +258,18 @@ fn authors_are_related_for_thirty_days() {
 #[test]
 fn a_service_that_acts_alone_is_related_to_nobody() {
     let caller = Caller { person: None, ..caller() };
-    let known =
-        Known { caller: &caller, actor: NURSE, staff: None, now: NOW, emergencies: Vec::new() };
+    let purpose = treat();
+    let known = Known {
+        caller: &caller,
+        purpose: &purpose,
+        actor: NURSE,
+        staff: None,
+        now: NOW,
+        emergencies: Vec::new(),
+    };
     let mut file = FileFacts::default();
     file.authors.wrote(&Entry::default(), &stamp(NURSE, 2, NOW));
     assert_eq!(known.relationship(&file), None);
-}
-
-fn provision(r#type: &str, actors: &[&str], purposes: &[&str]) -> Provision {
-    let coding = |code: &&str| Coding { code: (*code).to_owned(), ..Coding::default() };
-    Provision {
-        r#type: r#type.to_owned(),
-        period: None,
-        actor: actors.iter().copied().map(actor).collect(),
-        purpose: purposes.iter().map(coding).collect(),
-    }
-}
-
-fn restricted(status: &str, provision: Vec<Provision>, purpose: &str) -> bool {
-    let consent = Detail::Consent(Consent { provision, ..Consent::default() });
-    let (caller, staff) = (caller(), staff());
-    let known = Known {
-        caller: &caller,
-        actor: NURSE,
-        staff: Some(&staff),
-        now: NOW,
-        emergencies: Vec::new(),
-    };
-    known.is_restricted(&file(&entry(status, consent)), &Purpose::parse(purpose).unwrap())
-}
-
-#[test]
-fn a_consent_keeps_out_persons_roles_and_organisations() {
-    for (who, meant) in [
-        ("Practitioner/jdoe", true),
-        ("Practitioner/1042", true),
-        ("PractitionerRole/nurse", true),
-        ("PractitionerRole/Nurse", true),
-        ("https://ehr.example/fhir/Practitioner/jdoe", true),
-        ("Organization/St James", true),
-        ("Practitioner/other", false),
-        ("PractitionerRole/physician", false),
-        ("Organization/St Mary", false),
-        ("Practitioner/nurse", false),
-    ] {
-        let denied = vec![provision("deny", &[who], &[])];
-        assert_eq!(restricted("active", denied.clone(), "TREAT"), meant, "{who}");
-        assert!(!restricted("inactive", denied.clone(), "TREAT"));
-        assert!(!restricted("proposed", denied, "TREAT"), "not agreed yet");
-    }
-    assert!(restricted("active", vec![provision("deny", &["x", "jdoe"], &[])], "TREAT"));
-}
-
-#[test]
-fn what_was_paid_in_full_is_denied_for_payment_and_its_kinds_alone() {
-    let paid = || vec![provision("deny", &[], &["HPAYMT"])];
-    for (purpose, meant) in
-        [("HPAYMT", true), ("COVAUTH", true), ("TREAT", false), ("CAREMGT", false)]
-    {
-        assert_eq!(restricted("active", paid(), purpose), meant, "{purpose}");
-    }
-}
-
-#[test]
-fn the_last_provision_that_matches_holds_and_only_in_its_time() {
-    let all_but = |who: &str| {
-        vec![provision("deny", &["Organization/St James"], &[]), provision("permit", &[who], &[])]
-    };
-    assert!(!restricted("active", all_but("Practitioner/jdoe"), "TREAT"));
-    assert!(restricted("active", all_but("Practitioner/other"), "TREAT"));
-    let until = |end: &str| {
-        let period = Some(period("2026-01", end));
-        vec![Provision { period, ..provision("deny", &[], &[]) }]
-    };
-    assert!(restricted("active", until("2026-11-26"), "TREAT"));
-    assert!(!restricted("active", until("2026-11-25"), "TREAT"));
-}
-
-#[test]
-fn one_consent_that_denies_is_enough() {
-    let consent = |r#type: &str| {
-        let provision = vec![provision(r#type, &["jdoe"], &[])];
-        entry("active", Detail::Consent(Consent { provision, ..Consent::default() }))
-    };
-    let mut both = file(&consent("deny"));
-    both.entry(EntryId([2; 16]), &consent("permit"), (REGISTRAR, NOW - DAY));
-    let (caller, staff) = (caller(), staff());
-    let known = Known {
-        caller: &caller,
-        actor: NURSE,
-        staff: Some(&staff),
-        now: NOW,
-        emergencies: Vec::new(),
-    };
-    assert!(known.is_restricted(&both, &Purpose::parse("TREAT").unwrap()));
 }
 
 #[test]
@@ -403,10 +305,11 @@ fn what_one_filed_while_the_glass_was_broken_makes_one_no_author() {
     let mut file = FileFacts::default();
     let noted = entry("", Detail::Note(Note::default()));
     file.authors.wrote(&noted, &stamp(NURSE, 1, NOW - DAY));
-    let (caller, staff) = (caller(), staff());
+    let (caller, staff, purpose) = (caller(), staff(), treat());
     let with = |emergencies: Vec<(u64, u64)>| {
-        let known =
-            Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW, emergencies };
+        let staff = Some(&staff);
+        let (caller, purpose) = (&caller, &purpose);
+        let known = Known { caller, purpose, actor: NURSE, staff, now: NOW, emergencies };
         known.relationship(&file)
     };
     assert_eq!(with(Vec::new()), Some(Relationship::Author));
@@ -419,8 +322,9 @@ fn what_one_filed_while_the_glass_was_broken_makes_one_no_author() {
     named.authors.wrote(&recorded, &stamp(REGISTRAR, 1, NOW - DAY));
     for file in [named, by(NURSE, &entry("active", team("jdoe", None)))] {
         let with = |emergencies| {
-            let known =
-                Known { caller: &caller, actor: NURSE, staff: Some(&staff), now: NOW, emergencies };
+            let staff = Some(&staff);
+            let (caller, purpose) = (&caller, &purpose);
+            let known = Known { caller, purpose, actor: NURSE, staff, now: NOW, emergencies };
             known.relationship(&file)
         };
         assert_eq!(with(Vec::new()), Some(Relationship::Author));

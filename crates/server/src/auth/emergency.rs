@@ -15,10 +15,16 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use engine::Role;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{Refused, Revoked};
+
+/// What an emergency credential may grant: to care for patients. Whoever has the key that seals them could
+/// else govern policies, judge emergencies or run the nodes in as many names as are needed.
+pub(crate) const GRANTED: [Role; 4] =
+    [Role::CaseManager, Role::Physician, Role::Nurse, Role::Registrar];
 
 /// Longest id of an emergency credential: it stands in an alarm, and on an envelope.
 const MAX_ID: usize = 64;

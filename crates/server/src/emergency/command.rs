@@ -60,7 +60,7 @@ The file and the code belong in two envelopes, in two places: it takes both.")]
         /// Who holds it, by their stable identifier in the hospital's directory.
         #[arg(long, value_name = "ID")]
         person: String,
-        /// What they may do; may be given several times.
+        /// What they may do: case-manager, physician, nurse, registrar; may be given several times.
         #[arg(long = "role", value_name = "ROLE", required = true)]
         roles: Vec<Role>,
         /// On whose behalf.

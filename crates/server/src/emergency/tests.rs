@@ -76,12 +76,17 @@ fn wanted(folder: &Path, person: &str) -> Seal {
 }
 
 #[test]
-fn names_that_would_write_lines_of_their_own_on_an_envelope_are_refused() {
+fn names_that_would_write_lines_of_their_own_and_roles_that_govern_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     make_key(&folder.path().join("emergency.pem")).unwrap();
     for person in ["", " ", "ada\nGood: for ever", "ada\u{1b}[2K", &"a".repeat(257)] {
         let refused = seal(&wanted(folder.path(), person)).unwrap_err();
         assert!(matches!(refused, EmergencyError::Name("the person")), "{refused}");
+    }
+    for role in [Role::ComplianceOfficer, Role::HospitalIt, Role::Auditor, Role::Billing] {
+        let wanted = Seal { roles: vec![Role::Nurse, role], ..wanted(folder.path(), "ada") };
+        let refused = seal(&wanted).unwrap_err();
+        assert!(refused.to_string().contains(role.name()), "{refused}");
     }
     assert!(!folder.path().join("envelope").exists());
     seal(&wanted(folder.path(), "ada")).unwrap();

@@ -184,15 +184,15 @@ async fn only_that_entry_is_changed_and_the_widest_or_last_access_is_used() {
     let nurse = cluster.client(0, "nurse").unwrap();
     let one = break_glass(&nurse, entry_of(&patient, &psychiatric), None).await.expect("broken");
     for changes in [
-        vec![labelled(&therapy, &["R"])],
-        vec![labelled(&psychiatric, &["R"]), labelled(&therapy, &["R"])],
-        vec![labelled(&psychiatric, &["R"]), added(note("beside it", &[]))],
+        vec![retitled(&therapy, "Title R")],
+        vec![retitled(&psychiatric, "Title R"), retitled(&therapy, "Title R")],
+        vec![retitled(&psychiatric, "Title R"), added(note("beside it", &[]))],
         vec![added(note("beside it", &[]))],
     ] {
         let denied = contribute(&nurse, &patient, "BTG", changes).await.expect_err("denied");
         not_broken(&denied);
     }
-    let both = vec![labelled(&psychiatric, &["R"]), labelled(&psychiatric, &["V"])];
+    let both = vec![retitled(&psychiatric, "Title R"), retitled(&psychiatric, "Title V")];
     contribute(&nurse, &patient, "BTG", both).await.expect("of that entry alone");
     let found = v1::FindPatientRequest {
         issuer: "https://hospital.example/mrn".to_owned(),
@@ -204,12 +204,12 @@ async fn only_that_entry_is_changed_and_the_widest_or_last_access_is_used() {
     let last = break_glass(&nurse, entry_of(&patient, &therapy), None).await.expect("broken");
     let btg = || whole(&patient, "BTG");
     assert!(only(&page(&nurse, btg()).await.0, &therapy), "begun last");
-    let first = vec![labelled(&psychiatric, &["PSY"])];
+    let first = vec![retitled(&psychiatric, "Title PSY")];
     contribute(&nurse, &patient, "BTG", first).await.expect("under the first, which covers it");
     let whole = break_glass(&nurse, file_of(&patient), None).await.expect("broken");
     break_glass(&nurse, entry_of(&patient, &psychiatric), None).await.expect("broken");
     assert_eq!(seen(&page(&nurse, btg()).await.0).0.len(), 6, "the whole file is wider");
-    let other = vec![labelled(&therapy, &["R"])];
+    let other = vec![retitled(&therapy, "Title R")];
     contribute(&nurse, &patient, "BTG", other).await.expect("under the widest");
     end(&nurse, &whole.id).await.expect("ended");
     assert!(only(&page(&nurse, btg()).await.0, &psychiatric), "begun last of those left");

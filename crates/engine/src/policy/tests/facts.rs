@@ -70,14 +70,23 @@ fn the_file_of_somebody_known_is_for_who_has_to_do_with_them() {
 fn a_restriction_holds_but_in_an_emergency() {
     let restricted = Facts { restricted: true, ..Facts::default() };
     use Operation as O;
-    for operation in [O::GetPatientFile, O::GetPatientHistory, O::WatchPatientFile] {
+    for operation in [O::GetPatientFile, O::GetPatientHistory, O::WatchPatientFile, O::Contribute] {
         for purpose in ["TREAT", "ETREAT", "ERTREAT", "PATRQT"] {
             assert_eq!(with(&restricted, Role::Physician, operation, purpose), by("restriction"));
         }
         for purpose in ["BTG", "PUBHLTH"] {
             assert!(with(&restricted, Role::Physician, operation, purpose).0, "{purpose}");
         }
+        let mut without_a_word = asked(Role::Physician, operation, "PUBHLTH");
+        without_a_word.reason = None;
+        let decision = Policies::shipped().unwrap().decide(&without_a_word, &restricted).unwrap();
+        assert_eq!(decision.deciding, ["restriction"], "whoever says so says why");
     }
+    let import = with(&restricted, Role::CaseManager, O::Import, "TREAT");
+    assert_eq!(import, by("restriction"), "another way to file");
+    let mut alone = asked(Role::Registrar, O::Import, "TREAT");
+    alone.caller.person = None;
+    assert!(Policies::shipped().unwrap().decide(&alone, &restricted).unwrap().allowed, "arrives");
     assert!(with(&restricted, Role::ComplianceOfficer, O::GetPatientFile, "HCOMPL").0);
 }
 

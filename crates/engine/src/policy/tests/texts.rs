@@ -137,6 +137,14 @@ fn a_set_that_shuts_compliance_out_is_not_to_be_adopted() {
          unless {{ principal has person && principal.person == \"jdoe\" }};"
     );
     assert!(shut(&one_person).contains("AdoptPolicy"), "adoption takes two, and people leave");
+    let listed = format!(
+        "{DEFAULT}@id(\"x\") forbid (principal, action == Caseledger::Action::\"AdoptPolicy\", resource)\n\
+         when {{ principal has employed }};"
+    );
+    assert!(
+        shut(&listed).contains("AdoptPolicy"),
+        "who is in the staff directory is an officer, too"
+    );
     let overflows = format!(
         "{DEFAULT}@id(\"x\") forbid (principal, action, resource) when {{ 9223372036854775807 + 1 > 0 }};"
     );
