@@ -88,10 +88,18 @@ impl Store {
             self.raise_generation();
         }
         self.publish(state)?;
-        if self.lock(&self.position)?.is_due() {
-            self.write_position()?;
-        }
+        self.keep_position();
         Ok(all)
+    }
+
+    /// Writes `position.json` when that is due. What was applied is on disk by then, so a file that
+    /// cannot be written is told of, and is tried again a second later: it may be behind.
+    fn keep_position(&self) {
+        let due = self.lock(&self.position).map(|position| position.is_due());
+        let kept = due.and_then(|due| if due { self.write_position() } else { Ok(()) });
+        if let Err(error) = kept {
+            tracing::error!(error = &error as &dyn std::error::Error, "the position is not kept");
+        }
     }
 
     /// Says why a message was not applied. A sequence that was applied before is compared with what

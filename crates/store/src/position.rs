@@ -67,14 +67,14 @@ pub fn position_file(dir: &Path) -> PathBuf {
     dir.join(FILE)
 }
 
-/// The file and when it was last written.
+/// The file and when it was last written, or that was tried.
 #[derive(Debug)]
 pub(crate) struct PositionFile {
     dir: PathBuf,
     ledgers: BTreeMap<String, Written>,
     spooled: u64,
     lost: u64,
-    written: Option<Instant>,
+    tried: Option<Instant>,
     stale: bool,
     /// Set when the database was compared with it: a database that failed must not replace what
     /// it failed against.
@@ -99,7 +99,7 @@ impl PositionFile {
             }
         };
         let dir = dir.to_path_buf();
-        Ok(Self { dir, ledgers, spooled, lost, written: None, stale: false, trusted: false })
+        Ok(Self { dir, ledgers, spooled, lost, tried: None, stale: false, trusted: false })
     }
 
     /// How far a ledger was; an error when what stands there is not a position.
@@ -133,9 +133,10 @@ impl PositionFile {
         self.trusted = true;
     }
 
-    /// Whether the last writing is long enough ago for another one under load.
+    /// Whether the last writing is long enough ago for another one under load, also after one that
+    /// failed.
     pub(crate) fn is_due(&self) -> bool {
-        self.written.is_none_or(|at| at.elapsed() >= INTERVAL)
+        self.tried.is_none_or(|at| at.elapsed() >= INTERVAL)
     }
 
     /// Sets without writing. A node that has not come back to where it was stays where it was.
@@ -189,6 +190,7 @@ impl PositionFile {
         if !self.stale || !self.trusted {
             return Ok(());
         }
+        self.tried = Some(Instant::now());
         let path = self.dir.join(FILE);
         let fail = |source| StoreError::File { path: path.clone(), source };
         let (ledgers, spooled, lost) = (self.ledgers.clone(), self.spooled, self.lost);
@@ -201,7 +203,6 @@ impl PositionFile {
         file.sync_all().map_err(fail)?;
         std::fs::rename(&next, &path).map_err(fail)?;
         std::fs::File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(fail)?;
-        self.written = Some(Instant::now());
         self.stale = false;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What opening compares: nothing may have gone back, nothing may be of another world.
 
-use crate::world::{RECORDS, World, added, copy};
+use crate::world::{RECORDS, World, added, copy, registered};
 use std::fs;
 use store::{LedgerPin, OpenError, Store, StoreError};
 
@@ -71,6 +71,25 @@ fn invariant_6_where_each_ledger_is_stays_known_without_a_clean_end() {
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     assert_eq!(kept["ledgers"]["records.0.0"]["sequence"], 3);
     assert_eq!(kept["ledgers"]["access.0.0"]["sequence"], 1);
+}
+
+/// The disk may take the database and not the small file beside it.
+#[test]
+fn a_position_that_cannot_be_written_stops_no_apply() {
+    let mut world = World::new();
+    let keys = world.patient();
+    // After a start the position is written with the first message.
+    world.reopen();
+    let in_its_way = world.dir.path().join("position.json.next");
+    fs::create_dir(&in_its_way).unwrap();
+    world.file(keys, &[registered("Anna")]);
+    assert_eq!(world.sequence(RECORDS), 2, "it is applied");
+    assert!(world.store().write_position().is_err(), "and the position is still to be written");
+    fs::remove_dir(&in_its_way).unwrap();
+    world.store().write_position().unwrap();
+    let kept = fs::read_to_string(world.dir.path().join("position.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept["ledgers"]["records.0.0"]["sequence"], 2);
 }
 
 #[test]
