@@ -43,6 +43,14 @@ const UNDER_WAY: usize = 4;
 /// While others are under way, so many blocks leave the spool together: each time costs a walk.
 const REMOVED_TOGETHER: u64 = 8;
 
+/// A block in the spool whose turn is to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) number: u64,
+    /// How many access records it has: what the trail lacks if the block is lost.
+    pub(crate) records: u64,
+}
+
 /// What apply will say of each contribution of a block.
 type Told = JoinAll<oneshot::Receiver<Outcome>>;
 
@@ -85,12 +93,14 @@ impl Forwarding {
     /// `waiting` was in the spool at the start: apply may know it already. What comes after that is new.
     pub(crate) async fn run(
         mut self,
-        waiting: Vec<(u64, Bytes)>,
-        mut blocks: mpsc::UnboundedReceiver<(u64, Bytes)>,
+        waiting: Vec<Waiting>,
+        mut blocks: mpsc::UnboundedReceiver<Waiting>,
     ) {
-        for (number, block) in waiting {
-            self.forward(number, &block).await;
-            self.done(number, true);
+        for next in waiting {
+            if let Some(block) = self.spooled(next).await {
+                self.forward(next.number, &block).await;
+            }
+            self.done(next.number, true);
         }
         let mut under_way = VecDeque::new();
         loop {
@@ -109,8 +119,15 @@ impl Forwarding {
                         self.one_by_one(oldest.into_iter().chain(under_way.drain(..))).await;
                     }
                 },
-                block = blocks.recv(), if room => {
-                    let Some((number, block)) = block else { return };
+                next = blocks.recv(), if room => {
+                    let Some(next) = next else { return };
+                    let number = next.number;
+                    let Some(block) = self.spooled(next).await else {
+                        // After all that was sent before it.
+                        self.one_by_one(under_way.drain(..)).await;
+                        self.done(number, true);
+                        continue;
+                    };
                     let ids = ids(&block);
                     let (sent, told, condition) =
                         self.publish(&block, &ids, Some(number)).await;
@@ -453,27 +470,6 @@ fn contributions(block: &[u8]) -> Option<Vec<Contribution<&[u8]>>> {
     Some(items.collect())
 }
 
+mod spooled;
 #[cfg(test)]
-mod tests {
-    use ledger::{Base, Hash};
-
-    use super::*;
-
-    #[test]
-    fn only_what_is_wrong_with_the_link_or_the_base_is_sealed_anew() {
-        let accepted = Outcome::Accepted { first_position: 1, count: 1 };
-        let base = Base { sequence: 7, stream_hash: Hash::ZERO };
-        for outcome in [
-            Outcome::Void(VoidReason::Stale),
-            Outcome::Void(VoidReason::TimeBackwards),
-            Outcome::Refused(Refusal::BadBase(base)),
-        ] {
-            assert_eq!(judge(&[accepted, outcome]), Verdict::Refused, "{outcome:?}");
-        }
-        let malformed = Outcome::Void(VoidReason::Malformed);
-        assert_eq!(judge(&[malformed, Outcome::Void(VoidReason::Stale)]), Verdict::Unsound);
-        assert_eq!(judge(&[accepted, Outcome::Abandoned]), Verdict::Settled);
-        let retired = Outcome::Refused(Refusal::RetiredNode);
-        assert_eq!(judge(&[retired]), Verdict::Open, "the spool keeps it");
-    }
-}
+mod tests;

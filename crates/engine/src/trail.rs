@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::random;
-use crate::forward::Forwarding;
+use crate::forward::{Forwarding, Waiting};
 use crate::seal::{Chain, Draft, Sealer};
 use crate::writer::{BLOCK_ROOM, Press};
 use crate::{Condition, Failure, Receipt};
@@ -83,10 +83,9 @@ impl Trail {
         sealer: Arc<Sealer>,
         store: Arc<Store>,
     ) -> Result<Self, Failure> {
-        let waiting: Vec<(u64, Vec<u8>)> = store.spool().blocks().collect::<Result<_, _>>()?;
-        let last = waiting.last().map_or(0, |(number, _)| *number);
-        let first = waiting.first().map_or(last + 1, |(number, _)| *number);
-        let head = chain_head(&press, &store, &waiting)?;
+        let (waiting, head) = spooled(&press, &store)?;
+        let last = waiting.last().map_or(0, |block| block.number);
+        let first = waiting.first().map_or(last + 1, |block| block.number);
         let made = store.spooled_upto()?;
         tell_lost(&press, store.lost_accesses()?);
         let upto = first - 1;
@@ -95,8 +94,6 @@ impl Trail {
         let seen = forwarded.subscribe();
         let (queue, jobs) = mpsc::channel(WAITING);
         let (hand_over, blocks) = mpsc::unbounded_channel();
-        let waiting =
-            waiting.into_iter().map(|(number, block)| (number, Bytes::from(block))).collect();
         let sealing = Sealing {
             press: Arc::clone(&press),
             sealer: Arc::clone(&sealer),
@@ -164,34 +161,46 @@ pub(crate) async fn rely_on_spool(store: &Arc<Store>) -> Result<(), Failure> {
     noted.map_err(Failure::internal)?.map_err(|error| not_spooled(&Failure::from(error)))
 }
 
-/// The head that the next access record links to: the last spooled one, else the applied one.
-fn chain_head(press: &Press, store: &Store, waiting: &[(u64, Vec<u8>)]) -> Result<Chain, Failure> {
-    let mut chain = Chain::of(store, press.line.ledger, SubjectId(press.node.0))?;
-    for (_, block) in waiting {
-        let content = ledger::Frame::parse(block)
-            .ok()
-            .and_then(|frame| frame.content().ok())
-            .ok_or_else(|| Failure::Damaged { what: "a spooled access block".to_owned() })?;
-        for item in content.items {
-            let ledger::Item::Contribution(contribution) = item else { continue };
-            for record in &contribution.records {
-                let header = ledger::Header::decode(record.header)
-                    .map_err(|_| Failure::Damaged { what: "a spooled access record".to_owned() })?;
-                if header.version > chain.version {
-                    chain = Chain {
-                        version: header.version,
-                        hash: ledger::leaf_hash(record.header),
-                        recorded_at: header.recorded_at,
-                    };
-                }
+/// What waits in the spool, and the head that the next access record links to: the last spooled one,
+/// else the applied one. The spool may be larger than what fits into memory.
+fn spooled(press: &Press, store: &Store) -> Result<(Vec<Waiting>, Chain), Failure> {
+    let mut head = Chain::of(store, press.line.ledger, SubjectId(press.node.0))?;
+    let mut waiting = Vec::new();
+    for block in store.spool().blocks() {
+        let (number, block) = block?;
+        let records = go_on(&mut head, &block)?;
+        waiting.push(Waiting { number, records });
+    }
+    Ok((waiting, head))
+}
+
+/// Moves a chain's head on to the last record of a block; tells how many the block has.
+fn go_on(head: &mut Chain, block: &[u8]) -> Result<u64, Failure> {
+    let content = ledger::Frame::parse(block)
+        .ok()
+        .and_then(|frame| frame.content().ok())
+        .ok_or_else(|| Failure::Damaged { what: "a spooled access block".to_owned() })?;
+    let mut records = 0;
+    for item in content.items {
+        let ledger::Item::Contribution(contribution) = item else { continue };
+        for record in &contribution.records {
+            records += 1;
+            let header = ledger::Header::decode(record.header)
+                .map_err(|_| Failure::Damaged { what: "a spooled access record".to_owned() })?;
+            if header.version > head.version {
+                *head = Chain {
+                    version: header.version,
+                    hash: ledger::leaf_hash(record.header),
+                    recorded_at: header.recorded_at,
+                };
             }
         }
     }
-    Ok(chain)
+    Ok(records)
 }
 
 /// Lost access records stay an alarm for ever: nobody can make them again.
-fn tell_lost(press: &Press, lost: u64) {
+pub(crate) fn tell_lost(press: &Press, lost: u64) {
     if lost > 0 {
         press.alarms.raise(
             "SPOOL_DROPPED",
@@ -217,7 +226,7 @@ struct Sealing {
     /// come with the stream, or are lost. Nothing is sealed before that is known.
     made: Option<u64>,
     next: u64,
-    hand_over: mpsc::UnboundedSender<(u64, Bytes)>,
+    hand_over: mpsc::UnboundedSender<Waiting>,
     forwarded: watch::Receiver<Forwarded>,
 }
 
@@ -299,11 +308,25 @@ impl Sealing {
         let node = SubjectId(self.press.node.0);
         match Chain::of(&self.store, self.press.line.ledger, node) {
             Ok(applied) if drained || applied.version > self.head.version => {
+                if applied.version < self.synced.version {
+                    self.ends_at(applied.version);
+                }
                 self.head = applied;
                 self.synced = applied;
             }
             Ok(_) => {}
             Err(failure) => tracing::error!(?failure, "this node's own chain cannot be read"),
+        }
+    }
+
+    /// Not all that was spooled came on file, and that was told when it turned out: the next start
+    /// is not to count the same once more as lost with the spool.
+    fn ends_at(&self, version: u64) {
+        if let Err(error) = self.store.note_lost_accesses(0, version) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the chain's end is not noted"
+            );
         }
     }
 
@@ -383,6 +406,7 @@ impl Sealing {
         told: Vec<(oneshot::Sender<Result<Spooled, Failure>>, Hash)>,
     ) {
         let number = self.next;
+        let records = self.head.version.saturating_sub(self.synced.version);
         let written = match self.press.block(block, self.head.recorded_at) {
             Ok(block) => self.write(number, block).await.inspect_err(|why| self.stop_over(why)),
             Err(failure) => {
@@ -391,11 +415,12 @@ impl Sealing {
             }
         };
         match written {
-            Ok(block) => {
+            Ok(()) => {
                 self.next += 1;
                 self.synced = self.head;
-                // The forwarding half lives as long as this one.
-                let _ = self.hand_over.send((number, block));
+                // The forwarding half lives as long as this one. It reads the block when its turn
+                // comes: while the broker is away, only numbers are in memory.
+                let _ = self.hand_over.send(Waiting { number, records });
                 for (done, receipt) in told {
                     let _ = done.send(Ok(Spooled { block: number, receipt }));
                 }
@@ -424,15 +449,13 @@ impl Sealing {
         self.press.line.set_condition(Condition::Stopped(why));
     }
 
-    async fn write(&self, number: u64, block: Bytes) -> Result<Bytes, Failure> {
+    async fn write(&self, number: u64, block: Bytes) -> Result<(), Failure> {
         let store = Arc::clone(&self.store);
-        let bytes = block.clone();
         let newest = self.head.version;
-        tokio::task::spawn_blocking(move || store.spool().put(number, &bytes, newest))
+        tokio::task::spawn_blocking(move || store.spool().put(number, &block, newest))
             .await
             .map_err(Failure::internal)?
-            .map_err(Failure::from)?;
-        Ok(block)
+            .map_err(Failure::from)
     }
 }
 

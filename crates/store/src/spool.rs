@@ -79,6 +79,15 @@ impl Spool {
         Ok(())
     }
 
+    /// The block under a number, if there is one.
+    ///
+    /// # Errors
+    /// When it is damaged or cannot be read.
+    pub fn get(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = number.to_be_bytes();
+        self.db.get(key).map_err(|error| read_error(TABLE, &key, error))
+    }
+
     /// Version of the newest access record that was ever spooled here; 0 before the first.
     ///
     /// # Errors

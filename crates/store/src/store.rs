@@ -272,6 +272,15 @@ impl Store {
         self.spool.chain_ends_at(version)
     }
 
+    /// Notes, for ever, that a block with so many access records is lost from the spool while what is
+    /// behind it is there.
+    ///
+    /// # Errors
+    /// When the file cannot be written; it is written later then.
+    pub fn note_lost_in_spool(&self, lost: u64) -> Result<(), StoreError> {
+        self.lock(&self.position)?.note_lost(lost, u64::MAX)
+    }
+
     /// The ledgers of this node.
     pub fn ledger_ids(&self) -> impl Iterator<Item = LedgerId> + '_ {
         self.ledgers.keys().copied()

@@ -54,6 +54,22 @@ fn what_was_lost_stays_known_and_is_counted_once() {
 }
 
 #[test]
+fn a_block_is_found_by_its_number_and_one_that_is_lost_takes_nothing_else_along() {
+    let mut world = World::new();
+    for (number, newest) in [(1_u64, 5), (3, 9)] {
+        world.store().spool().put(number, &number.to_be_bytes(), newest).unwrap();
+    }
+    let spool = world.store().spool();
+    assert_eq!(spool.get(3).unwrap(), Some(3_u64.to_be_bytes().to_vec()));
+    assert_eq!(spool.get(2).unwrap(), None);
+    world.store().rely_on_spool().unwrap();
+    world.store().note_lost_in_spool(4).unwrap();
+    world.reopen();
+    assert_eq!(world.store().lost_accesses().unwrap(), 4);
+    assert_eq!(world.store().spooled_upto().unwrap(), 9, "what is behind it is still expected");
+}
+
+#[test]
 fn a_damaged_spool_is_set_aside_alone() {
     let mut world = World::new();
     world.patient_with_file();
