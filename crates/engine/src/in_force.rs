@@ -1,7 +1,7 @@
 //! Which access policies decide: the set that was adopted last, as this node has applied its register,
 //! else the set that Caseledger comes with.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::{AccessPolicy, DocumentId, DocumentKind, DocumentState};
@@ -27,6 +27,8 @@ pub(crate) struct InForce {
     /// The stream's sequence up to which that is known to be so: while nothing is applied, a decision
     /// asks no table.
     looked_at: AtomicU64,
+    /// It was raised that this is not known: a decision looks at no alarm unless it was.
+    told_unknown: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,8 @@ struct Known {
 impl InForce {
     pub(crate) fn new(shipped: Policies, time_zone: TimeZone) -> Self {
         let (shipped, known) = (Arc::new(shipped), RwLock::default());
-        Self { time_zone, shipped, known, looked_at: AtomicU64::new(0) }
+        let (looked_at, told_unknown) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { time_zone, shipped, known, looked_at, told_unknown }
     }
 
     fn if_known(&self, so: impl Fn(&Known) -> bool) -> Option<Arc<Policies>> {
@@ -109,12 +112,24 @@ impl Engine {
                  are in force: {failure}"
             );
             self.alarms.raise(UNKNOWN, Some(self.records.line.ledger), text);
+            // Only now: whoever finds it set takes the alarm back.
+            self.in_force.told_unknown.store(true, Ordering::Release);
             Ok(Arc::clone(&self.in_force.shipped))
         })
     }
 
-    /// The set in force as this node has applied the register.
+    /// The set in force as this node has applied the register. That it was not known is over then,
+    /// whichever way it was found.
     fn policies_applied(&self) -> Result<Arc<Policies>, Failure> {
+        let policies = self.policies_found()?;
+        let told = &self.in_force.told_unknown;
+        if told.load(Ordering::Acquire) && told.swap(false, Ordering::AcqRel) {
+            self.alarms.clear(UNKNOWN, Some(self.records.line.ledger));
+        }
+        Ok(policies)
+    }
+
+    fn policies_found(&self) -> Result<Arc<Policies>, Failure> {
         let line = &self.records.line;
         let looked_at = &self.in_force.looked_at;
         // Before the head is read: it is at least of then.
@@ -132,7 +147,6 @@ impl Engine {
         let documents = self.documents(DocumentKind::AccessPolicy)?;
         let policies = self.in_force.switch(register, &documents)?;
         tracing::info!(version = policies.version(), "access policies in force");
-        self.alarms.clear(UNKNOWN, Some(line.ledger));
         Ok(policies)
     }
 }
