@@ -166,7 +166,8 @@ impl Shared {
     /// Starts one ledger: its apply thread and its writer. Its supervisor starts when the views are
     /// there.
     fn work(&self, side: Side) -> Result<(Working, Supervisor), Failure> {
-        let line = Line::start(Arc::clone(&self.store), side.ledger, Arc::clone(&self.alarms))?;
+        let (store, alarms) = (Arc::clone(&self.store), Arc::clone(&self.alarms));
+        let line = Line::start(store, side.ledger, self.node, alarms)?;
         let state = line.state()?;
         let ours = self.block_key.verifying_key().to_bytes();
         let admitted = state.state().authority.members.get(&self.node);

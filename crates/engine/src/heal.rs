@@ -1,5 +1,5 @@
 //! Bringing nodes and stream to one history: what peers have, what the stream lacks, and who may
-//! rebuild it.
+//! rebuild it. (How a node comes to what others have: `catching_up`.)
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,21 +8,17 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use journal::{ExpectingFailure, StreamFacts};
-use ledger::Hash;
+use ledger::{Hash, NodeId};
 use store::Snapshot;
 
-use crate::answers::Condition;
 use crate::grants::GOOD_FOR;
 use crate::histories::agrees;
-use crate::line::is_behind;
 use crate::peers::{HealClaim, Peer, PeerFailure, SignedHead};
-use crate::quorum::Quorum;
+use crate::quorum::{Answer, NO_MAJORITY, Quorum};
 use crate::supervisor::{Bar, Supervisor};
 
 /// A peer that does not answer within this time is not reachable.
-const PEER_PATIENCE: Duration = Duration::from_secs(2);
-/// Messages fetched from a peer at once.
-const FETCH: u32 = 64;
+pub(crate) const PEER_PATIENCE: Duration = Duration::from_secs(2);
 /// Messages on their way into a replicated stream that is restored: each waits for the servers to agree,
 /// and they agree on many at once (600 messages: 697 ms one by one, 36 ms so). At 50 ms each the last
 /// is acknowledged after 3.2 s, in time for its 5 s; in memory they take 32 MiB at most. A single server
@@ -30,38 +26,43 @@ const FETCH: u32 = 64;
 /// 4 to 6 s against 2), so there one is on its way at a time.
 const WINDOW: usize = 64;
 
+/// Raised while somebody answers at a peer's address who is not that peer.
+const PEER_NOT_GENUINE: &str = "PEER_NOT_GENUINE";
+
 /// Where the furthest reachable node stands, and which peer that is (none: this node).
+#[derive(Debug)]
 pub(crate) struct Furthest<'a> {
-    sequence: u64,
-    stream_hash: Hash,
-    peer: Option<&'a Peer>,
+    pub(crate) sequence: u64,
+    pub(crate) stream_hash: Hash,
+    pub(crate) peer: Option<&'a Peer>,
     /// No reachable node has a lower id: this one is to rebuild what must be rebuilt.
     pub(crate) lowest: bool,
 }
 
-/// Raised while too few nodes answer for this one to publish.
-const NO_MAJORITY: &str = "NO_MAJORITY";
-/// What that means, and what is to be done.
-const TOO_FEW: &str = "files are read here as they are, and nothing is filed. Start the others, or look at \
-     the network between. Only if they are lost for good: `caseledgerd retire --without-majority`";
-
-/// Whether those who answered are a majority with this node; if not, who did not.
-fn enough(quorum: &Quorum<'_>, heads: &[(&Peer, SignedHead)]) -> Result<(), String> {
-    let (members, majority, reached) = (quorum.members, quorum.majority(), heads.len() + 1);
-    if reached >= majority {
-        return Ok(());
+impl<'a> Furthest<'a> {
+    /// Of this node, which has applied so much, and of those who answered. Whoever has lost its
+    /// database can give nothing, and whoever has another history than the majority has nothing that
+    /// anybody is to come to: neither is waited for.
+    fn of(
+        node: NodeId,
+        (sequence, stream_hash): (u64, Hash),
+        heads: &[(&'a Peer, SignedHead)],
+        differing: &[NodeId],
+    ) -> Self {
+        let mut furthest = Self { sequence, stream_hash, peer: None, lowest: true };
+        for (peer, head) in heads {
+            if head.behind || differing.contains(&peer.node) {
+                continue;
+            }
+            furthest.lowest &= node < peer.node;
+            if head.sequence > furthest.sequence {
+                furthest.sequence = head.sequence;
+                furthest.stream_hash = head.stream_hash;
+                furthest.peer = Some(*peer);
+            }
+        }
+        furthest
     }
-    let answered = |peer: &Peer| heads.iter().any(|(other, _)| other.node == peer.node);
-    let silent = quorum.peers.iter().filter(|peer| !answered(peer));
-    let silent: Vec<&str> = silent.map(|peer| peer.address.as_str()).collect();
-    let silent = match silent.is_empty() {
-        true => "the others are not in the configuration".to_owned(),
-        false => format!("no answer from {}", silent.join(", ")),
-    };
-    Err(format!(
-        "{reached} of {members} nodes can be reached and {majority} are needed before this node may \
-         publish ({silent})"
-    ))
 }
 
 pub(crate) fn wait(why: impl std::fmt::Display) -> Bar {
@@ -81,44 +82,34 @@ impl Supervisor {
         let quorum = self.quorum()?;
         let ask = quorum.peers.iter().map(|peer| async move {
             let head = tokio::time::timeout(PEER_PATIENCE, (peer.head)(line, asked_at));
-            match head.await {
-                Ok(Ok(head)) => Ok(self.check_head(peer, &head).then_some((*peer, head))),
+            let answer = match head.await {
+                Ok(Ok(head)) => self.check_head(peer, head),
                 Ok(Err(PeerFailure::Retired(record))) if self.proves_retirement(&record) => {
-                    Err(self.is_retired())
+                    return Err(self.is_retired());
                 }
                 Ok(Err(error)) => {
                     tracing::info!(peer = %peer.address, %error, "a peer does not answer");
-                    Ok(None)
+                    Answer::Silence
                 }
-                Err(_) => Ok(None),
-            }
+                Err(_) => Answer::Silence,
+            };
+            Ok((*peer, answer))
         });
-        let answers: Vec<_> = join_all(ask).await.into_iter().collect::<Result<_, Bar>>()?;
-        let heads: Vec<(&Peer, SignedHead)> = answers.into_iter().flatten().collect();
-        if let Err(why) = enough(&quorum, &heads) {
-            self.alarms.keep(NO_MAJORITY, Some(self.ledger), format!("{why}: {TOO_FEW}"));
-            return Err(wait(why));
+        let heard: Vec<(&Peer, Answer)> =
+            join_all(ask).await.into_iter().collect::<Result<_, Bar>>()?;
+        if heard.iter().all(|(_, answer)| *answer != Answer::NotGenuine) {
+            self.alarms.clear(PEER_NOT_GENUINE, Some(self.ledger));
         }
+        quorum.reached(&heard).map_err(|why| self.too_few(why))?;
         self.alarms.clear(NO_MAJORITY, Some(self.ledger));
-        self.compare(&state, &heads, &quorum)?;
-        let mut furthest = Furthest {
-            sequence: state.sequence,
-            stream_hash: state.stream_hash,
-            peer: None,
-            lowest: true,
-        };
-        for (peer, head) in heads.iter().filter(|(_, head)| !head.behind) {
-            furthest.lowest &= self.node < peer.node;
-            if head.sequence > furthest.sequence {
-                furthest = Furthest {
-                    sequence: head.sequence,
-                    stream_hash: head.stream_hash,
-                    peer: Some(*peer),
-                    ..furthest
-                };
-            }
-        }
-        let lost = heads.iter().find(|(_, head)| head.sequence > furthest.sequence);
+        let heads: Vec<(&Peer, SignedHead)> = heard
+            .iter()
+            .filter_map(|(peer, answer)| answer.head().map(|head| (*peer, head)))
+            .collect();
+        let differing = self.compare(&state, &heads, &quorum)?;
+        let ours = (state.sequence, state.stream_hash);
+        let furthest = Furthest::of(self.node, ours, &heads, &differing);
+        let lost = heads.iter().find(|(_, head)| head.behind && head.sequence > furthest.sequence);
         if let Some((peer, head)) = lost
             && self.store.floor(self.ledger).map_err(stop)?.is_none()
         {
@@ -131,36 +122,36 @@ impl Supervisor {
         Ok(furthest)
     }
 
-    fn check_head(&self, peer: &Peer, head: &SignedHead) -> bool {
-        let Ok(authority) = self.store.authority(self.ledger) else { return false };
-        let known = authority.active(peer.node);
-        let genuine = head.node == peer.node
-            && known.is_some_and(|member| {
-                let (key, hash) = (&member.keys.block, &head.stream_hash);
-                ledger::verify_head(key, &self.genesis, head.sequence, hash, &head.signature)
-            });
+    fn check_head(&self, peer: &Peer, head: SignedHead) -> Answer {
+        let Ok(authority) = self.store.authority(self.ledger) else { return Answer::Unknown };
         // A node that was just admitted is not known before its admission is applied.
-        if !genuine && known.is_some() {
-            self.alarms.raise(
-                "PEER_NOT_GENUINE",
-                Some(self.ledger),
-                format!(
-                    "{} does not sign as node {}; check its address and keys",
-                    peer.address, peer.node
-                ),
-            );
+        let Some(member) = authority.active(peer.node) else { return Answer::Unknown };
+        let (key, hash) = (&member.keys.block, &head.stream_hash);
+        if head.node == peer.node
+            && ledger::verify_head(key, &self.genesis, head.sequence, hash, &head.signature)
+        {
+            return Answer::Head(head);
         }
-        genuine
+        self.alarms.raise(
+            PEER_NOT_GENUINE,
+            Some(self.ledger),
+            format!(
+                "{} does not sign as node {}; check its address and keys",
+                peer.address, peer.node
+            ),
+        );
+        Answer::NotGenuine
     }
 
     /// One future: a node whose history differs from the majority's stops. `asked` is where this node
-    /// stood when the peers were asked; it may have gone on meanwhile.
+    /// stood when the peers were asked; it may have gone on meanwhile. Tells who differs from this
+    /// node and its majority.
     fn compare(
         &self,
         asked: &Snapshot,
         heads: &[(&Peer, SignedHead)],
         quorum: &Quorum<'_>,
-    ) -> Result<(), Bar> {
+    ) -> Result<Vec<NodeId>, Bar> {
         const CODE: &str = "HISTORIES_DIFFER";
         let reader = self.store.reader();
         let ours = |sequence| reader.stream_hash_at(self.ledger, sequence).map_err(stop);
@@ -169,7 +160,7 @@ impl Supervisor {
         for (peer, head) in heads {
             match agrees((asked.sequence, asked.stream_hash), head, ours)? {
                 Some(true) => agreeing += 1,
-                Some(false) => differing.push(peer.address.clone()),
+                Some(false) => differing.push(*peer),
                 None => {}
             }
         }
@@ -178,17 +169,18 @@ impl Supervisor {
             if agreeing == quorum.peers.len() + 1 {
                 self.alarms.clear(CODE, Some(self.ledger));
             }
-            return Ok(());
+            return Ok(Vec::new());
         }
         let majority = quorum.majority();
+        let addresses: Vec<&str> = differing.iter().map(|peer| peer.address.as_str()).collect();
         let text = format!(
             "{}: this node's history differs from that of {}",
             self.ledger,
-            differing.join(", ")
+            addresses.join(", ")
         );
         self.alarms.raise(CODE, Some(self.ledger), text.clone());
         if agreeing >= majority {
-            return Ok(());
+            return Ok(differing.iter().map(|peer| peer.node).collect());
         }
         if differing.len() >= majority {
             return Err(stop(format!(
@@ -198,65 +190,6 @@ impl Supervisor {
         }
         Err(wait(text))
     }
-
-    /// Fetches from the furthest peer what this node lacks. Only bytes that lead to the stream hash
-    /// the peer signed are applied.
-    pub(crate) async fn catch_up(&self, furthest: &Furthest<'_>) -> Result<(), Bar> {
-        let Some(peer) = furthest.peer else { return Ok(()) };
-        let state = self.line.state().map_err(stop)?;
-        if is_behind(state.sequence, furthest.sequence) {
-            self.line.learn_end(furthest.sequence).map_err(stop)?;
-            let what_for = format!("{} has what this node lacks", peer.address);
-            self.line.set_condition(Condition::ReadOnly(what_for));
-        }
-        if state.sequence >= furthest.sequence {
-            // What it lacked when it asked has come from the stream meanwhile.
-            let ours = self.store.reader().stream_hash_at(self.ledger, furthest.sequence);
-            return match ours.map_err(stop)? == Some(furthest.stream_hash) {
-                true => self.still_member(),
-                false => Err(wait(format!("{} has another history", peer.address))),
-            };
-        }
-        let (mut sequence, mut hash) = (state.sequence, state.stream_hash);
-        let mut fetched: Vec<(u64, Bytes)> = Vec::new();
-        while sequence < furthest.sequence {
-            let call = (peer.messages)(self.ledger, sequence + 1, FETCH);
-            let messages = tokio::time::timeout(PEER_PATIENCE * 5, call)
-                .await
-                .map_err(|_| wait(format!("{} is slow to send its blocks", peer.address)))?
-                .map_err(wait)?;
-            if messages.is_empty() {
-                return Err(wait(format!("{} has no message {}", peer.address, sequence + 1)));
-            }
-            for (at, message) in messages {
-                if at != sequence + 1 || at > furthest.sequence {
-                    break;
-                }
-                hash = ledger::stream_hash(&hash, at, &message);
-                sequence = at;
-                fetched.push((at, message));
-            }
-        }
-        if hash != furthest.stream_hash {
-            return Err(wait(format!("{} sent blocks unlike the head it signed", peer.address)));
-        }
-        self.line.clear_trouble();
-        for (at, message) in fetched {
-            self.line.feed(at, message).await;
-        }
-        self.applied(furthest.sequence).await?;
-        self.still_member()
-    }
-
-    /// Waits until what was fed up to here is applied.
-    pub(crate) async fn applied(&self, sequence: u64) -> Result<(), Bar> {
-        let mut progress = self.line.follow_progress();
-        let mut trouble = self.line.follow_trouble();
-        tokio::select! {
-            _ = progress.wait_for(|now| now.sequence >= sequence) => Ok(()),
-            _ = trouble.wait_for(Option::is_some) => Err(wait("apply stands still")),
-        }
-    }
 }
 
 /// Restores the stream from this node's blocks.
@@ -264,6 +197,8 @@ pub(crate) struct Remedy<'a> {
     pub(crate) supervisor: &'a Supervisor,
     /// Whether this node is the one to rebuild.
     pub(crate) lowest: bool,
+    /// How far some reachable node is: one that has less only takes from the stream.
+    pub(crate) furthest: u64,
 }
 
 impl Remedy<'_> {
@@ -271,9 +206,10 @@ impl Remedy<'_> {
     pub(crate) async fn restore(&self) -> Result<StreamFacts, Bar> {
         let node = self.supervisor;
         let applied = node.line.progress().sequence;
-        let forgot = node.store.floor(node.ledger).map_err(stop)?.is_some();
+        let lacks =
+            applied < self.furthest || node.store.floor(node.ledger).map_err(stop)?.is_some();
         let Some(facts) = node.stream.facts().await.map_err(wait)? else {
-            if forgot || (applied == 0 && !node.peers.is_empty()) {
+            if lacks || (applied == 0 && !node.peers.is_empty()) {
                 return Err(wait("the stream is gone and another node has to restore it"));
             }
             if applied == 0 {
@@ -284,9 +220,10 @@ impl Remedy<'_> {
             return self.rebuild(applied, None).await;
         };
         let common = facts.last.min(applied);
-        if forgot {
-            // What it has is not all it had: it takes from the stream and gives nothing.
-            if common > 0 && !self.like_ours(common).await? {
+        if lacks {
+            // What it has is not all it had, or not all that others have: it takes from the stream and
+            // gives nothing.
+            if common > 0 && !node.like_ours(common).await? {
                 return Err(wait(
                     "the stream holds another history; another node has to restore it",
                 ));
@@ -296,7 +233,7 @@ impl Remedy<'_> {
         if facts.first > 1 || facts.deleted > 0 {
             return self.rebuild(applied, Some(&facts)).await;
         }
-        if common > 0 && !self.like_ours(common).await? {
+        if common > 0 && !node.like_ours(common).await? {
             return self.rebuild(applied, Some(&facts)).await;
         }
         if facts.last < applied {
@@ -309,13 +246,6 @@ impl Remedy<'_> {
     async fn inspect(&self) -> Result<StreamFacts, Bar> {
         let found = self.supervisor.stream.inspect().await.map_err(wait)?;
         found.ok_or_else(|| wait("the stream is gone"))
-    }
-
-    async fn like_ours(&self, sequence: u64) -> Result<bool, Bar> {
-        let node = self.supervisor;
-        let there = node.stream.read(sequence).await.map_err(wait)?;
-        let ours = node.store.reader().message(node.ledger, sequence).map_err(stop)?;
-        Ok(there.as_deref() == ours.as_deref())
     }
 
     /// Sends again what the stream lacks, each message only onto its predecessor: two nodes that do
@@ -337,7 +267,7 @@ impl Remedy<'_> {
             // How far it came is looked at, not assumed.
             let there = node.stream.facts().await.map_err(wait)?.map_or(0, |facts| facts.last);
             let common = there.min(to);
-            if common < next || !self.like_ours(common).await? {
+            if common < next || !node.like_ours(common).await? {
                 return Err(wait(format!("message {next} cannot be restored: {error}")));
             }
             next = common + 1;
@@ -355,7 +285,7 @@ impl Remedy<'_> {
                 .ok_or_else(|| stop(format!("block {sequence} is not in this node's store")))?;
             match node.stream.publish_expecting(sequence - 1, Bytes::from(message)).await {
                 // Another node that restores the stream was quicker with this one.
-                Err(_) if self.like_ours(sequence).await? => Ok(Ok(())),
+                Err(_) if node.like_ours(sequence).await? => Ok(Ok(())),
                 sent => Ok(sent.map(drop)),
             }
         };
@@ -463,3 +393,6 @@ impl Remedy<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@
 //! | `writer` | contributions gathered into blocks, four publishes in flight |
 //! | `trail`, `forward` | access records durable before an answer leaves; the spool and its way out |
 //! | `checkpoints`, `proofs` | signed heads that a majority of the nodes has, and what they prove |
-//! | `supervisor`, `heal`, `quorum`, `grants` | one history with the stream and the peers |
+//! | `supervisor`, `heal`, `catching_up`, `quorum`, `grants` | one history with the stream and the peers |
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
 //! | `queries`, `listing`, `watch`, `showing` | pass, read, render, record, answer |
 //! | `masking` | classes of entries, and answers without those that their caller may not see |
@@ -34,6 +34,7 @@ mod adoption;
 mod alarms;
 mod answers;
 mod break_glass;
+mod catching_up;
 mod checkpoints;
 mod clock;
 mod commands;

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use ledger::{Applied, BlockVerdict, ContributionId, ItemVerdict, LedgerId, Refusal, VoidReason};
+use ledger::{
+    Applied, BlockVerdict, ContributionId, ItemVerdict, LedgerId, NodeId, Refusal, VoidReason,
+};
 use store::{Snapshot, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,11 +23,26 @@ const QUEUE: usize = 4_096;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// A node this near to the stream's end serves: under load none is ever exactly at it.
 const NEAR: u64 = 1_024;
+/// A node that serves may be so far from the end before it stops: four times as far, so that it does
+/// not stop and serve by turns under a load that it can barely keep up with. And as far as the
+/// commands that may be in flight on it, had each a block of its own: what is filed through it alone
+/// does not stop it.
+const ROOM: u64 = 4 * NEAR;
+/// Raised when apply stands still for good.
+const APPLY_STOPPED: &str = "APPLY_STOPPED";
+/// What is said when nothing is applied any more.
+pub(crate) const APPLY_ENDED: &str = "what applies messages has ended, by a fault of the program; keep \
+     the log and restart this node";
 
 /// Whether a node that applied so much is too far from a stream's last message to serve. Without
 /// the genesis it knows nothing, not even who the members are.
 pub(crate) const fn is_behind(applied: u64, last: u64) -> bool {
     applied == 0 || applied.saturating_add(NEAR) < last
+}
+
+/// Whether a node that serves has fallen too far behind the stream's last message to go on.
+pub(crate) const fn has_fallen_behind(applied: u64, last: u64) -> bool {
+    applied.saturating_add(ROOM) < last
 }
 
 /// What became of a contribution that somebody waits for.
@@ -94,9 +111,14 @@ struct End {
     kept: u64,
 }
 
+/// Messages to be applied, by sequence.
+type Work = mpsc::Receiver<(u64, Bytes)>;
+
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) ledger: LedgerId,
+    /// This node.
+    node: NodeId,
     pub(crate) store: Arc<Store>,
     queue: mpsc::Sender<(u64, Bytes)>,
     waiters: Mutex<HashMap<ContributionId, oneshot::Sender<Outcome>>>,
@@ -114,8 +136,25 @@ impl Line {
     pub(crate) fn start(
         store: Arc<Store>,
         ledger: LedgerId,
+        node: NodeId,
         alarms: Arc<Alarms>,
     ) -> Result<Arc<Self>, Failure> {
+        let (line, work) = Self::idle(store, ledger, node, alarms)?;
+        let weak = Arc::downgrade(&line);
+        std::thread::Builder::new()
+            .name(format!("apply-{ledger}"))
+            .spawn(move || apply_loop(&weak, work))
+            .map_err(Failure::internal)?;
+        Ok(line)
+    }
+
+    /// A line without its thread, and what is handed over to that.
+    fn idle(
+        store: Arc<Store>,
+        ledger: LedgerId,
+        node: NodeId,
+        alarms: Arc<Alarms>,
+    ) -> Result<(Arc<Self>, Work), Failure> {
         let state = store.state(ledger)?;
         let floor = store.floor(ledger)?.map_or(0, |floor| floor.sequence);
         let kept = store.known_end(ledger)?.unwrap_or(0).max(floor);
@@ -123,6 +162,7 @@ impl Line {
         let (queue, work) = mpsc::channel(QUEUE);
         let line = Arc::new(Self {
             ledger,
+            node,
             store,
             queue,
             waiters: Mutex::default(),
@@ -133,12 +173,7 @@ impl Line {
             end: Mutex::new(End { reach, kept }),
             alarms,
         });
-        let weak = Arc::downgrade(&line);
-        std::thread::Builder::new()
-            .name(format!("apply-{ledger}"))
-            .spawn(move || apply_loop(&weak, work))
-            .map_err(Failure::internal)?;
-        Ok(line)
+        Ok((line, work))
     }
 
     /// The ledger as this node has applied it.
@@ -170,10 +205,16 @@ impl Line {
         });
     }
 
-    /// Hands a message over to be applied.
-    pub(crate) async fn feed(&self, sequence: u64, message: Bytes) {
-        // The receiver lives as long as the line does.
-        let _ = self.queue.send((sequence, message)).await;
+    /// Hands a message over to be applied; false when nothing is applied any more. The thread that
+    /// should does not end before the line does, unless it panicked: then the ledger stops.
+    pub(crate) async fn feed(&self, sequence: u64, message: Bytes) -> bool {
+        let open = self.queue.send((sequence, message)).await.is_ok();
+        if !open {
+            let text = format!("apply of {} stopped: {APPLY_ENDED}", self.ledger);
+            self.alarms.keep(APPLY_STOPPED, Some(self.ledger), text);
+            self.set_condition(Condition::Stopped(APPLY_ENDED.to_owned()));
+        }
+        open
     }
 
     /// From now on, the outcome of this contribution is told here, once.
@@ -314,7 +355,12 @@ impl Line {
                         applied.sequence, self.ledger
                     ),
                 );
-                self.tell_refused(message, *refusal);
+                // Whoever may publish can name us, and what our callers wait for: only what surely
+                // came from this node may tell them.
+                let unproven = matches!(refusal, Refusal::WrongLedger | Refusal::BadSignature);
+                if applied.node == Some(self.node) && !unproven {
+                    self.tell_refused(message, *refusal);
+                }
             }
         }
     }
@@ -337,7 +383,7 @@ impl Line {
         }
     }
 
-    /// A refused block may be our own (a base of another history): its callers need not wait.
+    /// A block of our own was refused (a base of another history): its callers need not wait.
     fn tell_refused(&self, message: &[u8], refusal: Refusal) {
         let Ok(frame) = ledger::Frame::parse(message) else { return };
         let Ok(content) = frame.content() else { return };
@@ -349,7 +395,7 @@ impl Line {
     }
 }
 
-fn apply_loop(line: &std::sync::Weak<Line>, mut work: mpsc::Receiver<(u64, Bytes)>) {
+fn apply_loop(line: &std::sync::Weak<Line>, mut work: Work) {
     let mut batch = Vec::new();
     while let Some(first) = work.blocking_recv() {
         let mut bytes = first.1.len();
@@ -414,7 +460,7 @@ fn stand_still(line: &Line, error: &StoreError) {
     };
     let code = match &trouble {
         Trouble::Gap { .. } => "STREAM_GAP",
-        Trouble::Stop(_) => "APPLY_STOPPED",
+        Trouble::Stop(_) => APPLY_STOPPED,
     };
     line.alarms.raise(
         code,
@@ -428,64 +474,4 @@ fn stand_still(line: &Line, error: &StoreError) {
 }
 
 #[cfg(test)]
-mod tests {
-    use ledger::founding::{Founding, found};
-    use ledger::{NodeId, SigningKey};
-    use vault::{KeyEncryptionKey, Vault};
-
-    use super::*;
-    use crate::clock::Clock;
-
-    /// A line on a new store, and the message that founds its ledger.
-    fn line(dir: &std::path::Path) -> (Arc<Line>, Bytes) {
-        let administrator = SigningKey::from_bytes(&[1; 32]);
-        let founded = found(&Founding {
-            ledger: LedgerId::RECORDS,
-            name: "ledger.hospital.example",
-            created_at: 1,
-            administrators: &[administrator.verifying_key().to_bytes()],
-            threshold: 1,
-            signers: &[(0, &administrator)],
-            node: NodeId([7; 16]),
-            block_key: &SigningKey::from_bytes(&[2; 32]),
-            checkpoint_key: SigningKey::from_bytes(&[3; 32]).verifying_key().to_bytes(),
-            cosigner_key: SigningKey::from_bytes(&[5; 32]).verifying_key().to_bytes(),
-        })
-        .unwrap();
-        let vault = Vault::open(dir, KeyEncryptionKey::from_bytes(1, &[4; 32]).unwrap()).unwrap();
-        let pin = |ledger| store::LedgerPin { ledger, genesis: founded.genesis };
-        let pins = [pin(LedgerId::RECORDS), pin(LedgerId::ACCESS)];
-        let store = Arc::new(Store::open(dir, &pins, Arc::new(vault)).unwrap());
-        let alarms = Arc::new(Alarms::new(Clock::system()));
-        (Line::start(store, LedgerId::RECORDS, alarms).unwrap(), founded.block.into())
-    }
-
-    #[test]
-    fn nothing_is_read_or_written_while_the_views_are_made() {
-        let dir = tempfile::tempdir().unwrap();
-        let (line, _) = line(dir.path());
-        line.making_views(5, 10);
-        let told = line.near_end().unwrap_err().to_string();
-        assert!(told.contains("5 of 10 records"), "{told}");
-        assert!(line.writable().unwrap_err().contains("5 of 10 records"));
-        line.views_made();
-        assert_eq!(line.reach(), Reach::Behind { last: 0 }, "as after a start: nothing is applied");
-        assert!(line.writable().is_err(), "peers and broker are asked first");
-    }
-
-    #[test]
-    fn a_message_that_comes_twice_in_one_batch_is_applied_once_and_stops_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let (line, first) = line(dir.path());
-        let junk = Bytes::from_static(b"junk");
-        let mut batch =
-            vec![(1, first.clone()), (2, junk.clone()), (1, first), (2, junk.clone()), (3, junk)];
-        apply_batch(&line, &mut batch);
-        assert_eq!(line.progress().sequence, 3);
-        assert_eq!(*line.trouble.borrow(), None);
-        // Other bytes under a sequence in hand are another history.
-        let mut batch = vec![(4, Bytes::from_static(b"four")), (4, Bytes::from_static(b"other"))];
-        apply_batch(&line, &mut batch);
-        assert!(matches!(&*line.trouble.borrow(), Some(Trouble::Stop(_))));
-    }
-}
+mod tests;

@@ -76,3 +76,20 @@ impl fmt::Debug for Peer {
         f.debug_struct("Peer").field("node", &self.node).field("address", &self.address).finish()
     }
 }
+
+#[cfg(test)]
+impl Peer {
+    /// One that answers nothing, for what is decided without asking it.
+    pub(crate) fn silent(number: u8) -> Self {
+        fn nothing<T: 'static>() -> PeerCall<T> {
+            Box::pin(async { Err::<T, _>(PeerFailure::Failed("it is silent".to_owned())) })
+        }
+        Self {
+            node: NodeId([number; 16]),
+            address: format!("node-{number}"),
+            head: Box::new(|_: LedgerId, _: u64| nothing::<SignedHead>()),
+            messages: Box::new(|_: LedgerId, _: u64, _: u32| nothing::<Messages>()),
+            grant: Box::new(|_: HealClaim| nothing::<bool>()),
+        }
+    }
+}

@@ -15,8 +15,9 @@ use crate::answers::Condition;
 use crate::clock::Clock;
 use crate::grants::Grants;
 use crate::heal::Remedy;
-use crate::line::{Line, Trouble, is_behind};
+use crate::line::{APPLY_ENDED, Line, Trouble, has_fallen_behind, is_behind};
 use crate::peers::Peer;
+use crate::quorum::NO_MAJORITY;
 use crate::servers::Servers;
 use crate::writer::NOT_TAKEN;
 
@@ -41,6 +42,30 @@ pub(crate) enum Bar {
     Wait(String),
     /// Needs an operator.
     Stop(String),
+}
+
+/// What this node, its peers and the stream agreed on.
+struct Agreed {
+    /// The stream.
+    facts: StreamFacts,
+    /// How far the furthest of the nodes was.
+    furthest: u64,
+    /// How far this one was.
+    applied: u64,
+}
+
+impl Agreed {
+    /// How far there is anything, as far as is known.
+    fn end(&self) -> u64 {
+        self.facts.last.max(self.furthest)
+    }
+
+    /// Whether this node may serve: it is near the stream's end, and the stream does not end before
+    /// what another node has and this one has not.
+    fn is_near(&self) -> bool {
+        let held = self.facts.last.max(self.applied);
+        !is_behind(self.applied, self.facts.last) && held >= self.furthest
+    }
 }
 
 /// One ledger's supervisor.
@@ -85,13 +110,14 @@ impl Supervisor {
             let mut losses = self.journal.losses();
             losses.mark_unchanged();
             match self.agree().await {
-                Ok(facts) => {
+                Ok(agreed) => {
                     self.line.clear_trouble();
-                    end = end.min(facts.last);
+                    let last = agreed.facts.last;
+                    end = end.min(last);
                     let applied = self.line.progress().sequence;
-                    lost = lost.filter(|(at, _)| *at == applied && applied < facts.last);
+                    lost = lost.filter(|(at, _)| *at == applied && applied < last);
                     let gap = lost.as_ref().map(|(_, why)| why.clone());
-                    let meanwhile = match gap.or_else(|| self.behind(end, facts.last)) {
+                    let meanwhile = match gap.or_else(|| self.behind(&agreed, end)) {
                         None => {
                             self.over();
                             Condition::Serving
@@ -100,20 +126,28 @@ impl Supervisor {
                     };
                     // Behind, it learns who the members are on the way, and hears them before it
                     // serves.
-                    let gap = self.follow(&facts, losses, meanwhile).await;
-                    if matches!(&*self.line.condition.borrow(), Condition::Stopped(_)) {
+                    let gap = self.follow(&agreed, losses, meanwhile).await;
+                    if self.is_stopped() {
                         return;
                     }
                     if let Some(gap) = gap {
-                        let why = self.tell_lost(&gap, lost.as_ref());
+                        let applied = self.line.progress().sequence;
+                        // What another node has is fetched from it when all before it is applied.
+                        let why = match applied < agreed.furthest {
+                            true => gap,
+                            false => self.tell_lost(&gap, lost.as_ref()),
+                        };
                         self.line.set_condition(Condition::ReadOnly(why.clone()));
-                        lost = Some((self.line.progress().sequence, why));
+                        lost = Some((applied, why));
                         self.pause(LOST_AGAIN).await;
                     }
                 }
                 Err(Bar::Wait(why)) => {
                     // It does not follow meanwhile: what the stream holds now may be another history.
                     self.line.set_condition(Condition::ReadOnly(why));
+                    if self.is_stopped() {
+                        return;
+                    }
                     self.pause(LOOK_EVERY).await;
                 }
                 Err(Bar::Stop(why)) => {
@@ -125,11 +159,15 @@ impl Supervisor {
         }
     }
 
+    fn is_stopped(&self) -> bool {
+        matches!(&*self.line.condition.borrow(), Condition::Stopped(_))
+    }
+
     /// What this node has to apply yet before it serves.
-    fn behind(&self, end: u64, last: u64) -> Option<String> {
-        let applied = self.line.progress().sequence;
+    fn behind(&self, agreed: &Agreed, end: u64) -> Option<String> {
+        let last = agreed.facts.last;
         match self.store.floor(self.ledger) {
-            Ok(None) if applied >= end && !is_behind(applied, last) => None,
+            Ok(None) if agreed.applied >= end && agreed.is_near() => None,
             Ok(Some(floor)) if floor.sequence > last => Some(format!(
                 "this node was at message {} and the stream ends at {last}: a node that has the \
                  rest must be reachable",
@@ -172,7 +210,28 @@ impl Supervisor {
 
     /// Before anything is published: hear the peers, come to the furthest of them, bring the stream
     /// there too, and take its identity down.
-    async fn agree(&self) -> Result<StreamFacts, Bar> {
+    async fn agree(&self) -> Result<Agreed, Bar> {
+        let may_ask = self.may_ask().await;
+        // Who is not asked is not silent.
+        may_ask.inspect_err(|_| self.alarms.clear(NO_MAJORITY, Some(self.ledger)))?;
+        let furthest = self.hear_peers().await?;
+        self.catch_up(&furthest).await?;
+        let (lowest, furthest) = (furthest.lowest, furthest.sequence);
+        let remedy = Remedy { supervisor: self, lowest, furthest };
+        let before = self.clock.now();
+        let facts = remedy.restore().await?;
+        // Looked at once: what may not be done far from the end is decided by the same everywhere.
+        let agreed = Agreed { facts, furthest, applied: self.line.progress().sequence };
+        self.line.learn_end(agreed.end()).map_err(|error| Bar::Stop(error.to_string()))?;
+        self.in_time(before, &agreed.facts).map_err(Bar::Wait)?;
+        if agreed.is_near() {
+            self.file_override().await?;
+        }
+        Ok(agreed)
+    }
+
+    /// Whether peers can be asked: with a broker that is as it must be, by a member, with its keys.
+    async fn may_ask(&self) -> Result<(), Bar> {
         if *self.journal.state().borrow() != ConnectionState::Connected {
             return Err(Bar::Wait("the broker is not connected".to_owned()));
         }
@@ -186,16 +245,7 @@ impl Supervisor {
         if !*self.keys.borrow() {
             return Err(Bar::Wait("the keys have not reached this node yet".to_owned()));
         }
-        self.servers.look().await.map_err(Bar::Wait)?;
-        let furthest = self.hear_peers().await?;
-        self.catch_up(&furthest).await?;
-        let remedy = Remedy { supervisor: self, lowest: furthest.lowest };
-        let before = self.clock.now();
-        let facts = remedy.restore().await?;
-        self.line.learn_end(facts.last).map_err(|error| Bar::Stop(error.to_string()))?;
-        self.in_time(before, &facts).map_err(Bar::Wait)?;
-        self.file_override().await?;
-        Ok(facts)
+        self.servers.look().await.map_err(Bar::Wait)
     }
 
     /// Follows the stream until something is not as it should be. A connection that was lost is
@@ -205,13 +255,13 @@ impl Supervisor {
     /// serve. Answers what the stream has lost, if that ended it.
     async fn follow(
         &self,
-        facts: &StreamFacts,
+        agreed: &Agreed,
         mut losses: watch::Receiver<u64>,
         meanwhile: Condition,
     ) -> Option<String> {
         let mut progress = self.line.follow_progress();
         let moment = async {
-            let there = progress.wait_for(|now| now.sequence >= facts.last.max(1));
+            let there = progress.wait_for(|now| now.sequence >= agreed.facts.last.max(1));
             let _ = tokio::time::timeout(LOOK_EVERY, there).await;
         };
         let mut moment = std::pin::pin!(moment);
@@ -237,7 +287,7 @@ impl Supervisor {
                 _ = look.tick() => {
                     self.tell_damage();
                     self.keep_position().await;
-                    if let Err(why) = self.same(facts).await { break why; }
+                    if let Err(why) = self.same(&agreed.facts, !listens).await { break why; }
                 }
                 _ = trouble.changed() => match trouble.borrow_and_update().clone() {
                     Some(Trouble::Gap { expected, got }) =>
@@ -246,7 +296,11 @@ impl Supervisor {
                     None => {}
                 },
                 message = messages.next() => match message {
-                    Some(Ok(message)) => self.line.feed(message.sequence, message.payload).await,
+                    Some(Ok(message)) => {
+                        if !self.line.feed(message.sequence, message.payload).await {
+                            break APPLY_ENDED.to_owned();
+                        }
+                    }
                     Some(Err(gap @ FollowError::Gap { .. })) => return Some(gap.to_string()),
                     Some(Err(error)) => break error.to_string(),
                     None => break "the stream can no longer be followed".to_owned(),
@@ -281,8 +335,9 @@ impl Supervisor {
         }
     }
 
-    /// Whether the stream is the one that was agreed on, and still holds what was applied.
-    async fn same(&self, agreed: &StreamFacts) -> Result<(), String> {
+    /// Whether the stream is the one that was agreed on, and still holds what was applied; and whether
+    /// a node that serves keeps up with it.
+    async fn same(&self, agreed: &StreamFacts, serves: bool) -> Result<(), String> {
         self.still_member().map_err(|_| "this node was retired".to_owned())?;
         let applied = self.line.progress().sequence;
         let before = self.clock.now();
@@ -294,6 +349,11 @@ impl Supervisor {
         }
         if facts.last < applied {
             return self.unlike("the stream lost its end");
+        }
+        if serves && has_fallen_behind(applied, facts.last) {
+            // What is missing here would be answered as if there were no such thing.
+            self.line.learn_end(facts.last).map_err(|error| error.to_string())?;
+            return Err("it does not keep up with the stream".to_owned());
         }
         if facts.leader != agreed.leader {
             return Err("the stream has another leader".to_owned());
@@ -349,5 +409,28 @@ impl Supervisor {
             }
         };
         let _ = tokio::time::timeout(longest, news).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node that has applied so much, when the stream ends and the furthest node is here.
+    fn agreed(applied: u64, last: u64, furthest: u64) -> Agreed {
+        let (created, first, deleted) = (1, 1, 0);
+        let (leader, told_at) = ("n0".to_owned(), None);
+        let facts = StreamFacts { created, first, last, messages: last, deleted, leader, told_at };
+        Agreed { facts, furthest, applied }
+    }
+
+    #[test]
+    fn a_node_serves_near_the_end_of_all_that_any_node_has() {
+        assert!(agreed(2_000, 2_000, 2_000).is_near());
+        assert!(agreed(1_990, 2_000, 1_995).is_near(), "under load it is never just there");
+        assert!(agreed(2_000, 1_000, 2_000).is_near(), "what the stream lost it has itself");
+        assert!(!agreed(10, 2_000, 2_000).is_near(), "it follows the stream");
+        assert!(!agreed(990, 1_000, 2_000).is_near(), "another node has more than the stream");
+        assert_eq!(agreed(990, 1_000, 2_000).end(), 2_000, "and that is how far it has to come");
     }
 }

@@ -8,7 +8,8 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::tools::{
-    PATIENCE, Pen, alarm, copy, lengthen, messages, publish, records_are, some_notes,
+    PATIENCE, Pen, RECORDS, alarm, copy, holds, jetstream, lengthen, messages, publish,
+    records_are, some_notes,
 };
 
 /// More messages than a node may be behind and still serve.
@@ -162,4 +163,28 @@ async fn a_node_that_was_away_never_says_that_there_is_no_such_file() {
         read.await.expect("in the end");
         cluster.node(1).serving().await.expect("serving");
     }
+}
+
+#[tokio::test]
+async fn what_the_stream_does_not_have_is_fetched_from_a_node_that_does_nothing_more_itself() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.agreed().await.expect("agreed");
+    cluster.node_mut(1).stop().await.expect("stopped");
+    lengthen(&cluster, FAR).await;
+    some_notes(&manager, &patient, 2).await;
+    cluster.agreed().await.expect("at rest");
+    let held = messages(&cluster).await;
+    publish(&cluster, Pen::of(&cluster.node(0).state).frame(2, b"from a later version")).await;
+    // It restores no stream any more, but it still has all that it applied.
+    alarm(&cluster.client(0, "hospital-it").unwrap(), "APPLY_STOPPED").await;
+    jetstream(&cluster).await.delete_stream(RECORDS).await.expect("deleted");
+
+    cluster.node_mut(1).spawn().expect("started");
+    cluster.node(1).serving().await.expect("it has made the stream anew");
+    holds(&cluster, &held).await;
+    let there = cluster.client(1, "case-manager").unwrap();
+    let file = there.read_file(&patient, None).await.expect("read").file.unwrap();
+    assert_eq!(file.entries.len(), 2);
 }

@@ -156,6 +156,8 @@ async fn a_damaged_database_without_a_stream_is_made_anew_from_the_other_node() 
         Ok(())
     });
     waits.await.expect("it says what it waits for");
+    let told = alarm(&operator, "NO_MAJORITY").await.text;
+    assert!(told.contains("too far behind to answer"), "it reads nothing: {told}");
     cluster.node_mut(0).spawn().expect("started");
     for node in &cluster.nodes {
         node.serving().await.expect("serving");

@@ -116,7 +116,23 @@ async fn majority_lost(cluster: &mut Cluster) -> String {
     let told = alarm(&operator, "NO_MAJORITY").await.text;
     let missing = cluster.node(1).listen.to_string();
     assert!(told.contains(&missing), "it names who does not answer: {told}");
+    assert!(told.contains("this node answers what it has"), "it was near the end: {told}");
     patient
+}
+
+#[tokio::test]
+async fn who_cannot_be_asked_is_not_called_silent() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    majority_lost(&mut cluster).await;
+    cluster.nats.kill().expect("killed");
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    alarm(&operator, "BROKER_AWAY").await;
+    let over = eventually(PATIENCE, "only the broker is named", async || {
+        let alarms = operator.status().await?.alarms;
+        anyhow::ensure!(alarms.iter().all(|alarm| alarm.code != "NO_MAJORITY"), "{alarms:?}");
+        Ok(())
+    });
+    over.await.expect("without a broker nobody is asked");
 }
 
 #[tokio::test]

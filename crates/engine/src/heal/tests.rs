@@ -1,0 +1,32 @@
+use super::*;
+
+/// What the stream hashes begin with.
+const START: Hash = Hash::ZERO;
+
+fn head(peer: &Peer, sequence: u64, behind: bool) -> SignedHead {
+    let stream_hash = ledger::stream_hash(&START, sequence, b"message");
+    let (node, signature) = (peer.node, [0; 64]);
+    SignedHead { node, sequence, stream_hash, at_asked: None, behind, signature }
+}
+
+#[test]
+fn a_node_on_a_losing_branch_is_neither_come_to_nor_waited_for() {
+    let (first, third) = (Peer::silent(1), Peer::silent(3));
+    let heads = [(&first, head(&first, 90, false)), (&third, head(&third, 9, false))];
+    let of = |differing: &[NodeId]| Furthest::of(NodeId([2; 16]), (7, START), &heads, differing);
+    let furthest = of(&[first.node]);
+    assert_eq!((furthest.sequence, furthest.peer.map(|peer| peer.node)), (9, Some(third.node)));
+    assert_eq!(furthest.stream_hash, heads[1].1.stream_hash);
+    assert!(furthest.lowest, "the first will never rebuild the stream");
+    let furthest = of(&[]);
+    assert_eq!((furthest.sequence, furthest.lowest), (90, false), "with one history it would");
+}
+
+#[test]
+fn a_node_that_lost_its_database_gives_nothing() {
+    let first = Peer::silent(1);
+    let heads = [(&first, head(&first, 90, true))];
+    let furthest = Furthest::of(NodeId([2; 16]), (7, START), &heads, &[]);
+    assert_eq!((furthest.sequence, furthest.lowest), (7, true));
+    assert!(furthest.peer.is_none(), "this node is the furthest");
+}
