@@ -125,6 +125,8 @@ impl Forwarding {
                     let Some(block) = self.spooled(next).await else {
                         // After all that was sent before it.
                         self.one_by_one(under_way.drain(..)).await;
+                        // Those went on; what is sealed next must not link to what is lost.
+                        self.refused().await;
                         self.done(number, true);
                         continue;
                     };

@@ -26,7 +26,8 @@ pub(crate) const PEER_PATIENCE: Duration = Duration::from_secs(2);
 /// 4 to 6 s against 2), so there one is on its way at a time.
 const WINDOW: usize = 64;
 
-/// Raised while somebody answers at a peer's address who is not that peer.
+/// Raised when somebody answers at a peer's address who is not that peer; over when this node hears its
+/// peers next, and all who answer are who they should be.
 const PEER_NOT_GENUINE: &str = "PEER_NOT_GENUINE";
 
 /// Where the furthest reachable node stands, and which peer that is (none: this node).

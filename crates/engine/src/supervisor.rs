@@ -44,6 +44,12 @@ pub(crate) enum Bar {
     Stop(String),
 }
 
+/// How long a node that is far behind follows before it asks again whether it may serve, unless it comes
+/// to the end before.
+const FAR: Duration = Duration::from_secs(10);
+/// Raised while `position.json` cannot be written.
+const NOT_KEPT: &str = "POSITION_NOT_KEPT";
+
 /// What this node, its peers and the stream agreed on.
 struct Agreed {
     /// The stream.
@@ -260,9 +266,11 @@ impl Supervisor {
         meanwhile: Condition,
     ) -> Option<String> {
         let mut progress = self.line.follow_progress();
+        // A consumer takes several answers of the broker to be made: from far away it is kept for longer.
+        let far = is_behind(agreed.applied, agreed.end());
         let moment = async {
             let there = progress.wait_for(|now| now.sequence >= agreed.facts.last.max(1));
-            let _ = tokio::time::timeout(LOOK_EVERY, there).await;
+            let _ = tokio::time::timeout(if far { FAR } else { LOOK_EVERY }, there).await;
         };
         let mut moment = std::pin::pin!(moment);
         let listens = meanwhile != Condition::Serving;
@@ -274,6 +282,10 @@ impl Supervisor {
         // Also what was told before this.
         weaker.mark_changed();
         let mut look = tokio::time::interval(LOOK_EVERY);
+        if listens {
+            // What was agreed on just now was looked at just now.
+            look.reset();
+        }
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let why = loop {
             tokio::select! {
@@ -315,8 +327,17 @@ impl Supervisor {
     async fn keep_position(&self) {
         let store = Arc::clone(&self.store);
         let kept = tokio::task::spawn_blocking(move || store.write_position()).await;
-        if let Ok(Err(error)) = kept {
-            tracing::error!(error = &error as &dyn std::error::Error, "the position is not kept");
+        match kept {
+            Ok(Ok(())) => self.alarms.clear(NOT_KEPT, None),
+            Ok(Err(error)) => {
+                let why = store::causes(&error);
+                let text = format!(
+                    "{why}: how far this node is, is not kept outside its database, so one that is put \
+                     back to an older state would not be noticed; see to the disk and to who may write"
+                );
+                self.alarms.keep(NOT_KEPT, None, text);
+            }
+            Err(error) => tracing::error!(%error, "the position is not kept"),
         }
     }
 

@@ -10,7 +10,8 @@
 //! was only in the spool: a spool that is lost after that shows.
 //!
 //! Written once a second while anything changes, after the database, when the store is closed, and
-//! before an answer leaves on the spool's word alone: it may be about a second behind, never ahead.
+//! before an answer leaves on the spool's word alone: it may be about a second behind (or more while it
+//! cannot be written, which is an alarm), never ahead.
 //! Replaced by renaming a synced file.
 
 use crate::store::Snapshot;

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use super::{Forwarding, Waiting};
 use crate::trail::tell_lost;
 
-/// Raised while a block cannot be read, or because one is lost, until the node is started anew.
+/// Raised while a block cannot be read.
 const UNREADABLE: &str = "SPOOL_UNREADABLE";
+/// Raised because one is lost, until the node is started anew.
+const LOST: &str = "SPOOL_BLOCK_LOST";
 
 impl Forwarding {
     /// A block of the spool; none if it is lost, and that is told.
@@ -61,6 +63,6 @@ impl Forwarding {
              record(s); what is behind it is filed. A damaged spool does not become smaller: restart \
              this node when it has filed what waits, and the spool is set aside"
         );
-        self.press.alarms.raise(UNREADABLE, Some(self.press.line.ledger), text);
+        self.press.alarms.raise(LOST, Some(self.press.line.ledger), text);
     }
 }

@@ -82,6 +82,10 @@ fn a_restriction_holds_but_in_an_emergency() {
         let decision = Policies::shipped().unwrap().decide(&without_a_word, &restricted).unwrap();
         assert_eq!(decision.deciding, ["restriction"], "whoever says so says why");
     }
+    let lifts =
+        |facts: &Facts, purpose| with(facts, Role::ComplianceOfficer, O::Contribute, purpose);
+    assert_eq!(lifts(&restricted, "PATRQT"), (true, vec!["restriction-ends".to_owned()]));
+    assert!(!lifts(&restricted, "HCOMPL").0 && !lifts(&Facts::default(), "PATRQT").0);
     let import = with(&restricted, Role::CaseManager, O::Import, "TREAT");
     assert_eq!(import, by("restriction"), "another way to file");
     let mut alone = asked(Role::Registrar, O::Import, "TREAT");
