@@ -17,7 +17,7 @@ use crate::access::Shelf;
 use crate::alarms::{Alarms, tell_set_aside};
 use crate::answers::{LedgerStatus, Status};
 use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::denials::Denials;
 use crate::emergencies::Emergencies;
 use crate::evidence::MADE_AT_ONCE;
@@ -178,13 +178,18 @@ impl Shared {
         if admitted.is_some_and(|member| member.retired) {
             return Err(Failure::refused("NODE_RETIRED", RETIRED));
         }
+        let steady = Steady::new(self.clock.clone());
+        let clock = match side.ledger.kind {
+            LedgerKind::Records => steady.clock(),
+            LedgerKind::Access => self.clock.clone(),
+        };
         let press = Arc::new(Press {
             line: Arc::clone(&line),
             stream: side.stream.clone(),
             node: self.node,
             genesis: side.genesis,
             key: self.block_key.clone(),
-            clock: self.clock.clone(),
+            clock: clock.clone(),
             alarms: Arc::clone(&self.alarms),
             failing: Mutex::default(),
         });
@@ -193,7 +198,7 @@ impl Shared {
             node: self.node,
             genesis: side.genesis,
             vault: Arc::clone(&self.vault),
-            clock: self.clock.clone(),
+            clock,
         });
         let supervisor = Supervisor {
             node: self.node,
@@ -209,6 +214,7 @@ impl Shared {
             grants: Arc::clone(&self.grants),
             alarms: Arc::clone(&self.alarms),
             clock: self.clock.clone(),
+            steady,
             keys: self.keys.clone(),
             retired: self.retired.clone(),
         };

@@ -196,7 +196,7 @@ impl Engine {
         };
         let emergency = covering.map(|covering| covering.id);
         let alone = covering.and_then(|covering| covering.alone);
-        let now = self.records.sealer.clock.now();
+        let now = self.now();
         let directory = self.staff()?;
         let staff = self.listed(&directory, &ctx.caller)?;
         let employed = staff.map(|staff| is_employed(staff, now));

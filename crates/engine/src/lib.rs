@@ -106,7 +106,7 @@ pub use emergencies::{EmergencyAccess, EmergencyId, EmergencyScope};
 pub use engine::{Engine, Parts, Setup, Side};
 pub use evidence::{About, Content, Evidence, EvidenceLeaf, EvidenceQuery, MAX_PROVED, OpenedLeaf};
 pub use facts::Facts;
-pub use failure::{Failure, Violation};
+pub use failure::{Failure, LISTED_VIOLATIONS, Violation};
 pub use import::ImportOutcome;
 pub use incidents::{Incident, IncidentPage, IncidentsPage};
 pub use local_time::{LocalTime, TimeZone, UnknownTimeZone};

@@ -183,7 +183,7 @@ impl Engine {
             let query = self.query_of(&access)?;
             let record = said(&query)?;
             if record.answer_format > ANSWER_FORMAT {
-                return Err(refusal(
+                return Err(Failure::refused(
                     "ANSWER_FORMAT_UNKNOWN",
                     "this access was answered in a form that this node's version does not know: ask \
                      a node of a newer version",
@@ -244,7 +244,10 @@ impl Engine {
                 Asked::Again(_) => return Err(not_replayed()),
             };
         }
-        Err(refusal("NOT_REPLAYED", "too many replays of replays: ask for what was replayed first"))
+        Err(Failure::refused(
+            "NOT_REPLAYED",
+            "too many replays of replays: ask for what was replayed first",
+        ))
     }
 
     fn file_then(
@@ -347,19 +350,15 @@ fn judged_then(record: &AccessRecord) -> Judged {
 
 pub(crate) fn said(access: &AccessItem) -> Result<&AccessRecord, Failure> {
     access.record.as_ref().ok_or_else(|| {
-        refusal(
+        Failure::refused(
             "ACCESS_UNREADABLE",
             "the access record cannot be opened: its key is destroyed, or not at this node yet",
         )
     })
 }
 
-fn refusal(reason: &'static str, message: &str) -> Failure {
-    Failure::refused(reason, message)
-}
-
 fn not_reproduced() -> Failure {
-    refusal(
+    Failure::refused(
         "NOT_REPRODUCED",
         "what this access showed cannot be rendered as it was: a key that was here then is not, or came \
          later, or what is stored is not what was, which caseledgerd fsck tells; or it showed the policies \
@@ -368,7 +367,7 @@ fn not_reproduced() -> Failure {
 }
 
 fn not_replayed() -> Failure {
-    refusal(
+    Failure::refused(
         "NOT_REPLAYED",
         "what this access showed is not rendered again: headers of records and proofs are the same \
          under the same address, and prove themselves; the trail that a policy was tried on stays on \

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::masking::{Class, Masked};
 use crate::trail::Showing;
-use crate::{Failure, Receipt, UNAUDITED, Violation};
+use crate::{Failure, LISTED_VIOLATIONS, Receipt, UNAUDITED, Violation};
 
 /// Version of the answers' form: the protobuf messages of `caseledger.v1`. 2 has masked entries; where
 /// nothing is masked, its bytes are those of 1, which had none.
@@ -20,9 +20,6 @@ pub(crate) const ANSWER_FORMAT: u16 = 2;
 /// Longest request that is kept whole; of a longer one its keyed digest, so that the record fits a
 /// body.
 const MAX_REQUEST: usize = 16 * 1024;
-
-/// Faults of a request that the trail keeps one by one.
-const FAULTS: usize = 12;
 
 /// What stands for a receipt in a build without a trail.
 const NO_RECEIPT: Receipt = Receipt(Hash::ZERO);
@@ -69,10 +66,10 @@ pub(crate) enum Ended {
 }
 
 /// What the trail keeps of what was said to be wrong with a request: its reason, then a line each, code
-/// and field, of the first ones. They are as many as an answer may list, and say no value.
+/// and field, of those that an answer lists. They say no value.
 fn faults(violations: &[Violation]) -> String {
     let line = |one: &Violation| format!("{} {}", one.code, one.field);
-    let lines = violations.iter().take(FAULTS).map(line);
+    let lines = violations.iter().take(LISTED_VIOLATIONS).map(line);
     ["INVALID_FIELDS".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
@@ -102,7 +99,7 @@ impl Engine {
             Err(failure) => (Facts::default(), Some(failure)),
         };
         let policies = self.policies_for(ctx.operation)?;
-        let now = || self.in_force.time_zone.local(self.records.sealer.clock.now());
+        let now = || self.in_force.time_zone.local(self.now());
         let facts = Facts { time: policies.speak_of_time().then(now), ..facts };
         let checked = check(&policies, ctx, facts)?;
         let Barred { grounds, reason, break_glass, hidden } = match (checked, unknown) {

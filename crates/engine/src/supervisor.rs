@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::alarms::Alarms;
 use crate::answers::Condition;
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::grants::Grants;
 use crate::heal::Remedy;
 use crate::line::{APPLY_ENDED, Line, Trouble, has_fallen_behind, is_behind};
@@ -90,6 +90,8 @@ pub(crate) struct Supervisor {
     pub(crate) grants: Arc<Grants>,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) clock: Clock,
+    /// The one that what it seals is told by, where that must not jump.
+    pub(crate) steady: Arc<Steady>,
     /// Whether this node has the keys it needs to seal.
     pub(crate) keys: watch::Receiver<bool>,
     /// Set when this node turns out to be retired.
@@ -393,13 +395,14 @@ impl Supervisor {
     }
 
     /// A node whose clock is off by more than a second does not seal `records`: their times decide
-    /// what is on file as of when. Between `before` and now the broker told its own.
+    /// what is on file as of when. Between `before` and now the broker told its own. What is sealed
+    /// until the next look has the time that goes on from this one.
     fn in_time(&self, before: u64, facts: &StreamFacts) -> Result<(), String> {
         let Some(told_at) = facts.told_at else { return Ok(()) };
-        let (before, after) = (i128::from(before) * 1_000, i128::from(self.clock.now()) * 1_000);
-        if self.ledger.kind == LedgerKind::Access
-            || (before - CLOCK_OFF..=after + CLOCK_OFF).contains(&told_at)
-        {
+        let earliest = i128::from(before) * 1_000 - CLOCK_OFF;
+        let is_right =
+            |after| (earliest..=i128::from(after) * 1_000 + CLOCK_OFF).contains(&told_at);
+        if self.ledger.kind == LedgerKind::Access || self.steady.look(is_right) {
             self.alarms.clear("CLOCK_OFF", Some(self.ledger));
             return Ok(());
         }

@@ -23,7 +23,7 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use engine::{Failure, Violation};
+use engine::{Failure, LISTED_VIOLATIONS, Violation};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -37,11 +37,6 @@ pub const INTERNAL: &str = "internal error: the server's log has the cause under
 
 /// Longest message, in bytes, either way (design limit); compressed ones count unpacked.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
-
-/// Violations listed in one status. Details travel in HTTP/2 trailers, where clients accept 8 KiB
-/// by default (grpc-java, grpc-go: 8–16 KiB), and each has up to `MAX_FIELD` + `MAX_TEXT` bytes and
-/// is base64-encoded: 12 × (120 + 240) × 4/3 = 5.8 KiB.
-const MAX_VIOLATIONS: usize = 12;
 
 /// Longest field path in a status, in bytes.
 const MAX_FIELD: usize = 120;
@@ -152,7 +147,7 @@ fn invalid(violations: &[Violation]) -> Status {
     let mut details = details("INVALID_FIELDS", [("violations", violations.len().to_string())]);
     let listed: Vec<FieldViolation> = violations
         .iter()
-        .take(MAX_VIOLATIONS)
+        .take(LISTED_VIOLATIONS)
         .map(|violation| {
             let field = cut(&violation.field, MAX_FIELD);
             let mut listed = FieldViolation::new(field, cut(&violation.description, MAX_TEXT));
@@ -168,8 +163,8 @@ fn invalid(violations: &[Violation]) -> Status {
         [only] => {
             format!("{}: {}", cut(&only.field, MAX_FIELD), cut(&only.description, MAX_TEXT))
         }
-        all if all.len() > MAX_VIOLATIONS => format!(
-            "the request has {} invalid fields; the first {MAX_VIOLATIONS} are listed",
+        all if all.len() > LISTED_VIOLATIONS => format!(
+            "the request has {} invalid fields; the first {LISTED_VIOLATIONS} are listed",
             all.len()
         ),
         all => format!("the request has {} invalid fields", all.len()),

@@ -241,6 +241,27 @@ impl Client {
         Ok(answer.status() == ServingStatus::Serving)
     }
 
+    /// What registers a patient with this hospital number and family name, under a new request id.
+    #[must_use]
+    pub fn registration(number: &str, family: &str) -> v1::RegisterPatientRequest {
+        let identifier = v1::Identifier {
+            issuer: "https://hospital.example/mrn".to_owned(),
+            value: number.to_owned(),
+            ..v1::Identifier::default()
+        };
+        let name = v1::HumanName { family: family.to_owned(), ..v1::HumanName::default() };
+        let identity = v1::Identity {
+            identifiers: vec![identifier],
+            names: vec![name],
+            ..v1::Identity::default()
+        };
+        v1::RegisterPatientRequest {
+            request_id: request_id(),
+            purpose: purpose("TREAT"),
+            identity: Some(identity),
+        }
+    }
+
     /// Registers a patient with this hospital number and family name.
     ///
     /// # Errors
@@ -250,20 +271,7 @@ impl Client {
         number: &str,
         family: &str,
     ) -> Result<v1::RegisterPatientResponse, tonic::Status> {
-        let identity = v1::Identity {
-            identifiers: vec![v1::Identifier {
-                issuer: "https://hospital.example/mrn".to_owned(),
-                value: number.to_owned(),
-                ..v1::Identifier::default()
-            }],
-            names: vec![v1::HumanName { family: family.to_owned(), ..v1::HumanName::default() }],
-            ..v1::Identity::default()
-        };
-        let request = v1::RegisterPatientRequest {
-            request_id: request_id(),
-            purpose: purpose("TREAT"),
-            identity: Some(identity),
-        };
+        let request = Self::registration(number, family);
         Ok(self.file().register_patient(request).await?.into_inner())
     }
 

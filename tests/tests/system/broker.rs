@@ -145,20 +145,7 @@ async fn invariant_4_a_registration_that_is_repeated_while_it_is_in_doubt_makes_
  {
     let (cluster, relay, _) = far_away().await;
     let manager = cluster.client(0, "case-manager").unwrap();
-    let identity = v1::Identity {
-        identifiers: vec![v1::Identifier {
-            issuer: "https://hospital.example/mrn".to_owned(),
-            value: "MRN-1".to_owned(),
-            ..v1::Identifier::default()
-        }],
-        names: vec![v1::HumanName { family: "Ames".to_owned(), ..v1::HumanName::default() }],
-        ..v1::Identity::default()
-    };
-    let request = v1::RegisterPatientRequest {
-        request_id: request_id(),
-        purpose: purpose("TREAT"),
-        identity: Some(identity),
-    };
+    let request = Client::registration("MRN-1", "Ames");
     let mut blocks = relay.blocks();
     let before = *blocks.borrow();
     relay.takes(PATIENCE);

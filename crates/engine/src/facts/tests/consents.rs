@@ -56,6 +56,10 @@ fn provision(r#type: &str, actors: &[&str], purposes: &[&str]) -> Provision {
 
 fn restricted(status: &str, provision: Vec<Provision>, purpose: &str) -> bool {
     let consent = Detail::Consent(Consent { provision, ..Consent::default() });
+    is_restricted(&file(&entry(status, consent)), purpose)
+}
+
+fn is_restricted(file: &FileFacts, purpose: &str) -> bool {
     let (caller, staff, purpose) = (caller(), staff(), Purpose::parse(purpose).unwrap());
     let known = Known {
         caller: &caller,
@@ -65,7 +69,7 @@ fn restricted(status: &str, provision: Vec<Provision>, purpose: &str) -> bool {
         now: NOW,
         emergencies: Vec::new(),
     };
-    known.is_restricted(&file(&entry(status, consent)))
+    known.is_restricted(file)
 }
 
 #[test]
@@ -123,14 +127,5 @@ fn one_consent_that_denies_is_enough() {
     };
     let mut both = file(&consent("deny"));
     both.entry(EntryId([2; 16]), &consent("permit"), (REGISTRAR, NOW - DAY));
-    let (caller, staff, purpose) = (caller(), staff(), treat());
-    let known = Known {
-        caller: &caller,
-        purpose: &purpose,
-        actor: NURSE,
-        staff: Some(&staff),
-        now: NOW,
-        emergencies: Vec::new(),
-    };
-    assert!(known.is_restricted(&both));
+    assert!(is_restricted(&both, "TREAT"));
 }
