@@ -115,9 +115,9 @@ impl Engine {
             return Err(Failure::internal("not a registration"));
         };
         let events = decide(&PatientFile::default(), command)?;
-        let keys = match spare {
-            Some(keys) => *keys,
-            None => *spare.insert(self.take_keys()?),
+        let keys = match *spare {
+            Some(keys) if self.is_nobodys(&keys)? => keys,
+            Some(_) | None => *spare.insert(self.nobodys_keys()?),
         };
         let patient = PatientId(keys.subject.0);
         let mut drafts = match self.claim(&registry::numbers(identity), patient)? {
@@ -128,6 +128,22 @@ impl Engine {
             drafts.push(draft(keys.subject, keys.file, event)?);
         }
         Ok(Decided::File { drafts, answer: Registered::New(patient) })
+    }
+
+    /// Keys for a new patient. Those of a key database that was put back from an older copy may have
+    /// been given to somebody since.
+    fn nobodys_keys(&self) -> Result<PatientKeyIds, Failure> {
+        loop {
+            let keys = self.take_keys()?;
+            if self.is_nobodys(&keys)? {
+                return Ok(keys);
+            }
+        }
+    }
+
+    fn is_nobodys(&self, keys: &PatientKeyIds) -> Result<bool, Failure> {
+        let line = &self.records.line;
+        Ok(line.store.head(line.ledger, keys.subject)?.is_none())
     }
 
     /// Files changes in one patient's file, all or nothing.

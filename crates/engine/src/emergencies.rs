@@ -171,16 +171,24 @@ struct Known {
     /// Records of the trail that were looked at.
     upto: u64,
     register: Register,
+    /// When those ended whose beginning is not known yet: an end may wait in the spool whose beginning
+    /// is in the trail, which is looked at later.
+    ends: BTreeMap<EmergencyId, u64>,
 }
 
 impl Known {
     fn begun(&mut self, access: EmergencyAccess) {
-        Arc::make_mut(&mut self.register).entry(access.id).or_insert(access);
+        let id = access.id;
+        Arc::make_mut(&mut self.register).entry(id).or_insert(access);
+        if let Some(at) = self.ends.remove(&id) {
+            self.ended(&id, at);
+        }
     }
 
     fn ended(&mut self, id: &EmergencyId, at: u64) {
-        if let Some(access) = Arc::make_mut(&mut self.register).get_mut(id) {
-            access.end(at);
+        match Arc::make_mut(&mut self.register).get_mut(id) {
+            Some(access) => access.end(at),
+            None => drop(self.ends.insert(*id, at)),
         }
     }
 

@@ -78,9 +78,11 @@ impl Engine {
         request_id: &str,
         chains: Vec<SubjectId>,
     ) -> Result<Request, Failure> {
+        // Messages of two calls may have the same bytes: to adopt a set of policies, and to withdraw it.
+        let asked = [ctx.operation.name().as_bytes(), b"\n", &ctx.request].concat();
         Ok(Request {
             id: Self::contribution_id(&ctx.caller, request_id),
-            digest: self.vault.digest("request", &ctx.request).map_err(Failure::from)?,
+            digest: self.vault.digest("request", &asked).map_err(Failure::from)?,
             actor: self.actor(&ctx.caller)?,
             chains,
             patience: ctx.patience.min(LONGEST),
@@ -217,8 +219,8 @@ impl Engine {
         let reads = heads.iter().filter_map(read).collect();
         let mut head = |chain| match heads.get(&chain) {
             Some(head) => Ok(*head),
-            // A new patient's: nobody else knows of it.
-            None => Chain::of(&line.store, line.ledger, chain),
+            // A new patient's: nobody else knows of it, or apply says so.
+            None => Ok(Chain::NEW),
         };
         let sealed = self.records.sealer.seal(
             request.id,

@@ -23,11 +23,13 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// One without records.
+    pub(crate) const NEW: Self = Self { version: 0, hash: Hash::ZERO, recorded_at: 0 };
+
     /// The chain as this node has applied it.
     pub(crate) fn of(store: &Store, ledger: LedgerId, chain: SubjectId) -> Result<Self, Failure> {
         let head = store.head(ledger, chain)?;
-        let start = Self { version: 0, hash: Hash::ZERO, recorded_at: 0 };
-        Ok(head.map_or(start, |head| Self {
+        Ok(head.map_or(Self::NEW, |head| Self {
             version: head.version,
             hash: head.hash,
             recorded_at: head.recorded_at,

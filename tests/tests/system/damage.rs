@@ -134,6 +134,36 @@ async fn a_patient_whose_key_this_node_lacks_is_not_taken_for_nobody() {
 }
 
 #[tokio::test]
+async fn keys_put_back_from_an_older_copy_are_given_to_nobody_twice() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let made = eventually(PATIENCE, "there are keys", async || {
+        anyhow::ensure!(operator.status().await?.spare_keys > 0);
+        Ok(())
+    });
+    made.await.expect("made");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    let data = cluster.node(0).data();
+    let (keys, older) = (data.join("keys"), data.join("older"));
+    copy(&keys, &older);
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let first = manager.register("MRN-1", "Ames").await.expect("registered").patient_id;
+    let before = manager.read_file(&first, None).await.expect("read");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    std::fs::remove_dir_all(&keys).expect("removed");
+    std::fs::rename(&older, &keys).expect("put back");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+
+    let second = manager.register("MRN-2", "Bell").await.expect("registered").patient_id;
+    assert_ne!(first, second);
+    let after = manager.read_file(&first, None).await.expect("read");
+    assert_eq!(after.file, before.file);
+}
+
+#[tokio::test]
 async fn a_damaged_database_without_a_stream_is_made_anew_from_the_other_node() {
     let mut cluster = Cluster::start(2).await.expect("two nodes");
     let manager = cluster.client(0, "case-manager").unwrap();

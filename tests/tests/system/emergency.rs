@@ -348,6 +348,25 @@ async fn invariant_10_the_glass_breaks_without_the_broker_and_stays_broken_when_
 }
 
 #[tokio::test]
+async fn what_ended_without_the_broker_stays_ended_when_the_node_dies() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let emergency = break_glass(&nurse, file_of(&patient), None).await.expect("broken");
+    read(&nurse, &patient).await.expect("open");
+    cluster.agreed().await.expect("its beginning is on the trail");
+    cluster.nats.kill().expect("killed");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
+    end(&nurse, &emergency.id).await.expect("its end waits in the spool");
+
+    cluster.node_mut(0).kill().expect("killed");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
+    is_barred(&nurse, &patient).await;
+}
+
+#[tokio::test]
 async fn nobody_reviews_their_own_emergency_access() {
     let cluster = Cluster::start(1).await.expect("a node");
     let officer = cluster.client(0, "compliance-officer").unwrap();

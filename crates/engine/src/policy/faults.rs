@@ -179,7 +179,8 @@ fn too_involved(text: &str) -> Option<usize> {
     let mut before = b' ';
     for (at, byte) in text.bytes().enumerate() {
         match byte {
-            b'\n' => comment = false,
+            // Cedar's grammar: a comment ends at either.
+            b'\n' | b'\r' => comment = false,
             _ if comment => {}
             b'"' if !escaped => quoted = !quoted,
             _ if quoted => {}

@@ -100,6 +100,7 @@ fn a_text_that_could_exhaust_a_stack_is_refused_before_it_is_parsed() {
         chain(1_020),
         cases(360),
         of(&format!("\"{}\" == \";\"", ";".repeat(8_192))),
+        of(&format!("// why\r{}true{}", "(".repeat(16), ")".repeat(16))),
     ] {
         let told = faults(&text);
         assert!(
