@@ -18,6 +18,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use http::{HeaderMap, Request, Response, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -44,6 +45,10 @@ const OPEN_IN_FLIGHT: usize = 256;
 
 /// Calls of peers in flight, likewise: whoever floods the health service does not keep nodes apart.
 const PEERS_IN_FLIGHT: usize = 256;
+
+/// How long a call of those two kinds may take, its request included, until its answer begins: peers wait
+/// no longer. Whoever calls needs no credentials, and would hold a place by never sending the request.
+const WITHOUT_CREDENTIALS: Duration = Duration::from_secs(5);
 
 /// When a caller should try again after a limit was reached: calls take milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -243,7 +248,13 @@ where
         Box::pin(async move {
             // Named whole, or the block would take the call's id alone and free its place at once.
             let Admitted { call, place: _held } = admitted;
-            let answered = answer.await;
+            let answered = match call {
+                Some(_) => answer.await,
+                None => match timeout(WITHOUT_CREDENTIALS, answer).await {
+                    Ok(answered) => answered,
+                    Err(_) => return Ok(status::too_slow().into_http()),
+                },
+            };
             let id = call.as_deref().unwrap_or_default();
             let response = match answered {
                 Ok(Ok(response)) => undecodable::refine(response),

@@ -52,6 +52,10 @@ const MAX_PEER_REQUEST: usize = 16 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
 
+/// How long any call may take until its answer begins, the sending of its request included: longer than
+/// what is asked for may take. Streams go on for longer.
+const BEGINNING: Duration = Duration::from_secs(65);
+
 /// HTTP/2 windows, in bytes: an import fills a 1 Gbit/s line over 10 ms with 1.2 MiB under way.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -412,6 +416,7 @@ async fn serve(
         .with_keepalive(Some(KEEP_ALIVE));
     let incoming = tls::incoming(incoming, listener.tls, gate.clone(), tls::CONNECTIONS);
     Server::builder()
+        .timeout(BEGINNING)
         .max_concurrent_streams(CONNECTION_STREAMS)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))

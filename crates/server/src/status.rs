@@ -129,6 +129,12 @@ pub fn stopping() -> Status {
     unavailable("NOT_ANSWERED", "this node is stopping; resume on another node or later")
 }
 
+/// A call without credentials whose request did not come, or that took too long.
+#[must_use]
+pub fn too_slow() -> Status {
+    unavailable("NOT_ANSWERED", "the request did not come in time; send it again")
+}
+
 /// A retired node is told so, with the control record that says it.
 #[must_use]
 pub fn retired(record: &[u8]) -> Status {

@@ -92,6 +92,23 @@ async fn beyond_the_limit_calls_are_refused_and_places_come_back() {
     assert!(call(&gate, Inner(fine), path).await.is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_without_credentials_gives_its_place_back_although_its_request_never_comes() {
+    let never = Inner(|_| Box::pin(std::future::pending()));
+    for (path, places) in [
+        ("/grpc.health.v1.Health/Check", OPEN_IN_FLIGHT),
+        ("/caseledger.v1.PeerService/GetSignedHead", PEERS_IN_FLIGHT),
+    ] {
+        let gate = gate();
+        let held = (0..places).map(|_| call(&gate, never.clone(), path));
+        let ended = tokio::time::timeout(2 * WITHOUT_CREDENTIALS, futures::future::join_all(held));
+        for answer in ended.await.expect("each is ended") {
+            assert_eq!(answer.unwrap_err().code(), Code::Unavailable, "{path}");
+        }
+        assert!(call(&gate, Inner(fine), path).await.is_ok(), "{path}");
+    }
+}
+
 #[test]
 fn streams_and_imports_have_places_of_their_own() {
     let slots = Slots::new();

@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -25,6 +26,9 @@ use crate::http::pause;
 
 /// How long a handshake may take: two round trips and two signatures.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every client of HTTP/2 sends first, in bytes. From then on the server asks whether it lives.
+const PREFACE: usize = 24;
 
 /// Handshakes under way. Who is silent holds one for `PATIENCE`.
 const AT_ONCE: usize = 512;
@@ -47,6 +51,8 @@ pub struct Peer {
 pub(crate) struct Connection {
     stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
     peer: Peer,
+    /// What is left of the preface, and until when it may come; the HTTP side has its own limit.
+    preface: Option<(usize, Pin<Box<Sleep>>)>,
     /// Among those to gRPC; the HTTP side counts its own.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -87,11 +93,17 @@ pub(crate) fn incoming(
                 let shaken =
                     tokio::spawn(async move { handshake(stream, tls.as_ref(), &gate).await });
                 let connection = shaken.await.ok().flatten()?;
-                Some(Ok(Connection { _place: Some(place), ..connection }))
+                let preface = Some((PREFACE, Box::pin(patience())));
+                Some(Ok(Connection { _place: Some(place), preface, ..connection }))
             }
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the limit of a connection that says nothing")]
+fn patience() -> Sleep {
+    tokio::time::sleep(PATIENCE)
 }
 
 /// A connection, unless it cannot be taken: out of descriptors, others must close some first.
@@ -115,7 +127,8 @@ pub(crate) async fn handshake(
     let address = stream.peer_addr().ok();
     let Some(tls) = tls else {
         let peer = Peer { address, presented: Presented::NotAsked };
-        return Some(Connection { stream: Either::Left(stream), peer, _place: None });
+        let stream = Either::Left(stream);
+        return Some(Connection { stream, peer, preface: None, _place: None });
     };
     let config: Arc<ServerConfig> = Arc::clone(&tls.current.borrow());
     let failed =
@@ -124,7 +137,7 @@ pub(crate) async fn handshake(
                 let presented = presented(&stream, tls.asks);
                 let stream = Either::Right(Box::new(stream));
                 let peer = Peer { address, presented };
-                return Some(Connection { stream, peer, _place: None });
+                return Some(Connection { stream, peer, preface: None, _place: None });
             }
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
@@ -168,7 +181,17 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some((left, until)) = &mut self.preface {
+            *left = left.saturating_sub(buffer.filled().len().saturating_sub(before));
+            if *left == 0 {
+                self.preface = None;
+            } else if read.is_pending() && until.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use futures::{Stream, StreamExt as _};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::server::TcpIncoming;
 
@@ -179,4 +179,27 @@ async fn connections_beyond_the_limit_are_closed_until_one_ends() {
     }
     drop(one);
     assert!(connect().await.1.is_some(), "a place is free again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_begin_with_the_preface_is_let_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let gate = Gate::new(Arc::new(Authenticator::new(BTreeMap::new(), BTreeMap::new())));
+    let mut incoming = Box::pin(incoming(TcpIncoming::from(listener), None, gate, 2));
+    let mut bytes = [0; 24];
+
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let mut taken = held(&mut silent, &mut incoming).await.expect("taken");
+    let read = taken.read_exact(&mut bytes).await.expect_err("it does not go on");
+    assert_eq!(read.kind(), io::ErrorKind::TimedOut);
+
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let mut taken = held(&mut client, &mut incoming).await.expect("taken");
+    taken.read_exact(&mut bytes).await.expect("the preface");
+    let hour = std::time::Duration::from_secs(3_600);
+    let next = tokio::time::timeout(hour, taken.read(&mut bytes)).await;
+    assert!(next.is_err(), "from here on it is the protocol that asks whether it lives");
 }

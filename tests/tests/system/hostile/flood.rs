@@ -4,12 +4,15 @@ use api::v1;
 use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
 use testkit::wait::eventually;
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
 use super::{fields, peak_memory, still_serves};
+use crate::tools::PATIENCE;
 
 /// Memory of a node under attack, in MiB, at most.
 const MEMORY: u64 = 512;
@@ -85,7 +88,7 @@ async fn of_five_thousand_streams_the_limit_is_served_and_the_rest_told() {
         purpose: purpose("TREAT"),
         from_version: 1,
     };
-    let mut opening = tokio::task::JoinSet::new();
+    let mut opening = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let client = cluster.client(0, "case-manager").unwrap();
         for _ in 0..STREAMS {
@@ -140,5 +143,33 @@ async fn of_forty_imports_the_limit_is_served_and_the_rest_told() {
         }
     }
     assert_eq!(open.len(), PLACES);
+    still_serves(&cluster).await;
+}
+
+/// Begins a call and never sends its message; resolves when the node ends it.
+async fn without_its_message(client: Client, method: &'static str) {
+    let mut raw = client.raw();
+    raw.ready().await.expect("connected");
+    let path = http::uri::PathAndQuery::from_static(method);
+    let never = tonic::Request::new(tokio_stream::pending::<()>());
+    let ended = raw.client_streaming(never, path, ProstCodec::<(), ()>::default()).await;
+    ended.expect_err("it was never asked anything");
+}
+
+#[tokio::test]
+async fn calls_whose_message_never_comes_keep_out_neither_other_nodes_nor_probes() {
+    const PLACES: usize = 256;
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let mut held = JoinSet::new();
+    for method in ["/caseledger.v1.PeerService/GetSignedHead", "/grpc.health.v1.Health/Check"] {
+        for _ in 0..PLACES {
+            held.spawn(without_its_message(client.clone(), method));
+        }
+    }
+    tokio::time::timeout(PATIENCE, held.join_all()).await.expect("each is ended");
+    let peer = client.peer().get_signed_head(v1::GetSignedHeadRequest::default()).await;
+    assert_eq!(peer.expect_err("no proof").code(), Code::Unauthenticated, "it has a place");
+    assert!(client.is_serving("LedgerService").await.expect("it has a place"));
     still_serves(&cluster).await;
 }
