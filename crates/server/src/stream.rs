@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -19,7 +19,7 @@ use crate::{clock, status};
 pub(crate) type Out<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
 /// `items`, until they end, the caller's credentials end or are taken back, or the node stops; the places among the calls
-/// and the streams are held for as long.
+/// and the streams are held for as long, and no longer if the caller reads nothing.
 pub(crate) fn until_end<T: Send + 'static>(
     items: impl Stream<Item = Result<T, Status>> + Send + 'static,
     call: &Call,
@@ -28,19 +28,43 @@ pub(crate) fn until_end<T: Send + 'static>(
 ) -> Out<Result<T, Status>> {
     let ends = ends(call, stopping);
     let held = (call.place(), place);
-    let ending = futures::stream::once(ends.map(Err));
-    let items = items.map(Some).chain(futures::stream::once(std::future::ready(None)));
-    // Which of the two is first decides; after an error nothing follows.
-    let merged = futures::stream::select(items, ending.map(Some));
-    let stream = merged
-        .take_while(|item| std::future::ready(item.is_some()))
-        .filter_map(std::future::ready)
-        .scan((false, held), |(ended, _held), item| {
-            let after = *ended;
-            *ended |= item.is_err();
-            std::future::ready((!after).then_some(item))
-        });
-    Box::pin(stream)
+    // Beside the messages: whoever reads late does not take what was cut off for a good end.
+    let (tell, told) = oneshot::channel();
+    let messages = run(1, call, |out| async move {
+        if let Some(status) = forward(items, ends, &out).await {
+            // The caller may be gone.
+            let _ = tell.send(status);
+        }
+        drop(held);
+    });
+    let told = told.into_stream().filter_map(|told| std::future::ready(told.ok().map(Err)));
+    Box::pin(messages.chain(told))
+}
+
+/// Hands items on as the caller reads them, until they end, one is an error, the caller is gone, or `ends`
+/// resolves: with its status then, also while the caller reads nothing.
+async fn forward<T>(
+    items: impl Stream<Item = Result<T, Status>>,
+    ends: impl Future<Output = Status>,
+    out: &mpsc::Sender<Result<T, Status>>,
+) -> Option<Status> {
+    let (mut items, mut ends) = (std::pin::pin!(items), std::pin::pin!(ends));
+    loop {
+        let next = async {
+            let room = out.reserve().await.ok()?;
+            Some((room, items.next().await?))
+        };
+        let (room, item) = tokio::select! {
+            status = ends.as_mut() => return Some(status),
+            () = out.closed() => return None,
+            next = next => next?,
+        };
+        let last = item.is_err();
+        room.send(item);
+        if last {
+            return None;
+        }
+    }
 }
 
 /// Resolves with the status that ends the call's stream.
@@ -65,28 +89,35 @@ async fn credentials_or_stop(
     }
 }
 
-/// How long a stream's last messages may wait for a caller who does not read, once the node stops.
+/// How long a stream's last messages may wait for a caller who does not read, once it is to end.
 const UNREAD: Duration = Duration::from_secs(1);
 
-/// Hands a message to the caller, and waits while they read slowly; not when the node stops.
+/// Hands a message to the caller, and waits while they read slowly; not when the stream `ends`.
 ///
 /// # Errors
-/// The caller went away, or reads nothing and the node stops.
+/// The caller went away, or reads nothing and the stream ends.
 pub(crate) async fn hand_over<T>(
     out: &mpsc::Sender<Result<T, Status>>,
     message: Result<T, Status>,
-    stopping: &CancellationToken,
+    ends: impl Future<Output = Status>,
 ) -> Result<(), Status> {
     let too_late = async {
-        stopping.cancelled().await;
+        let status = ends.await;
         after(UNREAD).await;
+        status
     };
     tokio::select! {
         biased;
         // The caller is gone: nothing more is started.
         sent = out.send(message) => sent.map_err(|_| Status::cancelled("the caller went away")),
-        () = too_late => Err(status::stopping()),
+        status = too_late => Err(status),
     }
+}
+
+/// Resolves when the node stops, with what its callers are told.
+pub(crate) async fn stops(stopping: &CancellationToken) -> Status {
+    stopping.cancelled().await;
+    status::stopping()
 }
 
 /// Resolves after that long, however long it is.
@@ -121,18 +152,62 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     #[tokio::test]
     async fn who_reads_nothing_does_not_hold_up_a_node_that_stops() {
         let stopping = CancellationToken::new();
         let (out, mut unread) = mpsc::channel(1);
-        hand_over(&out, Ok(1), &stopping).await.expect("there is room");
+        hand_over(&out, Ok(1), stops(&stopping)).await.expect("there is room");
         stopping.cancel();
-        let given_up = hand_over(&out, Ok(2), &stopping).await.expect_err("nobody reads");
+        let given_up = hand_over(&out, Ok(2), stops(&stopping)).await.expect_err("nobody reads");
         assert_eq!(given_up.code(), tonic::Code::Unavailable);
         assert!(matches!(unread.recv().await, Some(Ok(1))));
-        hand_over(&out, Ok(3), &stopping).await.expect("who reads gets what there is");
+        hand_over(&out, Ok(3), stops(&stopping)).await.expect("who reads gets what there is");
         assert!(matches!(unread.recv().await, Some(Ok(3))));
+    }
+
+    /// Waits until nobody holds the place.
+    async fn let_go(place: &Arc<Semaphore>) {
+        let free = place.acquire();
+        let free = tokio::time::timeout(Duration::from_secs(10), free).await;
+        drop(free.expect("it is let go").expect("not closed"));
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_holds_no_place_beyond_the_end_and_hears_of_it_later() {
+        let place = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&place).acquire_owned().await.unwrap();
+        let (end, ended) = oneshot::channel::<()>();
+        let (out, mut unread) = mpsc::channel(1);
+        let forwarded = tokio::spawn(async move {
+            let items = futures::stream::repeat_with(|| Ok(1));
+            let ends = ended.map(|_| status::stopping());
+            let status = forward(items, ends, &out).await;
+            drop(held);
+            status
+        });
+        end.send(()).expect("it is waited for");
+        let_go(&place).await;
+        let status = forwarded.await.unwrap().expect("cut off");
+        assert_eq!(status.code(), tonic::Code::Unavailable);
+        while let Some(read) = unread.recv().await {
+            assert!(matches!(read, Ok(1)));
+        }
+    }
+
+    #[tokio::test]
+    async fn after_an_error_nothing_follows() {
+        let (out, mut read) = mpsc::channel(4);
+        let items = futures::stream::iter([Ok(1), Err(status::stopping()), Ok(2)]);
+        assert!(forward(items, std::future::pending(), &out).await.is_none());
+        drop(out);
+        assert!(matches!(read.recv().await, Some(Ok(1))));
+        assert!(matches!(read.recv().await, Some(Err(_))));
+        assert!(read.recv().await.is_none());
     }
 }

@@ -10,6 +10,7 @@ use api::v1 as proto;
 use api::v1::import_service_server::ImportService;
 use domain::PatientId;
 use engine::{Context, Failure, Operation, Receipt};
+use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, Stream, StreamExt};
 use prost::Message;
 use tokio::sync::mpsc::Sender;
@@ -59,12 +60,13 @@ impl ImportService for Services {
             let ended = import.run(items).await;
             // What is under way is told before the end is.
             let drained = import.drain().await;
+            let (out, stopping) = (import.out.clone(), import.services.stopping());
+            // Others need the places while this caller does not read how it ended.
+            drop((import, held));
             if let Err(status) = ended.and(drained) {
                 // A caller that went away needs no status.
-                let stopping = import.services.stopping();
-                let _ = stream::hand_over(&import.out, Err(status), &stopping).await;
+                let _ = stream::hand_over(&out, Err(status), stream::stops(&stopping)).await;
             }
-            drop(held);
         });
         Ok(Response::new(Box::pin(stream)))
     }
@@ -75,6 +77,8 @@ struct Import {
     services: Services,
     call: Call,
     out: Out,
+    /// Resolves when the stream is to end, with why.
+    ends: Shared<BoxFuture<'static, Status>>,
     /// Who, why: set by the first message.
     context: Option<Arc<Context>>,
     gathering: Option<Group>,
@@ -87,10 +91,12 @@ struct Import {
 
 impl Import {
     fn new(services: Services, call: Call, out: Out) -> Self {
+        let ends = stream::ends(&call, services.stopping()).boxed().shared();
         Self {
             services,
             call,
             out,
+            ends,
             context: None,
             gathering: None,
             working: JoinSet::new(),
@@ -102,11 +108,9 @@ impl Import {
 
     /// Takes items until the client has no more, or something ends the stream for good.
     async fn run(&mut self, mut items: Streaming<proto::ImportRequest>) -> Result<(), Status> {
-        let call = self.call.clone();
-        let ends = stream::ends(&call, self.services.stopping());
-        let mut ends = std::pin::pin!(ends);
+        let mut ends = self.ends.clone();
         loop {
-            if let Some(status) = ends.as_mut().now_or_never() {
+            if let Some(status) = (&mut ends).now_or_never() {
                 return Err(status);
             }
             let next = match items.next().now_or_never() {
@@ -120,7 +124,7 @@ impl Import {
                             self.done(done).await?;
                             continue;
                         }
-                        status = ends.as_mut() => return Err(status),
+                        status = &mut ends => return Err(status),
                     }
                 }
             };
@@ -245,7 +249,7 @@ impl Import {
         let receipt = shown.map(receipt).unwrap_or_default();
         let response = proto::ImportResponse { results, position, receipt };
         debug_assert!(response.encoded_len() < crate::status::MAX_MESSAGE);
-        stream::hand_over(&self.out, Ok(response), &self.services.stopping()).await
+        stream::hand_over(&self.out, Ok(response), self.ends.clone()).await
     }
 
     /// Waits for what is at work.

@@ -40,7 +40,8 @@ impl Services {
             stream::run(UNREAD, &call.clone(), |out| async move {
                 // A caller who went away needs no status.
                 let _ = async {
-                    stream::hand_over(&out, Ok(part(Part::Started(started))), &stopping).await?;
+                    let started = Ok(part(Part::Started(started)));
+                    stream::hand_over(&out, started, stream::stops(&stopping)).await?;
                     services.walk(trial, &call, &out, &stopping).await
                 }
                 .await;
@@ -82,11 +83,12 @@ impl Services {
                 }
                 Ok(None) => return Ok(()),
                 Err(failure) => {
-                    return stream::hand_over(out, Err(call.status(&failure)), stopping).await;
+                    let told = Err(call.status(&failure));
+                    return stream::hand_over(out, told, stream::stops(stopping)).await;
                 }
             };
             for one in parts {
-                stream::hand_over(out, Ok(part(one)), stopping).await?;
+                stream::hand_over(out, Ok(part(one)), stream::stops(stopping)).await?;
             }
         }
     }
