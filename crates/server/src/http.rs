@@ -22,9 +22,11 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -39,6 +41,9 @@ use crate::tls::{self, Peer, Tls};
 const CONNECTIONS: usize = 256;
 /// How long a connection may take to ask for something, the next time too.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may last, whatever it does: one that never reads its answers has no other limit.
+/// What is being answered then is answered first, if it is read.
+const LIFETIME: Duration = Duration::from_secs(600);
 
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const BY_THE_CALLER: &str = "private, max-age=31536000, immutable";
@@ -129,14 +134,29 @@ async fn connection(
 ) {
     let Some(stream) = tls::handshake(stream, tls.as_ref(), &gate).await else { return };
     let router = router.layer(Extension(stream.peer().clone()));
-    let ended = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
-    if let Err(error) = ended {
+    if let Err(error) = answered(stream, router).await {
         tracing::debug!(%error, "an HTTP connection ended early");
     }
+}
+
+/// Answers what is asked over a connection until it ends, or its time does.
+async fn answered(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+) -> Result<(), String> {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut served = std::pin::pin!(served);
+    let ended = match timeout(LIFETIME, served.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            served.as_mut().graceful_shutdown();
+            timeout(PATIENCE, served).await.map_err(|_| "its answers are not read".to_owned())?
+        }
+    };
+    ended.map_err(|error| error.to_string())
 }
 
 #[expect(clippy::disallowed_methods, reason = "out of descriptors: others must close some first")]
@@ -282,4 +302,23 @@ fn refusal(failure: &Failure) -> Response {
         format!("{failure}\n")
     };
     (status, [(header::CACHE_CONTROL, NOT)], told).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_and_asks_and_reads_nothing_is_cut_off() {
+        let router = Router::new().route("/", get(|| async { "an answer" }));
+        let (mut client, node) = tokio::io::duplex(1_024);
+        let asking = tokio::spawn(async move {
+            while client.write_all(b"GET / HTTP/1.1\r\nhost: node\r\n\r\n").await.is_ok() {}
+        });
+        let ended = timeout(2 * LIFETIME, answered(node, router)).await;
+        assert_eq!(ended.expect("cut off"), Err("its answers are not read".to_owned()));
+        asking.await.expect("it notices");
+    }
 }
