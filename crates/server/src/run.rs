@@ -1,5 +1,7 @@
 //! A node at work: everything is opened, wired, served, and closed again.
 
+mod error;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use vault::Vault;
 
+pub use self::error::RunError;
 use crate::background::Background;
 use crate::config::{self, Config};
 use crate::emergency::announce::announce;
@@ -68,106 +71,6 @@ const GRACE: Duration = Duration::from_secs(3);
 /// end at their next step.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Why a node did not start, or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A key file.
-    #[error("a key cannot be used")]
-    Key(#[from] keys::KeyFileError),
-    /// What is known of an issuer.
-    #[error("issuer {issuer}: its keys or revocations cannot be used")]
-    Issuer {
-        /// Which.
-        issuer: String,
-        /// What, and why.
-        #[source]
-        source: crate::issuers::SourceError,
-    },
-    /// A listener's certificate, or the authorities that it accepts.
-    #[error("{key} cannot be used")]
-    Tls {
-        /// The configuration's key.
-        key: &'static str,
-        /// What, and why.
-        #[source]
-        source: tls::TlsError,
-    },
-    /// A listener without TLS, at an address that others reach.
-    #[error(
-        "at {address} tokens and patient data would travel in the clear: configure tls for this \
-         address, or a loopback address"
-    )]
-    InTheClear {
-        /// Where it was to listen.
-        address: SocketAddr,
-    },
-    /// The key database.
-    #[error("the database of keys cannot be opened")]
-    Vault(#[from] vault::VaultError),
-    /// The ledgers' database.
-    #[error("the database of records cannot be opened")]
-    Store(#[from] store::OpenError),
-    /// The broker's address or credentials.
-    #[error("the broker cannot be used")]
-    Broker(#[from] journal::ConnectError),
-    /// The broker promises less than acknowledged records need.
-    #[error("the broker is not set up as Caseledger needs it")]
-    BrokerSettings(#[source] ServerCheckError),
-    /// A peer's address, or the authority of the peers' certificates.
-    #[error("a peer's address, or grpc.peer_ca, cannot be used")]
-    Peer(#[source] tonic::transport::Error),
-    /// The authority of the peers' certificates.
-    #[error("grpc.peer_ca cannot be used")]
-    PeerAuthority(#[source] crate::files::FileError),
-    /// The engine.
-    #[error("the engine cannot start: {0}")]
-    Engine(String),
-    /// The address to listen at.
-    #[error("cannot listen at {address}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A build that keeps no audit trail, at an address that others reach.
-    #[error(
-        "this build keeps no audit trail and is for measurements on one machine: it listens at a \
-         loopback address only, not at {address}"
-    )]
-    Unaudited {
-        /// Where it was to listen.
-        address: SocketAddr,
-    },
-    /// The data directory.
-    #[error("{}: cannot be written", file.display())]
-    Data {
-        /// Which file.
-        file: std::path::PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The administrators retired it.
-    #[error(
-        "this node was retired by the administrators and has ended; its log says what to do with it"
-    )]
-    Retired,
-    /// Serving failed.
-    #[error("serving ended with an error")]
-    Serve(#[source] tonic::transport::Error),
-    /// Threads for imports.
-    #[error("the system gives no more threads")]
-    Threads(#[source] std::io::Error),
-    /// Something of ours.
-    #[error("a task of the start did not end")]
-    Task(#[from] tokio::task::JoinError),
-    /// Reflection.
-    #[error("the interface's description cannot be served")]
-    Reflection(#[from] tonic_reflection::server::Error),
-}
-
 /// Runs a node until `shutdown` resolves; `ready` is told the address served.
 ///
 /// # Errors
@@ -177,62 +80,117 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
     ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), RunError> {
-    let Issuers { authenticator, mut reloads, published } =
+    let mut issuers =
         issuers::load(&config).map_err(|(issuer, source)| RunError::Issuer { issuer, source })?;
-    let gate = Gate::new(Arc::clone(&authenticator));
+    let gate = Gate::new(Arc::clone(&issuers.authenticator));
     let tls = ("grpc.tls", config.grpc.tls.as_ref());
-    let listener = Listener::open(config.grpc.listen, tls, tls::HTTP2, &mut reloads)?;
-    let address = listener.address;
+    let listener = Listener::open(config.grpc.listen, tls, tls::HTTP2, &mut issuers.reloads)?;
     let tiles = match &config.http {
         Some(http) => {
             let tls = ("http.tls", http.tls.as_ref());
-            Some(Listener::open(http.listen, tls, tls::HTTP1, &mut reloads)?)
+            Some(Listener::open(http.listen, tls, tls::HTTP1, &mut issuers.reloads)?)
         }
         None => None,
     };
     let opened = open(&config).await?;
-    let journal = connect(&config).await?;
-    check_broker(&journal, &config).await?;
     let (store, vault) = (Arc::clone(&opened.store), Arc::clone(&opened.vault));
     let stopping = CancellationToken::new();
-    let background = Background::start().map_err(RunError::Threads)?;
-    let engine = start(&config, opened, journal.clone(), stopping.clone())?;
-    let announces = announce(authenticator, engine.clone());
-    let troubles = Troubles::new(engine.clone());
-    // Before the first call: it may carry a token that is to be verified with what they publish.
-    let published = published.into_iter().map(|published| published.follow(troubles.clone()));
-    let published = futures::future::join_all(published).await;
-    let reloads = reload::follow(reloads, troubles);
-    let genesis = config.ledgers.records.0;
-    let services =
-        Services::new(engine.clone(), gate.clone(), genesis, background.handle(), stopping.clone());
-    let (reporter, health_service) = tonic_health::server::health_reporter();
-    let follows =
-        AbortOnDropHandle::new(tokio::spawn(health::follow(engine.clone(), reporter.clone())));
-    let routes = routes(&services, health_service)?;
-    drop(services);
-    write_address(&config.node.data, address)?;
-    tracing::info!(node = %config.node.id.0, name = config.node.name, %address, "serving");
-    // Nobody may be waiting to hear it.
-    let _ = ready.send(address);
-
-    let witnesses = witness::hand_over(&engine, &config.witnesses);
-    let tiles = http::run(&engine, &gate, &config, tiles, &stopping);
-    let served = serve(gate, routes, listener, stopping.clone());
-    let ended = tokio::select! {
-        ended = served_until(served, shutdown, &stopping, &reporter) => ended,
-        () = engine.retired() => Err(RunError::Retired),
-        failed = tiles => Err(failed),
+    let mut shutdown = std::pin::pin!(shutdown);
+    // A start waits for the broker and for issuers, and may be told to stop meanwhile.
+    let begun = tokio::select! {
+        biased;
+        () = shutdown.as_mut() => None,
+        begun = Begun::new(&config, opened, issuers, &stopping) => Some(begun),
+    };
+    let ended = match begun {
+        Some(Ok(begun)) => {
+            begun.serve(&config, gate, (listener, tiles), &stopping, shutdown, ready).await
+        }
+        Some(Err(failed)) => Err(failed),
+        None => Ok(()),
     };
     // Also a node that ends by itself tells whoever waits.
     stopping.cancel();
-    drop((follows, witnesses, published, reloads, announces));
-    drop(engine);
-    background.stop().await;
     closed(store).await;
     closed(vault).await;
     tracing::info!(node = %config.node.id.0, "stopped");
     ended
+}
+
+/// A node whose engine works, before it serves.
+struct Begun {
+    engine: Engine,
+    background: Background,
+    /// What goes on beside it.
+    follows: Follows,
+}
+
+type Follows = (Vec<AbortOnDropHandle<()>>, AbortOnDropHandle<()>, AbortOnDropHandle<()>);
+
+impl Begun {
+    async fn new(
+        config: &Config,
+        opened: Opened,
+        issuers: Issuers,
+        stopping: &CancellationToken,
+    ) -> Result<Self, RunError> {
+        let Issuers { authenticator, reloads, published } = issuers;
+        let journal = connect(config).await?;
+        check_broker(&journal, config).await?;
+        let background = Background::start().map_err(RunError::Threads)?;
+        let engine = start(config, opened, journal, stopping.clone())?;
+        let announces = announce(authenticator, engine.clone());
+        let troubles = Troubles::new(engine.clone());
+        // Before the first call: it may carry a token that is to be verified with what they publish.
+        let published = published.into_iter().map(|published| published.follow(troubles.clone()));
+        let published = futures::future::join_all(published).await;
+        let follows = (published, reload::follow(reloads, troubles), announces);
+        Ok(Self { engine, background, follows })
+    }
+
+    /// Serves until `shutdown` resolves, the node is retired, or something fails.
+    async fn serve(
+        self,
+        config: &Config,
+        gate: Gate,
+        (listener, tiles): (Listener, Option<Listener>),
+        stopping: &CancellationToken,
+        shutdown: impl Future<Output = ()>,
+        ready: oneshot::Sender<SocketAddr>,
+    ) -> Result<(), RunError> {
+        let Self { engine, background, follows } = self;
+        let (address, genesis) = (listener.address, config.ledgers.records.0);
+        let services = Services::new(
+            engine.clone(),
+            gate.clone(),
+            genesis,
+            background.handle(),
+            stopping.clone(),
+        );
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let health =
+            AbortOnDropHandle::new(tokio::spawn(health::follow(engine.clone(), reporter.clone())));
+        let routes = routes(&services, health_service)?;
+        drop(services);
+        write_address(&config.node.data, address)?;
+        tracing::info!(node = %config.node.id.0, name = config.node.name, %address, "serving");
+        // Nobody may be waiting to hear it.
+        let _ = ready.send(address);
+
+        let witnesses = witness::hand_over(&engine, &config.witnesses);
+        let tiles = http::run(&engine, &gate, config, tiles, stopping);
+        let served = serve(gate, routes, listener, stopping.clone());
+        let ended = tokio::select! {
+            ended = served_until(served, shutdown, stopping, &reporter) => ended,
+            () = engine.retired() => Err(RunError::Retired),
+            failed = tiles => Err(failed),
+        };
+        stopping.cancel();
+        drop((health, witnesses, follows));
+        drop(engine);
+        background.stop().await;
+        ended
+    }
 }
 
 /// What is on disk.

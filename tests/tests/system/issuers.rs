@@ -123,6 +123,13 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, body: &str) {
 
 /// A node that trusts one more issuer, of which the configuration says this.
 async fn trusting(source: &str) -> Cluster {
+    let cluster = starting(source).await;
+    cluster.node(0).serving().await.expect("serving");
+    cluster
+}
+
+/// The same, while it starts.
+async fn starting(source: &str) -> Cluster {
     let mut cluster = Cluster::found(1).await.expect("founded");
     let file = cluster.node(0).state.join("config.toml");
     let text = std::fs::read_to_string(&file).expect("configuration");
@@ -130,7 +137,6 @@ async fn trusting(source: &str) -> Cluster {
         format!("{text}\n[[issuers]]\nname = \"{ISSUER}\"\naudience = \"ledger\"\n{source}\n");
     std::fs::write(&file, issuer).expect("written");
     cluster.node_mut(0).spawn().expect("started");
-    cluster.node(0).serving().await.expect("serving");
     cluster
 }
 
@@ -308,4 +314,16 @@ async fn keys_and_revocations_in_files_are_read_again_and_streams_end() {
     assert_eq!(ended(&mut cyds).await, "TOKEN_KEY_UNKNOWN");
     accepted_soon(node, &second.token("ada", &nothing)).await;
     refused(node, &first.token("cyd", &nothing), "TOKEN_KEY_UNKNOWN").await;
+}
+
+#[tokio::test]
+async fn a_node_that_waits_for_an_issuer_stops_when_it_is_asked_to() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let mut cluster = starting(&format!("jwks = \"http://127.0.0.1:{port}/keys\"")).await;
+    let asked = tokio::time::timeout(PATIENCE, silent.accept()).await;
+    let _unanswered = asked.expect("in time").expect("it asks");
+    assert_eq!(cluster.node_mut(0).stop().await.expect("it ends"), 0, "as asked");
+    let served = cluster.node(0).data().join("listen.addr");
+    assert!(!served.exists(), "it did not serve first");
 }
