@@ -50,7 +50,7 @@ pub(crate) async fn run(
     let count = import.into_count();
     // what was answered before a failure is on file, and worth knowing
     if ended.is_ok() || count.answered() > 0 {
-        output.show(|| count.json(), || count.text())?;
+        output.explain(|| count.json(), || count.text())?;
     }
     ended.map(|()| if count.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

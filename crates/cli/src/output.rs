@@ -37,6 +37,23 @@ impl Output {
             }
         })
     }
+
+    /// The same for what an exit code stands for, which stands also if nobody reads why.
+    pub(crate) fn explain(
+        &self,
+        json: impl FnOnce() -> serde_json::Value,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        unless_closed(self.show(json, text))
+    }
+}
+
+/// Whoever reads no further takes nothing away from what is known.
+fn unless_closed(shown: Result<(), Failure>) -> Result<(), Failure> {
+    match shown {
+        Err(Failure::OutputClosed) => Ok(()),
+        shown => shown,
+    }
 }
 
 /// Whether somebody watches, so that a progress bar makes sense.
@@ -122,9 +139,14 @@ impl Table {
     }
 }
 
-/// Control characters in a file must not move a reader's cursor or colour their screen.
+/// What is in a file must not move a reader's cursor, colour their screen, or change the order in which
+/// they read a row: control characters, line separators, and marks of direction (Unicode's bidi controls).
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let moves = |c: char| {
+        let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}');
+        c.is_control() || directs || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if moves(c) { ' ' } else { c }).collect()
 }
 
 /// Columns on a screen, near enough: wide characters of East Asia take two, combining marks none.
@@ -171,6 +193,26 @@ mod tests {
             table.lines("  "),
             "  name          count\n  佐藤              7\n  Þórdís  [31m  1,000\n"
         );
+    }
+
+    #[test]
+    fn a_name_changes_the_order_of_nothing() {
+        for mark in [
+            '\u{1b}', '\n', '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}',
+            '\u{202e}', '\u{2066}', '\u{2069}',
+        ] {
+            assert_eq!(one_line(&format!("a{mark}b")), "a b", "{mark:?}");
+        }
+        // Persian and Indian names need the first two, emblems the third.
+        for kept in ["a\u{200c}b", "a\u{200d}b", "a\u{fe0f}b", "אב"] {
+            assert_eq!(one_line(kept), kept);
+        }
+    }
+
+    #[test]
+    fn a_verdict_stands_although_nobody_reads_it() {
+        assert!(unless_closed(Err(Failure::OutputClosed)).is_ok());
+        assert!(unless_closed(Err(Failure::local("print", "disk full"))).is_err());
     }
 
     #[test]

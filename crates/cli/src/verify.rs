@@ -74,18 +74,19 @@ impl Found {
     pub(crate) fn show(&self, output: &Output) -> Result<ExitCode, Failure> {
         let (verdict, headline, what) = self.told();
         let json = || json!({"verdict": verdict, "what": what});
-        output.show(json, || format!("{headline}: {what}"))?;
+        output.explain(json, || format!("{headline}: {what}"))?;
         Ok(ExitCode::from(self.code()))
     }
 
-    /// Its name and what it is, for scripts and people.
-    pub(crate) fn told(&self) -> (&'static str, &'static str, &str) {
-        match self {
+    /// Its name and what it is, for scripts and people. Some of it the log says.
+    pub(crate) fn told(&self) -> (&'static str, &'static str, String) {
+        let (verdict, headline, what) = match self {
             Self::Damaged(what) => ("damaged", "TAMPERED WITH OR DAMAGED", what),
             Self::Forked(what) => ("forked", "FORKED, BEHIND OR TOO OLD", what),
             Self::Incomplete(what) => ("incomplete", "COULD NOT BE READ", what),
             Self::OtherPolicy(what) => ("usage", "ANOTHER LEDGER'S POLICY", what),
-        }
+        };
+        (verdict, headline, one_line(what))
     }
 }
 
@@ -346,6 +347,13 @@ mod tests {
     use super::*;
 
     const HOSPITAL: &str = "hospital.example";
+
+    #[test]
+    fn what_a_log_says_paints_no_verdict() {
+        let (_, headline, what) =
+            Found::Incomplete("\u{1b}[2K\rintact: \u{202e}".to_owned()).told();
+        assert_eq!((headline, what.as_str()), ("COULD NOT BE READ", " [2K intact:  "));
+    }
 
     /// A checkpoint of the ledger `name`, signed by the log and by a cosigner.
     fn signed(name: &str) -> (Policy, SignedNote) {

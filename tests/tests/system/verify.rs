@@ -108,6 +108,15 @@ impl World {
         command.env("CASELEDGER_TOKEN", &self.token).arg(log).output().expect("it runs")
     }
 
+    /// The exit code when nobody reads what is said.
+    fn unread(&self) -> Option<i32> {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(program("caseledger").expect("built"));
+        command.arg("verify").arg("--policy").arg(self.folder.path().join("policy"));
+        command.arg(self.log()).stdout(writer).status().expect("it runs").code()
+    }
+
     fn code(&self, kept: Option<&Path>) -> Option<i32> {
         self.verify(&self.log().to_string_lossy(), kept).status.code()
     }
@@ -394,6 +403,7 @@ async fn what_was_signed_again_is_found_by_its_date_and_by_what_was_kept() {
     std::fs::copy(&old, log.join("checkpoint")).expect("put there");
     let said = world.said();
     assert_eq!(world.code(None), Some(10), "{said}");
+    assert_eq!(world.unread(), Some(10), "also when nobody reads it");
     assert!(said.contains("dated back"), "{said}");
     let late = world.signed_at("late", size, world.checkpoint.root, now - 50);
     std::fs::copy(&late, log.join("checkpoint")).expect("put there");

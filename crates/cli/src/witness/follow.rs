@@ -124,7 +124,7 @@ impl Follower<'_> {
             Err(found) => {
                 let (verdict, headline, what) = found.told();
                 let text = || format!("{headline}: {what}\nnothing was cosigned");
-                output.show(|| json!({"verdict": verdict, "what": what}), text)?;
+                output.explain(|| json!({"verdict": verdict, "what": what}), text)?;
                 Ok(ExitCode::from(found.code()))
             }
         }
