@@ -14,6 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::output::one_line;
+
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,6 +35,8 @@ pub(crate) struct Http {
     authority: String,
     prefix: String,
     token: Option<String>,
+    /// Whether the other end is this machine, which only a connection tells.
+    here: bool,
     connection: Option<SendRequest<Empty<Bytes>>>,
 }
 
@@ -56,7 +60,7 @@ impl Source {
         let (authority, prefix) = address.split_once('/').unwrap_or((address, ""));
         let prefix = prefix.trim_matches('/').to_owned();
         let (authority, connection) = (authority.to_owned(), None);
-        Ok(Self::Http(Http { authority, prefix, token, connection }))
+        Ok(Self::Http(Http { authority, prefix, token, here: false, connection }))
     }
 
     /// A file of the log.
@@ -100,29 +104,33 @@ impl Source {
 
 impl Http {
     async fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
-        let connection = match self.connection.take().filter(SendRequest::is_ready) {
+        let kept = self.connection.take().filter(SendRequest::is_ready);
+        let before = kept.is_some();
+        let mut connection = match kept {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let connection = self.connection.insert(connection);
-        let prefix =
-            if self.prefix.is_empty() { String::new() } else { format!("/{}", self.prefix) };
-        let mut request =
-            Request::get(format!("{prefix}/{path}")).header(header::HOST, &self.authority);
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let mut answer = connection.send_request(self.request(path)?).await;
+        if before && answer.is_err() {
+            // A node ends a connection after a while, and that may have been just now.
+            connection = self.connect().await?;
+            answer = connection.send_request(self.request(path)?).await;
         }
-        let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
-        let answer = connection.send_request(request).await.map_err(|error| error.to_string())?;
+        let answer = answer.map_err(|error| error.to_string())?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_FILE).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
+        self.connection = Some(connection);
         if status == StatusCode::OK {
             return Ok(body.to_vec());
         }
         let said = String::from_utf8_lossy(&body);
-        let what = said.lines().next().unwrap_or_default();
+        let what = one_line(said.lines().next().unwrap_or_default());
         let advice = match status {
+            StatusCode::UNAUTHORIZED if self.token.is_some() && !self.here => {
+                "; the token is not sent in the clear to another machine: name a folder with the files, or a \
+                 proxy on this machine"
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 "; use a compliance officer's or an auditor's token (--token-file)"
             }
@@ -131,14 +139,114 @@ impl Http {
         Err(format!("{status}: {what}{advice}"))
     }
 
-    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, String> {
+    /// A token opens patient files too: it goes along only where it is asked for, and in the clear only to
+    /// this machine.
+    fn request(&self, path: &str) -> Result<Request<Empty<Bytes>>, String> {
+        let prefix =
+            if self.prefix.is_empty() { String::new() } else { format!("/{}", self.prefix) };
+        let mut request =
+            Request::get(format!("{prefix}/{path}")).header(header::HOST, &self.authority);
+        let asked_for = path.starts_with("tile/entries/") || path.starts_with("control/");
+        if let Some(token) = self.token.as_ref().filter(|_| asked_for && self.here) {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request.body(Empty::new()).map_err(|error| error.to_string())
+    }
+
+    async fn connect(&mut self) -> Result<SendRequest<Empty<Bytes>>, String> {
         let stream = TcpStream::connect(&self.authority)
             .await
             .map_err(|error| format!("{} cannot be reached: {error}", self.authority))?;
+        let there = stream.peer_addr().map_err(|error| error.to_string())?;
+        self.here = there.ip().to_canonical().is_loopback();
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         // It ends with the sender; what goes wrong with it, the sender says.
         tokio::spawn(connection);
         Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Reads a request and returns it; empty if the other end has closed.
+    async fn asked(stream: &mut TcpStream) -> String {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => request.push(byte),
+                Err(_) => break,
+            }
+        }
+        String::from_utf8(request).unwrap()
+    }
+
+    async fn source() -> (TcpListener, Source) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}/records.0.0/9f", listener.local_addr().unwrap());
+        (listener, Source::new(&at, Some("secret".to_owned())).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_token_goes_along_only_with_what_needs_it_and_only_to_this_machine() {
+        let (listener, mut source) = source().await;
+        let node = tokio::spawn(async move {
+            let mut with_token = Vec::new();
+            while with_token.len() < 4 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let request = asked(&mut stream).await;
+                with_token.push(request.contains("Bearer secret"));
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
+                stream.write_all(answer).await.unwrap();
+            }
+            with_token
+        });
+        for path in ["checkpoint", "tile/0/000", "tile/entries/000", "control/1"] {
+            assert_eq!(source.read(path).await.unwrap(), b"x", "{path}");
+        }
+        assert_eq!(node.await.unwrap(), [false, false, true, true]);
+        let Source::Http(mut http) = source else { panic!("it is an address") };
+        http.here = false;
+        let elsewhere = http.request("control/1").unwrap();
+        assert!(!elsewhere.headers().contains_key(header::AUTHORIZATION));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_between_two_files_is_made_again() {
+        let (listener, mut source) = source().await;
+        let node = tokio::spawn(async move {
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                asked(&mut stream).await;
+                stream.write_all(answer).await.unwrap();
+                // The next one on it gets no answer.
+                asked(&mut stream).await;
+            }
+        });
+        for path in ["checkpoint", "tile/0/000"] {
+            assert_eq!(source.read(path).await.unwrap(), b"x", "{path}");
+        }
+        drop(source);
+        node.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_node_says_paints_no_screen() {
+        let (listener, mut source) = source().await;
+        let node = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            asked(&mut stream).await;
+            let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\n\x1b[1Aintact";
+            stream.write_all(answer).await.unwrap();
+        });
+        let Missing(why) = source.read("checkpoint").await.unwrap_err();
+        assert!(why.ends_with("404 Not Found:  [1Aintact"), "{why}");
+        node.await.unwrap();
     }
 }
