@@ -131,7 +131,8 @@ impl Count {
             v1::ImportStatus::Amended => tally.amended += 1,
             v1::ImportStatus::Unchanged => tally.unchanged += 1,
             v1::ImportStatus::Refused => {
-                self.deferred += u64::from(result.retryable || result.reason == "INTERNAL");
+                let by_the_node = ["INTERNAL", "DAMAGED"].contains(&result.reason.as_str());
+                self.deferred += u64::from(result.retryable || by_the_node);
                 let first = result.violations.first();
                 let field = first.map(|finding| finding.field.as_str()).unwrap_or_default();
                 let code = first.map(|finding| finding.code.as_str()).unwrap_or_default();
@@ -384,6 +385,19 @@ mod tests {
         assert_eq!(json["refusals"][1]["source"], "Condition/1");
         assert_eq!(json["remarks"], json!({"ucum-unit": 2}));
         assert_eq!(json["not_carried"], json!({"Condition.stage": 1}));
+    }
+
+    #[test]
+    fn what_the_node_could_not_file_is_to_be_sent_again() {
+        let found = Where::new("Condition", "a.json".to_owned(), "Condition/1".to_owned());
+        for (reason, retryable) in [("NOT_FILED", true), ("INTERNAL", false), ("DAMAGED", false)] {
+            let mut count = Count::default();
+            count.found("Condition");
+            let mut refused = result(v1::ImportStatus::Refused, 0);
+            (refused.reason, refused.retryable) = (reason.to_owned(), retryable);
+            count.answer(&found, &refused);
+            assert!(!count.is_complete(), "{reason}");
+        }
     }
 
     #[test]
