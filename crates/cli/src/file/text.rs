@@ -140,14 +140,16 @@ fn facts(identity: &v1::Identity) -> Table {
     }
     add("gender identity", identity.gender_identity.as_ref().map(concept).unwrap_or_default());
     let interpreter = match identity.interpreter_needed {
-        Some(true) => ", interpreter needed",
-        Some(false) => ", no interpreter needed",
+        Some(true) => "interpreter needed",
+        Some(false) => "no interpreter needed",
         None => "",
     };
-    if let Some(language) = &identity.language {
-        let shown = if language.display.is_empty() { &language.code } else { &language.display };
-        add("language", format!("{shown}{interpreter}"));
-    }
+    let language = identity.language.as_ref().map_or("", |language| {
+        if language.display.is_empty() { &language.code } else { &language.display }
+    });
+    let mut spoken = vec![language, interpreter];
+    spoken.retain(|part| !part.is_empty());
+    add("language", spoken.join(", "));
     for telecom in &identity.confidential_telecoms {
         add("reach only by", format!("{} {}", telecom.system, telecom.value).trim().to_owned());
     }
@@ -396,6 +398,19 @@ mod tests {
             "2 records cannot be opened (key destroyed, or not here yet): positions 4, 9"
         ));
         assert!(text.ends_with(&format!("receipt {}\n", "ab".repeat(32))));
+    }
+
+    #[test]
+    fn an_interpreter_is_needed_also_when_the_language_is_not_known() {
+        let code = |code: &str| v1::Coding { code: code.to_owned(), ..Default::default() };
+        let told = |language: Option<v1::Coding>, interpreter_needed| {
+            let identity = v1::Identity { language, interpreter_needed, ..Default::default() };
+            facts(&identity).lines("")
+        };
+        assert_eq!(told(None, Some(true)), "language  interpreter needed\n");
+        assert_eq!(told(Some(code("so")), Some(true)), "language  so, interpreter needed\n");
+        assert_eq!(told(Some(code("so")), None), "language  so\n");
+        assert_eq!(told(None, None), "");
     }
 
     #[test]
