@@ -54,8 +54,8 @@ pub(crate) struct Open {
     /// When it was discovered: RFC 3339, or a date for its first moment in UTC.
     #[arg(long, value_name = "TIME")]
     pub(crate) discovered: Moment,
-    /// An access that it is about: its position (a number) or its receipt (hex digits, eight at
-    /// least); may be repeated.
+    /// An access that it is about: its position (a number; position=NUMBER from eight digits on) or its
+    /// receipt (hex digits, eight at least); may be repeated.
     #[arg(long, value_name = "POSITION|RECEIPT")]
     pub(crate) access: Vec<Access>,
 }
@@ -120,8 +120,17 @@ pub(crate) enum Access {
 impl FromStr for Access {
     type Err = &'static str;
 
-    /// A receipt has eight digits at least, so that none is taken for a position.
+    /// A receipt has eight digits at least, and what may be both is neither: the wrong access would stand
+    /// in the incident.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(position) = text.strip_prefix("position=") {
+            let wrong = "write a position as position=NUMBER";
+            return position.parse().map(Self::Position).map_err(|_| wrong);
+        }
+        if text.len() >= 8 && text.parse::<u64>().is_ok() {
+            return Err("it may be a position or a receipt: write position=NUMBER, or more of the \
+                        receipt's digits");
+        }
         if text.len() < 8 {
             let wrong = "a position is a number; a receipt has eight hex digits at least";
             return text.parse().map(Self::Position).map_err(|_| wrong);
@@ -234,6 +243,13 @@ mod tests {
     fn accesses_and_notices_are_read_as_they_are_typed() {
         assert_eq!("1204".parse(), Ok(Access::Position(1_204)));
         assert_eq!("9F31C0DE".parse(), Ok(Access::Receipt("9f31c0de".to_owned())));
+        assert_eq!("position=10000000".parse(), Ok(Access::Position(10_000_000)));
+        assert_eq!("position=12".parse(), Ok(Access::Position(12)));
+        let both = "10000000".parse::<Access>().unwrap_err();
+        assert!(both.contains("position=NUMBER"), "{both}");
+        let longer = "1".repeat(21);
+        assert_eq!(longer.parse(), Ok(Access::Receipt(longer)), "no position has so many digits");
+        assert!("position=9f".parse::<Access>().is_err());
         assert!("9f31".parse::<Access>().is_err() && "9f31c0dx".parse::<Access>().is_err());
         let notice = "secretary 2026-11-26 web form".parse::<Told>().unwrap().notice();
         assert_eq!(notice.recipient(), v1::NoticeRecipient::Secretary);
