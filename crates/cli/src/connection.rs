@@ -111,14 +111,6 @@ fn token(global: &Global) -> Result<Option<MetadataValue<Ascii>>, Failure> {
     Ok(Some(value))
 }
 
-/// An id for one request that writes: random, so that it is nobody else's.
-pub(crate) fn request_id() -> Result<String, Failure> {
-    let mut id = [0; 16];
-    aws_lc_rs::rand::fill(&mut id)
-        .map_err(|_| Failure::local("make a request id", "the system gives no random bytes"))?;
-    Ok(hex::encode(id))
-}
-
 /// A request that waits no longer than [`ANSWER`].
 pub(crate) fn timed<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);

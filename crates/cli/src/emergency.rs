@@ -8,13 +8,14 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::connection::{Authenticated, connect, request_id, timed};
+use crate::connection::{Authenticated, connect, timed};
 use crate::failure::Failure;
 use crate::json;
 use crate::options::{Global, Issuer};
 use crate::output::{Output, Table};
 use crate::patient;
 use crate::purpose::{self, Otherwise};
+use crate::request::RequestId;
 use crate::time::{self, Span};
 
 /// Emergency accesses asked for at a time: the largest page that the server gives.
@@ -123,6 +124,8 @@ pub(crate) struct Review {
     /// Why.
     #[arg(long)]
     pub(crate) text: String,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// What somebody else makes of it.
@@ -321,8 +324,9 @@ async fn review(
         Verdict::NotJustified => v1::ReviewVerdict::NotJustified,
         Verdict::FurtherInquiry => v1::ReviewVerdict::FurtherInquiry,
     };
+    let request_id = wanted.request.get()?;
     let request = v1::CloseReviewRequest {
-        request_id: request_id()?,
+        request_id: request_id.clone(),
         purpose: Some(purpose::of(global, REVIEWING)?),
         emergency_id: wanted.id.to_ascii_lowercase(),
         verdict: verdict.into(),
@@ -331,9 +335,8 @@ async fn review(
     let answer = client
         .close_review(timed(request))
         .await
-        .map_err(|status| {
-            Failure::of(&global.server, "EmergencyAccessService/CloseReview", status)
-        })?
+        .map_err(|status| Failure::of(&global.server, "EmergencyAccessService/CloseReview", status))
+        .map_err(|failure| failure.filing(&request_id))?
         .into_inner();
     output.show(
         || json::of("CloseReviewResponse", &answer),

@@ -21,6 +21,9 @@ const NOT_AS_IT_WAS: u8 = 10;
 /// What the server says then.
 const NOT_REPRODUCED: &str = "NOT_REPRODUCED";
 
+/// What the server says when it cannot tell whether something is on file.
+const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -32,6 +35,8 @@ pub(crate) enum Failure {
     Unreachable { server: String, cause: String },
     /// The server answered with an error.
     Refused { server: String, call: &'static str, status: Box<Status> },
+    /// What was to be filed under this request id may be on file.
+    PerhapsFiled { request: String, failure: Box<Failure> },
     /// Standard output was closed by who reads it.
     OutputClosed,
 }
@@ -51,6 +56,23 @@ impl Failure {
         Self::Refused { server, call, status: Box::new(status) }
     }
 
+    /// What a call that files ended with. If that leaves open whether it is on file, its request id is told.
+    pub(crate) fn filing(self, request: &str) -> Self {
+        let perhaps = match &self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => is_open(status),
+            Self::Usage(_)
+            | Self::Local { .. }
+            | Self::PerhapsFiled { .. }
+            | Self::OutputClosed => false,
+        };
+        if perhaps {
+            Self::PerhapsFiled { request: request.to_owned(), failure: Box::new(self) }
+        } else {
+            self
+        }
+    }
+
     /// What the process exits with.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -64,6 +86,7 @@ impl Failure {
                 NOT_AS_IT_WAS
             }
             Self::Local { .. } | Self::Refused { .. } => FAILED,
+            Self::PerhapsFiled { failure, .. } => failure.exit_code(),
             Self::OutputClosed => 0,
         }
     }
@@ -79,6 +102,13 @@ impl Failure {
                 plain("UNREACHABLE", format!("{server} cannot be reached: {cause}"))
             }
             Self::Refused { server, call, status } => refused_json(server, call, status),
+            Self::PerhapsFiled { request, failure } => {
+                let mut told = failure.json();
+                if let Some(error) = told.get_mut("error").and_then(Value::as_object_mut) {
+                    error.insert("request_id".to_owned(), json!(request));
+                }
+                return told;
+            }
             Self::OutputClosed => plain("LOCAL", "standard output was closed".to_owned()),
         };
         json!({"error": error})
@@ -96,6 +126,12 @@ impl Failure {
                 one_line(cause)
             ),
             Self::Refused { server, call, status } => refused(server, call, status),
+            Self::PerhapsFiled { request, failure } => {
+                let told = failure.report();
+                format!(
+                    "{told}  again: the same command with --request-id {request} files nothing twice\n"
+                )
+            }
             Self::OutputClosed => String::new(),
         }
     }
@@ -138,6 +174,13 @@ fn is_transport(status: &Status) -> bool {
     }
     // the server explains every UNAVAILABLE of its own (NOT_FILED, OUTCOME_UNKNOWN, NOT_ANSWERED, CATCHING_UP)
     status.code() == Code::Unavailable && status.get_error_details().error_info().is_none()
+}
+
+/// Whether the server may have filed what was asked, although it says something else.
+fn is_open(status: &Status) -> bool {
+    let cut_off = [Code::DeadlineExceeded, Code::Cancelled, Code::Unknown, Code::Internal];
+    let unknown = |info: tonic_types::ErrorInfo| info.reason == OUTCOME_UNKNOWN;
+    cut_off.contains(&status.code()) || status.get_details_error_info().is_some_and(unknown)
 }
 
 /// The innermost cause: the outer ones only say "transport error".
@@ -221,7 +264,7 @@ fn advice(call: &str, code: Code, reason: &str) -> &'static str {
         (_, NOT_REPRODUCED) => "tell hospital IT: what is stored may not be what was",
         (Code::NotFound, _) => "check the id or number; you may also lack permission to know",
         (_, "NOT_FILED") => "nothing was filed; try again when the broker is back",
-        (_, "OUTCOME_UNKNOWN") => "repeat with the same request id, or use `caseledger settle`",
+        (_, OUTCOME_UNKNOWN) => "repeat with the same request id, or use `caseledger settle`",
         (Code::Aborted, _) => "reload the file and decide anew",
         (Code::ResourceExhausted, _) => "try again a little later",
         (Code::InvalidArgument, _) => "correct the fields named above",
@@ -329,6 +372,26 @@ mod tests {
             of(Status::with_error_details(code, "it is another", details)).exit_code()
         };
         assert_eq!((ended(NOT_REPRODUCED), ended("NOT_REPLAYED")), (10, 1));
+    }
+
+    #[test]
+    fn who_cannot_know_whether_it_is_on_file_is_told_the_request_id() {
+        let ended = |code, reason: &str| {
+            let details = ErrorDetails::with_error_info(reason, "caseledger", []);
+            of(Status::with_error_details(code, "no", details)).filing("5f3a")
+        };
+        let unknown = ended(Code::Unavailable, OUTCOME_UNKNOWN);
+        assert_eq!(unknown.exit_code(), 1);
+        assert!(unknown.report().ends_with(
+            "do:    repeat with the same request id, or use `caseledger settle`\n  \
+             again: the same command with --request-id 5f3a files nothing twice\n"
+        ));
+        assert_eq!(unknown.json()["error"]["request_id"], "5f3a");
+        assert_eq!(unknown.json()["error"]["reason"], OUTCOME_UNKNOWN);
+        let lost = of(Status::unavailable("tcp connect error")).filing("5f3a");
+        assert!(lost.report().contains("--request-id 5f3a") && lost.exit_code() == 3);
+        let not_filed = ended(Code::Unavailable, "NOT_FILED");
+        assert!(!not_filed.report().contains("5f3a"), "it is known");
     }
 
     #[test]

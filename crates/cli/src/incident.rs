@@ -11,12 +11,13 @@ use api::v1::privacy_incident_service_client::PrivacyIncidentServiceClient;
 use serde_json::json;
 
 use crate::audit::replay::position_of;
-use crate::connection::{Authenticated, connect, request_id, timed};
+use crate::connection::{Authenticated, connect, timed};
 use crate::failure::Failure;
 use crate::json;
 use crate::options::Global;
 use crate::output::Output;
 use crate::purpose::{self, Otherwise};
+use crate::request::RequestId;
 
 pub(crate) use options::Incident;
 use options::{Access, Amend, Assessment, Close, List, Open, Show, Told};
@@ -65,8 +66,9 @@ impl Desk<'_> {
             access_positions: self.positions(&wanted.access).await?,
             ..v1::PrivacyIncident::default()
         };
+        let request_id = wanted.request.get()?;
         let request = v1::OpenIncidentRequest {
-            request_id: request_id()?,
+            request_id: request_id.clone(),
             purpose: Some(self.purpose.clone()),
             incident: Some(incident),
         };
@@ -74,7 +76,8 @@ impl Desk<'_> {
             .incidents
             .open_incident(timed(request))
             .await
-            .map_err(|status| self.refused("PrivacyIncidentService/OpenIncident", status))?
+            .map_err(|status| self.refused("PrivacyIncidentService/OpenIncident", status))
+            .map_err(|failure| failure.filing(&request_id))?
             .into_inner();
         output.show(
             || json::of("OpenIncidentResponse", &answer),
@@ -102,26 +105,27 @@ impl Desk<'_> {
         if wanted.reopen {
             incident.closure.clear();
         }
-        self.file(&wanted.id, incident, revision, reason, output).await
+        self.file((&wanted.id, &wanted.request), incident, revision, reason, output).await
     }
 
     async fn close(&mut self, wanted: &Close, output: &Output) -> Result<(), Failure> {
         let reason = self.reason()?;
         let (mut incident, revision) = self.standing(&wanted.id).await?;
         incident.closure.clone_from(&reason);
-        self.file(&wanted.id, incident, revision, reason, output).await
+        self.file((&wanted.id, &wanted.request), incident, revision, reason, output).await
     }
 
     async fn file(
         &mut self,
-        id: &str,
+        (id, request): (&str, &RequestId),
         incident: v1::PrivacyIncident,
         expected_revision: u32,
         reason: String,
         output: &Output,
     ) -> Result<(), Failure> {
+        let request_id = request.get()?;
         let request = v1::AmendIncidentRequest {
-            request_id: request_id()?,
+            request_id: request_id.clone(),
             purpose: Some(self.purpose.clone()),
             incident_id: id.to_ascii_lowercase(),
             incident: Some(incident),
@@ -132,7 +136,8 @@ impl Desk<'_> {
             .incidents
             .amend_incident(timed(request))
             .await
-            .map_err(|status| self.refused("PrivacyIncidentService/AmendIncident", status))?
+            .map_err(|status| self.refused("PrivacyIncidentService/AmendIncident", status))
+            .map_err(|failure| failure.filing(&request_id))?
             .into_inner();
         output.show(
             || json::of("AmendIncidentResponse", &answer),

@@ -22,6 +22,7 @@ mod policy;
 mod proof;
 mod prove;
 mod purpose;
+mod request;
 mod settle;
 mod source;
 mod staff;

@@ -164,12 +164,6 @@ fn reason(global: &Global) -> Result<String, Failure> {
     global.reason.clone().ok_or_else(|| Failure::Usage("say with --reason why".to_owned()))
 }
 
-fn request_id() -> Result<String, Failure> {
-    let mut id = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut id).map_err(|error| Failure::local("make a request id", error))?;
-    Ok(hex::encode(id))
-}
-
 async fn propose(
     global: &Global,
     purpose: v1::Purpose,
@@ -178,13 +172,15 @@ async fn propose(
 ) -> Result<ExitCode, Failure> {
     let text = fs::read_to_string(&wanted.file)
         .map_err(|error| Failure::local(format!("read {}", wanted.file.display()), error))?;
-    let (purpose, request_id, reason) = (Some(purpose), request_id()?, reason(global)?);
+    let (purpose, request_id, reason) = (Some(purpose), wanted.request.get()?, reason(global)?);
+    let filed_under = request_id.clone();
     let request = v1::ProposePolicyRequest { purpose, request_id, text, reason };
     let answer = client(global)
         .await?
         .propose_policy(timed(request))
         .await
-        .map_err(refused(global, "PolicyService/ProposePolicy"))?
+        .map_err(refused(global, "PolicyService/ProposePolicy"))
+        .map_err(|failure| failure.filing(&filed_under))?
         .into_inner();
     let text = || {
         let v1::ProposePolicyResponse { policy_id, version, .. } = &answer;
@@ -203,9 +199,10 @@ async fn adopt(
     wanted: &Named,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
+    let request_id = wanted.request.get()?;
     let request = v1::AdoptPolicyRequest {
         purpose: Some(purpose),
-        request_id: request_id()?,
+        request_id: request_id.clone(),
         policy_id: wanted.policy.clone(),
         reason: reason(global)?,
     };
@@ -213,7 +210,8 @@ async fn adopt(
         .await?
         .adopt_policy(timed(request))
         .await
-        .map_err(refused(global, "PolicyService/AdoptPolicy"))?
+        .map_err(refused(global, "PolicyService/AdoptPolicy"))
+        .map_err(|failure| failure.filing(&request_id))?
         .into_inner();
     let text = || format!("{} is in force from position {} on", answer.version, answer.position);
     output.show(|| json::of("AdoptPolicyResponse", &answer), text)?;
@@ -226,9 +224,10 @@ async fn withdraw(
     wanted: &Named,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
+    let request_id = wanted.request.get()?;
     let request = v1::WithdrawPolicyRequest {
         purpose: Some(purpose),
-        request_id: request_id()?,
+        request_id: request_id.clone(),
         policy_id: wanted.policy.clone(),
         reason: reason(global)?,
     };
@@ -236,7 +235,8 @@ async fn withdraw(
         .await?
         .withdraw_policy(timed(request))
         .await
-        .map_err(refused(global, "PolicyService/WithdrawPolicy"))?
+        .map_err(refused(global, "PolicyService/WithdrawPolicy"))
+        .map_err(|failure| failure.filing(&request_id))?
         .into_inner();
     output.show(|| json::of("WithdrawPolicyResponse", &answer), || "withdrawn".to_owned())?;
     Ok(ExitCode::SUCCESS)

@@ -127,15 +127,17 @@ async fn put(
         period: (period != v1::Period::default()).then_some(period),
         duties: wanted.on_call.clone(),
     };
+    let request_id = wanted.request.get()?;
     let request = v1::PutPractitionerRoleRequest {
-        request_id: request_id(wanted.request_id.as_ref())?,
+        request_id: request_id.clone(),
         purpose: Some(purpose),
         practitioner_role: Some(role),
     };
     let answer = client.put_practitioner_role(timed(request)).await;
-    let answer =
-        answer.map_err(|status| failed(global, "StaffService/PutPractitionerRole", status))?;
-    let answer = answer.into_inner();
+    let answer = answer
+        .map_err(|status| failed(global, "StaffService/PutPractitionerRole", status))
+        .map_err(|failure| failure.filing(&request_id))?
+        .into_inner();
     let told = || format!("filed: {}", wanted.person.person);
     output.show(|| json::of("PutPractitionerRoleResponse", &answer), told)
 }
@@ -148,15 +150,18 @@ async fn link(
     patient_id: String,
     output: &Output,
 ) -> Result<(), Failure> {
+    let request_id = wanted.request.get()?;
     let request = v1::LinkOwnFileRequest {
-        request_id: request_id(wanted.request_id.as_ref())?,
+        request_id: request_id.clone(),
         purpose: Some(purpose),
         person: wanted.person.person.clone(),
         patient_id,
     };
     let answer = client.link_own_file(timed(request)).await;
-    let answer =
-        answer.map_err(|status| failed(global, "StaffService/LinkOwnFile", status))?.into_inner();
+    let answer = answer
+        .map_err(|status| failed(global, "StaffService/LinkOwnFile", status))
+        .map_err(|failure| failure.filing(&request_id))?
+        .into_inner();
     let told = || match &wanted.patient {
         Some(_) => format!("filed: the file is closed to {}", wanted.person.person),
         None => format!("filed: {} is no patient here", wanted.person.person),
@@ -180,19 +185,6 @@ async fn own_file(
 
 fn failed(global: &Global, call: &'static str, status: tonic::Status) -> Failure {
     Failure::of(&global.server, call, status)
-}
-
-/// The one that was typed, or a new one.
-fn request_id(typed: Option<&String>) -> Result<String, Failure> {
-    match typed {
-        Some(typed) => Ok(typed.clone()),
-        None => {
-            let mut bytes = [0; 16];
-            aws_lc_rs::rand::fill(&mut bytes)
-                .map_err(|_| Failure::local("make a request id", "no random bytes"))?;
-            Ok(hex::encode(bytes))
-        }
-    }
 }
 
 fn all_json(people: &[v1::PractitionerRoleState], more: bool, receipts: &[Vec<u8>]) -> Value {

@@ -57,7 +57,10 @@ impl Found {
                 Some(Self::Damaged(what))
             }
             Failure::Refused { .. } | Failure::Unreachable { .. } => Some(Self::Incomplete(what)),
-            Failure::Usage(_) | Failure::Local { .. } | Failure::OutputClosed => None,
+            Failure::Usage(_)
+            | Failure::Local { .. }
+            | Failure::PerhapsFiled { .. }
+            | Failure::OutputClosed => None,
         }
     }
 

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 
 use crate::options::receipt;
+use crate::request::RequestId;
 use crate::time::Moment;
 
 /// Privacy incidents. For compliance officers.
@@ -58,6 +59,8 @@ pub(crate) struct Open {
     /// receipt (hex digits, eight at least); may be repeated.
     #[arg(long, value_name = "POSITION|RECEIPT")]
     pub(crate) access: Vec<Access>,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// What is to be changed.
@@ -86,6 +89,8 @@ pub(crate) struct Amend {
     /// Open a closed one again.
     #[arg(long)]
     pub(crate) reopen: bool,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// Which incident.
@@ -100,6 +105,8 @@ pub(crate) struct Show {
 pub(crate) struct Close {
     /// Id of the incident, 32 hex digits.
     pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// Which incidents.
@@ -128,8 +135,10 @@ impl FromStr for Access {
             return position.parse().map(Self::Position).map_err(|_| wrong);
         }
         if text.len() >= 8 && text.parse::<u64>().is_ok() {
-            return Err("it may be a position or a receipt: write position=NUMBER, or more of the \
-                        receipt's digits");
+            return Err(
+                "it may be a position or a receipt: write position=NUMBER, or more of the \
+                        receipt's digits",
+            );
         }
         if text.len() < 8 {
             let wrong = "a position is a number; a receipt has eight hex digits at least";

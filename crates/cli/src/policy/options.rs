@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::request::RequestId;
 use crate::time::{Moment, Until};
 
 /// Access policies.
@@ -69,6 +70,8 @@ pub(crate) struct Propose {
     /// A file with the policies in Cedar's language.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// A proposal.
@@ -77,6 +80,8 @@ pub(crate) struct Named {
     /// Its id, 32 hex digits.
     #[arg(value_name = "ID")]
     pub(crate) policy: String,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// What to try on what.

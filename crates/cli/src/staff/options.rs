@@ -4,6 +4,7 @@ use api::v1;
 use clap::{Args, Subcommand};
 
 use crate::options::Issuer;
+use crate::request::RequestId;
 
 /// The staff directory.
 #[derive(Debug, Subcommand)]
@@ -82,9 +83,8 @@ pub(crate) struct StaffPut {
     /// Last day of employment.
     #[arg(long, value_name = "DATE", default_value = "")]
     pub(crate) until: String,
-    /// Request id, to repeat a call whose outcome is unknown; otherwise a new one.
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<String>,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// Which patient a person is.
@@ -100,9 +100,8 @@ pub(crate) struct OwnFile {
     pub(crate) none: bool,
     #[command(flatten)]
     pub(crate) issuer: Issuer,
-    /// Request id, to repeat a call whose outcome is unknown; otherwise a new one.
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<String>,
+    #[command(flatten)]
+    pub(crate) request: RequestId,
 }
 
 /// A duty as typed. A unit may have a `=` in its name, a time has none.
