@@ -32,7 +32,7 @@ const UNIT: &str = "unit:";
 const TIME: &str = "time:";
 
 /// Bytes of names of units that policies are told and an access record keeps, of the person's and of the
-/// patient's each: 200 of some 20. The trail of a query has them in each of up to 256 records.
+/// patient's each: 200 of some 20.
 const MAX_UNITS: usize = 4 * 1024;
 
 /// What access policies are told beyond the call itself. Part of what a decision is remembered by.
@@ -60,6 +60,11 @@ pub struct Facts {
     pub units: BTreeSet<String>,
     /// What the hospital's clocks show; only where policies speak of it.
     pub time: Option<LocalTime>,
+}
+
+/// Whether a circumstance that an access record tells is the name of a unit.
+pub(crate) fn is_unit(circumstance: &str) -> bool {
+    [STAFF_UNIT, UNIT].iter().any(|what| circumstance.starts_with(what))
 }
 
 impl Facts {

@@ -8,9 +8,10 @@ use crate::access::{Barred, Grounds, Pass, check};
 use crate::context::{Context, Operation};
 use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
-use crate::facts::Facts;
+use crate::facts::{Facts, is_unit};
 use crate::masking::{Class, Masked};
 use crate::trail::Showing;
+use crate::writer::BLOCK_ROOM;
 use crate::{Failure, LISTED_VIOLATIONS, Receipt, UNAUDITED, Violation};
 
 /// Version of the answers' form: the protobuf messages of `caseledger.v1`. 2 has masked entries; where
@@ -20,6 +21,10 @@ pub(crate) const ANSWER_FORMAT: u16 = 2;
 /// Longest request that is kept whole; of a longer one its keyed digest, so that the record fits a
 /// body.
 const MAX_REQUEST: usize = 16 * 1024;
+
+/// Bytes of bodies, which are padded to powers of two, beside that of a query: half a block, for each has
+/// a header, and the query's own may be large.
+const MAX_BESIDE: usize = BLOCK_ROOM / 2;
 
 /// What stands for a receipt in a build without a trail.
 const NO_RECEIPT: Receipt = Receipt(Hash::ZERO);
@@ -71,6 +76,20 @@ fn faults(violations: &[Violation]) -> String {
     let line = |one: &Violation| format!("{} {}", one.code, one.field);
     let lines = violations.iter().take(LISTED_VIOLATIONS).map(line);
     ["INVALID_FIELDS".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// The record of each of so many patients whom a query showed. What was asked for stands in the query's
+/// own record alone, which is in the same contribution; where they would be too many bytes together, so do
+/// the reason, the policies that decided, and the units.
+fn beside_query(query: &AccessRecord, patients: usize) -> Result<AccessRecord, Failure> {
+    let mut record = AccessRecord { request: Vec::new(), ..query.clone() };
+    let bytes = schema::encode_access(&record).map_err(Failure::internal)?.len();
+    if bytes.next_power_of_two().saturating_mul(patients) > MAX_BESIDE {
+        record.reason = None;
+        record.deciding.clear();
+        record.circumstances.retain(|one| !is_unit(one));
+    }
+    Ok(record)
 }
 
 impl Engine {
@@ -225,22 +244,13 @@ impl Engine {
         if UNAUDITED {
             return Ok(NO_RECEIPT);
         }
-        let system = self.system()?;
-        let grounds = pass.grounds();
-        let mut showings = vec![Showing {
-            subject,
-            key: system.audit,
-            record: schema::AccessRecord {
-                kind: schema::AccessKind::Query,
-                ..self.access_record(ctx, grounds, Ended::Shown, saw)?
-            },
-        }];
+        let record = self.access_record(ctx, pass.grounds(), Ended::Shown, saw)?;
+        let of_each = beside_query(&record, shown.len())?;
+        let record = AccessRecord { kind: schema::AccessKind::Query, ..record };
+        let mut showings = vec![Showing { subject, key: self.system()?.audit, record }];
         for patient in shown {
             let (subject, key) = self.audit_key(Some(*patient))?;
-            // The query stands in the query's own record, which is in the same contribution.
-            let record = self.access_record(ctx, grounds, Ended::Shown, saw)?;
-            let record = AccessRecord { request: Vec::new(), ..record };
-            showings.push(Showing { subject, key, record });
+            showings.push(Showing { subject, key, record: of_each.clone() });
         }
         self.trail.record(self.actor(&ctx.caller)?, showings).await
     }

@@ -23,7 +23,7 @@ use crate::clock::random;
 use crate::forward::{Forwarding, Waiting};
 use crate::seal::{Chain, Draft, Sealer};
 use crate::writer::{BLOCK_ROOM, Press};
-use crate::{Condition, Failure, Receipt};
+use crate::{Condition, Failure, Receipt, Violation};
 
 /// How long a reader waits for the broker before the spool alone has to do (design, invariant 10).
 pub(crate) const BROKER_PATIENCE: Duration = Duration::from_millis(200);
@@ -347,14 +347,13 @@ impl Sealing {
         let mut bytes = 0;
         for job in jobs {
             let before = self.head;
-            let (contribution, receipt) = match self.seal(job.actor, &job.showings) {
+            let (item, receipt) = match self.seal(job.actor, &job.showings) {
                 Ok(sealed) => sealed,
                 Err(failure) => {
                     drop(job.done.send(Err(failure)));
                     continue;
                 }
             };
-            let item = ledger::Item::Contribution(contribution);
             let length = item.encoded_len();
             if bytes + length > BLOCK_ROOM && !block.is_empty() {
                 // The chain up to here; what was just sealed goes on from it.
@@ -376,12 +375,13 @@ impl Sealing {
         }
     }
 
-    /// Seals one contribution onto the chain. Its id is random: an access happens once.
+    /// Seals one contribution onto the chain, unless no block holds it. Its id is random: an access happens
+    /// once.
     fn seal(
         &mut self,
         actor: ActorId,
         showings: &[Showing],
-    ) -> Result<(ledger::Contribution, Hash), Failure> {
+    ) -> Result<(ledger::Item, Hash), Failure> {
         let mut plain = Vec::with_capacity(showings.len());
         for showing in showings {
             plain.push(schema::encode_access(&showing.record).map_err(Failure::internal)?);
@@ -394,10 +394,12 @@ impl Sealing {
         let id = ContributionId(random()?);
         let mut heads = |_| Ok(self.head);
         let sealed = self.sealer.seal(id, Hash::ZERO, actor, Vec::new(), drafts, 0, &mut heads)?;
+        let item = ledger::Item::Contribution(sealed.contribution);
+        check_size(item.encoded_len(), showings.len())?;
         if let Some(head) = sealed.heads.values().next() {
             self.head = *head;
         }
-        Ok((sealed.contribution, sealed.first))
+        Ok((item, sealed.first))
     }
 
     async fn sync(
@@ -459,10 +461,39 @@ impl Sealing {
     }
 }
 
+/// The access records of one answer are durable together, in one block.
+fn check_size(bytes: usize, records: usize) -> Result<(), Failure> {
+    if bytes <= BLOCK_ROOM {
+        return Ok(());
+    }
+    Err(Failure::Invalid(vec![Violation {
+        field: String::new(),
+        code: "too-large".to_owned(),
+        description: format!(
+            "the {records} access records of this answer take {bytes} bytes, and a block has at most \
+             {BLOCK_ROOM}: ask for fewer at once; nothing was shown"
+        ),
+    }]))
+}
+
 /// What a reader hears when its access record could not be spooled: nothing was shown.
 fn not_spooled(failure: &Failure) -> Failure {
     if let Failure::Exhausted { retry_after, limit } = failure {
         return Failure::Exhausted { retry_after: *retry_after, limit };
     }
     Failure::Unavailable { why: "the audit trail cannot be written; nothing was shown".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_block_holds_is_refused_by_name_of_the_limit() {
+        assert!(check_size(BLOCK_ROOM, 201).is_ok());
+        let refused = check_size(BLOCK_ROOM + 1, 201).unwrap_err();
+        let Failure::Invalid(violations) = refused else { panic!("{refused:?}") };
+        assert_eq!(violations[0].code, "too-large");
+        assert!(violations[0].description.contains(&BLOCK_ROOM.to_string()), "{violations:?}");
+    }
 }

@@ -225,3 +225,60 @@ async fn of_a_query_all_whom_it_showed_are_affected_and_what_is_not_so_is_refuse
     let unknown = amend(&officer, &"ab".repeat(16), 1, incident(&[])).await;
     assert_eq!(unknown.expect_err("no such incident").code(), Code::NotFound);
 }
+
+#[tokio::test]
+async fn two_hundred_patients_are_named_on_a_page_however_long_the_reason_is() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let curious = cluster.client_of(0, "nurse", "curious").unwrap();
+    let mut patients = Vec::new();
+    for number in 0..200 {
+        let registered = registrar.register(&format!("MRN-{number}"), "Ames").await.unwrap();
+        curious.read_file(&registered.patient_id, None).await.expect("read");
+        patients.push(registered.patient_id);
+    }
+    patients.sort();
+    let long = "x".repeat(4 * 1024);
+    let because =
+        || Some(v1::Purpose { purpose_of_use: "HCOMPL".to_owned(), reason: long.clone() });
+    let request = v1::ListAccessesRequest {
+        purpose: because(),
+        person: "curious".to_owned(),
+        page_size: 200,
+        ..v1::ListAccessesRequest::default()
+    };
+    let listed = officer.audit().list_accesses(request).await.expect("a page").into_inner();
+    let positions: Vec<_> = listed.accesses.iter().map(|access| access.position).collect();
+    assert_eq!(positions.len(), 200);
+    let id = open(&officer, incident(&positions)).await.expect("opened").incident_id;
+    let request = v1::GetIncidentRequest {
+        purpose: because(),
+        incident_id: id,
+        page_size: 200,
+        ..v1::GetIncidentRequest::default()
+    };
+    let shown = officer.incidents().get_incident(request).await.expect("shown").into_inner();
+    assert_eq!(shown.affected_patient_ids, patients);
+
+    // The reason stands once, in the query's own record, which the patients' name.
+    let kept = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        receipt: shown.receipt,
+        ..v1::ListAccessesRequest::default()
+    };
+    let trail = officer.audit().list_accesses(kept).await.expect("the trail").into_inner().accesses;
+    let [query] = &trail[..] else { panic!("the query's record alone: {}", trail.len()) };
+    assert_eq!(query.reason, long);
+    let about = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        patient_id: patients[0].clone(),
+        ..v1::ListAccessesRequest::default()
+    };
+    let trail =
+        officer.audit().list_accesses(about).await.expect("the trail").into_inner().accesses;
+    let named = trail.iter().find(|access| access.operation.ends_with("/GetIncident"));
+    let named = named.expect("it is on their record");
+    assert_eq!((named.person.as_str(), named.reason.as_str()), ("compliance-officer-1", ""));
+    assert_eq!(named.contribution_id, query.contribution_id);
+}
