@@ -79,7 +79,7 @@ impl Engine {
                     match send.try_reserve() {
                         Ok(room) => drop(room),
                         Err(TrySendError::Closed(())) => return Ok(()),
-                        // A watcher may keep this waiting for long, and what it is let in on be over then.
+                        // A watcher may keep this waiting for long, and what it is judged by be over then.
                         Err(TrySendError::Full(())) => {
                             if send.reserve().await.is_err() {
                                 return Ok(());
@@ -87,6 +87,8 @@ impl Engine {
                             break;
                         }
                     }
+                    // What lets the watcher in may have ended since the delivery before.
+                    let pass = self.admit(ctx, Some(patient)).await?;
                     let masked = pass.masked_among(item.entries())?;
                     let item = item.shown(&masked);
                     let (answer, digest) = render(&item);

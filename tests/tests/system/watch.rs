@@ -10,6 +10,9 @@ use testkit::cluster::Cluster;
 use tonic::{Code, Streaming};
 use tonic_types::StatusExt;
 
+use crate::relationships::{practitioner_role, put};
+use crate::tools::many_notes;
+
 type Watch = Streaming<v1::WatchPatientFileResponse>;
 
 async fn watch(
@@ -130,6 +133,39 @@ async fn a_watch_needs_permission_and_ends_with_the_token() {
     let ended = following.message().await.expect_err("the token ends, and the watch with it");
     assert_eq!(ended.code(), Code::Unauthenticated);
     assert_eq!(ended.get_details_error_info().expect("error info").reason, "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_employment_however_much_is_still_to_be_delivered() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let it = cluster.client(0, "hospital-it").unwrap();
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    many_notes(&manager, &patient, 200).await;
+    put(&it, practitioner_role("ann")).await.expect("listed");
+    let ann = cluster.client_of(0, "nurse", "ann").unwrap();
+    let mut following = watch(&ann, &patient, 0).await.expect("a watch");
+    assert_eq!(change(&mut following).await.0, 1);
+    let period = Some(v1::Period { start: "2020-01-01".to_owned(), end: "2020-12-31".to_owned() });
+    put(&it, v1::PractitionerRole { period, ..practitioner_role("ann") }).await.expect("ended");
+    let over = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let ended = loop {
+        match following.message().await {
+            Ok(message) => assert!(message.is_some(), "it says why it ends"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::PermissionDenied, "{ended}");
+    cluster.agreed().await.expect("all of it is on the trail");
+    let after = |access: &&v1::Access| {
+        let at = access.recorded_at.expect("a time");
+        let seconds = Duration::from_secs(at.seconds.try_into().expect("this millennium"));
+        access.outcome == "shown"
+            && seconds + Duration::from_nanos(at.nanos.try_into().expect("not negative")) > over
+    };
+    let delivered = deliveries(&cluster, &patient).await;
+    let late = delivered.iter().filter(after).count();
+    assert!(late <= 1, "{late} of {} were let in when it was over", delivered.len());
 }
 
 #[tokio::test]
