@@ -54,11 +54,22 @@ impl Pass {
         self.grounds.facts.alone
     }
 
-    /// The grounds on which its holder may not see entries of this class; none if they may.
-    pub(crate) fn hides(&self, class: &Class) -> Result<Option<Grounds>, Failure> {
-        let decision = self.requester.may_see(class)?;
+    /// Of these classes all that its holder may not see, and the grounds for the first of them; none if
+    /// they may see them all.
+    pub(crate) fn hidden<'a>(
+        &self,
+        classes: impl IntoIterator<Item = &'a Class>,
+    ) -> Result<Option<(Masked, Grounds)>, Failure> {
+        let (mut hidden, mut first) = (Vec::new(), None);
+        for class in classes {
+            let decision = self.requester.may_see(class)?;
+            if !decision.allowed {
+                hidden.push(class);
+                first.get_or_insert(decision);
+            }
+        }
         let facts = self.grounds.facts.clone();
-        Ok((!decision.allowed).then_some(Grounds { facts, decision }))
+        Ok(first.map(|decision| (Masked::of(hidden), Grounds { facts, decision })))
     }
 
     /// The same, of what begins or ends this emergency access: its record names it.

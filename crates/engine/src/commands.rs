@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft, first_half};
 use crate::import::{delivered_entry, delivered_identity};
-use crate::masking::Class;
+use crate::masking::{Class, Masked};
 use crate::protection;
 use crate::registry::{self, Claim};
 use crate::showing::Saw;
@@ -40,8 +40,8 @@ enum Changed {
     Filed(Vec<Finding>),
     /// The identity is not the one that the chains were chosen for.
     OtherGround,
-    /// They would change an entry of this class, which the caller may not see on these grounds.
-    Masked(Class, Grounds),
+    /// They would change entries of these classes, which the caller may not see on these grounds.
+    Masked(Masked, Grounds),
 }
 
 /// What commands name.
@@ -192,8 +192,8 @@ impl Engine {
             Ok(Filing::Repeated { first_position, count }) => {
                 self.repeated(first_position, count, entries)
             }
-            Ok(Filing::Nothing(Changed::Masked(class, grounds))) => {
-                Err(self.deny_change(ctx, patient, &grounds, &class).await)
+            Ok(Filing::Nothing(Changed::Masked(masked, grounds))) => {
+                Err(self.deny_change(ctx, patient, &grounds, masked).await)
             }
             Ok(Filing::Filed { .. } | Filing::Nothing(_)) => {
                 Err(Failure::internal("a contribution without records"))
@@ -221,11 +221,9 @@ impl Engine {
             return Ok(Decided::Nothing(Changed::OtherGround));
         }
         // Before anything is said of what stands there.
-        for state in file.entries.values() {
-            let class = Class::of(&state.entry);
-            if let Some(grounds) = changes.pass.hides(&class)? {
-                return Ok(Decided::Nothing(Changed::Masked(class, grounds)));
-            }
+        let classes: Vec<_> = file.entries.values().map(|state| Class::of(&state.entry)).collect();
+        if let Some((masked, grounds)) = changes.pass.hidden(&classes)? {
+            return Ok(Decided::Nothing(Changed::Masked(masked, grounds)));
         }
         if changes.pass.grounds().facts.emergency.is_some() {
             let kind_of = |id: &EntryId| Some(file.entries.get(id)?.entry.detail.kind());

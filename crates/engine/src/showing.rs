@@ -9,7 +9,7 @@ use crate::context::{Context, Operation};
 use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
 use crate::facts::{Facts, is_unit};
-use crate::masking::{Class, Masked};
+use crate::masking::Masked;
 use crate::trail::Showing;
 use crate::writer::BLOCK_ROOM;
 use crate::{Failure, LISTED_VIOLATIONS, Receipt, UNAUDITED, Violation};
@@ -144,18 +144,18 @@ impl Engine {
         Err(Failure::Denied { reason, break_glass })
     }
 
-    /// A change of an entry that its caller may not see is denied, and that is on record as any denial.
+    /// A change of entries that its caller may not see is denied, and that is on record as any denial.
     pub(crate) async fn deny_change(
         &self,
         ctx: &Context,
         patient: PatientId,
         grounds: &Grounds,
-        class: &Class,
+        masked: Masked,
     ) -> Failure {
         if let Err(failure) = self.another_denial(ctx) {
             return failure;
         }
-        let saw = Saw { masked: Masked::of([class]), ..Saw::default() };
+        let saw = Saw { masked, ..Saw::default() };
         let recorded = self.put_on_record(ctx, grounds, Some(patient), Ended::Denied, &saw).await;
         let break_glass = grounds.decision.break_glass;
         recorded.err().unwrap_or(Failure::EntryMasked { break_glass })

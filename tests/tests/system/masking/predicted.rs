@@ -5,12 +5,13 @@ use std::time::SystemTime;
 
 use api::v1;
 use api::v1::try_policy_request::Tried;
+use testkit::client::Client;
 use testkit::cluster::Cluster;
 use tonic::Code;
 
 use super::{
-    Mixed, condition, contribute, file, history, labelled, mixed, on_record, page, then, watch,
-    whole,
+    Mixed, condition, contribute, file, history, labelled, mixed, note, on_record, page, then,
+    watch, whole,
 };
 use crate::policies::{SHIPPED, adopt, propose, tried};
 use crate::tools::reason;
@@ -132,11 +133,27 @@ fn otherwise(before: &v1::Access, after: &v1::Access) -> Option<Otherwise> {
     Some((change, more, less))
 }
 
+/// Files conditions and notes until a condition's id is before a note's: entries are looked at in the order
+/// of their ids, and the condition alone will be opened.
+async fn one_of_each(client: &Client, patient: &str) -> [String; 2] {
+    let (mut conditions, mut notes) = (Vec::new(), Vec::new());
+    loop {
+        conditions.push(file(client, patient, condition("hay fever", &[])).await);
+        notes.push(file(client, patient, note("seen", &[])).await);
+        if let (Some(first), Some(last)) = (conditions.iter().min(), notes.iter().max())
+            && first < last
+        {
+            return [first.clone(), last.clone()];
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_a_trial_says_would_be_masked_is_masked_after_adoption_and_nothing_else() {
     let cluster = Cluster::start(1).await.expect("a node");
     let Mixed { patient, .. } = mixed(&cluster).await;
     let physician = cluster.client(0, "physician").unwrap();
+    let both = one_of_each(&physician, &patient).await;
     let late = file(&physician, &patient, condition("melancholy", &[])).await;
     let early = page(&physician, whole(&patient, "TREAT")).await.0.version;
     // Labelled late: what it was before is masked by that, too.
@@ -152,6 +169,10 @@ async fn what_a_trial_says_would_be_masked_is_masked_after_adoption_and_nothing_
     let denied = contribute(&registrar, &patient, "PATADMIN", amendment()).await;
     let denied = denied.expect_err("it is masked");
     assert_eq!((denied.code(), reason(&denied).as_str()), (Code::PermissionDenied, "ENTRY_MASKED"));
+    // One of them stays hidden.
+    let of_both = || both.iter().map(|id| labelled(id, &["N"])).collect();
+    let denied = contribute(&registrar, &patient, "PATADMIN", of_both()).await;
+    assert_eq!(reason(&denied.expect_err("both are masked")), "ENTRY_MASKED");
     cluster.agreed().await.expect("all of it is on the trail");
     let ended = SystemTime::now();
 
@@ -164,6 +185,8 @@ async fn what_a_trial_says_would_be_masked_is_masked_after_adoption_and_nothing_
     adopt(&ben, &proposed.policy_id).await.expect("adopted by another");
     let after = readings(&cluster, &patient, early).await;
     contribute(&registrar, &patient, "PATADMIN", amendment()).await.expect("it is seen now");
+    let denied = contribute(&registrar, &patient, "PATADMIN", of_both()).await;
+    assert_eq!(reason(&denied.expect_err("the note is masked")), "ENTRY_MASKED");
 
     let mut predicted: BTreeMap<u64, Otherwise> = BTreeMap::new();
     let mut let_in = 0;
