@@ -25,12 +25,24 @@ pub(crate) struct Grounds {
 pub(crate) struct Pass {
     grounds: Grounds,
     requester: Requester,
+    /// The version of the patient's file that the facts are of, or an earlier one.
+    version: u64,
 }
 
 impl Pass {
     /// What it was given on.
     pub(crate) const fn grounds(&self) -> &Grounds {
         &self.grounds
+    }
+
+    /// The same, on facts of this version of the patient's file or a later one.
+    pub(crate) fn on(self, version: u64) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The version of the patient's file that it was given on, or an earlier one.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
     }
 
     /// Of these classes of entries those that its holder may not see by the policies.
@@ -122,7 +134,7 @@ pub(crate) fn check(
         let reason = Failure::GLASS_NOT_BROKEN;
         return Ok(Err(Barred { grounds, reason, break_glass: true, hidden: false }));
     }
-    Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester }))
+    Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester, version: 0 }))
 }
 
 /// How the same call would be decided if it were about nobody, where a denial would tell something of a

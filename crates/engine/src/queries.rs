@@ -26,6 +26,16 @@ use crate::showing::{Ended, Saw};
 /// Items a page at most (design, section 7).
 pub const MAX_PAGE: usize = 200;
 
+/// How often a caller is let in anew because what was read is of a newer version of the file than what
+/// they were let in on: what was filed in between may be what keeps them out.
+const ANEW: usize = 8;
+
+/// Why a file is not shown that had grown each time.
+fn grows() -> Failure {
+    let why = "the file changed again and again while it was read; ask again";
+    Failure::Unavailable { why: why.to_owned() }
+}
+
 impl Engine {
     /// A page of a patient's file. `render` must make the same bytes of the same answer: what it
     /// made once is shown again as long as the file stays as it is.
@@ -44,9 +54,16 @@ impl Engine {
             // What was filed meanwhile may be what keeps the caller out.
             pass = self.admit(ctx, Some(query.patient)).await?;
         }
-        let (page, position) = match self.page(&pass, query, render) {
-            Ok(page) => page,
-            Err(failure) => return Err(self.refused(ctx, &pass, query.patient, failure).await),
+        let mut anew = 0..ANEW;
+        let (page, position) = loop {
+            match self.page(&pass, query, &render) {
+                Ok((page, _)) if page.version > pass.version() => {
+                    anew.next().ok_or_else(grows)?;
+                    pass = self.admit_on(ctx, query.patient, page.version).await?;
+                }
+                Ok(made) => break made,
+                Err(failure) => return Err(self.refused(ctx, &pass, query.patient, failure).await),
+            }
         };
         let saw = Saw {
             version: page.version,
@@ -249,12 +266,19 @@ impl Engine {
         limit: usize,
         render: impl FnOnce(&HistoryAnswer) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
-        let pass = self.admit(ctx, Some(patient)).await?;
+        let mut pass = self.admit(ctx, Some(patient)).await?;
         self.records.line.near_end()?;
         let limit = page_size(limit);
-        let whole = match self.load_history(&pass, patient, from_version, limit, Judged::Now) {
-            Ok(whole) => whole,
-            Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
+        let mut anew = 0..ANEW;
+        let whole = loop {
+            match self.load_history(&pass, patient, from_version, limit, Judged::Now) {
+                Ok(whole) if whole.version > pass.version() => {
+                    anew.next().ok_or_else(grows)?;
+                    pass = self.admit_on(ctx, patient, whole.version).await?;
+                }
+                Ok(whole) => break whole,
+                Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
+            }
         };
         let masked = pass.masked_among(whole.entries())?;
         let answer = whole.shown(&masked);

@@ -113,9 +113,10 @@ impl Engine {
             self.turns.others_work();
         }
         // Whoever may not anyhow is denied, and does not hear that something is damaged or not here yet.
-        let (facts, unknown) = match self.facts(ctx, patient, changes) {
-            Ok(facts) => (facts, None),
-            Err(failure) => (Facts::default(), Some(failure)),
+        let known = self.facts_of_version(ctx, patient, changes);
+        let ((facts, version), unknown) = match known {
+            Ok(known) => (known, None),
+            Err(failure) => ((Facts::default(), 0), Some(failure)),
         };
         let policies = self.policies_for(ctx.operation)?;
         let now = || self.in_force.time_zone.local(self.now());
@@ -126,7 +127,7 @@ impl Engine {
             (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => {
                 return Err(failure);
             }
-            (Ok(pass), _) => return Ok(pass),
+            (Ok(pass), _) => return Ok(pass.on(version)),
             // Whether the glass is broken is not known, so nobody is told that it is not.
             (Err(barred), Some(failure)) if barred.reason == Failure::GLASS_NOT_BROKEN => {
                 return Err(failure);
@@ -142,6 +143,30 @@ impl Engine {
             return Err(Failure::NotFound);
         }
         Err(Failure::Denied { reason, break_glass })
+    }
+
+    /// What is known of the caller and the patient, and a version of the file that it is of, or older.
+    fn facts_of_version(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        changes: &[Command],
+    ) -> Result<(Facts, u64), Failure> {
+        // Before the facts are looked up.
+        let version = patient.map_or(Ok(0), |patient| self.version_of(patient))?;
+        Ok((self.facts(ctx, patient, changes)?, version))
+    }
+
+    /// The access check on what a file says at this version or later.
+    pub(crate) async fn admit_on(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        version: u64,
+    ) -> Result<Pass, Failure> {
+        // What is read of a file is there a moment before its head is told.
+        self.moved(patient, version, &mut self.records.line.follow_progress()).await?;
+        self.admit(ctx, Some(patient)).await
     }
 
     /// A change of entries that its caller may not see is denied, and that is on record as any denial.

@@ -88,7 +88,7 @@ impl Engine {
                         }
                     }
                     // What lets the watcher in may have ended since the delivery before.
-                    let pass = self.admit(ctx, Some(patient)).await?;
+                    let pass = self.admit_on(ctx, patient, judged).await?;
                     let masked = pass.masked_among(item.entries())?;
                     let item = item.shown(&masked);
                     let (answer, digest) = render(&item);
@@ -125,7 +125,7 @@ impl Engine {
     }
 
     /// Waits until the file has the next version.
-    async fn moved(
+    pub(crate) async fn moved(
         &self,
         patient: PatientId,
         next: u64,
@@ -142,7 +142,7 @@ impl Engine {
     }
 
     /// The file's version; 0 if there is none.
-    fn version_of(&self, patient: PatientId) -> Result<u64, Failure> {
+    pub(crate) fn version_of(&self, patient: PatientId) -> Result<u64, Failure> {
         let line = &self.records.line;
         let head = line.store.head(line.ledger, ledger::SubjectId(patient.0))?;
         Ok(head.map_or(0, |head| head.version))

@@ -370,6 +370,45 @@ async fn what_a_patient_restricted_is_not_shown() {
 }
 
 #[tokio::test]
+async fn what_is_filed_with_a_restriction_is_never_shown_to_whom_it_restricts() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    for number in 0..40 {
+        let patient = manager.register(&format!("MRN-{number}"), "Ames").await.unwrap().patient_id;
+        let person = format!("nurse-{number}");
+        let nurse = cluster.client_of(0, "nurse", &person).unwrap();
+        // They read all the while, until they are denied.
+        let mut reading = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (nurse, patient) = (nurse.clone(), patient.clone());
+            reading.spawn(async move {
+                loop {
+                    let shown = match read(&nurse, &patient, "TREAT").await {
+                        Ok(shown) => shown,
+                        Err(status) => break status,
+                    };
+                    let entries = shown.file.expect("the file").entries;
+                    assert!(entries.is_empty(), "shown beside the restriction: {}", entries.len());
+                }
+            });
+        }
+        let added = v1::AddEntry { entry: Some(denial(vec![practitioner(&person)], &[])) };
+        let restricted = v1::Change { change: Some(v1::change::Change::AddEntry(added)) };
+        let request = v1::ContributeRequest {
+            request_id: request_id(),
+            purpose: purpose("TREAT"),
+            patient_id: patient,
+            expected_version: None,
+            changes: vec![restricted, Client::note("not for that nurse")],
+        };
+        manager.file().contribute(request).await.expect("filed");
+        while let Some(status) = reading.join_next().await {
+            denied(Err(status.expect("nothing of it was shown")));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_was_paid_in_full_is_not_shown_for_payment() {
     let cluster = Cluster::start(1).await.expect("a node");
     let manager = cluster.client(0, "case-manager").unwrap();
