@@ -3,6 +3,8 @@
 use domain::{EntryId, PatientId};
 use ledger::SubjectId;
 
+use crate::Receipt;
+use crate::access::Pass;
 use crate::answers::Shown;
 use crate::context::Context;
 use crate::emergencies::{EmergencyAccess, EmergencyId, EmergencyScope};
@@ -100,11 +102,12 @@ impl Engine {
         let pass = pass.in_emergency(access.id);
         let position = self.position();
         let saw = Saw { position, ..Saw::told(1, access.told()) };
-        let subject = self.emergency_subject()?;
-        let shown: Vec<_> = patient.into_iter().collect();
-        let receipt = self.searched_under(ctx, &pass, subject, &shown, &saw).await?;
-        self.emergency_begun(access.clone());
-        self.tell_overdue();
+        let begun = access.clone();
+        let remember = move |engine: &Self| {
+            engine.emergency_begun(begun);
+            engine.tell_overdue();
+        };
+        let receipt = self.record_emergency(ctx, pass, patient, saw, remember).await?;
         Ok(Shown { answer: access, receipt, position })
     }
 
@@ -169,11 +172,30 @@ impl Engine {
         access.end(at);
         let position = self.position();
         let saw = Saw { position, ..Saw::told(1, format!("ended {at}")) };
-        let subject = self.emergency_subject()?;
-        let shown: Vec<_> = patient.into_iter().collect();
-        let receipt = self.searched_under(ctx, &pass, subject, &shown, &saw).await?;
-        self.emergency_ended(&id, at);
+        let remember = move |engine: &Self| engine.emergency_ended(&id, at);
+        let receipt = self.record_emergency(ctx, pass, patient, saw, remember).await?;
         Ok(Shown { answer: access, receipt, position })
+    }
+
+    /// Records that an emergency access began or ended, then remembers it, also when the caller goes away
+    /// in between: what is on record holds.
+    async fn record_emergency(
+        &self,
+        ctx: &Context,
+        pass: Pass,
+        patient: Option<PatientId>,
+        saw: Saw,
+        remember: impl FnOnce(&Self) + Send + 'static,
+    ) -> Result<Receipt, Failure> {
+        let subject = self.emergency_subject()?;
+        let (engine, ctx) = (self.clone(), ctx.clone());
+        let recorded = tokio::spawn(async move {
+            let shown = patient.as_slice();
+            let receipt = engine.searched_under(&ctx, &pass, subject, shown, &saw).await?;
+            remember(&engine);
+            Ok(receipt)
+        });
+        recorded.await.map_err(Failure::internal)?
     }
 }
 

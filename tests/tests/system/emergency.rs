@@ -321,6 +321,38 @@ async fn every_node_knows_who_broke_the_glass() {
 }
 
 #[tokio::test]
+async fn an_end_that_is_on_record_counts_though_its_caller_went_away() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let patient = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let emergency = break_glass(&nurse, file_of(&patient), None).await.expect("broken");
+    let waiting = async |some: bool| {
+        eventually(PATIENCE, "the spool", async || {
+            let bytes = operator.status().await?.spool_bytes;
+            anyhow::ensure!((bytes > 0) == some, "{bytes} bytes wait in the spool");
+            Ok(())
+        })
+        .await
+    };
+    waiting(false).await.expect("all is filed");
+    // The end is in the spool at once, and its caller is kept for the broker's 200 ms.
+    cluster.nats.pause().expect("paused");
+    tokio::select! {
+        ended = end(&nurse, &emergency.id) => panic!("it did not wait for the broker: {ended:?}"),
+        spooled = waiting(true) => spooled.expect("it is on record"),
+    }
+    let over = eventually(PATIENCE, "the glass is whole", async || {
+        let barred = read(&nurse, &patient).await.err().map(|status| reason(&status));
+        anyhow::ensure!(barred.as_deref() == Some(NOT_BROKEN), "{barred:?}");
+        Ok(())
+    });
+    over.await.expect("what is on record counts");
+    cluster.nats.resume().expect("resumed");
+}
+
+#[tokio::test]
 async fn invariant_10_the_glass_breaks_without_the_broker_and_stays_broken_when_the_node_dies() {
     let mut cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
