@@ -1,6 +1,6 @@
 //! Breaking the glass: what it opens, to whom and until when, and that somebody else looks at it.
 
-mod earlier;
+pub(crate) mod earlier;
 mod lasting;
 
 use api::v1;
@@ -457,7 +457,7 @@ async fn reviews_that_are_overdue_raise_an_alarm_until_they_are_closed() {
     let mut cluster = Cluster::start(1).await.expect("a node");
     let officer = cluster.client(0, "compliance-officer").unwrap();
     cluster.node_mut(0).stop().await.expect("stopped");
-    let id = earlier::emergency_access(cluster.node(0), 4 * DAY);
+    let id = earlier::emergency_access(cluster.node(0), earlier::now() - 4 * DAY);
     cluster.node_mut(0).spawn().expect("started");
     cluster.node(0).serving().await.expect("serving");
     let raised = alarm(&officer, "REVIEWS_OVERDUE").await;

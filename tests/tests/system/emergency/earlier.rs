@@ -1,4 +1,4 @@
-//! An emergency access of an earlier day, of a node that has recorded no access yet.
+//! An emergency access of another time, of a node that has recorded no access yet.
 
 use std::time::SystemTime;
 
@@ -44,10 +44,14 @@ fn begun(at: u64) -> AccessRecord {
     }
 }
 
-/// Spools an emergency access that began so long ago, in µs; its id.
-pub(super) fn emergency_access(node: &Node, ago: u64) -> String {
+/// Now, µs since 1970 UTC.
+pub(crate) fn now() -> u64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_micros();
-    let at = u64::try_from(now).expect("this millennium") - ago;
+    u64::try_from(now).expect("this millennium")
+}
+
+/// Spools an emergency access that began then; its id.
+pub(crate) fn emergency_access(node: &Node, at: u64) -> String {
     let spool = Spool::of(node);
     let system = spool.vault.system().expect("readable").expect("its keys");
     let term = spool.vault.index_term("register", &[b"emergency_access"]).expect("a term");

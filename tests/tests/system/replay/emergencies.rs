@@ -10,8 +10,8 @@ use testkit::client::{Client, purpose};
 use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 
-use super::{Shown, all_shown_again};
-use crate::emergency::{break_glass, end, file_of, review};
+use super::{Shown, TRAIL, all_shown_again};
+use crate::emergency::{break_glass, earlier, end, file_of, review};
 use crate::tools::PATIENCE;
 
 const EMERGENCIES: &str = "caseledger.v1.ListEmergencyAccessesResponse";
@@ -98,5 +98,27 @@ async fn what_a_node_knew_alone_is_in_its_list_of_then() {
     cluster.nats.restart().await.expect("back");
     cluster.node(0).serving().await.expect("serving");
     cluster.agreed().await.expect("what waited is on the trail");
+    all_shown_again(&officer, &shown).await;
+}
+
+#[tokio::test]
+async fn a_list_with_what_a_clock_ahead_recorded_is_shown_again() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    cluster.node_mut(1).stop().await.expect("stopped");
+    // By a clock that is two minutes ahead.
+    earlier::emergency_access(cluster.node(1), earlier::now() + 2 * 60_000_000);
+    cluster.node_mut(1).spawn().expect("started");
+    cluster.node(1).serving().await.expect("serving");
+    cluster.agreed().await.expect("both have the trail");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        ..v1::ListAccessesRequest::default()
+    };
+    let page = officer.audit().list_accesses(request).await.expect("the trail").into_inner();
+    let began = |access: &v1::Access| access.operation == "EmergencyAccessService/BreakGlass";
+    assert!(page.accesses.iter().any(began), "{:?}", page.accesses);
+    let alone = v1::ListAccessesResponse { accesses: page.accesses, ..<_>::default() };
+    let shown = Shown::from([(page.receipt, (TRAIL, alone.encode_to_vec()))]);
     all_shown_again(&officer, &shown).await;
 }
