@@ -193,8 +193,9 @@ impl Engine {
             if matches!(outcome, Some(Outcome::Denied | Outcome::NotFound)) {
                 continue;
             }
-            affected.extend(access.patient);
-            if access.patient.is_some() || access.header.index > 0 {
+            let patient = self.concerned_by(&access)?;
+            affected.extend(patient);
+            if patient.is_some() || access.header.index > 0 {
                 continue;
             }
             // A commitment may stand between them.
@@ -204,7 +205,7 @@ impl Engine {
                     break;
                 }
                 let Some(next) = self.access_at(at)? else { continue };
-                affected.extend(next.patient);
+                affected.extend(self.concerned_by(&next)?);
                 left -= 1;
             }
         }

@@ -98,7 +98,25 @@ impl Engine {
         }
     }
 
-    /// The system is a subject of access records too, but no patient.
+    /// The patient whom an access is about, for those who may miss none; none of what is about nobody.
+    pub(crate) fn concerned_by(&self, access: &AccessItem) -> Result<Option<PatientId>, Failure> {
+        let subject = access.header.subject;
+        if [self.system()?.subject, self.emergency_subject()?].contains(&subject) {
+            return Ok(None);
+        }
+        if self.vault.keys_of(subject)?.is_none() {
+            let why = format!(
+                "this node does not have the keys yet of the patient whom access {} is about; ask \
+                 another node, or this one later",
+                access.position
+            );
+            return Err(Failure::Unavailable { why });
+        }
+        Ok(Some(PatientId(subject.0)))
+    }
+
+    /// The system is a subject of access records too, but no patient; nor is, for a list of accesses, whose
+    /// keys are not here: one of them does not keep the others from being seen.
     pub(crate) fn patient_of(&self, subject: SubjectId) -> Option<PatientId> {
         let keys = self.vault.keys_of(subject).ok().flatten();
         keys.map(|_| PatientId(subject.0))

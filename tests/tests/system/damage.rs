@@ -10,6 +10,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::emergency::{break_glass, entry_of, file_of};
+use crate::incidents::{accesses_of, get, incident, open};
 use crate::tools::{
     PATIENCE, RECORDS, alarm, copy, filed_since, holds, jetstream, many_notes, messages,
     records_are, some_notes,
@@ -102,13 +103,22 @@ async fn a_patient_whose_key_this_node_lacks_is_not_taken_for_nobody() {
     let operator = cluster.client(0, "hospital-it").unwrap();
     let spare = operator.status().await.expect("status").spare_keys;
     let mut patients = Vec::new();
+    let curious = cluster.client_of(0, "nurse", "curious").unwrap();
     for number in 0..=spare {
         let number = format!("MRN-{number}");
         let registered = eventually(PATIENCE, "there are keys", async || {
             Ok(manager.register(&number, "Ames").await?.patient_id)
         });
-        patients.push(registered.await.expect("registered"));
+        let patient = registered.await.expect("registered");
+        curious.read_file(&patient, None).await.expect("read");
+        patients.push(patient);
     }
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let opened = accesses_of(&officer, "curious").await;
+    let opened: Vec<_> = opened.iter().map(|access| access.position).collect();
+    let affects = open(&officer, incident(&opened)).await.expect("opened").incident_id;
+    let state = get(&officer, &affects).await.expect("shown").incident.expect("an incident");
+    assert_eq!(usize::try_from(state.affected_count).unwrap(), patients.len());
     cluster.node_mut(0).stop().await.expect("stopped");
     std::fs::remove_dir_all(&keys).expect("removed");
     std::fs::rename(&older, &keys).expect("put back");
@@ -130,6 +140,11 @@ async fn a_patient_whose_key_this_node_lacks_is_not_taken_for_nobody() {
         let opened = break_glass(&nurse, scope, None).await;
         assert_eq!(opened.expect_err("nor in an emergency").code(), Code::Unavailable);
     }
+    // Nor is one fewer affected, while the trail itself is still listed.
+    let affected = get(&officer, &affects).await.expect_err("not all are known");
+    assert_eq!(affected.code(), Code::Unavailable);
+    assert!(affected.message().contains("keys"), "{affected}");
+    assert!(!accesses_of(&officer, "curious").await.is_empty());
     alarm(&cluster.client(0, "hospital-it").unwrap(), "KEYS_MISSING").await;
 }
 

@@ -17,7 +17,7 @@ fn days_ago(days: i64) -> Option<api::Timestamp> {
     Some(api::Timestamp { seconds, nanos: 0 })
 }
 
-fn incident(accesses: &[u64]) -> v1::PrivacyIncident {
+pub(crate) fn incident(accesses: &[u64]) -> v1::PrivacyIncident {
     v1::PrivacyIncident {
         title: "Files of colleagues opened".to_owned(),
         description: "A report from the ward".to_owned(),
@@ -27,7 +27,7 @@ fn incident(accesses: &[u64]) -> v1::PrivacyIncident {
     }
 }
 
-async fn open(
+pub(crate) async fn open(
     officer: &Client,
     incident: v1::PrivacyIncident,
 ) -> Result<v1::OpenIncidentResponse, Status> {
@@ -56,7 +56,7 @@ async fn amend(
     Ok(officer.incidents().amend_incident(request).await?.into_inner().position)
 }
 
-async fn get(officer: &Client, id: &str) -> Result<v1::GetIncidentResponse, Status> {
+pub(crate) async fn get(officer: &Client, id: &str) -> Result<v1::GetIncidentResponse, Status> {
     let request = v1::GetIncidentRequest {
         purpose: purpose("HCOMPL"),
         incident_id: id.to_owned(),
@@ -75,13 +75,22 @@ async fn listed(officer: &Client, open_only: bool) -> Vec<v1::IncidentSummary> {
 }
 
 /// Where this person's accesses stand.
-async fn accesses_of(officer: &Client, person: &str) -> Vec<v1::Access> {
-    let request = v1::ListAccessesRequest {
+pub(crate) async fn accesses_of(officer: &Client, person: &str) -> Vec<v1::Access> {
+    let mut request = v1::ListAccessesRequest {
         purpose: purpose("HCOMPL"),
         person: person.to_owned(),
         ..v1::ListAccessesRequest::default()
     };
-    officer.audit().list_accesses(request).await.expect("the trail").into_inner().accesses
+    let mut accesses = Vec::new();
+    loop {
+        let page = officer.audit().list_accesses(request.clone()).await.expect("the trail");
+        let page = page.into_inner();
+        accesses.extend(page.accesses);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            return accesses;
+        }
+    }
 }
 
 fn assessed(incident: v1::PrivacyIncident) -> v1::PrivacyIncident {
