@@ -10,7 +10,7 @@ use crate::failure::{Failure, Violation};
 use crate::filing::first_half;
 use crate::in_force::adopted_last;
 use crate::policy::Policies;
-use crate::registers::{Documents, FiledDocument, Revision};
+use crate::registers::{Documents, FiledDocument, Revision, needs_person};
 use crate::showing::{Ended, Saw};
 
 /// The kind of their register.
@@ -88,7 +88,7 @@ impl Engine {
         Ok(FiledPolicy { filed, version: Policies::version_of(id, text) })
     }
 
-    /// Puts a proposal in force; who proposed it cannot.
+    /// Puts a proposal in force; who proposed it cannot, nor a service alone.
     ///
     /// # Errors
     /// [`Failure::NotFound`], `SAME_PERSON`, `STATUS_STEP_NOT_ALLOWED`, `POLICY_LOCKS_OUT`; else see
@@ -101,6 +101,9 @@ impl Engine {
         reason: &str,
     ) -> Result<FiledPolicy, Failure> {
         let pass = self.admit(ctx, None).await?;
+        if let Err(failure) = needs_person(&ctx.caller) {
+            return Err(self.refused(ctx, &pass, None, failure).await);
+        }
         self.step(ctx, &pass, request_id, id, "active", reason).await
     }
 

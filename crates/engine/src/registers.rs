@@ -211,6 +211,16 @@ fn take_in(
     Ok(())
 }
 
+/// Where a second person has to act, a service alone is none: the first one may use it.
+pub(crate) fn needs_person(caller: &Caller) -> Result<(), Failure> {
+    if caller.person.is_some() {
+        return Ok(());
+    }
+    let message = "somebody else than who proposed or did it has to adopt or judge it, and a service that \
+                   acts alone is nobody: call with the token of the person who does";
+    Err(Failure::refused("SAME_PERSON", message))
+}
+
 /// Who files, as documents name authors.
 pub(crate) fn author(caller: &Caller) -> String {
     match &caller.person {

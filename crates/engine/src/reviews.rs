@@ -9,7 +9,7 @@ use crate::emergencies::{EmergencyAccess, EmergencyId, Register};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::queries::page_size;
-use crate::registers::{Documents, FiledDocument, Revision};
+use crate::registers::{Documents, FiledDocument, Revision, needs_person};
 use crate::showing::{Ended, Saw};
 
 /// When a review is due after the start of the emergency access, µs: whoever did it still remembers
@@ -153,8 +153,8 @@ impl Engine {
     /// Files the verdict of a review: a final one closes it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] `SAME_PERSON` when the caller broke the glass, `STATUS_STEP_NOT_ALLOWED`
-    /// when the access is still open or the review is closed; [`Failure::NotFound`] for an emergency
+    /// [`Failure::Refused`] `SAME_PERSON` when the caller broke the glass or is a service alone,
+    /// `STATUS_STEP_NOT_ALLOWED` when the access is still open or the review is closed; [`Failure::NotFound`] for an emergency
     /// access that this node does not know, [`Failure::Denied`].
     pub async fn close_review(
         &self,
@@ -172,6 +172,9 @@ impl Engine {
             self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;
             return Err(Failure::NotFound);
         };
+        if let Err(failure) = needs_person(&ctx.caller) {
+            return Err(self.refused(ctx, &pass, patient, failure).await);
+        }
         let review = BreakGlassReview {
             person: access.person.clone(),
             verdict: verdict.to_owned(),

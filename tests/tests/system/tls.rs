@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use api::v1;
+use api::v1::break_glass_request::Scope;
 use serde_json::json;
 use testkit::authority::{Authority, Certified};
 use testkit::client::{Client, Tls, Token, purpose, request_id};
@@ -11,11 +12,25 @@ use testkit::cluster::{Cluster, Node, program, run};
 use testkit::wait::eventually;
 use tonic::Status;
 
+use crate::emergency::{break_glass, end, review};
+use crate::policies::{SHIPPED, adopt, propose};
 use crate::tools::{PATIENCE, alarm, reason};
 use crate::verifier::{fetch_over, with_http};
 
 const DESK: &str = "spiffe://hospital.example/desk";
 const ROBOT: &str = "spiffe://hospital.example/robot";
+
+const WATCH: &str = "spiffe://hospital.example/watch";
+
+const SERVICES_GOVERN: &str = r#"
+@id("services-govern")
+permit (
+  principal in Caseledger::Role::"compliance-officer",
+  action in Caseledger::Action::"Govern",
+  resource
+)
+when { !(principal has person) };
+"#;
 
 /// Changes a node's configuration.
 fn configure(node: &Node, change: impl FnOnce(String) -> String) {
@@ -42,7 +57,8 @@ async fn asking(authority: &Authority) -> Cluster {
     let own = authority.service("testkit").expect("a certificate");
     let services = format!(
         "client_ca = \"authority.pem\"\n[[services]]\nname = \"{ROBOT}\"\nroles = [\"registrar\"]\n\
-         organisation = \"Laboratory\"\n"
+         organisation = \"Laboratory\"\n[[services]]\nname = \"{WATCH}\"\n\
+         roles = [\"compliance-officer\"]\norganisation = \"Test Hospital\"\n"
     );
     secure(cluster.node_mut(0), authority, Some(own), &services);
     cluster.node_mut(0).spawn().expect("started");
@@ -126,6 +142,32 @@ async fn a_service_is_who_its_certificate_says() {
     let expected =
         [("", ROBOT, "Laboratory"), ("ada", DESK, "Test Hospital"), ("ada", DESK, "Test Hospital")];
     assert_eq!(who, expected, "newest first");
+}
+
+#[tokio::test]
+async fn a_service_alone_is_nobody_s_second_person() {
+    let authority = Authority::new("Hospital").expect("an authority");
+    let cluster = asking(&authority).await;
+    let watch = authority.service(WATCH).expect("a certificate");
+    let watch = showing(cluster.node(0), &authority, Some(&watch), None);
+    let officer = |person| cluster.client_of(0, "compliance-officer", person).unwrap();
+    let (ada, ben) = (officer("ada"), officer("ben"));
+    // The shipped policies do not let a service alone come so far.
+    let ours = format!("{SHIPPED}{SERVICES_GOVERN}");
+    let proposed = propose(&ada, &ours).await.expect("proposed");
+    adopt(&ben, &proposed.policy_id).await.expect("adopted by another");
+    let proposed = propose(&ada, SHIPPED).await.expect("proposed");
+    let refused = adopt(&watch, &proposed.policy_id).await.expect_err("whoever may use it");
+    assert_eq!(reason(&refused), "SAME_PERSON", "{refused}");
+    assert!(refused.message().contains("a service"), "{refused}");
+
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let ward = Scope::Unit("Ward 3".to_owned());
+    let emergency = break_glass(&nurse, ward, None).await.expect("broken");
+    end(&nurse, &emergency.id).await.expect("ended");
+    let refused = review(&watch, &emergency.id, v1::ReviewVerdict::Justified).await;
+    assert_eq!(reason(&refused.expect_err("whoever may use it")), "SAME_PERSON");
+    review(&ada, &emergency.id, v1::ReviewVerdict::Justified).await.expect("a person");
 }
 
 #[tokio::test]
