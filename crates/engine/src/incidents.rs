@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::first_half;
-use crate::queries::page_size;
+use crate::queries::{check_place, page_size};
 use crate::registers::{Documents, FiledDocument, Revision};
 use crate::showing::{Ended, Saw};
 
@@ -142,6 +142,7 @@ impl Engine {
         let pass = self.admit(ctx, None).await?;
         self.records.line.near_end()?;
         let (position, incidents) = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
+        check_place(after.is_none_or(|after| incidents.contains_key(&after)))?;
         let answered_at = self.now();
         let page = incidents_page(&incidents, answered_at, open_only, after, limit);
         let (rendered, digest) = render(&page);

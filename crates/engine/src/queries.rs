@@ -434,6 +434,16 @@ fn covering(size: u64, newest: u64) -> u64 {
     size.max(newest + 1)
 }
 
+/// Where a page goes on after what this node has yet to hear of, it would begin anew.
+pub(crate) fn check_place(known: bool) -> Result<(), Failure> {
+    if known {
+        return Ok(());
+    }
+    let why = "this node has not applied yet what the page before ended with; ask again later, or the \
+               node that gave the page token";
+    Err(Failure::CatchingUp { why: why.to_owned() })
+}
+
 /// A page size out of range is an error of the caller's, not silently another size.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::emergencies::{EmergencyAccess, EmergencyId, Register};
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::queries::page_size;
+use crate::queries::{check_place, page_size};
 use crate::registers::{Documents, FiledDocument, Revision, needs_person};
 use crate::showing::{Ended, Saw};
 
@@ -139,6 +139,7 @@ impl Engine {
         self.access.line.near_end()?;
         self.trail.applied().await;
         let (trail, register) = self.emergencies_upto()?;
+        check_place(after.is_none_or(|after| register.contains_key(&after)))?;
         let (position, reviews) = self.shown_documents(&pass, DocumentKind::BreakGlassReview)?;
         let answered_at = self.now();
         let page = emergency_page(&register, &reviews, answered_at, filter, after, limit);

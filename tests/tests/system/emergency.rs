@@ -321,6 +321,33 @@ async fn every_node_knows_who_broke_the_glass() {
 }
 
 #[tokio::test]
+async fn a_list_is_not_begun_anew_by_a_node_that_has_not_heard_of_where_it_ended() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let officers = [0, 1].map(|index| cluster.client(index, "compliance-officer").unwrap());
+    cluster.agreed().await.expect("agreed");
+    cluster.nats.kill().expect("killed");
+    for node in &cluster.nodes {
+        node.condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
+    }
+    for unit in ["Ward 3", "Ward 4"] {
+        break_glass(&nurse, Scope::Unit(unit.to_owned()), None).await.expect("broken");
+    }
+    let mut request = v1::ListEmergencyAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        page_size: 1,
+        ..v1::ListEmergencyAccessesRequest::default()
+    };
+    let page = officers[0].emergency().list_emergency_accesses(request.clone()).await;
+    request.page_token = page.expect("a page").into_inner().next_page_token;
+    assert!(!request.page_token.is_empty(), "there is another");
+    let there = officers[1].emergency().list_emergency_accesses(request.clone()).await;
+    let there = there.expect_err("it has heard of neither");
+    assert_eq!((there.code(), &*reason(&there)), (Code::Unavailable, "CATCHING_UP"));
+    officers[0].emergency().list_emergency_accesses(request).await.expect("the second page");
+}
+
+#[tokio::test]
 async fn an_end_that_is_on_record_counts_though_its_caller_went_away() {
     let cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
