@@ -15,6 +15,9 @@ use crate::queries::{check_place, page_size};
 use crate::registers::{Documents, FiledDocument, Revision};
 use crate::showing::{Ended, Saw};
 
+/// A day, µs: a notice may be dated by its day alone, which begins earlier east of Greenwich than in UTC.
+const DAY: u64 = 24 * 3_600 * 1_000_000;
+
 /// An incident as it stands.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -229,7 +232,7 @@ impl Engine {
             );
         }
         for (index, notice) in incident.notices.iter().enumerate() {
-            if notice.notice_time > now {
+            if notice.notice_time > now.saturating_add(DAY) {
                 let field = format!("incident.notices[{index}].notice_time");
                 fault(field, "in-the-future", "must not be in the future");
             }

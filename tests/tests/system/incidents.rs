@@ -218,7 +218,9 @@ async fn of_a_query_all_whom_it_showed_are_affected_and_what_is_not_so_is_refuse
     let closure = "nothing was opened".to_owned();
     let unassessed = v1::PrivacyIncident { closure, ..incident(&[]) };
     let mut early = told(incident(&[]));
-    early.notices[0].notice_time = days_ago(62);
+    early.notices[0].notice_time = days_ago(63);
+    let mut late = told(incident(&[]));
+    late.notices[0].notice_time = days_ago(-2);
     let untitled = v1::PrivacyIncident { title: String::new(), ..incident(&[]) };
     for (wrong, field) in [
         (incident(&[1_000_000]), "incident.access_positions"),
@@ -226,8 +228,15 @@ async fn of_a_query_all_whom_it_showed_are_affected_and_what_is_not_so_is_refuse
         (untitled, "incident.title"),
         (unassessed, "incident.assessment"),
         (early, "incident.notices[0].notice_time"),
+        (late, "incident.notices[0].notice_time"),
     ] {
         is_faulty(open(&officer, wrong).await, field);
+    }
+    // The day of the discovery, and today, as they may be dated on the other side of the earth.
+    for days in [62, -1] {
+        let mut dated = told(incident(&[]));
+        dated.notices[0].notice_time = days_ago(days);
+        open(&officer, dated).await.expect("a day's slack");
     }
     let unknown = get(&officer, &"ab".repeat(16)).await.expect_err("no such incident");
     assert_eq!(unknown.code(), Code::NotFound);

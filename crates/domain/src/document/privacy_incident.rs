@@ -14,7 +14,8 @@ const CONCLUSIONS: &[&str] = &[RiskAssessment::BREACH, RiskAssessment::LOW_PROBA
 /// Whom a notice is to: 45 CFR 164.404, 164.406, 164.408.
 const RECIPIENTS: &[&str] = &[Notice::INDIVIDUAL, Notice::MEDIA, Notice::SECRETARY];
 
-/// A day, µs: a notice may be dated by its day alone.
+/// A day, µs: a notice may be dated by its day alone, and the hospital's begins up to so much earlier or
+/// later than that of UTC.
 const DAY: u64 = 24 * 3_600 * 1_000_000;
 /// The latest that individuals are told of a breach: 60 days after its discovery (45 CFR
 /// 164.404(b)), in µs.
@@ -107,6 +108,11 @@ impl PrivacyIncident {
         now > self.notice_due() && self.closure.is_none() && !improbable && !self.individuals_told()
     }
 
+    /// No day of the discovery begins before, wherever the hospital is.
+    const fn earliest_notice(&self) -> u64 {
+        (self.discover_time - self.discover_time % DAY).saturating_sub(DAY)
+    }
+
     fn concludes(&self, conclusion: &str) -> bool {
         self.assessment.as_ref().is_some_and(|assessed| assessed.conclusion == conclusion)
     }
@@ -153,7 +159,7 @@ impl Rules for PrivacyIncident {
             report.lines(&at.field("how"), &notice.how, MAX_SHORT_TEXT);
             if notice.notice_time == 0 {
                 report.required(&at.field("notice_time"), "say when it was given");
-            } else if notice.notice_time < self.discover_time - self.discover_time % DAY {
+            } else if notice.notice_time < self.earliest_notice() {
                 let text = "must not be before the day on which the incident was discovered";
                 report.violation(&at.field("notice_time"), code::VALUE_NOT_ALLOWED, text);
             }

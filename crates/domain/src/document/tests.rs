@@ -170,7 +170,7 @@ fn an_incident_is_closed_once_it_is_assessed_and_of_a_breach_the_individuals_wer
     assert!(closed(breach(), told(Notice::INDIVIDUAL, 2)).is_empty());
     assert!(closed(assessed(RiskAssessment::LOW_PROBABILITY), Vec::new()).is_empty());
     const DAY: u64 = 24 * 3_600 * 1_000_000;
-    let discovered_later = || PrivacyIncident { discover_time: DAY + 3, ..breach() };
+    let discovered_later = || PrivacyIncident { discover_time: 2 * DAY + 3, ..breach() };
     let early = closed(discovered_later(), told(Notice::INDIVIDUAL, DAY - 1));
     assert_eq!(early, ["notices[0].notice_time"], "before the day of the discovery");
     let dated = closed(discovered_later(), told(Notice::INDIVIDUAL, DAY));
