@@ -1,11 +1,11 @@
 //! Keeps this node's vault in step with the bucket of wrapped keys, and keys made ahead.
 //!
 //! What the bucket shows is taken into the vault, and what the vault has and the bucket no longer
-//! shows is put back: a deletion there destroys nothing, only the ledger's record does. Any number of
-//! nodes may do so at once: an entry is created once, and replaced only by whoever has seen what is
-//! replaced (`rotation`).
+//! shows is put back, whether it was deleted or overwritten: neither destroys anything, only the
+//! ledger's record does. Any number of nodes may do so at once: an entry is created once, and replaced
+//! only by whoever has seen what is replaced (`rotation`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,20 +34,23 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What the bucket showed since it is watched.
 struct Listing {
     names: BTreeSet<String>,
+    /// Revisions of entries that stand in the place of what this node has.
+    overwritten: BTreeMap<String, u64>,
     /// Since the last look.
     news: bool,
-    /// Nothing was missing, or what was is back.
+    /// Nothing was missing or overwritten, or what was is back.
     whole: bool,
 }
 
 impl Listing {
     /// Nothing yet; that there is no news means something only after a whole moment.
     fn new() -> Self {
-        Self { names: BTreeSet::new(), news: true, whole: false }
+        Self { names: BTreeSet::new(), overwritten: BTreeMap::new(), news: true, whole: false }
     }
 
     fn note(&mut self, change: &KeyChange) {
         self.news = true;
+        self.overwritten.remove(&change.name);
         if change.bytes.is_some() {
             self.names.insert(change.name.clone());
         } else {
@@ -89,7 +92,7 @@ impl Upkeep {
                         Some(Ok(change)) => {
                             shown.note(&change);
                             if let Some(bytes) = &change.bytes {
-                                self.take_in(&change.name, bytes).await;
+                                self.take_in(&change, bytes, &mut shown).await;
                             }
                             rotation.note(&change, &self.vault);
                         }
@@ -132,15 +135,15 @@ impl Upkeep {
         if news || shown.whole {
             return;
         }
-        match self.put_back(&shown.names).await {
-            Ok(missing) => {
+        match self.put_back(shown).await {
+            Ok(back) => {
                 shown.whole = true;
                 self.alarms.clear("KEY_BUCKET_UNREADABLE", None);
-                if missing > 0 {
+                if back > 0 {
                     let text = format!(
-                        "{missing} {} missing in the bucket of wrapped keys and put back from this \
-                         node's keys; find out who deletes there",
-                        if missing == 1 { "entry was" } else { "entries were" }
+                        "{back} {} deleted or overwritten in the bucket of wrapped keys and put back \
+                         from this node's keys; find out who writes there",
+                        if back == 1 { "entry was" } else { "entries were" }
                     );
                     self.alarms.raise("KEYS_PUT_BACK", None, text);
                 }
@@ -164,15 +167,21 @@ impl Upkeep {
         }
     }
 
-    /// Creates the entries that this vault has and the bucket has not, and says how many.
-    async fn put_back(&self, shown: &BTreeSet<String>) -> Result<usize, String> {
+    /// Writes the entries that this vault has and the bucket has not, and says how many.
+    async fn put_back(&self, shown: &Listing) -> Result<usize, String> {
         self.make_anew().await?;
-        let mut missing = 0;
+        let mut back = 0;
         let mut names = vec![SYSTEM_ENTRY.to_owned()];
         names.extend(self.vault.batches().map_err(|error| error.to_string())?);
-        for name in names.iter().filter(|name| !shown.contains(*name)) {
+        for name in &names {
+            let overwritten = shown.overwritten.get(name).copied();
+            if overwritten.is_none() && shown.names.contains(name) {
+                continue;
+            }
             // What was not shown yet may be there all the same.
-            if self.bucket.get(name).await.map_err(|error| error.to_string())?.is_some() {
+            if overwritten.is_none()
+                && self.bucket.get(name).await.map_err(|error| error.to_string())?.is_some()
+            {
                 continue;
             }
             let entry = match name.as_str() {
@@ -180,17 +189,23 @@ impl Upkeep {
                 name => self.vault.batch(name),
             };
             let Some(entry) = entry.map_err(|error| error.to_string())? else { continue };
-            match self.bucket.create(name, entry.into()).await {
-                Ok(_) => missing += 1,
-                // Another node's copy, in which another key may be destroyed.
-                Err(BucketFailure::Exists { .. }) => {}
+            let stored = match overwritten {
+                Some(revision) => self.bucket.update(name, entry.into(), revision).await,
+                None => self.bucket.create(name, entry.into()).await,
+            };
+            match stored {
+                Ok(_) => back += 1,
+                // Another node's copy, in which another key may be destroyed; or what is there now is
+                // shown, and looked at, once more.
+                Err(BucketFailure::Exists { .. } | BucketFailure::Changed { .. }) => {}
                 Err(error) => return Err(error.to_string()),
             }
         }
-        Ok(missing)
+        Ok(back)
     }
 
-    async fn take_in(&self, name: &str, bytes: &[u8]) {
+    async fn take_in(&self, change: &KeyChange, bytes: &[u8], shown: &mut Listing) {
+        let name = change.name.as_str();
         if KekReport::is_name(name) {
             return;
         }
@@ -204,6 +219,11 @@ impl Upkeep {
             Ok(_) if name == SYSTEM_ENTRY => self.fold(views::fold_rest).await,
             Ok(subjects) => {
                 self.fold(move |store, alarms| views::fold(store, &subjects, alarms)).await;
+            }
+            Err(error) if self.vault.is_overwritten(name, bytes, &error).unwrap_or(false) => {
+                tracing::warn!(%error, name, "an entry of keys was overwritten and is put back");
+                shown.overwritten.insert(change.name.clone(), change.revision);
+                shown.whole = false;
             }
             Err(error) => self.alarms.raise(
                 "KEYS_REFUSED",

@@ -9,6 +9,7 @@ use crate::VaultError;
 use crate::key_encryption::KeyEncryptionKey;
 use ledger::{KeyId, SubjectId};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// The entry with the system's keys, made by `caseledgerd init`. The version of the key-encryption key
 /// that it is under is the one under which all keys are to be.
@@ -129,13 +130,18 @@ impl KeyBatch {
     /// Reads an entry; `name` is only for the error.
     ///
     /// # Errors
-    /// When the bytes are not a batch, or a key names another subject or purpose than its place.
+    /// When the bytes are not a batch, a patient comes twice, or a key names another subject or purpose
+    /// than its place.
     pub fn decode(name: &str, bytes: &[u8]) -> Result<Self, VaultError> {
         let batch: Self = decode_whole(name, bytes)?;
         if batch.entries.len() > KEYS_PER_BATCH {
             return Err(malformed(name, "it holds more than 256 patients"));
         }
+        let mut subjects = HashSet::new();
         for entry in &batch.entries {
+            if !subjects.insert(entry.subject) {
+                return Err(malformed(name, "a patient comes twice in it"));
+            }
             let in_place =
                 |key: &WrappedKey, purpose| key.subject == entry.subject && key.purpose == purpose;
             if !in_place(&entry.file, KeyPurpose::File)

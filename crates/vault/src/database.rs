@@ -72,7 +72,7 @@ impl Database {
     }
 
     /// Passes an error on; damage is put down first.
-    fn met(&self, error: VaultError) -> VaultError {
+    pub(crate) fn met(&self, error: VaultError) -> VaultError {
         if error.is_damage() && self.damage.get().is_none() {
             let mut text = error.to_string();
             if let Some(Err(error)) = self.mark.as_ref().map(|mark| fs::write(mark, &text)) {

@@ -10,7 +10,7 @@ use crate::system::System;
 use crate::{KnownKek, Vault, VaultError};
 use ledger::{KeyId, SubjectId};
 use rocksdb::WriteBatch;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Where a row of `batches` says whether this node made the batch; before it the hash, after it the
@@ -27,8 +27,7 @@ pub enum BatchOrigin {
     Bucket,
 }
 
-/// What is kept of an entry, by the version of the key-encryption key. An entry is wrapped anew as a
-/// whole, so one of its keys tells for all.
+/// What is kept of an entry, by the lowest version of the key-encryption key that its keys are under.
 #[derive(Debug, Default)]
 pub(crate) struct Held(BTreeMap<String, u32>);
 
@@ -41,17 +40,25 @@ impl Held {
         {
             held.insert(SYSTEM_ENTRY.to_owned(), version);
         }
+        let wanted = held.get(SYSTEM_ENTRY).copied();
+        // One pass over all keys, which are under that version unless a rotation has not ended.
+        let mut others: HashMap<[u8; 16], u32> = HashMap::new();
+        database.each(KEYS, |id, row| {
+            if let KeyRow::Wrapped(key) =
+                postcard::from_bytes(row).map_err(|_| database.met(damaged(KEYS, id)))?
+                && Some(key.kek_version) != wanted
+            {
+                let lowest = others.entry(key.subject.0).or_insert(key.kek_version);
+                *lowest = key.kek_version.min(*lowest);
+            }
+            Ok(())
+        })?;
         database.each(BATCHES, |name, row| {
             let text = std::str::from_utf8(name).map_err(|_| damaged(BATCHES, name))?;
-            for subject in batch_subjects(name, row)? {
-                let ids = database.get(SUBJECTS, subject)?;
-                let ids = ids.ok_or_else(|| damaged(SUBJECTS, subject))?;
-                for id in ids.as_chunks::<16>().0 {
-                    if let Some(KeyRow::Wrapped(key)) = database.key_row(id)? {
-                        held.insert(text.to_owned(), key.kek_version);
-                        return Ok(());
-                    }
-                }
+            let subjects = batch_subjects(name, row)?.iter();
+            let lowest = subjects.filter_map(|subject| others.get(subject).copied().or(wanted));
+            if let Some(version) = lowest.min() {
+                held.insert(text.to_owned(), version);
             }
             Ok(())
         })?;
@@ -142,15 +149,14 @@ impl Vault {
         SystemKeys::mint(self.keks.key(self.keks.newest())?)?.encode()
     }
 
-    /// Keeps a batch, synced. Adding it again changes nothing; a key that was destroyed here stays
-    /// destroyed, and an entry whose key was emptied without a destruction here takes nothing away. The
-    /// same keys wrapped anew take the old wraps' place, unless they are under an older version of the
-    /// key-encryption key. Returns the subjects whose keys are new on this node: their views may now be
-    /// folded.
+    /// Keeps a batch, synced. Adding it again changes nothing, and a key that was destroyed here stays
+    /// destroyed. The same keys wrapped anew take the old wraps' place, unless they are under an older
+    /// version of the key-encryption key. Returns the subjects whose keys are new on this node: their
+    /// views may now be folded.
     ///
     /// # Errors
-    /// When the bytes are malformed, bring another key under a known id, or a key that no version of the
-    /// key-encryption key known here opens.
+    /// When the bytes are malformed, bring a key that no version of the key-encryption key known here
+    /// opens, or take away or exchange what is kept here; then nothing is kept of it.
     pub fn add_batch(
         &self,
         name: &str,
@@ -169,10 +175,14 @@ impl Vault {
         if known.as_ref() == Some(&row) {
             return Ok(Vec::new());
         }
+        if let Some(known) = &known {
+            self.keeps_all(name, known, &batch)?;
+        }
         let mut write = WriteBatch::default();
         let mut new = Vec::new();
         let mut unused = 0;
         for entry in &batch.entries {
+            self.keeps_ids(name, entry)?;
             let file = self.stage_key(name, &entry.file, &mut write)?;
             let audit = self.stage_key(name, &entry.audit, &mut write)?;
             if file == Staged::Older || audit == Staged::Older {
@@ -197,6 +207,32 @@ impl Vault {
         Ok(new)
     }
 
+    /// Refuses a batch that lacks a subject that it had: the subject would be in no entry any more, not
+    /// put back and not wrapped anew.
+    fn keeps_all(&self, name: &str, known: &[u8], batch: &KeyBatch) -> Result<(), VaultError> {
+        let now: BTreeSet<_> = batch.entries.iter().map(|entry| entry.subject.0).collect();
+        let mut known = batch_subjects(name.as_bytes(), known)?.iter();
+        let Some(subject) = known.find(|subject| !now.contains(*subject)) else { return Ok(()) };
+        let ids = self.keys_of(SubjectId(*subject))?.ok_or_else(|| damaged(SUBJECTS, subject))?;
+        Err(conflict(ids.file, name))
+    }
+
+    /// Refuses other keys for a subject than those that it has, and any for the system's own.
+    fn keeps_ids(&self, name: &str, entry: &PatientKeys) -> Result<(), VaultError> {
+        if self.system()?.is_some_and(|system| system.subject == entry.subject) {
+            return Err(conflict(entry.file.id, name));
+        }
+        let Some(kept) = self.keys_of(entry.subject)? else { return Ok(()) };
+        for (kept, key) in [(kept.file, &entry.file), (kept.audit, &entry.audit)] {
+            // An id that came without its key proves nothing, and gives way to a key that opens.
+            let gives_way = !key.is_destroyed() && self.database.key_row(&kept.0)?.is_none();
+            if kept != key.id && !gives_way {
+                return Err(conflict(kept, name));
+            }
+        }
+        Ok(())
+    }
+
     fn holds(&self, name: &str, bytes: &[u8]) -> Result<(), VaultError> {
         if let Some(version) = crate::wrapped_under(name, bytes)? {
             lock(&self.held)?.0.insert(name.to_owned(), version);
@@ -211,18 +247,26 @@ impl Vault {
         key: &WrappedKey,
         write: &mut WriteBatch,
     ) -> Result<Staged, VaultError> {
-        self.keks.check(key)?;
         let staged = match self.database.key_row(&key.id.0)? {
-            None if key.is_destroyed() => Staged::Same,
-            None => Staged::New,
             Some(KeyRow::Destroyed) => Staged::Same,
-            Some(KeyRow::Wrapped(kept)) if kept == *key || key.is_destroyed() => Staged::Same,
-            Some(KeyRow::Wrapped(kept)) if !self.keks.same_key(&kept, key)? => {
-                return Err(VaultError::KeyConflict { key: key.id, batch: batch.to_owned() });
+            None if key.is_destroyed() => Staged::Same,
+            Some(KeyRow::Wrapped(kept)) if kept == *key => Staged::Same,
+            // Only a destruction here takes a key away, not whoever empties it in the bucket.
+            Some(KeyRow::Wrapped(_)) if key.is_destroyed() => return Err(conflict(key.id, batch)),
+            Some(KeyRow::Wrapped(kept)) if self.keks.check(&kept).is_ok() => {
+                if !self.keks.same_key(&kept, key)? {
+                    return Err(conflict(key.id, batch));
+                }
+                // Under one version it is the bucket's that counts, so that all nodes have the same
+                // bytes.
+                let older = key.kek_version < kept.kek_version;
+                if older { Staged::Older } else { Staged::Anew }
             }
-            Some(KeyRow::Wrapped(kept)) if key.kek_version < kept.kek_version => Staged::Older,
-            // Under one version it is the bucket's that counts, so that all nodes have the same bytes.
-            Some(KeyRow::Wrapped(_)) => Staged::Anew,
+            // One that is kept and does not open gives way to one that does.
+            None | Some(KeyRow::Wrapped(_)) => {
+                self.keks.check(key)?;
+                Staged::New
+            }
         };
         if matches!(staged, Staged::New | Staged::Anew) {
             let row = postcard::to_stdvec(&KeyRow::Wrapped(key.clone()))
@@ -246,8 +290,7 @@ impl Vault {
                 return Ok(());
             }
             if !SystemKeys::decode(&kept)?.names_the_keys_of(&keys) {
-                let (key, batch) = (keys.index.id, SYSTEM_ENTRY.to_owned());
-                return Err(VaultError::KeyConflict { key, batch });
+                return Err(conflict(keys.index.id, SYSTEM_ENTRY));
             }
         }
         let mut write = WriteBatch::default();
@@ -328,6 +371,10 @@ impl Vault {
     pub fn system_entry(&self) -> Result<Option<Vec<u8>>, VaultError> {
         self.database.get(META, SYSTEM_ROW)
     }
+}
+
+fn conflict(key: KeyId, batch: &str) -> VaultError {
+    VaultError::KeyConflict { key, batch: batch.to_owned() }
 }
 
 /// Whose keys a batch holds, by its row.

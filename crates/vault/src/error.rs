@@ -89,12 +89,12 @@ pub enum VaultError {
         /// The wrapped key.
         key: KeyId,
     },
-    /// Two different wrapped keys claim one id.
-    #[error("key {key} of batch {batch} differs from the key already kept under that id")]
+    /// An entry of the key bucket exchanges, empties or leaves out a key that is kept here.
+    #[error("batch {batch} says otherwise of key {key} than what is kept here")]
     KeyConflict {
         /// The id in question.
         key: KeyId,
-        /// The batch that brought the second one.
+        /// The batch that says so.
         batch: String,
     },
     /// An entry of the key bucket cannot be decoded.

@@ -202,9 +202,9 @@ impl KeyRing {
         self.versions().iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
     }
 
-    /// Refuses a key that none of the versions opens; a destroyed one needs none.
+    /// Refuses a key that does not unwrap.
     pub(crate) fn check(&self, wrapped: &WrappedKey) -> Result<(), VaultError> {
-        if wrapped.is_destroyed() { Ok(()) } else { self.of(wrapped).map(drop) }
+        self.of(wrapped)?.open(wrapped).map(drop)
     }
 
     fn of(&self, wrapped: &WrappedKey) -> Result<&KeyEncryptionKey, VaultError> {

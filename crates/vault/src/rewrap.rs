@@ -6,7 +6,7 @@
 
 use crate::batch::{KeyBatch, SystemKeys, WrappedKey};
 use crate::key_encryption::KeyRing;
-use crate::{SYSTEM_ENTRY, VaultError};
+use crate::{SYSTEM_ENTRY, Vault, VaultError};
 
 /// What an entry holds.
 enum Entry {
@@ -51,6 +51,44 @@ pub fn wrapped_under(name: &str, bytes: &[u8]) -> Result<Option<u32>, VaultError
     Ok(keys.map(|key| key.kek_version).min())
 }
 
+impl Vault {
+    /// Whether an entry of the bucket that was refused with `why` stands in the place of one that is kept
+    /// here, so that this one is to be put back.
+    ///
+    /// Not when what is kept does not open here, or when the other is under a newer version of the
+    /// key-encryption key than the system's keys: then it may be this node that has a wrong one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn is_overwritten(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        why: &VaultError,
+    ) -> Result<bool, VaultError> {
+        let of_the_entry = matches!(
+            why,
+            VaultError::KeyConflict { .. }
+                | VaultError::MalformedBatch { .. }
+                | VaultError::OtherKeyVersion { .. }
+                | VaultError::WrapTampered { .. }
+        );
+        let kept = match name {
+            SYSTEM_ENTRY => self.system_entry()?,
+            name => self.batch(name)?,
+        };
+        let (true, Some(kept), Some(wanted)) = (of_the_entry, kept, self.kek_version()?) else {
+            return Ok(false);
+        };
+        let newer = |key: &&mut WrappedKey| !key.is_destroyed() && key.kek_version > wanted;
+        if Entry::decode(name, bytes).is_ok_and(|mut entry| entry.keys().iter().any(newer)) {
+            return Ok(false);
+        }
+        let mut kept = Entry::decode(name, &kept)?;
+        Ok(kept.keys().iter().all(|key| key.is_destroyed() || self.keks.check(key).is_ok()))
+    }
+}
+
 impl KeyRing {
     /// The entry with all its keys under this version, as the bucket is to hold it; `None` when none is
     /// under an older one.
@@ -77,7 +115,7 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BatchOrigin, Inspection, KeyEncryptionKey, KeyState, Vault};
+    use crate::{BatchOrigin, Inspection, KEYS_PER_BATCH, KeyEncryptionKey, KeyState};
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -162,6 +200,32 @@ mod tests {
         let refused = old.add_batch("one", &anew, BatchOrigin::Bucket);
         assert!(matches!(refused, Err(VaultError::OtherKeyVersion { wrapped: 2, .. })));
         assert_eq!(old.batch("one").unwrap(), Some(batch));
+    }
+
+    #[test]
+    fn an_entry_is_under_the_lowest_version_of_its_keys_until_all_are_wrapped_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, system, batch) = filled(dir.path(), both());
+        let anew = both().rewrap("one", &batch, 2).unwrap().unwrap();
+        let [mut mixed, mut junk] = [(); 2].map(|()| KeyBatch::decode("one", &anew).unwrap());
+        junk.entries[0].file.ciphertext[0] ^= 1;
+        let junk = junk.encode().unwrap();
+        let refused = vault.add_batch("one", &junk, BatchOrigin::Bucket).unwrap_err();
+        assert!(matches!(refused, VaultError::KeyConflict { .. }), "{refused}");
+        let overwritten = |vault: &Vault| vault.is_overwritten("one", &junk, &refused).unwrap();
+        assert!(!overwritten(&vault), "this node's version 2 may be a wrong one");
+
+        vault.add_system(&both().rewrap(SYSTEM_ENTRY, &system, 2).unwrap().unwrap()).unwrap();
+        assert!(overwritten(&vault));
+        let last = KEYS_PER_BATCH - 1;
+        mixed.entries[last] = KeyBatch::decode("one", &batch).unwrap().entries.remove(last);
+        vault.add_batch("one", &mixed.encode().unwrap(), BatchOrigin::Bucket).unwrap();
+        assert_eq!(vault.held_keks().unwrap(), [1, 2]);
+        drop(vault);
+        let vault = Vault::open(dir.path(), both()).unwrap();
+        assert_eq!(vault.held_keks().unwrap(), [1, 2]);
+        vault.add_batch("one", &anew, BatchOrigin::Bucket).unwrap();
+        assert_eq!(vault.held_keks().unwrap(), [2]);
     }
 
     #[test]

@@ -231,13 +231,113 @@ fn an_emptied_entry_without_a_destruction_here_takes_nothing_away() {
     let id = batch.entries[0].file.id;
     assert!(batch.erase(id));
     assert!(batch.entries[0].file.is_destroyed());
-    vault.add_batch("one", &batch.encode().unwrap(), BatchOrigin::Bucket).unwrap();
-    assert!(matches!(vault.key_state(id).unwrap(), KeyState::Here(_)));
-    // a node that never had it does not get it
+    let emptied = batch.encode().unwrap();
+    // a node that never had it does not get it, until it is put back
     let elsewhere = tempfile::tempdir().unwrap();
     let other = open(elsewhere.path());
-    other.add_batch("one", &batch.encode().unwrap(), BatchOrigin::Bucket).unwrap();
+    other.add_batch("one", &emptied, BatchOrigin::Bucket).unwrap();
     assert!(matches!(other.key_state(id).unwrap(), KeyState::Missing));
+    refused(&vault, "one", &emptied);
+    assert!(matches!(vault.key_state(id).unwrap(), KeyState::Here(_)));
+    let back = vault.batch("one").unwrap();
+    assert_eq!(back.as_ref(), Some(&bytes), "to be put back bit for bit");
+    other.add_batch("one", &bytes, BatchOrigin::Bucket).unwrap();
+    assert!(matches!(other.key_state(id).unwrap(), KeyState::Here(_)));
+    let mut system = SystemKeys::decode(&vault.system_entry().unwrap().unwrap()).unwrap();
+    system.audit.ciphertext.clear();
+    let error = vault.add_system(&system.encode().unwrap()).unwrap_err();
+    assert!(matches!(error, VaultError::KeyConflict { .. }), "{error}");
+    drop(vault);
+    Inspection::open(dir.path()).unwrap().check().unwrap();
+}
+
+/// The vault takes nothing of an entry, and wants the one that it has back in its place.
+fn refused(vault: &Vault, name: &str, bytes: &[u8]) {
+    let error = vault.add_batch(name, bytes, BatchOrigin::Bucket).unwrap_err();
+    assert!(matches!(error, VaultError::KeyConflict { .. }), "{error}");
+    let known = vault.has_batch(name).unwrap();
+    assert_eq!(vault.is_overwritten(name, bytes, &error).unwrap(), known);
+}
+
+#[test]
+fn no_entry_gives_a_known_patient_other_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let (vault, bytes) = filled(dir.path());
+    let batch = KeyBatch::decode("one", &bytes).unwrap();
+    let (patient, other) = (&batch.entries[0], &batch.entries[1]);
+    let ids = vault.keys_of(patient.subject).unwrap();
+    let mut wrong = vec![patient.clone(); 3];
+    wrong[0].file.id = KeyId([7; 16]);
+    wrong[1].audit.id = other.audit.id;
+    wrong[2].audit = WrappedKey { id: KeyId([7; 16]), ciphertext: vec![], ..patient.audit.clone() };
+    for entry in wrong {
+        refused(&vault, "evil", &KeyBatch { entries: vec![entry] }.encode().unwrap());
+    }
+    // Its wraps are open to whoever reads the bucket.
+    let system = SystemKeys::decode(&vault.system_entry().unwrap().unwrap()).unwrap();
+    let (subject, file, audit) = (system.subject, system.registry, system.audit);
+    let entries = vec![PatientKeys { subject, file, audit }];
+    refused(&vault, "evil", &KeyBatch { entries }.encode().unwrap());
+    let twice = KeyBatch { entries: vec![patient.clone(); 2] }.encode().unwrap();
+    let malformed = vault.add_batch("evil", &twice, BatchOrigin::Bucket);
+    assert!(matches!(malformed, Err(VaultError::MalformedBatch { .. })));
+    drop(vault);
+    let vault = open(dir.path());
+    assert_eq!(vault.keys_of(patient.subject).unwrap(), ids);
+    assert_eq!(vault.batches().unwrap(), ["one"]);
+
+    // Where the patient was unknown, ids without keys give way to the keys.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let fresh = open(elsewhere.path());
+    let mut named = patient.clone();
+    for key in [&mut named.file, &mut named.audit] {
+        *key = WrappedKey { id: KeyId([7; 16]), ciphertext: vec![], ..key.clone() };
+    }
+    let named = KeyBatch { entries: vec![named] }.encode().unwrap();
+    fresh.add_batch("evil", &named, BatchOrigin::Bucket).unwrap();
+    fresh.add_batch("one", &bytes, BatchOrigin::Bucket).unwrap();
+    assert_eq!(fresh.keys_of(patient.subject).unwrap(), ids);
+}
+
+#[test]
+fn a_known_batch_loses_no_patient() {
+    let dir = tempfile::tempdir().unwrap();
+    let (vault, bytes) = filled(dir.path());
+    refused(&vault, "one", &vault.mint_batch().unwrap());
+    let mut fewer = KeyBatch::decode("one", &bytes).unwrap();
+    fewer.entries.remove(9);
+    let fewer = fewer.encode().unwrap();
+    refused(&vault, "one", &fewer);
+    assert_eq!(vault.batch("one").unwrap(), Some(bytes.clone()));
+    let rubbish = vault.add_batch("one", b"rubbish", BatchOrigin::Bucket).unwrap_err();
+    assert!(vault.is_overwritten("one", b"rubbish", &rubbish).unwrap());
+    // Who saw only what it was overwritten with takes the whole one.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = open(elsewhere.path());
+    other.add_batch("one", &fewer, BatchOrigin::Bucket).unwrap();
+    assert_eq!(other.add_batch("one", &bytes, BatchOrigin::Bucket).unwrap().len(), 1);
+    assert_eq!(other.batch("one").unwrap(), Some(bytes));
+}
+
+#[test]
+fn a_key_that_does_not_unwrap_is_not_taken_and_bars_none_that_does() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_, bytes) = filled(dir.path());
+    let mut junk = KeyBatch::decode("one", &bytes).unwrap();
+    junk.entries[0].file.ciphertext[0] ^= 1;
+    let key = junk.entries[0].file.clone();
+    let other = open(elsewhere.path());
+    let refused = other.add_batch("one", &junk.encode().unwrap(), BatchOrigin::Bucket);
+    assert!(matches!(refused, Err(VaultError::WrapTampered { .. })));
+    assert!(!other.has_batch("one").unwrap());
+    // A node of before kept it.
+    let row = postcard::to_stdvec(&crate::database::KeyRow::Wrapped(key.clone())).unwrap();
+    let mut write = rocksdb::WriteBatch::default();
+    write.put_cf(other.database.table(crate::database::KEYS).unwrap(), key.id.0, row);
+    other.database.write(write).unwrap();
+    other.add_batch("one", &bytes, BatchOrigin::Bucket).unwrap();
+    assert!(matches!(other.key_state(key.id).unwrap(), KeyState::Here(_)));
+    assert_eq!(other.batch("one").unwrap(), Some(bytes));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The bucket of wrapped keys is deleted, or an entry of it: the nodes put back what they have.
+//! The bucket of wrapped keys is deleted, or an entry of it deleted or overwritten: the nodes put back
+//! what they have.
 
 use std::collections::BTreeMap;
 
@@ -157,4 +158,34 @@ async fn entries_deleted_from_the_bucket_of_keys_are_put_back_bit_for_bit() {
     let raised = alarm(&operator, "KEYS_PUT_BACK").await;
     assert!(raised.text.contains("put back"), "{raised:?}");
     a_new_patient("MRN-2", &manager, &manager).await;
+}
+
+#[tokio::test]
+async fn entries_overwritten_in_the_bucket_of_keys_are_put_back_bit_for_bit() {
+    let cluster = Cluster::start(2).await.expect("two nodes");
+    let clients = [0, 1].map(|index| cluster.client(index, "case-manager").unwrap());
+    let operators = [0, 1].map(|index| cluster.client(index, "hospital-it").unwrap());
+    let patient = a_new_patient("MRN-1", &clients[0], &clients[1]).await;
+    let context = tools::jetstream(&cluster).await;
+    let before = entries(&context).await.expect("the bucket");
+    let bucket = context.get_key_value(BUCKET).await.expect("the bucket");
+    let batches: Vec<_> = before.iter().filter(|(name, _)| name.starts_with("batch.")).collect();
+    // With another batch, with nothing, and with one that lacks its last bytes.
+    let (first, second) = (batches[0], batches[1]);
+    bucket.put(first.0, second.1.clone().into()).await.expect("overwritten");
+    bucket.put(second.0, "".into()).await.expect("overwritten");
+    let system = &before["system"];
+    bucket.put("system", system[..system.len() - 1].to_vec().into()).await.expect("overwritten");
+    whole(&cluster, &before).await;
+    // Whoever of the two was quicker tells it.
+    let told = eventually(PATIENCE, "it is told", async || {
+        let mut alarms = operators[0].status().await?.alarms;
+        alarms.extend(operators[1].status().await?.alarms);
+        let told = alarms.iter().any(|alarm| alarm.code == "KEYS_PUT_BACK");
+        anyhow::ensure!(told, "{alarms:?}");
+        Ok(())
+    });
+    told.await.expect("an alarm");
+    clients[1].read_file(&patient, None).await.expect("read").file.expect("a file");
+    a_new_patient("MRN-2", &clients[1], &clients[0]).await;
 }
