@@ -200,7 +200,9 @@ impl Audit {
         self.authority = Some(after.ok_or(EntryFault::NotAuthorised)?);
         match control {
             Control::Genesis(_) | Control::NodeAdmitted { .. } => {}
-            Control::NodeRetired { node, .. } => self.leaving = (node == by).then_some(node),
+            // Whom it retires after itself changes nothing for it.
+            Control::NodeRetired { node, .. } if node == by => self.leaving = Some(node),
+            Control::NodeRetired { .. } => {}
             Control::RulesRaised { rules, .. } if rules > RULES => {
                 return Err(EntryFault::UnknownRules { rules });
             }

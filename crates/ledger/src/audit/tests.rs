@@ -140,6 +140,24 @@ fn nobody_files_whom_the_administrators_did_not_admit() {
 }
 
 #[test]
+fn a_node_that_retired_itself_may_retire_another_and_go_on_in_the_same_block() {
+    let mut world = World::records();
+    world.admit(OTHER);
+    world.admit(NodeId([3; 16]));
+    let retired = |node| Control::NodeRetired { node, signatures: Vec::new() };
+    let own = world.control(40, retired(NODE));
+    let mut ahead = world.clone();
+    ahead.file(own.clone());
+    let others = ahead.control(41, retired(OTHER));
+    let mut items = [own, others].map(Item::Contribution).to_vec();
+    items.push(Item::Contribution(world.draft(42, &[subject(4)])));
+    let message = world.seal_by(NODE, items);
+    let applied = world.apply(&message);
+    assert!(crate::testing::judged(&applied).iter().all(crate::testing::is_accepted));
+    assert!(audited(world.state.genesis, &of(&world)).is_ok());
+}
+
+#[test]
 fn what_apply_accepts_of_nobody_is_found_in_a_header() {
     let mut world = World::records();
     let key = KeyId([99; 16]);
