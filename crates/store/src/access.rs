@@ -1,6 +1,6 @@
 //! Reading the audit trail: who was shown or denied what.
 
-use crate::error::{StoreError, damaged};
+use crate::error::StoreError;
 use crate::fold::open_body;
 use crate::keys;
 use crate::reader::Reader;
@@ -56,19 +56,20 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<AccessPage, StoreError> {
         let ledger = self.store.only(LedgerKind::Access)?;
-        let genesis = self.store.state(ledger)?.state().genesis;
+        let now = self.store.state(ledger)?;
+        let (genesis, size) = (now.state().genesis, size.min(now.size));
         let mut page = AccessPage { items: Vec::new(), next: None };
         let mut bytes = 0;
         let mut last = None;
         let (table, from, end) = self.bounds(ledger, filter, &times, size, before)?;
         self.range_back(table, &from, &end, |key| {
-            let position = keys::last_number(key).ok_or_else(|| damaged(table, key))?;
+            let position = keys::last_number(key).ok_or_else(|| self.damaged(table, key))?;
             // What waited in a spool is filed later than what happened after it.
             if position >= size {
                 return Ok(ControlFlow::Continue(()));
             }
             let record =
-                self.record(ledger, position)?.ok_or_else(|| damaged(keys::RECORDS, key))?;
+                self.record(ledger, position)?.ok_or_else(|| self.damaged(keys::RECORDS, key))?;
             if !times.contains(&record.header.recorded_at) {
                 return Ok(ControlFlow::Continue(()));
             }

@@ -1,7 +1,6 @@
 //! Signed checkpoints as the nodes filed them: one row for each size and node, newest signature.
 //! What a node signed of a size earlier stays in its block.
 
-use crate::error::damaged;
 use crate::fold::Fold;
 use crate::keys;
 use crate::reader::Reader;
@@ -94,7 +93,7 @@ impl Reader<'_> {
         self.range(keys::CHECKPOINTS, &prefix, keys::after_prefix(&prefix), |key, row| {
             let node = key.last_chunk::<16>().map(|node| NodeId(*node));
             let (node, (note, _)) =
-                node.zip(parse(row)).ok_or_else(|| damaged(keys::CHECKPOINTS, key))?;
+                node.zip(parse(row)).ok_or_else(|| self.damaged(keys::CHECKPOINTS, key))?;
             filed.push(FiledCheckpoint { node, note });
             Ok(ControlFlow::Continue(()))
         })?;
@@ -110,8 +109,9 @@ impl Reader<'_> {
         let (from, end) = (keys::checkpoints(ledger, 0), keys::checkpoints(ledger, end));
         self.range_back(keys::CHECKPOINTS, &from, &end, |key| {
             let size = key.get(5..13).and_then(|size| size.try_into().ok());
-            found =
-                Some(size.map(u64::from_be_bytes).ok_or_else(|| damaged(keys::CHECKPOINTS, key))?);
+            found = Some(
+                size.map(u64::from_be_bytes).ok_or_else(|| self.damaged(keys::CHECKPOINTS, key))?,
+            );
             Ok(ControlFlow::Break(()))
         })?;
         Ok(found)

@@ -3,7 +3,7 @@
 //! Every record read is checked: its header decodes to its own place, its body has the header's
 //! hash, and along a chain every header's `previous` is the hash of the one before, up to the head.
 
-use crate::error::{StoreError, damaged};
+use crate::error::StoreError;
 use crate::fold::{open_event, stamp};
 use crate::message::{Form, put_together};
 use crate::reader::Reader;
@@ -77,11 +77,15 @@ impl Reader<'_> {
         ledger: LedgerId,
         position: u64,
     ) -> Result<Option<StoredRecord>, StoreError> {
+        // What is written may not be in the state yet, and so not in its tree: a moment later it is.
+        if position >= self.store.state(ledger)?.size {
+            return Ok(None);
+        }
         let Some(record) = self.unproven(ledger, position)? else { return Ok(None) };
         if self.is_leaf(ledger, position, &leaf_hash(&record.header_bytes))? {
             Ok(Some(record))
         } else {
-            Err(damaged("records: leaf", &keys::record(ledger, position)))
+            Err(self.damaged("records: leaf", &keys::record(ledger, position)))
         }
     }
 
@@ -146,13 +150,13 @@ impl Reader<'_> {
             let found = self.row(keys::RECORDS, &record, |row| {
                 rows::split_record(row).map(|(header, body)| put(header, body))
             })?;
-            found.ok_or_else(|| damaged(keys::RECORDS, &record))
+            found.ok_or_else(|| self.damaged(keys::RECORDS, &record))
         })?;
         let before = self
             .stream_hash_at(ledger, sequence.saturating_sub(1))?
-            .ok_or_else(|| damaged(keys::BLOCKS, &key))?;
+            .ok_or_else(|| self.damaged(keys::BLOCKS, &key))?;
         if stream_hash(&before, sequence, &message) != hash {
-            return Err(damaged("blocks: stream hash", &key));
+            return Err(self.damaged("blocks: stream hash", &key));
         }
         Ok(Some(message))
     }
@@ -173,9 +177,9 @@ impl Reader<'_> {
         let from = keys::chain(ledger, chain, next);
         let mut positions = Vec::new();
         self.range(keys::CHAINS, &from, Some(end.to_vec()), |key, row| {
-            let row = rows::decode_chain(row).ok_or_else(|| damaged(keys::CHAINS, key))?;
+            let row = rows::decode_chain(row).ok_or_else(|| self.damaged(keys::CHAINS, key))?;
             if keys::last_number(key) != Some(next) {
-                return Err(damaged("chains: a version is missing", key));
+                return Err(self.damaged("chains: a version is missing", key));
             }
             next = next.saturating_add(1);
             positions.push(row.position);
@@ -203,15 +207,16 @@ impl Reader<'_> {
         let mut version = first;
         for position in self.chain(ledger, chain, first..=last)? {
             let key = keys::record(ledger, position);
-            let record =
-                self.unproven(ledger, position)?.ok_or_else(|| damaged(keys::RECORDS, &key))?;
+            let record = self
+                .unproven(ledger, position)?
+                .ok_or_else(|| self.damaged(keys::RECORDS, &key))?;
             let leaf = leaf_hash(&record.header_bytes);
             let in_place = record.header.chain() == chain
                 && record.header.version == version
                 && previous.is_none_or(|previous| record.header.previous == previous)
                 && (version != head.version || leaf == head.hash);
             if !in_place {
-                return Err(damaged("records: link to the chain", &key));
+                return Err(self.damaged("records: link to the chain", &key));
             }
             previous = Some(leaf);
             version = version.saturating_add(1);
@@ -222,7 +227,7 @@ impl Reader<'_> {
         if version == last.saturating_add(1) {
             Ok(())
         } else {
-            Err(damaged("chains: a version is missing", &keys::chain(ledger, chain, version)))
+            Err(self.damaged("chains: a version is missing", &keys::chain(ledger, chain, version)))
         }
     }
 
@@ -315,7 +320,7 @@ impl Reader<'_> {
             let key = keys::chain(ledger, subject, middle);
             let row = self
                 .row(keys::CHAINS, &key, rows::decode_chain)?
-                .ok_or_else(|| damaged(keys::CHAINS, &key))?;
+                .ok_or_else(|| self.damaged(keys::CHAINS, &key))?;
             if holds(&row) {
                 at = middle;
             } else {

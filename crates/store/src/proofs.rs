@@ -1,6 +1,6 @@
 //! The Merkle tree as stored: full tiles from the database, unfinished ones from the state.
 
-use crate::error::{StoreError, damaged};
+use crate::error::{StoreError, read_error};
 use crate::reader::Reader;
 use crate::store::Snapshot;
 use crate::{keys, rows};
@@ -33,7 +33,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Hash>, StoreError> {
         let snapshot = self.state_with(ledger, size)?;
         proof::inclusion_proof(position, size, |id| self.hashes(&snapshot, id))
-            .map_err(|error| failed(ledger, error))
+            .map_err(|error| self.failed(ledger, error))
     }
 
     /// The hashes that show that the tree of `second` records continues that of `first`.
@@ -48,7 +48,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Hash>, StoreError> {
         let snapshot = self.state_with(ledger, second)?;
         proof::consistency_proof(first, second, |id| self.hashes(&snapshot, id))
-            .map_err(|error| failed(ledger, error))
+            .map_err(|error| self.failed(ledger, error))
     }
 
     /// The hashes that lead from the leaves `first..end` to the root over the first `size`.
@@ -64,7 +64,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Hash>, StoreError> {
         let snapshot = self.state_with(ledger, size)?;
         proof::range_proof(first, end, size, |id| self.hashes(&snapshot, id))
-            .map_err(|error| failed(ledger, error))
+            .map_err(|error| self.failed(ledger, error))
     }
 
     /// The root over the first `size` records, for any size the ledger ever had.
@@ -76,7 +76,8 @@ impl Reader<'_> {
         if size == 0 {
             return Ok(Tree::default().root());
         }
-        proof::root_at(size, |id| self.hashes(&snapshot, id)).map_err(|error| failed(ledger, error))
+        proof::root_at(size, |id| self.hashes(&snapshot, id))
+            .map_err(|error| self.failed(ledger, error))
     }
 
     /// The headers of `width` records from `256 · index` on as C2SP tlog-tiles asks of an entry bundle:
@@ -105,7 +106,7 @@ impl Reader<'_> {
                     bundle.extend_from_slice(header);
                 })
             })?;
-            found.ok_or_else(|| damaged(keys::RECORDS, &key))?;
+            found.ok_or_else(|| self.damaged(keys::RECORDS, &key))?;
         }
         Ok(Some(bundle))
     }
@@ -126,14 +127,14 @@ impl Reader<'_> {
         let mut next = first;
         self.range(keys::RECORDS, &from, Some(behind.to_vec()), |key, row| {
             let leaf = rows::split_record(row).filter(|_| keys::last_number(key) == Some(next));
-            leaves.push(leaf.ok_or_else(|| damaged(keys::RECORDS, key))?.0.to_vec());
+            leaves.push(leaf.ok_or_else(|| self.damaged(keys::RECORDS, key))?.0.to_vec());
             next += 1;
             Ok(ControlFlow::Continue(()))
         })?;
         if next == end {
             Ok(leaves)
         } else {
-            Err(damaged(keys::RECORDS, &keys::record(ledger, next)))
+            Err(self.damaged(keys::RECORDS, &keys::record(ledger, next)))
         }
     }
 
@@ -157,7 +158,8 @@ impl Reader<'_> {
             (keys::by_subject(ledger, subject, 0), keys::by_subject(ledger, subject, before));
         let mut positions = Vec::new();
         self.range(keys::BY_SUBJECT, &from, Some(end.to_vec()), |key, _| {
-            positions.push(keys::last_number(key).ok_or_else(|| damaged(keys::BY_SUBJECT, key))?);
+            positions
+                .push(keys::last_number(key).ok_or_else(|| self.damaged(keys::BY_SUBJECT, key))?);
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(positions)
@@ -200,20 +202,20 @@ impl Reader<'_> {
         // be full in it. A full tile never changes.
         let table = self.store.table(keys::TILES)?;
         let row = self.store.db.get_pinned_cf(table, key);
-        match row.map_err(|error| crate::error::read_error(keys::TILES, &key, error))? {
+        match row.map_err(|error| self.store.met(read_error(keys::TILES, &key, error)))? {
             None => Ok(None),
             Some(row) if row.len() == TILE_BYTES => Ok(tile_hashes(&row)),
-            Some(_) => Err(damaged(keys::TILES, &key)),
+            Some(_) => Err(self.damaged(keys::TILES, &key)),
         }
     }
-}
 
-fn failed(ledger: LedgerId, error: ProofError<StoreError>) -> StoreError {
-    match error {
-        ProofError::Tiles(error) => error,
-        ProofError::TileMissing { level, index } => {
-            damaged(keys::TILES, &keys::tile(ledger, level, index))
+    fn failed(&self, ledger: LedgerId, error: ProofError<StoreError>) -> StoreError {
+        match error {
+            ProofError::Tiles(error) => error,
+            ProofError::TileMissing { level, index } => {
+                self.damaged(keys::TILES, &keys::tile(ledger, level, index))
+            }
+            ProofError::OutOfRange { size } => StoreError::NoSuchSize { ledger, asked: 0, size },
         }
-        ProofError::OutOfRange { size } => StoreError::NoSuchSize { ledger, asked: 0, size },
     }
 }

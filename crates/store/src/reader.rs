@@ -1,6 +1,6 @@
 //! Reading at one consistent moment: the snapshot, look-ups and ranges, with damage named.
 
-use crate::error::{StoreError, read_error};
+use crate::error::{StoreError, damaged, read_error};
 use crate::rows;
 use crate::{keys, store::Store};
 use ledger::{ChainHead, ContributionId, Hash, KeyId, LedgerId, Lookup, Settled, SubjectId};
@@ -57,6 +57,11 @@ fn pass(rows: &mut DBRawIteratorWithThreadMode<'_, DB>, next: &[u8]) {
 impl<'a> Reader<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         Self { store, snapshot: store.db.snapshot() }
+    }
+
+    /// Something that was read is not what it has to be: damage, put down for the next start.
+    pub(crate) fn damaged(&self, what: &'static str, key: &[u8]) -> StoreError {
+        self.store.met(damaged(what, key))
     }
 
     pub(crate) fn get(
