@@ -130,10 +130,12 @@ impl PartialEq for Map {
 impl Eq for Map {}
 
 impl Map {
-    /// The map of these subjects, each at most once.
+    /// The map of these subjects; of one that comes twice only one counts.
     #[must_use]
     pub fn new(mut subjects: Vec<(SubjectId, Summary)>) -> Self {
-        subjects.sort_unstable_by_key(|(subject, _)| *subject);
+        subjects.sort_by_key(|(subject, _)| *subject);
+        // Two of one subject never part, however deep.
+        subjects.dedup_by_key(|(subject, _)| *subject);
         let count = subjects.len() as u64;
         let entries: Vec<Entry> = subjects.into_iter().map(Entry::new).collect();
         Self { root: Part::of(&entries, 0), subjects: count }

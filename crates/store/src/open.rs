@@ -204,12 +204,15 @@ fn load(reader: &Reader<'_>, ledger: LedgerId) -> Result<Option<State>, StoreErr
     Ok(Some(state))
 }
 
-/// The map as the last commitment has it, and the leaves behind that.
+/// The map as the last commitment has it, and the leaves behind that. As far as full tiles go, these and
+/// the commitment are compared with them; the unfinished one is made of the rest.
 fn subjects(reader: &Reader<'_>, ledger: LedgerId, size: u64) -> Result<Subjects, StoreError> {
     let prefix = ledger.to_bytes();
     let mut said = Vec::new();
     reader.range(keys::SUBJECTS, &prefix, keys::after_prefix(&prefix), |key, row| {
-        let row = keys::subject(key).zip(rows::decode_summary(row));
+        // A longer key would give the map a subject twice.
+        let subject = keys::subject(key).filter(|subject| key == keys::file(ledger, *subject));
+        let row = subject.zip(rows::decode_summary(row));
         said.push(row.ok_or_else(|| damaged(keys::SUBJECTS, key))?);
         Ok(ControlFlow::Continue(()))
     })?;
@@ -218,24 +221,37 @@ fn subjects(reader: &Reader<'_>, ledger: LedgerId, size: u64) -> Result<Subjects
     if let Some(position) = behind.checked_sub(1) {
         let due = Commitment::new(ledger, position, &map);
         let key = keys::record(ledger, position);
+        let due = due.encode();
         let found = reader.row(keys::RECORDS, &key, |row| Some(row.to_vec()))?;
-        if found != rows::encode_record(&due.encode(), &[]) {
+        if found != rows::encode_record(&due, &[])
+            || !reader.is_leaf(ledger, position, &leaf_hash(&due))?
+        {
             return Err(damaged("subjects: not what the last commitment says", &key));
         }
     }
     let mut subjects = Subjects::new(map);
     let (from, end) = (keys::record(ledger, behind), keys::record(ledger, size));
+    let (mut next, full) = (behind, size - size % TILE_WIDTH as u64);
     reader.range(keys::RECORDS, &from, Some(end.to_vec()), |key, row| {
         let found = rows::split_record(row).and_then(|(header, _)| {
             let subject = Header::decode(header).ok()?.subject;
-            Some((keys::last_number(key)?, subject, leaf_hash(header)))
+            Some((subject, leaf_hash(header)))
         });
-        let (position, subject, leaf) = found.ok_or_else(|| damaged(keys::RECORDS, key))?;
-        subjects.add(position, subject, leaf);
+        let in_place = found.filter(|_| key == keys::record(ledger, next));
+        let (subject, leaf) = in_place.ok_or_else(|| damaged(keys::RECORDS, key))?;
+        if next < full && !reader.is_leaf(ledger, next, &leaf)? {
+            return Err(damaged("records: leaf", key));
+        }
+        subjects.add(next, subject, leaf);
         subjects.advance();
+        next += 1;
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(subjects)
+    if next == size {
+        Ok(subjects)
+    } else {
+        Err(damaged(keys::RECORDS, &keys::record(ledger, next)))
+    }
 }
 
 /// The unfinished tile of level 0, from headers.

@@ -107,6 +107,18 @@ proptest! {
 }
 
 #[test]
+fn a_subject_that_comes_twice_counts_once() {
+    let summary = |last| Summary { count: 1, last, chained: Hash([9; 32]) };
+    let subject = |byte| SubjectId([byte; 16]);
+    for many in [1, 2 * FEW] {
+        let once: Vec<_> = (0..).map(subject).zip((0..).map(summary)).take(many).collect();
+        let twice = once.iter().copied().chain([(subject(0), summary(7))]).collect();
+        let map = Map::new(twice);
+        assert_eq!((map.subjects(), &map), (many as u64, &Map::new(once)));
+    }
+}
+
+#[test]
 fn the_hashes_are_those_of_its_definition() {
     let mut map = Map::default();
     assert_eq!(map.root(), Hash::ZERO);

@@ -1,8 +1,11 @@
 //! Flipped bits, torn tails, lost logs: noticed and named, nothing wrong answered, and made whole
 //! again from the messages.
 
+use crate::commitments::grow;
 use crate::records::shown;
 use crate::world::{ACCESS, RECORDS, World, added, copy, files};
+use ledger::commitment::EVERY;
+use rocksdb::{DB, IteratorMode, Options};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -37,6 +40,13 @@ impl<'a> Damaged<'a> {
 
     fn log(&self) -> PathBuf {
         self.files("log").pop().unwrap()
+    }
+
+    /// As somebody does who can write to the closed database.
+    fn change(&self, change: impl FnOnce(&DB)) {
+        let path = self.dir.path().join("ledger");
+        let names = DB::list_cf(&Options::default(), &path).unwrap();
+        change(&DB::open_cf(&Options::default(), &path, names).unwrap());
     }
 
     fn open(&self) -> Result<Store, OpenError> {
@@ -207,4 +217,58 @@ fn a_log_cut_behind_what_was_told_or_lost_is_missed() {
     assert_eq!(store.state(RECORDS).unwrap().sequence, 0);
     assert!(noticed(&store));
     heals(&world, &store, &expected);
+}
+
+/// A row of which no start knows anything.
+#[test]
+fn a_version_that_is_gone_from_its_chain_is_put_down_for_the_next_start() {
+    let (mut world, expected) = filed();
+    world.close();
+    let damaged = Damaged::copy(&world);
+    let key = [&RECORDS.to_bytes()[..], &expected.subject.0, &2_u64.to_be_bytes()].concat();
+    damaged.change(|db| db.delete_cf(db.cf_handle("chains").unwrap(), key).unwrap());
+    let store = damaged.open().unwrap();
+    assert!(!noticed(&store) && store.damage().is_none());
+    let read = store.reader().fold(expected.subject, 9);
+    assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+    assert!(store.damage().is_some_and(|met| met.contains("a version is missing")));
+    drop(store);
+    let store = damaged.open().unwrap();
+    assert!(noticed(&store));
+    heals(&world, &store, &expected);
+}
+
+#[test]
+fn rows_behind_the_last_commitment_are_compared_with_their_tiles() {
+    let mut world = World::new();
+    grow(&mut world, EVERY + 20);
+    let keys = world.patient();
+    // More messages than a start puts together again.
+    for number in 0..20 {
+        let events: Vec<_> = (0..25).map(|_| added(number + 1, "entry")).collect();
+        world.file(keys, &events);
+    }
+    world.close();
+    let key = |position: u64| [&RECORDS.to_bytes()[..], &position.to_be_bytes()].concat();
+    let (at, next) = (key(EVERY + 10), key(EVERY + 11));
+    let changes: [&dyn Fn(&DB); 3] = [
+        &|db| db.delete_cf(db.cf_handle("records").unwrap(), &at).unwrap(),
+        &|db| {
+            let records = db.cf_handle("records").unwrap();
+            let other = db.get_cf(records, &next).unwrap().unwrap();
+            db.put_cf(records, &at, other).unwrap();
+        },
+        // A subject twice, which no tree of subjects can hold.
+        &|db| {
+            let subjects = db.cf_handle("subjects").unwrap();
+            let (key, row) = db.iterator_cf(subjects, IteratorMode::Start).next().unwrap().unwrap();
+            db.put_cf(subjects, [&key[..], &[0]].concat(), row).unwrap();
+        },
+    ];
+    for (which, change) in changes.into_iter().enumerate() {
+        let damaged = Damaged::copy(&world);
+        damaged.change(change);
+        assert!(noticed(&damaged.open().unwrap()), "change {which}");
+    }
+    assert!(!noticed(&Damaged::copy(&world).open().unwrap()));
 }
