@@ -7,7 +7,7 @@
 use crate::reader::Reader;
 use crate::{Store, StoreError, keys};
 use domain::{Authors, Entry, EntryState, Event, Stamp};
-use ledger::{Control, Hash, Header, KeyId, LeafType, LedgerId, LedgerKind, SubjectId};
+use ledger::{Control, Hash, Header, LeafType, LedgerId, LedgerKind, SubjectId};
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
@@ -123,7 +123,7 @@ impl<'a> Fold<'a> {
         open_event(self.store, &self.genesis, header, body)
     }
 
-    /// Stages what an event changes; false when the subject's key is not the one that sealed it.
+    /// Stages what an event changes; false when its key went since it was opened.
     fn event_rows(
         &mut self,
         position: u64,
@@ -134,7 +134,7 @@ impl<'a> Fold<'a> {
         | Event::IdentifierReleased { identifier_system, identifier_value, patient } = &event
         {
             let parts = [identifier_system.as_bytes(), identifier_value.as_bytes()];
-            let Some(term) = self.term(header.data_key, &parts)? else { return Ok(false) };
+            let term = self.store.vault.index_term(IDENTIFIER_TERM, &parts)?;
             let patient = SubjectId(patient.0);
             if matches!(event, Event::IdentifierAssigned { .. }) {
                 self.assign(term, patient)?;
@@ -148,11 +148,6 @@ impl<'a> Fold<'a> {
             return Ok(true);
         }
         let Some(key) = self.store.vault.data_key(header.data_key)? else { return Ok(false) };
-        // A view row is read with the subject's own file key; a record sealed under another's
-        // would leave a row behind that nobody can open, or that outlives an erasure.
-        if key.subject() != header.subject || key.purpose() != KeyPurpose::File {
-            return Ok(false);
-        }
         let stamp = stamp(position, header);
         match event {
             Event::PatientRegistered { identity } | Event::IdentityAmended { identity, .. } => {
@@ -226,16 +221,6 @@ impl<'a> Fold<'a> {
         };
         authors.wrote(entry, stamp);
         Ok(())
-    }
-
-    /// The index term of a number. Only what was sealed under the system's registry key counts: a
-    /// patient's key cannot claim a number.
-    fn term(&self, sealed_under: KeyId, parts: &[&[u8]]) -> Result<Option<[u8; 32]>, StoreError> {
-        let vault = &self.store.vault;
-        if vault.system()?.is_none_or(|system| system.registry != sealed_under) {
-            return Ok(None);
-        }
-        Ok(Some(vault.index_term(IDENTIFIER_TERM, parts)?))
     }
 
     fn assign(&mut self, term: [u8; 32], patient: SubjectId) -> Result<(), StoreError> {
@@ -352,9 +337,9 @@ pub(crate) fn stamp(position: u64, header: &Header) -> Stamp {
 }
 
 /// Opens and decodes a change. `None` when its key is missing or destroyed, when the body was not
-/// sealed for this header, or when its envelope is unknown: what a member signed cannot be undone,
-/// and one unreadable record must not close the others. Failures of this node's own key database
-/// are errors.
+/// sealed for this header or under a key that cannot say this, or when its envelope is unknown: what a
+/// member signed cannot be undone, and one unreadable record must not close the others. Failures of
+/// this node's own key database are errors.
 pub(crate) fn open_event(
     store: &Store,
     genesis: &Hash,
@@ -366,11 +351,40 @@ pub(crate) fn open_event(
         None => return Ok(None),
     };
     match schema::decode_event(header.envelope_version, &plain) {
-        Ok(event) => Ok(Some(event)),
+        Ok(event) if may_say(store, header, &event)? => Ok(Some(event)),
+        Ok(_) => {
+            tracing::warn!(record = %header.record_id,
+                "a body is sealed under a key that cannot say it; its record stays without a view");
+            Ok(None)
+        }
         Err(_) => {
             tracing::warn!(record = %header.record_id, envelope = header.envelope_version,
                 "a body does not decode; its record stays without a view");
             Ok(None)
+        }
+    }
+}
+
+/// Whether the key that sealed an event may say it. What is in a file, only the subject's own file key:
+/// under another's it would outlive an erasure, or leave rows that nobody can open. Numbers and documents,
+/// only the system's registry key: a patient's cannot claim a number.
+fn may_say(store: &Store, header: &Header, event: &Event) -> Result<bool, StoreError> {
+    match event {
+        Event::IdentifierAssigned { .. }
+        | Event::IdentifierReleased { .. }
+        | Event::DocumentFiled { .. } => {
+            Ok(store.vault.system()?.is_some_and(|system| system.registry == header.data_key))
+        }
+        Event::PatientRegistered { .. }
+        | Event::IdentityAmended { .. }
+        | Event::EntryAdded { .. }
+        | Event::EntryAmended { .. }
+        | Event::EntryRetracted { .. } => {
+            let key = store.vault.data_key(header.data_key)?;
+            let own = |key: &DataKey| {
+                key.subject() == header.subject && key.purpose() == KeyPurpose::File
+            };
+            Ok(key.is_some_and(|key| own(&key)))
         }
     }
 }

@@ -169,6 +169,34 @@ fn a_number_finds_its_patient_and_only_the_registry_can_assign_it() {
     assert_eq!(find(&world, "4711"), Some(PatientId(keys.subject.0)));
 }
 
+/// A member can seal under any key that it has.
+#[test]
+fn what_is_sealed_under_anothers_key_is_neither_now_nor_ever_in_a_file() {
+    let mut world = World::new();
+    let (one, other) = (world.patient_with_file(), world.patient_with_file());
+    let registry = world.vault.system().unwrap().unwrap().registry;
+    let (chain, subject) = (one.subject, one.subject);
+    let stray = |(number, key)| Draft {
+        chain,
+        subject,
+        key,
+        plain: schema::encode_event(&added(number, "stray")).unwrap(),
+    };
+    let strays = [(7, other.file), (8, one.audit), (9, registry)].map(stray);
+    let contribution = world.contribution(RECORDS, &strays);
+    let block = world.block(RECORDS, vec![Item::Contribution(contribution)]);
+    let applied = world.give(RECORDS, block);
+    let positions: Vec<_> = applied.records.iter().map(|record| record.position).collect();
+    assert_eq!(positions.len(), 3);
+    let reader = world.store().reader();
+    assert_eq!(reader.unfolded(subject).unwrap(), positions);
+    let folded = reader.fold(subject, 9).unwrap();
+    assert_eq!((&folded.file, folded.unreadable), (&shown(world.store(), subject), positions));
+    assert_eq!((folded.file.version, folded.file.entries.len()), (6, 2));
+    let history = reader.history(subject, 4, 9).unwrap();
+    assert!(history.items.iter().all(|item| item.event.is_none()), "{history:?}");
+}
+
 #[test]
 fn a_released_number_is_nobodys_until_it_is_given_again() {
     let mut world = World::new();
