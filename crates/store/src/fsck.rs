@@ -44,7 +44,8 @@ pub struct Fsck<'a> {
     pub dir: &'a Path,
     /// Its ledgers, with the genesis that is believed.
     pub ledgers: &'a [LedgerPin],
-    /// The node, if it is known: whose chain of accesses the spool continues.
+    /// The node, if it is known: whose chain of accesses the spool continues, and whose checkpoints have to
+    /// be of this tree.
     pub node: Option<NodeId>,
     /// Checkpoints that somebody kept, their signatures verified.
     pub kept: &'a [Checkpoint],
@@ -120,7 +121,7 @@ pub fn fsck(wanted: &Fsck<'_>, mut progress: impl FnMut(FsckProgress)) -> Result
     let (mut seen, mut accesses) = (Vec::new(), None);
     for pin in wanted.ledgers {
         let replayed = compare::ledger(&tables, *pin, &position, &mut progress)?;
-        let checkpoints = checkpoints::check(&tables, &replayed)?;
+        let checkpoints = checkpoints::check(&tables, &replayed, wanted.node, &mut unchecked)?;
         checkpoints::against_position(&tables, &replayed, &position, &mut unchecked)?;
         checkpoints::against_kept(&tables, &replayed, wanted.kept)?;
         views::check(&tables, &replayed, &mut unchecked)?;

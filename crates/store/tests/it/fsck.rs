@@ -11,7 +11,9 @@ use crate::world::{
 use ledger::checkpoint::Checkpoint;
 use ledger::commitment::EVERY;
 use ledger::cosigned::{cosigner_name, sign};
-use ledger::{Control, Hash, Item, KeyId, LedgerId, NodeKeys, SigningKey, SubjectId};
+use ledger::{
+    Base, Block, Content, Control, Hash, Item, KeyId, LedgerId, NodeKeys, SigningKey, SubjectId,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use store::{Finding, Fsck, Intact, LedgerPin, Verdict, fsck};
@@ -331,6 +333,33 @@ fn a_checkpoint_that_is_not_of_the_tree_or_not_the_nodes_is_found() {
     world.store().set_last_checkpoint(RECORDS, &ahead).unwrap();
     world.close();
     assert!(Folder::of(&world).found(Verdict::Other).what.contains("is behind"));
+}
+
+/// What another node files is that node's affair: the folder is as its messages make it.
+#[test]
+fn a_wrong_checkpoint_of_another_node_is_told_and_damages_nothing() {
+    let mut world = rich(0);
+    let other = ledger::NodeId([9; 16]);
+    let state = world.store().state(RECORDS).unwrap();
+    let name = cosigner_name(&state.state().name, other);
+    let [block, as_log, cosigner] = [31, 32, 33].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let checkpoint = checkpoint(&world, RECORDS);
+    let fork = Checkpoint { root: Hash([3; 32]), size: state.size - 1, ..checkpoint.clone() };
+    let notes = [
+        sign(&checkpoint, &cosigner, (&name, &as_log), 400).unwrap(),
+        sign(&fork, &as_log, (&name, &cosigner), 400).unwrap(),
+    ];
+    let items = notes.map(|note| Item::Checkpoint(note.to_string().into_bytes())).to_vec();
+    let base = Base { sequence: state.sequence, stream_hash: state.stream_hash };
+    let content = Content { sealed_at: world.now(), base, items };
+    let message = Block::seal(RECORDS, other, &content, &block, &world.genesis(RECORDS)).unwrap();
+    world.give(RECORDS, message);
+    world.close();
+    let intact = Folder::of(&world).check().unwrap();
+    let told = |what| {
+        intact.unchecked.iter().any(|line| line.contains(&other.to_string()) && line.contains(what))
+    };
+    assert!(told("another tree") && told("not signed"), "{:?}", intact.unchecked);
 }
 
 #[test]
