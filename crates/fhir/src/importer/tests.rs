@@ -257,6 +257,75 @@ fn a_consent_is_a_rule_and_its_exceptions_or_it_is_refused() {
 }
 
 #[test]
+fn what_the_root_of_a_consent_is_limited_to_limits_its_exceptions() {
+    let consent = |provision: &str| {
+        format!(
+            r#"{{"resourceType":"Consent","id":"c","patient":{{"reference":"Patient/p"}},"status":"active",
+                "scope":{{"text":"privacy"}},"policyRule":{{"text":"OPTIN"}},"provision":{provision}}}"#
+        )
+    };
+    let provisions = |provision: &str| {
+        let Some(Detail::Consent(found)) = entry(&consent(provision)).0.detail else { panic!() };
+        let line = |one: &v1::Provision| {
+            let end = one.period.as_ref().map(|period| period.end.as_str()).unwrap_or_default();
+            let who: Vec<_> = one.actor.iter().map(|actor| actor.reference.as_str()).collect();
+            let why: Vec<_> = one.purpose.iter().map(|purpose| purpose.code.as_str()).collect();
+            format!("{} {end} {} {}", one.r#type, who.join(","), why.join(","))
+        };
+        found.provision.iter().map(line).collect::<Vec<_>>()
+    };
+    let (mother, st_james) = (
+        r#""actor":[{"reference":{"reference":"RelatedPerson/m"}}]"#,
+        r#""actor":[{"reference":{"reference":"Organization/St James"}}]"#,
+    );
+    let jdoe = r#""actor":[{"reference":{"reference":"Practitioner/jdoe"}}]"#;
+    let (until, paid) =
+        (r#""period":{"end":"2027"}"#, r#""purpose":[{"system":"s","code":"HPAYMT"}]"#);
+    let kept = [
+        (
+            format!(r#"{{{until},"provision":[{{"type":"permit",{mother}}}]}}"#),
+            vec!["permit 2027 RelatedPerson/m "],
+        ),
+        (
+            format!(
+                r#"{{{st_james},{paid},"provision":[{{"type":"deny"}},{{"type":"deny",{paid}}}]}}"#
+            ),
+            vec!["deny  Organization/St James HPAYMT"; 2],
+        ),
+        (
+            format!(
+                r#"{{"type":"permit",{until},{mother},"provision":[{{"type":"deny",{paid}}}]}}"#
+            ),
+            vec!["permit 2027 RelatedPerson/m ", "deny 2027 RelatedPerson/m HPAYMT"],
+        ),
+        // somebody of those who are denied
+        (
+            format!(r#"{{"type":"deny",{st_james},"provision":[{{"type":"permit",{jdoe}}}]}}"#),
+            vec!["deny  Organization/St James ", "permit  Practitioner/jdoe "],
+        ),
+        ("{}".to_owned(), vec![]),
+    ];
+    for (provision, expected) in kept {
+        assert_eq!(provisions(&provision), expected, "{provision}");
+    }
+    for unclear in [
+        // a limit of nothing
+        format!("{{{until}}}"),
+        format!("{{{jdoe}}}"),
+        format!("{{{paid}}}"),
+        // neither permitted nor denied
+        format!(r#"{{{until},"provision":[{{{mother}}}]}}"#),
+        // perhaps beyond the limit
+        format!(r#"{{{until},"provision":[{{"type":"permit","period":{{"end":"2028"}}}}]}}"#),
+        format!(r#"{{{st_james},"provision":[{{"type":"deny",{jdoe}}}]}}"#),
+        format!(r#"{{{paid},"provision":[{{"type":"deny","purpose":[{{"code":"TREAT"}}]}}]}}"#),
+        format!(r#"{{"type":"deny",{st_james},"provision":[{{"type":"permit",{mother}}}]}}"#),
+    ] {
+        assert_eq!(refusal(&consent(&unclear)).code, "PROVISION_NOT_UNDERSTOOD", "{unclear}");
+    }
+}
+
+#[test]
 fn a_consult_keeps_who_asks_whom_for_what() {
     let (entry, not_carried) = entry(
         r#"{"resourceType":"ServiceRequest","id":"s","subject":{"reference":"Patient/p"},
