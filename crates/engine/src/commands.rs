@@ -331,7 +331,7 @@ impl Engine {
     }
 
     /// That a number belongs to a patient on file is a showing.
-    async fn found(
+    pub(crate) async fn found(
         &self,
         ctx: &Context,
         pass: &Pass,

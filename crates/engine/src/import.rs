@@ -4,7 +4,7 @@
 //! changed by hand since; one that says something else is amended; a bad item is refused and the
 //! others are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     Amendment, Command, Entry, EntryId, EntryState, Event, Finding, Identity, PatientFile,
@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::filing::{Decided, Filing, draft};
 use crate::masking::{Class, Masked};
+use crate::registry;
 use crate::showing::{Ended, Saw};
 
 /// The reason that amendments by import carry.
@@ -137,17 +138,12 @@ impl Engine {
         if !wrong.is_empty() {
             return Ok((None, ImportOutcome::Refused { violations: wrong }, None));
         }
-        let request_id = self.request_id_for(&ctx.request, 0)?;
         identity.delivered = delivered_identity(&identity)?;
-        let filed = self.register(ctx, &request_id, identity.clone()).await?;
+        let filed = self.register_unless_known(ctx, &identity).await?;
         let (patient, receipt) = (filed.patient, filed.receipt);
         if !filed.existed {
-            let Filed { position, remarks, remarks_withheld: withheld, first, .. } = filed;
-            let outcome = if first {
-                ImportOutcome::Filed { entry: None, position, remarks, withheld }
-            } else {
-                ImportOutcome::Unchanged { entry: None }
-            };
+            let Filed { position, remarks, remarks_withheld: withheld, .. } = filed;
+            let outcome = ImportOutcome::Filed { entry: None, position, remarks, withheld };
             return Ok((Some(patient), outcome, receipt));
         }
         let version = filed.version;
@@ -174,6 +170,42 @@ impl Engine {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Registers a patient none of whose numbers is known, else finds them. Only the registry can tell:
+    /// that the same was registered once does not say whose the numbers are now.
+    async fn register_unless_known(
+        &self,
+        ctx: &Context,
+        identity: &Identity,
+    ) -> Result<Filed, Failure> {
+        let numbers = registry::numbers(identity);
+        let store = self.shelf.never_to_be_shown();
+        let mut holders = BTreeSet::new();
+        for number in &numbers {
+            holders.extend(store.reader().find_identifier(&number.system, &number.value)?);
+        }
+        // Of numbers that name several patients, registering tells.
+        let patient = match holders.pop_first().filter(|_| holders.is_empty()) {
+            Some(patient) => patient,
+            None => {
+                // Every registration and release of a number changes its bucket: an id is settled
+                // only where the same is registered at the same moment.
+                let line = &self.records.line;
+                let mut version = 0;
+                for bucket in self.buckets(&numbers)? {
+                    version += line.store.head(line.ledger, bucket)?.map_or(0, |head| head.version);
+                }
+                let request_id = self.request_id_for(&ctx.request, version)?;
+                let filed = self.register(ctx, &request_id, identity.clone()).await?;
+                if filed.first {
+                    return Ok(filed);
+                }
+                filed.patient
+            }
+        };
+        let pass = self.admit(ctx, None).await?;
+        self.found(ctx, &pass, patient).await
     }
 
     /// Brings entries of one patient on file in one contribution, at most [`MAX_CHANGES`], each with

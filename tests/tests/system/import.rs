@@ -321,3 +321,56 @@ async fn what_was_changed_by_hand_survives_the_same_import() {
     assert_eq!(results(&client, vec![item(2, entry("2021"))]).await[&2].status(), Refused);
     assert!(states().await.is_empty(), "it stays retracted");
 }
+
+fn born(date: &str) -> v1::ImportItem {
+    let Some(v1::import_item::Content::Identity(mut identity)) = identity() else { unreachable!() };
+    date.clone_into(&mut identity.birth_date);
+    item(1, Some(v1::import_item::Content::Identity(identity)))
+}
+
+#[tokio::test]
+async fn an_identity_goes_back_to_what_it_was_and_follows_its_number() {
+    use v1::ImportStatus::{Amended, Filed, Unchanged};
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let told = async |date| results(&client, vec![born(date)]).await.remove(&1).expect("a result");
+    let patient_id = told("1990").await.patient_id;
+    for (date, status) in
+        [("1990", Unchanged), ("1991", Amended), ("1990", Amended), ("1990", Unchanged)]
+    {
+        let told = told(date).await;
+        assert_eq!((told.status(), &told.patient_id), (status, &patient_id), "{date}");
+        let file = client.read_file(&patient_id, None).await.unwrap().file.unwrap();
+        assert_eq!(file.identity.unwrap().birth_date, date);
+    }
+    // The number was another patient's: a correction gives it back.
+    let other = v1::Identifier {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: "MRN-2".to_owned(),
+        ..v1::Identifier::default()
+    };
+    let corrected = v1::change::Change::AmendIdentity(v1::AmendIdentity {
+        identity: Some(v1::Identity { identifiers: vec![other], ..v1::Identity::default() }),
+        update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
+        how: v1::Amendment::Correction.into(),
+        reason: "mistyped".to_owned(),
+    });
+    by_hand(&client, &patient_id, corrected).await;
+    let new = told("1990").await;
+    assert_eq!(new.status(), Filed);
+    assert_ne!(new.patient_id, patient_id, "whoever has the number now");
+    let again = told("1990").await;
+    assert_eq!((again.status(), again.patient_id), (Unchanged, new.patient_id));
+}
+
+#[tokio::test]
+async fn two_imports_of_one_patient_at_once_end_in_one_file() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let sent = || results(&client, vec![born("1990"), item(2, entry("2019"))]);
+    let (one, other) = tokio::join!(sent(), sent());
+    assert_eq!(one[&1].patient_id, other[&1].patient_id);
+    let statuses = [one[&1].status(), other[&1].status()];
+    assert!(statuses.contains(&v1::ImportStatus::Filed), "{statuses:?}");
+    assert!(statuses.contains(&v1::ImportStatus::Unchanged), "{statuses:?}");
+}
