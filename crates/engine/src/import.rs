@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     Amendment, Command, Entry, EntryId, EntryState, Event, Finding, Identity, PatientFile,
 };
-use domain::{PatientId, Rejection};
+use domain::{PatientId, Rejection, finding_code};
 use ledger::{Hash, SubjectId, commitment};
 
 use crate::access::Pass;
@@ -25,6 +25,9 @@ use crate::showing::{Ended, Saw};
 
 /// The reason that amendments by import carry.
 const REASON: &str = "imported again with other content";
+
+/// The code of an item that its source took back while its entry stands.
+const TAKEN_BACK: &str = "taken-back-by-source";
 
 /// What became of an item.
 #[derive(Clone, Debug)]
@@ -82,6 +85,16 @@ impl ImportOutcome {
             }],
         };
         Self::Refused { violations }
+    }
+
+    /// Somebody has to look at what a source takes back: others may have acted on it since.
+    fn still_standing(entry: EntryId) -> Self {
+        let description = format!(
+            "its source says that it was entered in error, and it still stands on file: look at entry \
+             {entry} and retract it"
+        );
+        let (field, code) = ("status".to_owned(), TAKEN_BACK.to_owned());
+        Self::Refused { violations: vec![Violation { field, code, description }] }
     }
 
     fn at(self, filed_at: u64) -> Self {
@@ -396,6 +409,11 @@ fn decide_import(file: &PatientFile, command: Command) -> Result<Vec<Event>, Rej
     }
 }
 
+/// Whether its source says that it was entered in error.
+fn is_taken_back(entry: &Entry) -> bool {
+    entry.validate().iter().any(|finding| finding.code == finding_code::RETRACT_INSTEAD)
+}
+
 /// Decides item after item; a refused one leaves the file as it was. Entries that are hidden from the
 /// importer are not changed.
 fn decide_each(
@@ -426,6 +444,14 @@ fn decide_each(
             Ok(decided) => decided,
             Err(Rejection::NothingChanged) => {
                 outcomes.push(ImportOutcome::Unchanged { entry: Some(*id) });
+                continue;
+            }
+            Err(Rejection::EntryRetracted) if is_taken_back(entry) => {
+                outcomes.push(ImportOutcome::Unchanged { entry: Some(*id) });
+                continue;
+            }
+            Err(Rejection::Invalid(_)) if known && is_taken_back(entry) => {
+                outcomes.push(ImportOutcome::still_standing(*id));
                 continue;
             }
             Err(rejection) => {

@@ -11,6 +11,9 @@ use crate::output::{Table, counted, one_line, thousands};
 /// Refusals listed one by one in JSON: enough to work through, little enough to keep in memory.
 const LISTED: usize = 1_000;
 
+/// The server's code for an item that its source took back while its entry stands.
+const TAKEN_BACK: &str = "taken-back-by-source";
+
 /// Where an item comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Where {
@@ -75,6 +78,8 @@ pub(crate) struct Count {
     listed: Vec<Value>,
     /// Refused, though nothing is wrong with them: the server could not file them now.
     deferred: u64,
+    /// Refused because their source takes back what stands on file: somebody has to retract it.
+    taken_back: u64,
     remarks: BTreeMap<String, u64>,
     not_carried: BTreeMap<String, u64>,
     position: u64,
@@ -137,6 +142,7 @@ impl Count {
                 let field = first.map(|finding| finding.field.as_str()).unwrap_or_default();
                 let code = first.map(|finding| finding.code.as_str()).unwrap_or_default();
                 let text = first.map(|finding| finding.text.as_str());
+                self.taken_back += u64::from(code == TAKEN_BACK);
                 let reason = if code.is_empty() {
                     result.reason.clone()
                 } else {
@@ -159,11 +165,12 @@ impl Count {
         }
     }
 
-    /// Whether all that was to be imported was read and answered: nothing is to be sent again, no file
-    /// holds what cannot be read, and there was something.
+    /// Whether all that was to be imported was read and answered: nothing is to be sent again or
+    /// retracted, no file holds what cannot be read, and there was something.
     pub(crate) fn is_complete(&self) -> bool {
         let nothing = self.types.is_empty() && self.skipped.is_empty();
-        self.deferred == 0 && !nothing && !self.types.contains_key(Self::UNREADABLE)
+        let left = self.deferred + self.taken_back;
+        left == 0 && !nothing && !self.types.contains_key(Self::UNREADABLE)
     }
 
     /// Records on file when the latest results were made.
@@ -207,6 +214,7 @@ impl Count {
             "skipped": self.skipped,
             "refusals": self.listed,
             "refused_for_now": self.deferred,
+            "to_be_retracted": self.taken_back,
             "refusals_not_listed": total.refused.saturating_sub(self.listed.len() as u64),
             "remarks": self.remarks,
             "not_carried": self.not_carried,
@@ -256,22 +264,7 @@ impl Count {
             &self.not_carried,
         );
         section(&mut text, "Not imported: kind not supported", &self.skipped);
-        if self.deferred > 0 {
-            let _ = writeln!(
-                text,
-                "\n{} could not be filed now, though nothing is wrong with them: see the node's status, and \
-                 run the same import again",
-                counted(self.deferred, "resource")
-            );
-        }
-        if self.types.is_empty() && self.skipped.is_empty() {
-            text.push_str("\nNothing was found to import.\n");
-        }
-        if self.types.contains_key(Self::UNREADABLE) {
-            text.push_str(
-                "\nNot all of it could be read: mend or leave out what is no resource.\n",
-            );
-        }
+        self.left_text(&mut text);
         // no answer came at all: there is no position to wait for
         if self.position > 0 {
             let _ = writeln!(text, "\nposition {}", thousands(self.position));
@@ -284,6 +277,34 @@ impl Count {
             );
         }
         text
+    }
+
+    /// What is left to do besides mending what was refused.
+    fn left_text(&self, text: &mut String) {
+        if self.deferred > 0 {
+            let _ = writeln!(
+                text,
+                "\n{} could not be filed now, though nothing is wrong with them: see the node's status, and \
+                 run the same import again",
+                counted(self.deferred, "resource")
+            );
+        }
+        if self.taken_back > 0 {
+            let _ = writeln!(
+                text,
+                "\n{} entered in error, as the source says now, and still on file: look at each and \
+                 retract it; --json lists them",
+                counted(self.taken_back, "resource")
+            );
+        }
+        if self.types.is_empty() && self.skipped.is_empty() {
+            text.push_str("\nNothing was found to import.\n");
+        }
+        if self.types.contains_key(Self::UNREADABLE) {
+            text.push_str(
+                "\nNot all of it could be read: mend or leave out what is no resource.\n",
+            );
+        }
     }
 
     fn refusals_text(&self, text: &mut String) {
@@ -429,6 +450,14 @@ mod tests {
         let mut deferred = counted_import();
         deferred.deferred = 1;
         assert!(!deferred.is_complete());
+        let mut standing = counted_import();
+        let mut refused = result(v1::ImportStatus::Refused, 0);
+        refused.violations =
+            vec![v1::Finding { code: TAKEN_BACK.to_owned(), ..Default::default() }];
+        let found = Where::new("Condition", String::new(), String::new());
+        standing.answer(&found, &refused);
+        assert!(!standing.is_complete() && standing.text().contains("still on file"));
+        assert_eq!(standing.json()["to_be_retracted"], 1);
     }
 
     #[test]

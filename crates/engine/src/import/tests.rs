@@ -153,3 +153,24 @@ fn a_changed_item_without_labels_leaves_those_on_file_and_one_with_labels_sets_i
         assert_eq!(file.entries[&item.0].entry.labels, labels(after));
     }
 }
+
+#[test]
+fn an_entry_that_its_source_takes_back_is_to_be_retracted_until_it_is() {
+    let item = note("a", "one");
+    let mut taken_back = item.clone();
+    taken_back.1.status = Some("entered-in-error".to_owned());
+    taken_back.1.delivered = delivered_entry(&taken_back.1).expect("encodes");
+    let codes = |file: PatientFile| {
+        let (events, outcomes) = decide_each(file, std::slice::from_ref(&taken_back));
+        assert!(events.is_empty(), "{events:?}");
+        if let [ImportOutcome::Refused { violations }] = outcomes.as_slice() {
+            violations[0].code.clone()
+        } else {
+            format!("{outcomes:?}")
+        }
+    };
+    assert_eq!(codes(file()), finding_code::RETRACT_INSTEAD, "it never was on file");
+    assert_eq!(codes(changed_by_hand(&item, &[])), TAKEN_BACK);
+    let retract = Command::RetractEntry { id: item.0, reason: "entered in error".to_owned() };
+    assert!(codes(changed_by_hand(&item, &[retract])).contains("Unchanged"));
+}
