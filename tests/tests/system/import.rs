@@ -207,8 +207,16 @@ pub(crate) async fn results(
     client: &Client,
     items: Vec<v1::ImportItem>,
 ) -> BTreeMap<u64, v1::ImportResult> {
+    results_of(client, items.into_iter().map(|item| vec![item])).await
+}
+
+/// The same of items that come together in messages.
+async fn results_of(
+    client: &Client,
+    messages: impl Iterator<Item = Vec<v1::ImportItem>>,
+) -> BTreeMap<u64, v1::ImportResult> {
     let first = v1::ImportRequest { purpose: purpose("RECORDMGT"), items: Vec::new() };
-    let rest = items.into_iter().map(|item| v1::ImportRequest { purpose: None, items: vec![item] });
+    let rest = messages.map(|items| v1::ImportRequest { purpose: None, items });
     let requests: Vec<_> = [first].into_iter().chain(rest).collect();
     let answers = client.import().import(tokio_stream::iter(requests)).await.expect("begun");
     let mut answers = answers.into_inner();
@@ -373,4 +381,47 @@ async fn two_imports_of_one_patient_at_once_end_in_one_file() {
     let statuses = [one[&1].status(), other[&1].status()];
     assert!(statuses.contains(&v1::ImportStatus::Filed), "{statuses:?}");
     assert!(statuses.contains(&v1::ImportStatus::Unchanged), "{statuses:?}");
+}
+
+/// A panel of thirty results in a unit that is none: it is filed with more remarks than it has text.
+fn panel() -> Option<v1::import_item::Content> {
+    let quantity = v1::Quantity {
+        value: "1".to_owned(),
+        system: "http://unitsofmeasure.org".to_owned(),
+        code: "x".repeat(40),
+        ..v1::Quantity::default()
+    };
+    let words =
+        |text: &str| Some(v1::CodeableConcept { text: text.to_owned(), coding: Vec::new() });
+    let value = v1::observation_value::Value::Quantity(quantity);
+    let component = v1::ObservationComponent {
+        code: words("part"),
+        value: Some(v1::ObservationValue { value: Some(value) }),
+        ..v1::ObservationComponent::default()
+    };
+    let component = vec![component; 30];
+    let entry = v1::Entry {
+        status: "final".to_owned(),
+        code: words("panel"),
+        detail: Some(v1::entry::Detail::Observation(v1::Observation {
+            component,
+            ..v1::Observation::default()
+        })),
+        ..v1::Entry::default()
+    };
+    Some(v1::import_item::Content::Entry(Box::new(entry)))
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_contribution_is_filed_in_several() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let panels = (2..142).map(|number| item(number, panel()));
+    let sent: Vec<_> = [item(1, identity())].into_iter().chain(panels).collect();
+    for status in [v1::ImportStatus::Filed, v1::ImportStatus::Unchanged] {
+        let told = results_of(&client, [sent.clone()].into_iter()).await;
+        assert_eq!(told.len(), 141);
+        let other = told.values().find(|result| result.status() != status);
+        assert!(other.is_none(), "{other:?}");
+    }
 }

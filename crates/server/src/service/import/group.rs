@@ -176,29 +176,31 @@ impl Filing<'_> {
         self.done.patient
     }
 
-    /// Files the entries that wait, in one contribution.
+    /// Files the entries that wait, in one contribution or, when that is too large, in several.
     async fn flush(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let Some(patient) = self.done.patient.filter(|_| !waiting.is_empty()) else { return };
-        let digests: Vec<[u8; 32]> = waiting.iter().map(|item| item.digest).collect();
-        let mut entries = Vec::with_capacity(waiting.len());
-        let mut told = Vec::with_capacity(waiting.len());
-        for item in waiting {
-            entries.push(item.entry);
-            told.push((item.number, item.source, item.root));
-        }
-        match self.engine.import_entries(&self.about(&digests), patient, entries).await {
-            Ok((outcomes, receipt)) => {
-                self.done.receipt = receipt.or(self.done.receipt);
-                for ((number, source, root), outcome) in told.into_iter().zip(&outcomes) {
-                    let (result, position) = outcome_out(outcome, root);
-                    self.done.position = self.done.position.max(position);
-                    self.tell(number, source, result);
+        let mut parts = vec![std::mem::take(&mut self.waiting)];
+        while let Some(mut part) = parts.pop() {
+            let Some(patient) = self.done.patient.filter(|_| !part.is_empty()) else { return };
+            let digests: Vec<[u8; 32]> = part.iter().map(|item| item.digest).collect();
+            let entries = part.iter().map(|item| item.entry.clone()).collect();
+            match self.engine.import_entries(&self.about(&digests), patient, entries).await {
+                Ok((outcomes, receipt)) => {
+                    self.done.receipt = receipt.or(self.done.receipt);
+                    for (item, outcome) in part.into_iter().zip(&outcomes) {
+                        let (result, position) = outcome_out(outcome, item.root);
+                        self.done.position = self.done.position.max(position);
+                        self.tell(item.number, item.source, result);
+                    }
                 }
-            }
-            Err(failure) => {
-                let items = told.into_iter().map(|(number, source, _)| (number, source)).collect();
-                self.failed(items, &failure);
+                // What the checks remark is filed too, and nobody knew how much that is.
+                Err(Failure::Invalid(_)) if part.len() > 1 => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+                Err(failure) => {
+                    let items = part.into_iter().map(|item| (item.number, item.source)).collect();
+                    self.failed(items, &failure);
+                }
             }
         }
     }
