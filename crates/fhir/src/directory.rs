@@ -1,6 +1,6 @@
 //! Who is who in an import: what references lead to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::json::Reference;
 use crate::read::{Phase, Resource};
@@ -12,6 +12,8 @@ use api::v1;
 pub(crate) struct Directory {
     /// Reference to a patient → the number to find it by; none if two patients claim it.
     patients: HashMap<String, Option<v1::PatientNumber>>,
+    /// "Patient/id" of those whose bundle says on which server they are.
+    placed: HashSet<String>,
     /// Full URL of a bundle's entry → "Type/id".
     urls: HashMap<String, String>,
 }
@@ -26,6 +28,9 @@ impl Directory {
 
     /// Remembers whom references to this patient mean.
     pub(crate) fn learn_patient(&mut self, resource: &Resource, number: &v1::PatientNumber) {
+        if resource.full_url.as_deref().is_some_and(is_absolute) {
+            self.placed.extend(resource.key());
+        }
         for reference in resource.full_url.iter().cloned().chain(resource.key()) {
             self.patients
                 .entry(reference)
@@ -52,10 +57,12 @@ impl Directory {
             if let Some(number) = by_search(text) {
                 return Ok(number);
             }
+            // Another server may have given the same id to somebody else.
+            let here = |key: &String| !is_absolute(text) || !self.placed.contains(key);
             let known = self
                 .patients
-                .get(text.as_str())
-                .or_else(|| self.patients.get(relative(text)?.as_str()));
+                .get(unversioned(text))
+                .or_else(|| self.patients.get(&relative(text).filter(here)?));
             match known {
                 Some(Some(number)) => return Ok(number.clone()),
                 Some(None) => {
@@ -95,10 +102,19 @@ impl Directory {
     }
 }
 
+/// "https://host/fhir/Patient/1/_history/2" → "https://host/fhir/Patient/1".
+fn unversioned(reference: &str) -> &str {
+    reference.split_once("/_history/").map_or(reference, |(of, _)| of)
+}
+
+/// Whether a reference says on which server it is.
+fn is_absolute(reference: &str) -> bool {
+    reference.contains("://")
+}
+
 /// "https://host/fhir/Patient/1/_history/2" → "Patient/1".
-fn relative(reference: &str) -> Option<String> {
-    let unversioned = reference.split("/_history/").next()?;
-    let mut parts = unversioned.rsplit('/');
+pub(crate) fn relative(reference: &str) -> Option<String> {
+    let mut parts = unversioned(reference).rsplit('/');
     let id = parts.next().filter(|id| !id.is_empty())?;
     let resource_type = parts.next()?;
     resource_type

@@ -493,6 +493,35 @@ fn two_patients_with_one_id_are_not_confused() {
 }
 
 #[test]
+fn a_patient_of_another_server_is_not_the_one_here_with_the_same_id() {
+    let mut importer = Importer::new("https://source.example");
+    let mut here = patient();
+    here.full_url = Some("https://here.example/fhir/Patient/p".to_owned());
+    importer.learn(&here);
+    let refused = |reference: &str| {
+        let condition = resource(&format!(
+            r#"{{"resourceType":"Condition","id":"c","subject":{{"reference":"{reference}"}}}}"#
+        ));
+        match importer.map(&condition, 1).outcome {
+            Outcome::Item(_) => None,
+            Outcome::Refused(refusal) => Some(refusal.code),
+        }
+    };
+    for reference in [
+        "Patient/p",
+        "https://here.example/fhir/Patient/p",
+        "https://here.example/fhir/Patient/p/_history/2",
+    ] {
+        assert_eq!(refused(reference), None, "{reference}");
+    }
+    for reference in
+        ["https://other.example/fhir/Patient/p", "https://other.example/fhir/Patient/p/_history/2"]
+    {
+        assert_eq!(refused(reference), Some("PATIENT_NOT_IN_IMPORT"), "{reference}");
+    }
+}
+
+#[test]
 fn an_item_at_the_limit_is_sent_and_one_above_is_not() {
     let note = |length: usize| {
         format!(
