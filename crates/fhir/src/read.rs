@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::directory::relative;
 use crate::kind;
 use crate::refusal::Refusal;
 
@@ -173,7 +174,16 @@ struct Head {
 struct Bundle {
     r#type: Option<String>,
     #[serde(default)]
+    link: Vec<Link>,
+    #[serde(default)]
     entry: Vec<Entry>,
+}
+
+/// Where another page of the bundle is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Link {
+    relation: String,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +191,15 @@ struct Bundle {
 struct Entry {
     full_url: Option<String>,
     resource: Option<Box<RawValue>>,
+    request: Option<Request>,
+}
+
+/// How an entry of a history came about.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    method: String,
+    url: String,
 }
 
 /// One JSON document: a bundle's entries, or the one resource.
@@ -204,12 +223,25 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
         return VecDeque::from([Found::Bad(resource.place, refusal)]);
     };
     let history = bundle.r#type.as_deref() == Some("history");
+    let later = |link: &Link| matches!(link.relation.as_str(), "previous" | "prev");
+    if history && bundle.link.iter().any(later) {
+        let refusal = Refusal::not_json(
+            "it is a later page of a history, so it may hold older versions of what other pages hold: \
+             put the pages together in one bundle, the first one first",
+        );
+        return VecDeque::from([Found::Bad(resource.place, refusal)]);
+    }
     let mut seen = HashSet::new();
     let mut found = VecDeque::with_capacity(bundle.entry.len());
     for (entry, number) in bundle.entry.into_iter().zip(1..) {
         let Some(json) = entry.resource else {
-            let reason = "bundle entry without a resource";
-            found.push_back(Found::Skipped(Skip { resource_type: String::new(), reason }));
+            found.push_back(Found::Skipped(match entry.request.filter(|_| history) {
+                Some(request) if request.method == "DELETE" => gone(&request.url, &mut seen),
+                _ => {
+                    let reason = "bundle entry without a resource";
+                    Skip { resource_type: String::new(), reason }
+                }
+            }));
             continue;
         };
         match one(json, entry.full_url, Place::Entry(number)) {
@@ -225,6 +257,17 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
         }
     }
     found
+}
+
+/// What its source deleted: older versions of it are no longer true.
+fn gone(url: &str, seen: &mut HashSet<Option<String>>) -> Skip {
+    let key = relative(url);
+    let resource_type = key.as_deref().and_then(|key| key.split('/').next()).unwrap_or_default();
+    let resource_type = resource_type.to_owned();
+    if key.is_some() {
+        seen.insert(key);
+    }
+    Skip { resource_type, reason: "deleted in its source; if it is on file, it stays there" }
 }
 
 fn one(json: Box<RawValue>, full_url: Option<String>, place: Place) -> Found {

@@ -43,6 +43,31 @@ fn a_history_gives_the_newest_version_only() {
 }
 
 #[test]
+fn what_a_history_says_is_deleted_does_not_come_back() {
+    let text = br#"{"resourceType":"Bundle","type":"history","link":[{"relation":"self","url":"x"}],"entry":[
+        {"request":{"method":"DELETE","url":"https://h.example/fhir/Condition/1"}},
+        {"request":{"method":"DELETE","url":"Condition/2/_history/4"}},
+        {"resource":{"resourceType":"Condition","id":"1"},"request":{"method":"PUT","url":"Condition/1"}},
+        {"resource":{"resourceType":"Condition","id":"3"}},
+        {"request":{"method":"DELETE","url":"Condition/3"}},
+        {"resource":{"resourceType":"Condition","id":"2"}}]}"#;
+    let deleted = "skipped deleted in its source; if it is on file, it stays there";
+    let older = "skipped older version in a history bundle";
+    assert_eq!(
+        kinds(&document(text, Place::Whole)),
+        [deleted, deleted, older, "Condition/3 at entry 4", deleted, older]
+    );
+}
+
+#[test]
+fn a_later_page_of_a_history_is_not_taken_for_the_newest() {
+    let text =
+        br#"{"resourceType":"Bundle","type":"history","link":[{"relation":"previous","url":"x"}],
+        "entry":[{"resource":{"resourceType":"Patient","id":"1"}}]}"#;
+    assert_eq!(kinds(&document(text, Place::Whole)), ["bad NOT_A_RESOURCE at the whole file"]);
+}
+
+#[test]
 fn a_single_resource_and_rubbish() {
     let one = "\u{feff}{\"resourceType\":\"Condition\",\"id\":\"c\"}";
     assert_eq!(kinds(&document(one.as_bytes(), Place::Whole)), ["Condition/c at the whole file"]);
