@@ -56,7 +56,7 @@ impl Rules for Condition {
         }
         if let (Some(Effective::At(onset)), Some(Effective::At(end))) =
             (&entry.effective, &self.abatement)
-            && onset.earliest() > end.latest()
+            && onset.is_after(end)
         {
             report.violation(&abatement, code::PERIOD_REVERSED, "it ends before its onset");
         }

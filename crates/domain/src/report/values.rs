@@ -52,7 +52,7 @@ impl Report {
         self.date_time(period.end.as_ref());
         match (&period.start, &period.end) {
             (None, None) => self.required(at, "give a start or an end, or leave it out"),
-            (Some(start), Some(end)) if start.earliest() > end.latest() => {
+            (Some(start), Some(end)) if start.is_after(end) => {
                 self.violation(at, code::PERIOD_REVERSED, "it ends before it begins");
             }
             (Some(_), _) | (None, Some(_)) => {}

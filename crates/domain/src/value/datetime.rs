@@ -71,6 +71,13 @@ impl FhirDateTime {
         span(self.0.as_bytes()).map_or(0, |span| span.latest)
     }
 
+    /// Whether all that is meant is after all that the other means. A date has no offset: between one
+    /// and a time there is a day's grace for the time zones.
+    pub(crate) fn is_after(&self, other: &Self) -> bool {
+        let grace = if self.is_date() == other.is_date() { 0 } else { DAY };
+        self.earliest() > other.latest() + grace
+    }
+
     /// Whether this is a date (or month, or year) without a time of day.
     #[must_use]
     pub fn is_date(&self) -> bool {
@@ -251,6 +258,19 @@ mod tests {
             "2019-05-07T10:00:00.1234567890Z",
         ] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_after_a_date_only_where_it_is_so_in_every_time_zone() {
+        for (one, other, expected) in [
+            ("2020-01-01T20:00:00-05:00", "2020-01-01", false),
+            ("2020-01-03T00:00:00Z", "2020-01-01", true),
+            ("2020-01-02", "2020-01-01T10:00:00Z", false),
+            ("2020-01-02", "2020-01-01", true),
+            ("2020-01-01T10:00:01Z", "2020-01-01T10:00:00Z", true),
+        ] {
+            assert_eq!(parse(one).unwrap().is_after(&parse(other).unwrap()), expected, "{one}");
         }
     }
 
