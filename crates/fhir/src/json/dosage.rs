@@ -12,6 +12,7 @@ pub(crate) struct Dosage {
     patient_instruction: Option<String>,
     timing: Option<Timing>,
     as_needed_boolean: Option<bool>,
+    as_needed_codeable_concept: Option<CodeableConcept>,
     route: Option<CodeableConcept>,
     dose_and_rate: Vec<DoseAndRate>,
     #[serde(rename = "sequence")]
@@ -58,10 +59,17 @@ impl Dosage {
 impl From<Dosage> for v1::Dosage {
     fn from(from: Dosage) -> Self {
         let dose = from.dose_and_rate.into_iter().next().and_then(|dose| dose.dose_quantity);
+        let mut timing_text = from.timing.map(words).unwrap_or_default();
+        let needed = from.as_needed_codeable_concept;
+        let as_needed = from.as_needed_boolean.or(needed.as_ref().map(|_| true));
+        if let Some(reason) = needed.and_then(in_words) {
+            let comma = if timing_text.is_empty() { "" } else { ", " };
+            timing_text = format!("{timing_text}{comma}as needed: {reason}");
+        }
         Self {
             text: from.text.unwrap_or_default(),
-            timing_text: from.timing.map(words).unwrap_or_default(),
-            as_needed: from.as_needed_boolean,
+            timing_text,
+            as_needed,
             route: from.route.map(Into::into),
             dose: dose.map(Into::into),
             patient_instruction: from.patient_instruction.unwrap_or_default(),
@@ -73,15 +81,18 @@ impl From<Dosage> for v1::Dosage {
 /// numbers are written in full, because abbreviated schedules are misread (Joint Commission's
 /// "do not use" list).
 fn words(timing: Timing) -> String {
-    let own = timing.code.and_then(|code| {
-        let coding = code.coding.into_iter().next();
-        code.text.or_else(|| coding.and_then(|coding| coding.display.or(coding.code)))
-    });
+    let own = timing.code.and_then(in_words);
     let numbers = timing.repeat.map(|repeat| spelled_out(&repeat)).filter(|text| !text.is_empty());
     match (own, numbers) {
         (Some(own), Some(numbers)) => format!("{own} ({numbers})"),
         (own, numbers) => own.or(numbers).unwrap_or_default(),
     }
+}
+
+/// What a concept says, in the source's words if it has any.
+fn in_words(concept: CodeableConcept) -> Option<String> {
+    let coding = concept.coding.into_iter().next();
+    concept.text.or_else(|| coding.and_then(|coding| coding.display.or(coding.code)))
 }
 
 fn spelled_out(repeat: &Repeat) -> String {
@@ -139,6 +150,27 @@ mod tests {
 
     fn said(timing: &str) -> String {
         words(serde_json::from_str(timing).unwrap())
+    }
+
+    #[test]
+    fn what_is_taken_when_needed_says_for_what() {
+        let timing = r#""timing":{"repeat":{"frequency":1,"period":6,"periodUnit":"h"}}"#;
+        let cases = [
+            (
+                format!(r#"{{{timing},"asNeededCodeableConcept":{{"text":"pain"}}}}"#),
+                "1 time every 6 hours, as needed: pain",
+            ),
+            (
+                r#"{"asNeededCodeableConcept":{"coding":[{"code":"1","display":"pain"}]}}"#
+                    .to_owned(),
+                "as needed: pain",
+            ),
+            (format!(r#"{{{timing},"asNeededCodeableConcept":{{}}}}"#), "1 time every 6 hours"),
+        ];
+        for (dosage, expected) in cases {
+            let dosage: v1::Dosage = serde_json::from_str::<Dosage>(&dosage).unwrap().into();
+            assert_eq!((dosage.timing_text.as_str(), dosage.as_needed), (expected, Some(true)));
+        }
     }
 
     #[test]
