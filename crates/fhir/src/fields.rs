@@ -33,17 +33,14 @@ impl<'a> Fields<'a> {
         }
         for name in MODIFYING {
             if left.contains_key(name) {
-                return Err(Refusal::new(
-                    "MODIFIER_NOT_UNDERSTOOD",
-                    name,
-                    format!("`{name}` may change what the resource says and is not understood"),
-                ));
+                return Err(modified(name));
             }
         }
         Ok(Self { left, lost: BTreeSet::new() })
     }
 
-    /// Takes an element; parts of it that `T` does not know are noted as not carried.
+    /// Takes an element; parts of it that `T` does not know are noted as not carried, and one that
+    /// may change its meaning refuses the resource.
     pub(crate) fn take<T: Deserialize<'a>>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         let Some(raw) = self.left.remove(name) else { return Ok(None) };
         let mut lost = Vec::new();
@@ -51,7 +48,11 @@ impl<'a> Fields<'a> {
         let value = serde_ignored::deserialize(&mut json, |path| lost.push(path.to_string()))
             .map_err(|_| Refusal::malformed(name))?;
         for path in lost {
-            self.lose(&format!("{name}.{}", without_indices(&path)));
+            let path = format!("{name}.{}", without_indices(&path));
+            if path.ends_with(".modifierExtension") {
+                return Err(modified(&path));
+            }
+            self.lose(&path);
         }
         Ok(Some(value))
     }
@@ -128,6 +129,15 @@ impl<'a> Fields<'a> {
         self.lost.extend(self.left.into_keys());
         self.lost.into_iter().collect()
     }
+}
+
+/// Something that may turn around what a resource says.
+pub(crate) fn modified(path: &str) -> Refusal {
+    Refusal::new(
+        "MODIFIER_NOT_UNDERSTOOD",
+        path,
+        format!("`{path}` may change what the resource says and is not understood"),
+    )
 }
 
 /// "0.doseAndRate.?.1.rate" → "doseAndRate.rate": where in the structure, not which one.

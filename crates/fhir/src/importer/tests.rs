@@ -189,6 +189,8 @@ fn a_plain_text_document_is_a_note() {
         entry.labels.iter().map(|label| label.code.as_str()).collect::<Vec<_>>(),
         ["R", "PSY"]
     );
+    let in_error = document(plain).replacen('{', r#"{"docStatus":"entered-in-error","#, 1);
+    assert_eq!(self::entry(&in_error).0.status, "entered-in-error");
     for other in [
         r#"{"attachment":{"contentType":"application/pdf","data":"AA=="}}"#,
         r#"{"attachment":{"contentType":"text/plain","url":"https://x"}}"#,
@@ -454,6 +456,26 @@ fn each_reason_for_refusal_has_its_code() {
         ),
         (
             r#"{"resourceType":"Condition","id":"c","implicitRules":"x","subject":{"reference":"Patient/p"}}"#,
+            "MODIFIER_NOT_UNDERSTOOD",
+        ),
+        (
+            r#"{"resourceType":"Immunization","id":"c","patient":{"reference":"Patient/p"},"isSubpotent":true}"#,
+            "MODIFIER_NOT_UNDERSTOOD",
+        ),
+        (
+            r#"{"resourceType":"Observation","id":"c","subject":{"reference":"Patient/p"},
+                "component":[{"code":{"text":"x"}},{"modifierExtension":[{"url":"negated"}]}]}"#,
+            "MODIFIER_NOT_UNDERSTOOD",
+        ),
+        (
+            r#"{"resourceType":"MedicationRequest","id":"c","subject":{"reference":"Patient/p"},
+                "medicationCodeableConcept":{"text":"x"},
+                "dosageInstruction":[{"timing":{"modifierExtension":[]}}]}"#,
+            "MODIFIER_NOT_UNDERSTOOD",
+        ),
+        (
+            r#"{"resourceType":"Consent","id":"c","patient":{"reference":"Patient/p"},
+                "provision":{"type":"permit","modifierExtension":[{"url":"not"}]}}"#,
             "MODIFIER_NOT_UNDERSTOOD",
         ),
     ];

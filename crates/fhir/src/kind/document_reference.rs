@@ -50,10 +50,18 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
         links.encounter(fields, "context.encounter", encounter);
     }
     let labels = fields.list::<CodeableConcept>("securityLabel")?;
+    let mut status = fields.text("status")?;
+    let of_document = fields.text("docStatus")?;
+    if of_document == "entered-in-error" {
+        // The server judges what was filed in error.
+        status = of_document;
+    } else if !of_document.is_empty() {
+        fields.lose("docStatus");
+    }
     let written = fields.take::<String>("date")?;
     let description = fields.text("description")?;
     Ok(v1::Entry {
-        status: fields.text("status")?,
+        status,
         code: fields.concept("type")?,
         effective: written.map(|at| v1::Effective { value: Some(v1::effective::Value::At(at)) }),
         verifier: fields.take::<Reference>("authenticator")?.and_then(Reference::actor),

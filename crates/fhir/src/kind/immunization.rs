@@ -4,7 +4,7 @@ use api::v1;
 use serde::Deserialize;
 
 use super::{Links, actors};
-use crate::fields::Fields;
+use crate::fields::{Fields, modified};
 use crate::json::{Number, Quantity, Reference};
 use crate::refusal::Refusal;
 
@@ -22,6 +22,9 @@ struct Protocol {
 }
 
 pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
+    if fields.take::<bool>("isSubpotent")? == Some(true) {
+        return Err(modified("isSubpotent"));
+    }
     let performers = fields.list::<Performer>("performer")?;
     let mut protocols = fields.list::<Protocol>("protocolApplied")?.into_iter();
     let protocol = protocols.next().unwrap_or_default();
