@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::{CodeableConcept, Period};
+use crate::json::{CodeableConcept, Coding, Period, Quantity, Reference};
 use crate::refusal::Refusal;
 use api::v1;
 
@@ -69,12 +69,72 @@ impl<'a> Fields<'a> {
 
     /// Takes a concept.
     pub(crate) fn concept(&mut self, name: &str) -> Result<Option<v1::CodeableConcept>, Refusal> {
-        Ok(self.take::<CodeableConcept>(name)?.map(Into::into))
+        Ok(self.take::<CodeableConcept>(name)?.and_then(|concept| self.whole(name, concept)))
     }
 
     /// Takes a list of concepts.
     pub(crate) fn concepts(&mut self, name: &str) -> Result<Vec<v1::CodeableConcept>, Refusal> {
-        Ok(self.list::<CodeableConcept>(name)?.into_iter().map(Into::into).collect())
+        let all = self.list::<CodeableConcept>(name)?.into_iter();
+        Ok(all.filter_map(|concept| self.whole(name, concept)).collect())
+    }
+
+    /// A concept as an entry has it, if it says anything. There a coding has a system and a code: of
+    /// one that lacks either the words are kept when there are no others.
+    pub(crate) fn whole(
+        &mut self,
+        at: &str,
+        concept: impl Into<v1::CodeableConcept>,
+    ) -> Option<v1::CodeableConcept> {
+        let concept = concept.into();
+        let (coding, partial): (Vec<_>, Vec<_>) = concept.coding.into_iter().partition(is_whole);
+        if !partial.is_empty() {
+            self.lose(&format!("{at}.coding (without system or code)"));
+        }
+        let mut text = concept.text;
+        if text.is_empty() && coding.is_empty() {
+            let words = partial.into_iter().flat_map(|coding| [coding.display, coding.code]);
+            text = words.into_iter().find(|words| !words.is_empty()).unwrap_or_default();
+        }
+        (!text.is_empty() || !coding.is_empty()).then_some(v1::CodeableConcept { coding, text })
+    }
+
+    /// An amount as an entry has it, if it says how much.
+    pub(crate) fn amount(&mut self, at: &str, from: Quantity) -> Option<v1::Quantity> {
+        if from.value.is_none() {
+            self.lose(&format!("{at} (without value)"));
+            return None;
+        }
+        Some(from.into())
+    }
+
+    /// Takes an amount.
+    pub(crate) fn quantity(&mut self, name: &str) -> Result<Option<v1::Quantity>, Refusal> {
+        Ok(self.take::<Quantity>(name)?.and_then(|quantity| self.amount(name, quantity)))
+    }
+
+    /// The actor that a reference names, if it names one; what else it says of them is noted.
+    pub(crate) fn actor(&mut self, at: &str, from: Reference) -> Option<v1::Actor> {
+        let reference = from.reference.as_deref();
+        let said = |kind: &str| reference.is_some_and(|it| it.contains(&format!("{kind}/")));
+        if from.kind.as_deref().is_some_and(|kind| !said(kind)) {
+            self.lose(&format!("{at}.type"));
+        }
+        let number = from.identifier.as_ref();
+        if number.is_some_and(|number| reference.is_some() || number.value.is_none()) {
+            self.lose(&format!("{at}.identifier"));
+        }
+        from.actor()
+    }
+
+    /// Takes an actor.
+    pub(crate) fn take_actor(&mut self, name: &str) -> Result<Option<v1::Actor>, Refusal> {
+        Ok(self.take::<Reference>(name)?.and_then(|reference| self.actor(name, reference)))
+    }
+
+    /// Takes a list of actors.
+    pub(crate) fn actors(&mut self, name: &str) -> Result<Vec<v1::Actor>, Refusal> {
+        let all = self.list::<Reference>(name)?.into_iter();
+        Ok(all.filter_map(|reference| self.actor(name, reference)).collect())
     }
 
     /// Takes a concept that has room for one only: the first; the others are noted.
@@ -93,7 +153,22 @@ impl<'a> Fields<'a> {
     /// Takes a status that FHIR gives as a concept of a required binding: its code.
     pub(crate) fn status_concept(&mut self, name: &str) -> Result<String, Refusal> {
         let Some(concept) = self.take::<CodeableConcept>(name)? else { return Ok(String::new()) };
-        Ok(concept.coding.into_iter().find_map(|coding| coding.code).unwrap_or_default())
+        let mut coded = concept.coding.into_iter().filter(|coding| coding.code.is_some());
+        let first = coded.next().unwrap_or_default();
+        if coded.next().is_some() {
+            self.lose(&format!("{name}.coding (second and later)"));
+        }
+        self.lose_text(name, concept.text.as_deref(), &first);
+        Ok(first.code.unwrap_or_default())
+    }
+
+    /// Notes the words of a concept of which a coding is kept, unless that says the same.
+    pub(crate) fn lose_text(&mut self, at: &str, text: Option<&str>, kept: &Coding) {
+        let Some(text) = text else { return };
+        let mut said = kept.display.iter().chain(&kept.code);
+        if !said.any(|said| said.eq_ignore_ascii_case(text)) {
+            self.lose(&format!("{at}.text"));
+        }
     }
 
     /// Takes a choice of date and period.
@@ -129,6 +204,11 @@ impl<'a> Fields<'a> {
         self.lost.extend(self.left.into_keys());
         self.lost.into_iter().collect()
     }
+}
+
+/// Whether a coding says which code of which system it is.
+fn is_whole(coding: &v1::Coding) -> bool {
+    !coding.system.is_empty() && !coding.code.is_empty()
 }
 
 /// Something that may turn around what a resource says.

@@ -95,8 +95,7 @@ impl Importer {
             v1::ImportItem { number, source: Some(source.clone()), ..Default::default() };
         let patient = match resource.phase() {
             Phase::Patients => {
-                let identity = patient::identity(&mut fields, source)?;
-                let number = patient::number(&identity.identifiers).ok_or_else(no_identifier)?;
+                let (identity, number) = patient::identity(&mut fields, source)?;
                 item.content = Some(Content::Identity(Box::new(identity)));
                 number
             }
@@ -123,14 +122,6 @@ impl Importer {
     fn source_id(&self, value: String) -> v1::SourceId {
         v1::SourceId { system: self.source.clone(), value }
     }
-}
-
-fn no_identifier() -> Refusal {
-    Refusal::new(
-        "NO_IDENTIFIER",
-        "identifier",
-        "the patient has no identifier with system and value, so no file could be found by it",
-    )
 }
 
 #[cfg(test)]

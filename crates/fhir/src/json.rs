@@ -27,6 +27,12 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// A list of texts; `null` only keeps the place of one that has extensions, which are noted.
+fn without_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::<Option<String>>::deserialize(deserializer)?;
+    Ok(list.into_iter().flatten().collect())
+}
+
 /// Something that is left out knowingly, so that it is not noted as lost. (serde's `IgnoredAny` is
 /// what `serde_ignored` takes note of.)
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,8 +163,11 @@ pub(crate) struct HumanName {
     pub(crate) usage: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) family: Option<String>,
+    #[serde(deserialize_with = "without_null")]
     pub(crate) given: Vec<String>,
+    #[serde(deserialize_with = "without_null")]
     pub(crate) prefix: Vec<String>,
+    #[serde(deserialize_with = "without_null")]
     pub(crate) suffix: Vec<String>,
     pub(crate) period: Option<Period>,
     pub(crate) extension: Vec<Extension>,
@@ -184,6 +193,7 @@ pub(crate) struct Address {
     #[serde(rename = "use")]
     pub(crate) usage: Option<String>,
     pub(crate) text: Option<String>,
+    #[serde(deserialize_with = "without_null")]
     pub(crate) line: Vec<String>,
     pub(crate) city: Option<String>,
     pub(crate) district: Option<String>,
@@ -240,6 +250,7 @@ pub(crate) struct Extension {
     pub(crate) value_boolean: Option<bool>,
     pub(crate) value_code: Option<String>,
     pub(crate) value_codeable_concept: Option<CodeableConcept>,
+    pub(crate) extension: Vec<Extension>,
 }
 
 /// A remark (FHIR R4 Annotation); its author and time have no place in an entry.

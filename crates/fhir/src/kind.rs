@@ -84,12 +84,8 @@ pub(crate) fn draft(
     if let Some(encounter) = fields.take::<Reference>("encounter")? {
         links.encounter(fields, "encounter", &encounter);
     }
-    if let Some(recorder) = fields.take::<Reference>("recorder")? {
-        entry.recorder = recorder.actor();
-    }
-    if let Some(asserter) = fields.take::<Reference>("asserter")? {
-        entry.asserter = asserter.actor();
-    }
+    entry.recorder = fields.take_actor("recorder")?;
+    entry.asserter = fields.take_actor("asserter")?.or(entry.asserter.take());
     let notes = fields.list::<Annotation>("note")?;
     entry.note = notes.into_iter().map(|note| note.text).collect::<Vec<_>>().join("\n");
     if let Some(meta) = fields.take::<Meta>("meta")? {
@@ -147,13 +143,17 @@ impl Links<'_> {
 }
 
 /// Actors in a backbone element, `performer[].actor` and the like.
-fn actors(references: impl Iterator<Item = Option<Reference>>) -> Vec<v1::Actor> {
-    references.flatten().filter_map(Reference::actor).collect()
+fn actors(
+    fields: &mut Fields<'_>,
+    at: &str,
+    references: impl Iterator<Item = Option<Reference>>,
+) -> Vec<v1::Actor> {
+    references.flatten().filter_map(|reference| fields.actor(at, reference)).collect()
 }
 
 /// The first of several actors, for fields that have room for one.
 fn first_actor(fields: &mut Fields<'_>, name: &str) -> Result<Option<v1::Actor>, Refusal> {
-    let mut all = actors(fields.list::<Reference>(name)?.into_iter().map(Some)).into_iter();
+    let mut all = fields.actors(name)?.into_iter();
     let first = all.next();
     if all.next().is_some() {
         fields.lose(&format!("{name} (second and later)"));

@@ -70,18 +70,24 @@ pub(crate) fn number(identifiers: &[v1::Identifier]) -> Option<v1::PatientNumber
         .map(|found| v1::PatientNumber { issuer: found.issuer.clone(), value: found.value.clone() })
 }
 
-/// The whole identity.
+/// The whole identity, and the number to find the patient by.
 pub(crate) fn identity(
     fields: &mut Fields<'_>,
     source: v1::SourceId,
-) -> Result<v1::Identity, Refusal> {
+) -> Result<(v1::Identity, v1::PatientNumber), Refusal> {
+    let mut identifiers = identifiers(fields)?;
+    let number = number(&identifiers).ok_or_else(no_identifier)?;
+    for identifier in &mut identifiers {
+        let kind = identifier.kind.take();
+        identifier.kind = kind.and_then(|kind| fields.whole("identifier.type", kind));
+    }
     let mut identity = v1::Identity {
-        identifiers: identifiers(fields)?,
+        identifiers,
         birth_date: fields.text("birthDate")?,
         deceased: deceased(fields)?,
         sex: fields.text("gender")?,
         addresses: fields.list::<Address>("address")?.into_iter().map(Into::into).collect(),
-        telecoms: fields.list::<ContactPoint>("telecom")?.into_iter().map(Into::into).collect(),
+        telecoms: telecoms(fields)?,
         source: Some(source),
         ..Default::default()
     };
@@ -95,7 +101,26 @@ pub(crate) fn identity(
     if let Some(meta) = fields.take::<Meta>("meta")? {
         identity.labels = meta.security.into_iter().map(v1::Coding::from).collect();
     }
-    Ok(identity)
+    Ok((identity, number))
+}
+
+fn no_identifier() -> Refusal {
+    Refusal::new(
+        "NO_IDENTIFIER",
+        "identifier",
+        "the patient has no identifier with system and value, so no file could be found by it",
+    )
+}
+
+fn telecoms(fields: &mut Fields<'_>) -> Result<Vec<v1::ContactPoint>, Refusal> {
+    let (kept, empty): (Vec<_>, Vec<_>) = fields
+        .list::<ContactPoint>("telecom")?
+        .into_iter()
+        .partition(|telecom| telecom.value.is_some());
+    if !empty.is_empty() {
+        fields.lose("telecom (without value)");
+    }
+    Ok(kept.into_iter().map(Into::into).collect())
 }
 
 fn deceased(fields: &mut Fields<'_>) -> Result<Option<v1::Deceased>, Refusal> {
@@ -109,11 +134,26 @@ fn deceased(fields: &mut Fields<'_>) -> Result<Option<v1::Deceased>, Refusal> {
 /// them by. The name with use `usual` is how somebody wants to be called.
 fn names(fields: &mut Fields<'_>, identity: &mut v1::Identity) -> Result<(), Refusal> {
     for name in fields.list::<HumanName>("name")? {
-        let absent = name.extension.iter().any(|extension| extension.url == DATA_ABSENT);
+        let absent = name.extension.iter().find(|extension| extension.url == DATA_ABSENT);
         for extension in name.extension.iter().filter(|extension| extension.url != DATA_ABSENT) {
             fields.lose(&format!("name.extension:{}", last_segment(&extension.url)));
         }
-        if absent {
+        if let Some(absent) = absent {
+            // Somebody knows who it is; here nobody does.
+            if absent.value_code.as_deref() == Some("masked") {
+                fields.lose("name (masked)");
+            }
+            for (part, there) in [
+                ("family", name.family.is_some()),
+                ("given", !name.given.is_empty()),
+                ("prefix", !name.prefix.is_empty()),
+                ("suffix", !name.suffix.is_empty()),
+                ("period", name.period.is_some()),
+            ] {
+                if there {
+                    fields.lose(&format!("name.{part} (of a name that is absent)"));
+                }
+            }
             identity.unidentified = true;
             identity.alias = name.text.unwrap_or_default();
             continue;
@@ -138,30 +178,77 @@ fn language(fields: &mut Fields<'_>, identity: &mut v1::Identity) -> Result<(), 
         fields.lose("communication (other than the preferred)");
     }
     let preferred = spoken.iter().position(|language| language.preferred).unwrap_or(0);
-    let language = spoken.into_iter().nth(preferred).map(|spoken| spoken.language);
-    identity.language =
-        language.and_then(|language| language.coding.into_iter().next()).map(Coding::into);
+    let Some(language) = spoken.into_iter().nth(preferred).map(|spoken| spoken.language) else {
+        return Ok(());
+    };
+    let (whole, partial): (Vec<Coding>, Vec<Coding>) = language
+        .coding
+        .into_iter()
+        .partition(|coding| coding.system.is_some() && coding.code.is_some());
+    if !partial.is_empty() {
+        fields.lose("communication.language.coding (without system or code)");
+    }
+    if whole.len() > 1 {
+        fields.lose("communication.language.coding (second and later)");
+    }
+    let kept = whole.into_iter().next();
+    let text = language.text.as_deref();
+    match &kept {
+        Some(coding) => fields.lose_text("communication.language", text, coding),
+        None => fields.lose_text("communication.language", text, &Coding::default()),
+    }
+    identity.language = kept.map(Coding::into);
     Ok(())
 }
 
 fn extensions(fields: &mut Fields<'_>, identity: &mut v1::Identity) -> Result<(), Refusal> {
-    let mut others = Vec::new();
-    for extension in fields.list::<Extension>("extension")? {
-        match extension.url.as_str() {
-            INTERPRETER => identity.interpreter_needed = extension.value_boolean,
-            BIRTH_SEX => identity.sex_at_birth = extension.value_code.unwrap_or_default(),
-            url if GENDER_IDENTITY.contains(&url) => {
-                identity.gender_identity = extension.value_codeable_concept.map(Into::into);
-            }
-            url => others.push(format!("extension:{}", last_segment(url))),
-        }
-    }
+    let all = fields.list::<Extension>("extension")?;
     // parts of extensions are named by their extension
     fields.forget_parts_of("extension");
-    for other in others {
-        fields.lose(&other);
+    for mut extension in all {
+        let url = std::mem::take(&mut extension.url);
+        let name = format!("extension:{}", last_segment(&url));
+        let taken = match url.as_str() {
+            INTERPRETER => first(&mut identity.interpreter_needed, extension.value_boolean),
+            BIRTH_SEX if identity.sex_at_birth.is_empty() => {
+                identity.sex_at_birth = extension.value_code.unwrap_or_default();
+                !identity.sex_at_birth.is_empty()
+            }
+            url if GENDER_IDENTITY.contains(&url) => {
+                let value = gender_identity(fields, &name, extension);
+                first(&mut identity.gender_identity, value)
+            }
+            _ => false,
+        };
+        if !taken {
+            fields.lose(&name);
+        }
     }
     Ok(())
+}
+
+/// Takes a value unless there is one already; whether it was taken.
+fn first<T>(into: &mut Option<T>, value: Option<T>) -> bool {
+    let taken = into.is_none() && value.is_some();
+    if taken {
+        *into = value;
+    }
+    taken
+}
+
+/// Its value stands in the extension, or in a part of it beside its period and a comment.
+fn gender_identity(
+    fields: &mut Fields<'_>,
+    name: &str,
+    extension: Extension,
+) -> Option<v1::CodeableConcept> {
+    let is_value = |part: &Extension| part.url == "value";
+    if extension.extension.iter().any(|part| !is_value(part)) {
+        fields.lose(&format!("{name} (other than its value)"));
+    }
+    let part = extension.extension.into_iter().find(is_value);
+    let value = part.and_then(|part| part.value_codeable_concept);
+    fields.whole(name, extension.value_codeable_concept.or(value)?)
 }
 
 fn last_segment(url: &str) -> &str {

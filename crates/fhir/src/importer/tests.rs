@@ -171,6 +171,154 @@ fn what_has_no_place_is_named_not_dropped() {
     );
 }
 
+/// Checks what of a resource of this kind with these elements is not carried.
+fn loses<const N: usize>(kind: &str, elements: &str, lost: [&str; N]) {
+    let patient = match kind {
+        "Patient" => r#""identifier":[{"system":"s","value":"1"}]"#,
+        "AllergyIntolerance" => r#""patient":{"reference":"Patient/p"}"#,
+        _ => r#""subject":{"reference":"Patient/p"}"#,
+    };
+    let json = format!(r#"{{"resourceType":"{kind}","id":"x",{patient},{elements}}}"#);
+    assert_eq!(item(&json).1, lost.map(|path| format!("{kind}.{path}")), "{elements}");
+}
+
+#[test]
+fn what_stands_beside_something_carried_is_named_too() {
+    loses(
+        "Condition",
+        r#""recorder":{"reference":"Practitioner/7","type":"Practitioner","identifier":{"value":"7"}}"#,
+        ["recorder.identifier"],
+    );
+    let typed = r#""performer":[{"display":"Dr A","type":"Practitioner"}]"#;
+    loses("Observation", typed, ["performer.type"]);
+    let insulin = r#""medicationReference":{"reference":"Medication/1","display":"Insulin"}"#;
+    loses("MedicationRequest", insulin, ["medicationReference.reference"]);
+    let active = r#""clinicalStatus":{"text":"Active","coding":[{"system":"s","code":"active"}]}"#;
+    loses("Condition", active, []);
+    loses(
+        "AllergyIntolerance",
+        r#""clinicalStatus":{"text":"since spring","coding":[{"code":"active"},{"code":"a"}]},
+            "verificationStatus":{"text":"seen"}"#,
+        [
+            "clinicalStatus.coding (second and later)",
+            "clinicalStatus.text",
+            "verificationStatus.text",
+        ],
+    );
+    let document = |more: &str| {
+        format!(
+            r#"{more},"content":[{{"attachment":{{"contentType":"text/plain","data":"QQ==","title":"T"}}}}]"#
+        )
+    };
+    loses("DocumentReference", &document(r#""description":"D""#), ["description"]);
+    let encounters =
+        r#""context":{"encounter":[{"reference":"Encounter/encounter"},{"display":"x"}]}"#;
+    let second = "context.encounter (second and later)";
+    loses("DocumentReference", &document(encounters), [second]);
+    let label = r#""securityLabel":[{"text":"for the chief only"}]"#;
+    loses("DocumentReference", &document(label), ["securityLabel.text"]);
+}
+
+#[test]
+fn what_stands_beside_something_carried_of_a_patient_is_named_too() {
+    let language = |language: &str| format!(r#""communication":[{{"language":{{{language}}}}}]"#);
+    let in_words = language(r#""text":"Plautdietsch""#);
+    loses("Patient", &in_words, ["communication.language.text"]);
+    let two = r#""coding":[{"system":"urn:ietf:bcp:47","code":"de"},{"system":"urn:ietf:bcp:47","code":"nds"}]"#;
+    loses("Patient", &language(two), ["communication.language.coding (second and later)"]);
+
+    let gender = |parts: &str| {
+        let url = "http://hl7.org/fhir/StructureDefinition/individual-genderIdentity";
+        format!(r#"{{"url":"{url}","extension":[{parts}]}}"#)
+    };
+    let value = r#"{"url":"value","valueCodeableConcept":{"text":"x"}}"#;
+    loses("Patient", &format!(r#""extension":[{}]"#, gender(value)), []);
+    let with_comment = gender(&format!(r#"{value},{{"url":"comment","valueString":"y"}}"#));
+    let without_value = gender(r#"{"url":"period","valuePeriod":{}}"#);
+    loses(
+        "Patient",
+        &format!(r#""extension":[{with_comment},{without_value}]"#),
+        [
+            "extension:individual-genderIdentity",
+            "extension:individual-genderIdentity (other than its value)",
+        ],
+    );
+
+    let absent = |reason: &str| {
+        let url = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
+        let extension = format!(r#""extension":[{{"url":"{url}","valueCode":"{reason}"}}]"#);
+        format!(r#""name":[{{"family":"A","given":["B"],"text":"C",{extension}}}]"#)
+    };
+    let family = "name.family (of a name that is absent)";
+    let given = "name.given (of a name that is absent)";
+    loses("Patient", &absent("unknown"), [family, given]);
+    loses("Patient", &absent("masked"), ["name (masked)", family, given]);
+}
+
+#[test]
+fn a_gender_identity_in_parts_is_kept_and_no_other_takes_its_place() {
+    let (item, _) = item(
+        r#"{"resourceType":"Patient","id":"x","identifier":[{"system":"s","value":"1"}],"extension":[
+            {"url":"http://hl7.org/fhir/StructureDefinition/individual-genderIdentity",
+             "extension":[{"url":"value","valueCodeableConcept":{"text":"one"}}]},
+            {"url":"http://hl7.org/fhir/StructureDefinition/individual-genderIdentity",
+             "extension":[{"url":"period","valuePeriod":{}}]}]}"#,
+    );
+    let Some(Content::Identity(identity)) = item.content else { panic!("not an identity") };
+    assert_eq!(identity.gender_identity.unwrap().text, "one");
+}
+
+#[test]
+fn a_part_that_an_entry_cannot_have_is_left_out_and_the_rest_is_kept() {
+    let (patient, not_carried) = item(
+        r#"{"resourceType":"Patient","id":"x","identifier":[{"system":"s","value":"0"},
+            {"type":{"coding":[{"code":"MR"}]},"system":"s","value":"1"}],
+            "name":[{"family":"Muster","given":["Erika",null,"Eva"],"_given":[null,{"id":"a"},null]}],
+            "telecom":[{"system":"phone"},{"system":"phone","value":"555"}],
+            "communication":[{"language":{"coding":[{"code":"de"}]}}]}"#,
+    );
+    let Some(Patient::Number(number)) = patient.patient.unwrap().patient else { panic!("number") };
+    assert_eq!(number.value, "1", "the medical record number");
+    let Some(Content::Identity(identity)) = patient.content else { panic!("not an identity") };
+    let kind = identity.identifiers[1].kind.as_ref().unwrap();
+    assert_eq!((kind.coding.len(), kind.text.as_str()), (0, "MR"));
+    assert_eq!(identity.names[0].given, ["Erika", "Eva"]);
+    assert_eq!((identity.telecoms.len(), identity.language), (1, None));
+    assert_eq!(
+        not_carried,
+        [
+            "Patient.communication.language.coding (without system or code)",
+            "Patient.identifier.type.coding (without system or code)",
+            "Patient.name._given",
+            "Patient.telecom (without value)",
+        ]
+    );
+
+    let (entry, not_carried) = entry(
+        r#"{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/p"},"status":"final",
+            "code":{"coding":[{"code":"bp","display":"Blood pressure"}]},"valueQuantity":{"unit":"mm[Hg]"},
+            "interpretation":[{"coding":[{"system":"s","code":"H"},{"code":"high"}]}],
+            "referenceRange":[{"low":{"unit":"mm[Hg]"}}],"component":[{"code":{"text":"x"},
+            "valueQuantity":{"comparator":"<"}}]}"#,
+    );
+    assert_eq!(entry.code.unwrap().text, "Blood pressure");
+    let Some(Detail::Observation(observation)) = entry.detail else { panic!("kind") };
+    assert!(observation.value.is_none() && observation.reference_range.is_empty());
+    assert!(observation.component[0].value.is_none());
+    let high = &observation.interpretation[0];
+    assert_eq!((high.coding.len(), high.text.as_str()), (1, ""));
+    assert_eq!(
+        not_carried,
+        [
+            "Observation.code.coding (without system or code)",
+            "Observation.component.valueQuantity (without value)",
+            "Observation.interpretation.coding (without system or code)",
+            "Observation.referenceRange.low (without value)",
+            "Observation.valueQuantity (without value)",
+        ]
+    );
+}
+
 #[test]
 fn a_plain_text_document_is_a_note() {
     let document = |content: &str| {

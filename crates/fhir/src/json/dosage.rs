@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{CodeableConcept, Known, Number, Quantity};
+use crate::fields::Fields;
 use api::v1;
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,25 +55,25 @@ impl Dosage {
     pub(crate) fn has_further_doses(&self) -> bool {
         self.dose_and_rate.len() > 1
     }
-}
 
-impl From<Dosage> for v1::Dosage {
-    fn from(from: Dosage) -> Self {
-        let dose = from.dose_and_rate.into_iter().next().and_then(|dose| dose.dose_quantity);
-        let mut timing_text = from.timing.map(words).unwrap_or_default();
-        let needed = from.as_needed_codeable_concept;
-        let as_needed = from.as_needed_boolean.or(needed.as_ref().map(|_| true));
+    /// As an entry has it.
+    pub(crate) fn carried(self, fields: &mut Fields<'_>) -> v1::Dosage {
+        let dose = self.dose_and_rate.into_iter().next().and_then(|dose| dose.dose_quantity);
+        let mut timing_text = self.timing.map(words).unwrap_or_default();
+        let needed = self.as_needed_codeable_concept;
+        let as_needed = self.as_needed_boolean.or(needed.as_ref().map(|_| true));
         if let Some(reason) = needed.and_then(in_words) {
             let comma = if timing_text.is_empty() { "" } else { ", " };
             timing_text = format!("{timing_text}{comma}as needed: {reason}");
         }
-        Self {
-            text: from.text.unwrap_or_default(),
+        v1::Dosage {
+            text: self.text.unwrap_or_default(),
             timing_text,
             as_needed,
-            route: from.route.map(Into::into),
-            dose: dose.map(Into::into),
-            patient_instruction: from.patient_instruction.unwrap_or_default(),
+            route: self.route.and_then(|it| fields.whole("dosageInstruction.route", it)),
+            dose: dose
+                .and_then(|it| fields.amount("dosageInstruction.doseAndRate.doseQuantity", it)),
+            patient_instruction: self.patient_instruction.unwrap_or_default(),
         }
     }
 }
@@ -146,6 +147,8 @@ fn amount(number: &str, unit: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     fn said(timing: &str) -> String {
@@ -168,7 +171,9 @@ mod tests {
             (format!(r#"{{{timing},"asNeededCodeableConcept":{{}}}}"#), "1 time every 6 hours"),
         ];
         for (dosage, expected) in cases {
-            let dosage: v1::Dosage = serde_json::from_str::<Dosage>(&dosage).unwrap().into();
+            let nothing = RawValue::from_string("{}".to_owned()).unwrap();
+            let mut fields = Fields::of(&nothing).unwrap();
+            let dosage = serde_json::from_str::<Dosage>(&dosage).unwrap().carried(&mut fields);
             assert_eq!((dosage.timing_text.as_str(), dosage.as_needed), (expected, Some(true)));
         }
     }

@@ -18,19 +18,22 @@ struct Reaction {
     description: Option<String>,
 }
 
-impl From<Reaction> for v1::Reaction {
-    fn from(from: Reaction) -> Self {
-        Self {
-            substance: from.substance.map(Into::into),
-            manifestation: from.manifestation.into_iter().map(Into::into).collect(),
-            severity: from.severity.unwrap_or_default(),
-            onset: from.onset.unwrap_or_default(),
-            description: from.description.unwrap_or_default(),
-        }
+fn reaction(fields: &mut Fields<'_>, from: Reaction) -> v1::Reaction {
+    let manifestation = from.manifestation.into_iter();
+    v1::Reaction {
+        substance: from.substance.and_then(|it| fields.whole("reaction.substance", it)),
+        manifestation: manifestation
+            .filter_map(|it| fields.whole("reaction.manifestation", it))
+            .collect(),
+        severity: from.severity.unwrap_or_default(),
+        onset: from.onset.unwrap_or_default(),
+        description: from.description.unwrap_or_default(),
     }
 }
 
 pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
+    let reactions = fields.list::<Reaction>("reaction")?.into_iter();
+    let reaction = reactions.map(|from| reaction(fields, from)).collect();
     Ok(v1::Entry {
         status: fields.status_concept("clinicalStatus")?,
         code: fields.concept("code")?,
@@ -42,7 +45,7 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
             category: fields.list("category")?,
             criticality: fields.text("criticality")?,
             last_occurrence: fields.text("lastOccurrence")?,
-            reaction: fields.list::<Reaction>("reaction")?.into_iter().map(Into::into).collect(),
+            reaction,
         })),
         ..Default::default()
     })

@@ -3,7 +3,7 @@
 use api::v1;
 use serde::Deserialize;
 
-use super::{Links, actors};
+use super::Links;
 use crate::fields::Fields;
 use crate::json::{CodeableConcept, Period, Reference};
 use crate::refusal::Refusal;
@@ -19,7 +19,6 @@ struct Participant {
 pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
     let mut reason = fields.concepts("reasonCode")?;
     links.reasons(fields, &mut reason)?;
-    let organizations = fields.list::<Reference>("managingOrganization")?;
     let participant = participants(fields)?;
     let period = fields.take::<Period>("period")?;
     Ok(v1::Entry {
@@ -33,7 +32,7 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
             participant,
             reason,
             reason_reference: Vec::new(),
-            managing_organization: actors(organizations.into_iter().map(Some)),
+            managing_organization: fields.actors("managingOrganization")?,
         })),
         ..Default::default()
     })
@@ -42,12 +41,12 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
 fn participants(fields: &mut Fields<'_>) -> Result<Vec<v1::CareTeamParticipant>, Refusal> {
     let mut kept = Vec::new();
     for one in fields.list::<Participant>("participant")? {
-        let Some(member) = one.member.and_then(Reference::actor) else {
+        let Some(member) = one.member.and_then(|it| fields.actor("participant.member", it)) else {
             fields.lose("participant (without member)");
             continue;
         };
         let mut roles = one.role.into_iter();
-        let role = roles.next().map(Into::into);
+        let role = roles.next().and_then(|it| fields.whole("participant.role", it));
         if roles.next().is_some() {
             fields.lose("participant.role (second and later)");
         }

@@ -3,7 +3,7 @@
 use api::v1;
 use serde::Deserialize;
 
-use super::{Links, actors};
+use super::Links;
 use crate::fields::Fields;
 use crate::json::{Coding, Known, Period, Reference};
 use crate::refusal::Refusal;
@@ -32,10 +32,8 @@ struct Provision {
 }
 
 pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
-    let performers = fields.list::<Reference>("performer")?;
-    let organizations = fields.list::<Reference>("organization")?;
     let provision = match fields.take::<Provision>("provision")? {
-        Some(root) => rules(root)?,
+        Some(root) => rules(fields, root)?,
         None => Vec::new(),
     };
     let given = fields.text("dateTime")?;
@@ -46,8 +44,8 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
         effective: (!given.is_empty()).then_some(at),
         detail: Some(v1::entry::Detail::Consent(v1::Consent {
             scope: fields.concept("scope")?,
-            performer: actors(performers.into_iter().map(Some)),
-            organization: actors(organizations.into_iter().map(Some)),
+            performer: fields.actors("performer")?,
+            organization: fields.actors("organization")?,
             policy_rule: fields.concept("policyRule")?,
             provision,
         })),
@@ -57,12 +55,12 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
 
 /// The rule, then the exceptions to it. In FHIR R4 the root has no type: then it only says within what
 /// its exceptions hold.
-fn rules(mut root: Provision) -> Result<Vec<v1::Provision>, Refusal> {
+fn rules(fields: &mut Fields<'_>, mut root: Provision) -> Result<Vec<v1::Provision>, Refusal> {
     let exceptions = std::mem::take(&mut root.provision);
-    let root = rule(root)?;
+    let root = rule(fields, root)?;
     let mut rules = Vec::with_capacity(exceptions.len() + 1);
     for exception in exceptions {
-        rules.push(within(&root, rule(exception)?)?);
+        rules.push(within(&root, rule(fields, exception)?)?);
     }
     if !root.r#type.is_empty() {
         rules.insert(0, root);
@@ -75,9 +73,10 @@ fn rules(mut root: Provision) -> Result<Vec<v1::Provision>, Refusal> {
 }
 
 /// A provision by itself.
-fn rule(from: Provision) -> Result<v1::Provision, Refusal> {
-    let actor: Vec<_> =
-        from.actor.into_iter().map(|actor| actor.reference.and_then(Reference::actor)).collect();
+fn rule(fields: &mut Fields<'_>, from: Provision) -> Result<v1::Provision, Refusal> {
+    let named =
+        |actor: Actor| actor.reference.and_then(|it| fields.actor("provision.actor.reference", it));
+    let actor: Vec<_> = from.actor.into_iter().map(named).collect();
     let narrower = [
         ("action", from.action.is_some()),
         ("securityLabel", from.security_label.is_some()),

@@ -46,10 +46,17 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
         .map(|content| content.attachment);
     let text = text(&attachment)?;
     let context = fields.take::<Context>("context")?.unwrap_or_default();
-    for encounter in context.encounter.iter().take(1) {
+    let mut encounters = context.encounter.iter();
+    if let Some(encounter) = encounters.next() {
         links.encounter(fields, "context.encounter", encounter);
     }
+    if encounters.next().is_some() {
+        fields.lose("context.encounter (second and later)");
+    }
     let labels = fields.list::<CodeableConcept>("securityLabel")?;
+    if labels.iter().any(|label| label.text.is_some()) {
+        fields.lose("securityLabel.text");
+    }
     let mut status = fields.text("status")?;
     let of_document = fields.text("docStatus")?;
     if of_document == "entered-in-error" {
@@ -60,14 +67,18 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
     }
     let written = fields.take::<String>("date")?;
     let description = fields.text("description")?;
+    let title = attachment.title.unwrap_or_else(|| description.clone());
+    if title != description && !description.is_empty() {
+        fields.lose("description");
+    }
     Ok(v1::Entry {
         status,
         code: fields.concept("type")?,
         effective: written.map(|at| v1::Effective { value: Some(v1::effective::Value::At(at)) }),
-        verifier: fields.take::<Reference>("authenticator")?.and_then(Reference::actor),
+        verifier: fields.take_actor("authenticator")?,
         labels: labels.into_iter().flat_map(|label| label.coding).map(Coding::into).collect(),
         detail: Some(v1::entry::Detail::NoteDetail(v1::Note {
-            title: attachment.title.unwrap_or(description),
+            title,
             author: first_actor(fields, "author")?,
             text,
         })),

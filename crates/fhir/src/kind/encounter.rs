@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Links, actors};
 use crate::fields::Fields;
-use crate::json::{CodeableConcept, Coding, Period, Quantity, Reference};
+use crate::json::{CodeableConcept, Coding, Period, Reference};
 use crate::refusal::Refusal;
 
 #[derive(Debug, Default, Deserialize)]
@@ -37,11 +37,10 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
     }
     let mut reason = fields.concepts("reasonCode")?;
     links.reasons(fields, &mut reason)?;
-    let participants = fields.list::<Participant>("participant")?;
-    let locations = fields.list::<Location>("location")?;
+    let participants = fields.list::<Participant>("participant")?.into_iter();
+    let locations = fields.list::<Location>("location")?.into_iter();
     let stay = fields.take::<Hospitalization>("hospitalization")?.unwrap_or_default();
     let period = fields.take::<Period>("period")?;
-    let provider = fields.take::<Reference>("serviceProvider")?;
     Ok(v1::Entry {
         status: fields.text("status")?,
         code,
@@ -51,12 +50,18 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
         detail: Some(v1::entry::Detail::EncounterDetail(v1::Encounter {
             class,
             priority: fields.concept("priority")?,
-            participant: actors(participants.into_iter().map(|one| one.individual)),
+            participant: actors(
+                fields,
+                "participant.individual",
+                participants.map(|one| one.individual),
+            ),
             reason,
-            service_provider: provider.and_then(Reference::actor),
-            location: actors(locations.into_iter().map(|one| one.location)),
-            discharge_disposition: stay.discharge_disposition.map(Into::into),
-            length: fields.take::<Quantity>("length")?.map(Into::into),
+            service_provider: fields.take_actor("serviceProvider")?,
+            location: actors(fields, "location.location", locations.map(|one| one.location)),
+            discharge_disposition: stay
+                .discharge_disposition
+                .and_then(|it| fields.whole("hospitalization.dischargeDisposition", it)),
+            length: fields.quantity("length")?,
             reason_reference: Vec::new(),
         })),
         ..Default::default()

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Links, actors};
 use crate::fields::{Fields, modified};
-use crate::json::{Number, Quantity, Reference};
+use crate::json::{Number, Reference};
 use crate::refusal::Refusal;
 
 #[derive(Debug, Default, Deserialize)]
@@ -25,7 +25,7 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
     if fields.take::<bool>("isSubpotent")? == Some(true) {
         return Err(modified("isSubpotent"));
     }
-    let performers = fields.list::<Performer>("performer")?;
+    let performers = fields.list::<Performer>("performer")?.into_iter();
     let mut protocols = fields.list::<Protocol>("protocolApplied")?.into_iter();
     let protocol = protocols.next().unwrap_or_default();
     if protocols.next().is_some() {
@@ -47,8 +47,12 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
             expiration_date: fields.text("expirationDate")?,
             site: fields.concept("site")?,
             route: fields.concept("route")?,
-            dose_quantity: fields.take::<Quantity>("doseQuantity")?.map(Into::into),
-            performer: actors(performers.into_iter().map(|performer| performer.actor)),
+            dose_quantity: fields.quantity("doseQuantity")?,
+            performer: actors(
+                fields,
+                "performer.actor",
+                performers.map(|performer| performer.actor),
+            ),
             primary_source: fields.take("primarySource")?,
             status_reason: fields.concept("statusReason")?,
             protocol_dose: dose.or(protocol.dose_number_string).unwrap_or_default(),

@@ -38,19 +38,21 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
     let authored = fields.take::<String>("authoredOn")?;
     let mut reason = fields.concepts("reasonCode")?;
     links.reasons(fields, &mut reason)?;
-    let requester = fields.take::<Reference>("requester")?;
+    let dosage = dosage.into_iter().map(|one| one.carried(fields)).collect();
     let dispense = fields.take::<DispenseRequest>("dispenseRequest")?;
+    let dispensed = dispense.and_then(|dispense| dispense.quantity);
     Ok(v1::Entry {
         status: fields.text("status")?,
         code: Some(code),
         effective: authored.map(|at| v1::Effective { value: Some(v1::effective::Value::At(at)) }),
-        asserter: requester.and_then(Reference::actor),
+        asserter: fields.take_actor("requester")?,
         detail: Some(v1::entry::Detail::MedicationRequest(v1::MedicationRequest {
             intent: fields.text("intent")?,
             priority: fields.text("priority")?,
             reason,
-            dosage_instruction: dosage.into_iter().map(Into::into).collect(),
-            dispense_quantity: dispense.and_then(|dispense| dispense.quantity).map(Into::into),
+            dosage_instruction: dosage,
+            dispense_quantity: dispensed
+                .and_then(|it| fields.amount("dispenseRequest.quantity", it)),
             reason_reference: Vec::new(),
         })),
         ..Default::default()
@@ -67,12 +69,23 @@ fn medication(fields: &mut Fields<'_>) -> Result<v1::CodeableConcept, Refusal> {
     if let Some(id) = target.strip_prefix('#') {
         let contained = fields.list::<Contained>("contained")?;
         let found = contained.into_iter().find(|resource| resource.id == id);
-        if let Some(code) = found.and_then(|medication| medication.code) {
-            return Ok(code.into());
+        let code = found.and_then(|medication| medication.code);
+        if let Some(code) = code.and_then(|code| fields.whole("contained.code", code)) {
+            return Ok(code);
         }
     }
     match reference.display {
-        Some(text) => Ok(v1::CodeableConcept { text, coding: Vec::new() }),
+        Some(text) => {
+            let (named, numbered) = (reference.reference, reference.identifier);
+            for (name, there) in
+                [("reference", named.is_some()), ("identifier", numbered.is_some())]
+            {
+                if there {
+                    fields.lose(&format!("medicationReference.{name}"));
+                }
+            }
+            Ok(v1::CodeableConcept { text, coding: Vec::new() })
+        }
         None => Err(Refusal::new(
             "MEDICATION_NOT_NAMED",
             "medication[x]",

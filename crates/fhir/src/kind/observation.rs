@@ -17,13 +17,14 @@ struct ReferenceRange {
     text: Option<String>,
 }
 
-impl From<ReferenceRange> for v1::ReferenceRange {
-    fn from(from: ReferenceRange) -> Self {
-        Self {
-            low: from.low.map(Into::into),
-            high: from.high.map(Into::into),
-            text: from.text.unwrap_or_default(),
-        }
+impl ReferenceRange {
+    /// None if nothing is left of it.
+    fn carried(self, fields: &mut Fields<'_>) -> Option<v1::ReferenceRange> {
+        let low = self.low.and_then(|it| fields.amount("referenceRange.low", it));
+        let high = self.high.and_then(|it| fields.amount("referenceRange.high", it));
+        let text = self.text.unwrap_or_default();
+        let says = low.is_some() || high.is_some() || !text.is_empty();
+        says.then_some(v1::ReferenceRange { low, high, text })
     }
 }
 
@@ -54,31 +55,39 @@ impl Component {
             || self.value_time.is_some()
     }
 
-    fn into_api(self) -> Result<v1::ObservationComponent, Refusal> {
+    fn carried(self, fields: &mut Fields<'_>) -> Result<v1::ObservationComponent, Refusal> {
         if self.has_other_value() {
             return Err(value_not_supported("component.value[x]"));
         }
         let value = self
             .value_quantity
-            .map(|quantity| Value::Quantity(quantity.into()))
-            .or_else(|| self.value_codeable_concept.map(|code| Value::CodeableConcept(code.into())))
+            .and_then(|quantity| fields.amount("component.valueQuantity", quantity))
+            .map(Value::Quantity)
+            .or_else(|| {
+                let answer = self.value_codeable_concept?;
+                fields.whole("component.valueCodeableConcept", answer).map(Value::CodeableConcept)
+            })
             .or_else(|| self.value_string.map(Value::String))
             .or_else(|| self.value_boolean.map(Value::Boolean))
             .or_else(|| self.value_integer.map(Value::Integer))
             .or_else(|| self.value_date_time.map(Value::DateTime))
             .or_else(|| self.value_period.map(|period| Value::Period(period.into())));
         Ok(v1::ObservationComponent {
-            code: self.code.map(Into::into),
+            code: self.code.and_then(|it| fields.whole("component.code", it)),
             value: value.map(|value| v1::ObservationValue { value: Some(value) }),
-            data_absent_reason: self.data_absent_reason.map(Into::into),
+            data_absent_reason: self
+                .data_absent_reason
+                .and_then(|it| fields.whole("component.dataAbsentReason", it)),
         })
     }
 }
 
 pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
     let value = value(fields)?;
-    let component = fields.list::<Component>("component")?;
-    let component = component.into_iter().map(Component::into_api).collect::<Result<_, _>>()?;
+    let component = fields.list::<Component>("component")?.into_iter();
+    let component = component.map(|one| one.carried(fields)).collect::<Result<_, _>>()?;
+    let ranges = fields.list::<ReferenceRange>("referenceRange")?.into_iter();
+    let reference_range = ranges.filter_map(|one| one.carried(fields)).collect();
     Ok(v1::Entry {
         status: fields.text("status")?,
         code: fields.concept("code")?,
@@ -91,11 +100,7 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
             interpretation: fields.concepts("interpretation")?,
             body_site: fields.concept("bodySite")?,
             method: fields.concept("method")?,
-            reference_range: fields
-                .list::<ReferenceRange>("referenceRange")?
-                .into_iter()
-                .map(Into::into)
-                .collect(),
+            reference_range,
             component,
             issued: fields.text("issued")?,
         })),
@@ -106,8 +111,8 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
 /// The result. One of a type without counterpart refuses the resource: an observation without its
 /// result would say something else.
 fn value(fields: &mut Fields<'_>) -> Result<Option<v1::ObservationValue>, Refusal> {
-    let value = if let Some(quantity) = fields.take::<Quantity>("valueQuantity")? {
-        Some(Value::Quantity(quantity.into()))
+    let value = if let Some(quantity) = fields.quantity("valueQuantity")? {
+        Some(Value::Quantity(quantity))
     } else if let Some(concept) = fields.concept("valueCodeableConcept")? {
         Some(Value::CodeableConcept(concept))
     } else if let Some(text) = fields.take("valueString")? {

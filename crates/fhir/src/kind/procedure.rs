@@ -17,7 +17,7 @@ struct Performer {
 pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
     let mut reason = fields.concepts("reasonCode")?;
     links.reasons(fields, &mut reason)?;
-    let performers = fields.list::<Performer>("performer")?;
+    let performers = fields.list::<Performer>("performer")?.into_iter();
     Ok(v1::Entry {
         status: fields.text("status")?,
         code: fields.concept("code")?,
@@ -25,7 +25,11 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
         detail: Some(v1::entry::Detail::Procedure(v1::Procedure {
             category: fields.concept("category")?,
             body_site: fields.concepts("bodySite")?,
-            performer: actors(performers.into_iter().map(|performer| performer.actor)),
+            performer: actors(
+                fields,
+                "performer.actor",
+                performers.map(|performer| performer.actor),
+            ),
             reason,
             outcome: fields.concept("outcome")?,
             reason_reference: Vec::new(),

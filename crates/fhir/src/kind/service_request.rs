@@ -2,9 +2,8 @@
 
 use api::v1;
 
-use super::{Links, actors};
+use super::Links;
 use crate::fields::Fields;
-use crate::json::Reference;
 use crate::refusal::Refusal;
 
 pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
@@ -17,23 +16,20 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
     }
     let mut reason = fields.concepts("reasonCode")?;
     links.reasons(fields, &mut reason)?;
-    let requester = fields.take::<Reference>("requester")?;
-    let performers = fields.list::<Reference>("performer")?;
-    let locations = fields.list::<Reference>("locationReference")?;
     Ok(v1::Entry {
         status: fields.text("status")?,
         code: fields.concept("code")?,
         effective: fields.effective("occurrenceDateTime", "occurrencePeriod")?,
         recorded_date: fields.text("authoredOn")?,
-        asserter: requester.and_then(Reference::actor),
+        asserter: fields.take_actor("requester")?,
         detail: Some(v1::entry::Detail::ServiceRequest(v1::ServiceRequest {
             intent: fields.text("intent")?,
             category: fields.concepts("category")?,
             priority: fields.text("priority")?,
             performer_type: fields.concept("performerType")?,
-            performer: actors(performers.into_iter().map(Some)),
+            performer: fields.actors("performer")?,
             body_site: fields.concepts("bodySite")?,
-            location: actors(locations.into_iter().map(Some)),
+            location: fields.actors("locationReference")?,
             reason,
             reason_reference: Vec::new(),
         })),

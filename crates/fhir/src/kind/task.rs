@@ -26,8 +26,6 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
         let key = links.entry(fields, "basedOn", &request);
         links.based_on.extend(key);
     }
-    let requester = fields.take::<Reference>("requester")?;
-    let owner = fields.take::<Reference>("owner")?;
     let execution = fields.take::<Period>("executionPeriod")?;
     let restriction = fields.take::<Restriction>("restriction")?.unwrap_or_default();
     Ok(v1::Entry {
@@ -37,14 +35,14 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
             value: Some(v1::effective::Value::During(period.into())),
         }),
         recorded_date: fields.text("authoredOn")?,
-        asserter: requester.and_then(Reference::actor),
+        asserter: fields.take_actor("requester")?,
         detail: Some(v1::entry::Detail::Task(v1::Task {
             intent: fields.text("intent")?,
             priority: fields.text("priority")?,
             description: fields.text("description")?,
             focus: String::new(),
             based_on: Vec::new(),
-            owner: owner.and_then(Reference::actor),
+            owner: fields.take_actor("owner")?,
             restriction: restriction.period.map(Into::into),
             reason,
             reason_reference: Vec::new(),
