@@ -209,7 +209,9 @@ impl Engine {
                 for bucket in self.buckets(&numbers)? {
                     version += line.store.head(line.ledger, bucket)?.map_or(0, |head| head.version);
                 }
-                let request_id = self.request_id_for(&ctx.request, version)?;
+                // Amendments are told apart by the file's version, which may be the same number.
+                let asked = [b"registration", ctx.request.as_slice()].concat();
+                let request_id = self.request_id_for(&asked, version)?;
                 let filed = self.register(ctx, &request_id, identity.clone()).await?;
                 if filed.first {
                     return Ok(filed);

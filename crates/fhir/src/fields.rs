@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn what_is_not_asked_for_is_named() {
         let json = raw(
-            r#"{"resourceType":"X","id":"1","code":{"text":"a","coding":[{"code":"b","userSelected":true}]},
+            r#"{"resourceType":"X","id":"1","code":{"text":"a","coding":[{"system":"s","code":"b","userSelected":true}]},
                 "stage":[{"type":{}}],"_birthDate":{}}"#,
         );
         let mut fields = Fields::of(&json).unwrap();
