@@ -13,9 +13,9 @@
 use crate::error::{StoreError, damaged, read_error};
 use crate::{options, rows};
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, WriteBatch};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Most bytes that wait in the spool (design, section 7): at 1 KB an access record a million
 /// disclosures without a broker, after which reads end.
@@ -29,11 +29,23 @@ const TABLE: &str = "spool";
 #[derive(Debug)]
 pub struct Spool {
     db: DB,
-    bytes: AtomicU64,
-    /// No block has a lower number: readers start here instead of walking over what was removed.
-    first: AtomicU64,
-    /// Held while removing: what two of them find at once would be counted as gone twice.
-    removing: Mutex<()>,
+    held: Mutex<Held>,
+}
+
+/// What is in it: readers and removals need not walk over what was removed before.
+#[derive(Debug, Default)]
+struct Held {
+    /// Bytes of each block, by its number.
+    blocks: BTreeMap<u64, u64>,
+    /// Bytes of all of them.
+    bytes: u64,
+}
+
+impl Held {
+    fn put(&mut self, number: u64, length: u64) {
+        self.bytes += length;
+        self.bytes -= self.blocks.insert(number, length).unwrap_or(0);
+    }
 }
 
 impl Spool {
@@ -43,14 +55,14 @@ impl Spool {
             ["default", NEWEST].map(|name| ColumnFamilyDescriptor::new(name, options::spool()));
         let db = DB::open_cf_descriptors(&options::spool(), path, tables)
             .map_err(|source| StoreError::Database { action: "open the spool", source })?;
-        let (bytes, first) = (AtomicU64::new(0), AtomicU64::new(0));
-        let spool = Self { db, bytes, first, removing: Mutex::new(()) };
-        let mut bytes = 0;
-        for block in spool.blocks() {
-            bytes += length(&block?.1);
+        let spool = Self { db, held: Mutex::default() };
+        let mut held = Held::default();
+        for block in spool.blocks_from(0) {
+            let (number, block) = block?;
+            held.put(number, length(&block));
         }
         spool.newest()?;
-        spool.bytes.store(bytes, Ordering::SeqCst);
+        *spool.held()? = held;
         Ok(spool)
     }
 
@@ -61,21 +73,19 @@ impl Spool {
     /// # Errors
     /// [`StoreError::SpoolFull`] at [`MAX_SPOOL_BYTES`].
     pub fn put(&self, number: u64, block: &[u8], newest: u64) -> Result<(), StoreError> {
-        let key = number.to_be_bytes();
-        let before = self.db.get_pinned(key).map_err(|error| read_error(TABLE, &key, error))?;
-        let before = before.map_or(0, |old| length(&old));
-        let used = self.bytes().saturating_sub(before);
         let more = length(block);
+        let used = {
+            let held = self.held()?;
+            held.bytes - held.blocks.get(&number).copied().unwrap_or(0)
+        };
         if used + more > MAX_SPOOL_BYTES {
             return Err(StoreError::SpoolFull { used, limit: MAX_SPOOL_BYTES });
         }
         let mut batch = WriteBatch::default();
-        batch.put(key, block);
+        batch.put(number.to_be_bytes(), block);
         batch.put_cf(self.newest_table()?, [], newest.to_be_bytes());
         self.write(batch)?;
-        self.first.fetch_min(number, Ordering::SeqCst);
-        self.bytes.fetch_add(more, Ordering::SeqCst);
-        self.bytes.fetch_sub(before, Ordering::SeqCst);
+        self.held()?.put(number, more);
         Ok(())
     }
 
@@ -112,7 +122,15 @@ impl Spool {
     /// # Errors
     /// Each item may be damaged.
     pub fn blocks(&self) -> impl Iterator<Item = Result<(u64, Vec<u8>), StoreError>> + '_ {
-        let first = self.first.load(Ordering::SeqCst).to_be_bytes();
+        let first = self.held().ok().and_then(|held| held.blocks.keys().next().copied());
+        self.blocks_from(first.unwrap_or(0))
+    }
+
+    fn blocks_from(
+        &self,
+        first: u64,
+    ) -> impl Iterator<Item = Result<(u64, Vec<u8>), StoreError>> + '_ {
+        let first = first.to_be_bytes();
         self.db.iterator(IteratorMode::From(&first, Direction::Forward)).map(|row| {
             let (key, block) = row.map_err(|error| read_error(TABLE, &[], error))?;
             let number = rows::decode_number(&key).ok_or_else(|| damaged(TABLE, &key))?;
@@ -126,31 +144,29 @@ impl Spool {
     /// # Errors
     /// When the database cannot be written.
     pub fn remove(&self, upto: u64) -> Result<(), StoreError> {
-        let _alone = self.removing.lock().map_err(|_| StoreError::Poisoned)?;
+        let mut held = self.held()?;
         let mut batch = WriteBatch::default();
-        let mut bytes = 0;
         // One by one: the spool is short, and range tombstones would slow its next reader.
-        for block in self.blocks() {
-            let (number, block) = block?;
-            if number > upto {
-                break;
-            }
+        for number in held.blocks.range(..=upto).map(|(number, _)| number) {
             batch.delete(number.to_be_bytes());
-            bytes += length(&block);
         }
         if batch.is_empty() {
             return Ok(());
         }
         self.db.write(batch).map_err(write_error)?;
-        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
-        self.first.fetch_max(upto.saturating_add(1), Ordering::SeqCst);
+        let left = held.blocks.split_off(&upto.saturating_add(1));
+        held.bytes -= std::mem::replace(&mut held.blocks, left).values().sum::<u64>();
         Ok(())
     }
 
     /// Bytes of the blocks in it.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::SeqCst)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    fn held(&self) -> Result<MutexGuard<'_, Held>, StoreError> {
+        self.held.lock().map_err(|_| StoreError::Poisoned)
     }
 
     fn newest_table(&self) -> Result<&ColumnFamily, StoreError> {
