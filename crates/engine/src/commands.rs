@@ -318,7 +318,13 @@ impl Engine {
     pub(crate) fn header_at(&self, position: u64) -> Result<Header, Failure> {
         let line = &self.records.line;
         let damaged = || Failure::Damaged { what: format!("record {position} of {}", line.ledger) };
-        Ok(line.store.reader().record(line.ledger, position)?.ok_or_else(damaged)?.header)
+        let size = line.state()?.size;
+        match line.store.reader().record(line.ledger, position)? {
+            Some(record) => Ok(record.header),
+            // Its contribution is known to be settled a moment before the ledger has it.
+            None if position >= size => Err(Failure::OutcomeUnknown),
+            None => Err(damaged()),
+        }
     }
 
     /// The first outcome of a repeated request, from what is on file.

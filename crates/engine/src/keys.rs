@@ -31,11 +31,16 @@ const LOW_WATER: usize = 1_024;
 /// How often the reserve is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often a node puts one entry back in the place of another, until it is started anew.
+const PUT_BACK: u32 = 8;
+
 /// What the bucket showed since it is watched.
 struct Listing {
     names: BTreeSet<String>,
     /// Revisions of entries that stand in the place of what this node has.
     overwritten: BTreeMap<String, u64>,
+    /// How often each was found to be so since the start.
+    times: BTreeMap<String, u32>,
     /// Since the last look.
     news: bool,
     /// Nothing was missing or overwritten, or what was is back.
@@ -44,8 +49,22 @@ struct Listing {
 
 impl Listing {
     /// Nothing yet; that there is no news means something only after a whole moment.
-    fn new() -> Self {
-        Self { names: BTreeSet::new(), overwritten: BTreeMap::new(), news: true, whole: false }
+    fn new(times: BTreeMap<String, u32>) -> Self {
+        let (names, overwritten) = (BTreeSet::new(), BTreeMap::new());
+        Self { names, overwritten, times, news: true, whole: false }
+    }
+
+    /// Whether an entry that was overwritten at this revision is to be put back: not for ever, for another
+    /// node may take this one's for the wrong one.
+    fn goes_back(&mut self, change: &KeyChange) -> bool {
+        let times = self.times.entry(change.name.clone()).or_insert(0);
+        *times += 1;
+        let goes_back = *times <= PUT_BACK;
+        if goes_back {
+            self.overwritten.insert(change.name.clone(), change.revision);
+            self.whole = false;
+        }
+        goes_back
     }
 
     fn note(&mut self, change: &KeyChange) {
@@ -82,9 +101,10 @@ impl Upkeep {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.tell_ready();
+        let mut times = BTreeMap::new();
         loop {
             let mut changes = self.bucket.watch(1);
-            let mut shown = Listing::new();
+            let mut shown = Listing::new(times);
             let mut rotation = Rotation::new(self.node);
             loop {
                 tokio::select! {
@@ -113,6 +133,7 @@ impl Upkeep {
                     }
                 }
             }
+            times = shown.times;
             if let Err(why) = self.make_anew().await {
                 self.unreadable(&why);
             }
@@ -220,10 +241,11 @@ impl Upkeep {
             Ok(subjects) => {
                 self.fold(move |store, alarms| views::fold(store, &subjects, alarms)).await;
             }
-            Err(error) if self.vault.is_overwritten(name, bytes, &error).unwrap_or(false) => {
+            Err(error)
+                if self.vault.is_overwritten(name, bytes, &error).unwrap_or(false)
+                    && shown.goes_back(change) =>
+            {
                 tracing::warn!(%error, name, "an entry of keys was overwritten and is put back");
-                shown.overwritten.insert(change.name.clone(), change.revision);
-                shown.whole = false;
             }
             Err(error) => self.alarms.raise(
                 "KEYS_REFUSED",

@@ -57,7 +57,7 @@ const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
 
 /// How long any call may take until its answer begins, the sending of its request included: longer than
 /// what is asked for may take. Streams go on for longer.
-const BEGINNING: Duration = Duration::from_secs(65);
+const BEGINNING: Duration = Duration::from_secs(300);
 
 /// HTTP/2 windows, in bytes: an import fills a 1 Gbit/s line over 10 ms with 1.2 MiB under way.
 const STREAM_WINDOW: u32 = 1024 * 1024;

@@ -132,7 +132,7 @@ pub fn stopping() -> Status {
 /// A call without credentials whose request did not come, or that took too long.
 #[must_use]
 pub fn too_slow() -> Status {
-    unavailable("NOT_ANSWERED", "the request did not come in time; send it again")
+    unavailable("NOT_ANSWERED", "the request or its answer took too long; send it again")
 }
 
 /// A retired node is told so, with the control record that says it.

@@ -180,15 +180,12 @@ impl Vault {
         }
         let mut write = WriteBatch::default();
         let mut new = Vec::new();
-        let mut unused = 0;
+        let (mut unused, mut older) = (0, false);
         for entry in &batch.entries {
             self.keeps_ids(name, entry)?;
             let file = self.stage_key(name, &entry.file, &mut write)?;
             let audit = self.stage_key(name, &entry.audit, &mut write)?;
-            if file == Staged::Older || audit == Staged::Older {
-                // What an entry held before it was wrapped anew: it brings nothing.
-                return Ok(Vec::new());
-            }
+            older |= file == Staged::Older || audit == Staged::Older;
             if file == Staged::New || audit == Staged::New {
                 new.push(entry.subject);
             }
@@ -200,6 +197,10 @@ impl Vault {
                 unused += 1;
             }
         }
+        if older {
+            // What an entry held before it was wrapped anew: it brings nothing.
+            return Ok(Vec::new());
+        }
         write.put_cf(self.database.table(BATCHES)?, name.as_bytes(), &row);
         self.database.write(write)?;
         self.holds(name, bytes)?;
@@ -207,12 +208,24 @@ impl Vault {
         Ok(new)
     }
 
-    /// Refuses a batch that lacks a subject that it had: the subject would be in no entry any more, not
-    /// put back and not wrapped anew.
+    /// Refuses a batch that lacks a subject that it had, unless another has it: the subject would be in no
+    /// entry any more, not put back and not wrapped anew.
     fn keeps_all(&self, name: &str, known: &[u8], batch: &KeyBatch) -> Result<(), VaultError> {
         let now: BTreeSet<_> = batch.entries.iter().map(|entry| entry.subject.0).collect();
-        let mut known = batch_subjects(name.as_bytes(), known)?.iter();
-        let Some(subject) = known.find(|subject| !now.contains(*subject)) else { return Ok(()) };
+        let known = batch_subjects(name.as_bytes(), known)?.iter();
+        let mut lost: BTreeSet<_> = known.filter(|subject| !now.contains(*subject)).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.database.each(BATCHES, |other, row| {
+            if other != name.as_bytes() {
+                for subject in batch_subjects(other, row)? {
+                    lost.remove(subject);
+                }
+            }
+            Ok(())
+        })?;
+        let Some(&subject) = lost.first() else { return Ok(()) };
         let ids = self.keys_of(SubjectId(*subject))?.ok_or_else(|| damaged(SUBJECTS, subject))?;
         Err(conflict(ids.file, name))
     }

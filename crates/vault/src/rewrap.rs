@@ -56,7 +56,8 @@ impl Vault {
     /// here, so that this one is to be put back.
     ///
     /// Not when what is kept does not open here, or when the other is under a newer version of the
-    /// key-encryption key than the system's keys: then it may be this node that has a wrong one.
+    /// key-encryption key than the system's keys: then it may be this node that has a wrong one. What a
+    /// later version writes in another form needs another name: to this one it is no entry.
     ///
     /// # Errors
     /// When the database cannot be read.

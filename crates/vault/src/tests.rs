@@ -316,7 +316,15 @@ fn a_known_batch_loses_no_patient() {
     let other = open(elsewhere.path());
     other.add_batch("one", &fewer, BatchOrigin::Bucket).unwrap();
     assert_eq!(other.add_batch("one", &bytes, BatchOrigin::Bucket).unwrap().len(), 1);
-    assert_eq!(other.batch("one").unwrap(), Some(bytes));
+    assert_eq!(other.batch("one").unwrap().as_ref(), Some(&bytes));
+    // And who took another batch for it, once that other is in its place.
+    let (third, two) = (tempfile::tempdir().unwrap(), vault.mint_batch().unwrap());
+    let misled = open(third.path());
+    misled.add_batch("one", &two, BatchOrigin::Bucket).unwrap();
+    assert!(misled.add_batch("one", &bytes, BatchOrigin::Bucket).is_err());
+    misled.add_batch("two", &two, BatchOrigin::Bucket).unwrap();
+    misled.add_batch("one", &bytes, BatchOrigin::Bucket).unwrap();
+    assert_eq!(misled.batch("one").unwrap(), Some(bytes));
 }
 
 #[test]

@@ -453,6 +453,15 @@ fn what_the_root_of_a_consent_is_limited_to_limits_its_exceptions() {
             format!(r#"{{"type":"deny",{st_james},"provision":[{{"type":"permit",{jdoe}}}]}}"#),
             vec!["deny  Organization/St James ", "permit  Practitioner/jdoe "],
         ),
+        // more may be denied than permitted
+        (
+            format!(r#"{{"type":"permit",{st_james},"provision":[{{"type":"deny",{jdoe}}}]}}"#),
+            vec!["permit  Organization/St James ", "deny  Practitioner/jdoe "],
+        ),
+        (
+            format!(r#"{{{paid},"provision":[{{"type":"deny","purpose":[{{"code":"TREAT"}}]}}]}}"#),
+            vec!["deny   TREAT"],
+        ),
         ("{}".to_owned(), vec![]),
     ];
     for (provision, expected) in kept {
@@ -467,8 +476,6 @@ fn what_the_root_of_a_consent_is_limited_to_limits_its_exceptions() {
         format!(r#"{{{until},"provision":[{{{mother}}}]}}"#),
         // perhaps beyond the limit
         format!(r#"{{{until},"provision":[{{"type":"permit","period":{{"end":"2028"}}}}]}}"#),
-        format!(r#"{{{st_james},"provision":[{{"type":"deny",{jdoe}}}]}}"#),
-        format!(r#"{{{paid},"provision":[{{"type":"deny","purpose":[{{"code":"TREAT"}}]}}]}}"#),
         format!(r#"{{"type":"deny",{st_james},"provision":[{{"type":"permit",{mother}}}]}}"#),
     ] {
         assert_eq!(refusal(&consent(&unclear)).code, "PROVISION_NOT_UNDERSTOOD", "{unclear}");

@@ -112,10 +112,14 @@ fn within(root: &v1::Provision, from: v1::Provision) -> Result<v1::Provision, Re
         purpose: if from.purpose.is_empty() { root.purpose.clone() } else { from.purpose },
         r#type: from.r#type,
     };
+    // What is denied beyond the limit is the patient's wish too, as far as anybody can tell.
+    if one.r#type == "deny" {
+        return Ok(one);
+    }
     // Who is not denied anything needs no permit, so one that goes beyond its denial changes nothing.
     // Only a related person is let in by it.
     let related = |actor: &v1::Actor| actor.reference.contains("RelatedPerson/");
-    if root.r#type == "deny" && one.r#type == "permit" && !one.actor.iter().any(related) {
+    if root.r#type == "deny" && !one.actor.iter().any(related) {
         return Ok(one);
     }
     let allowed = |actor: &v1::Actor| root.actor.iter().any(|it| it.reference == actor.reference);

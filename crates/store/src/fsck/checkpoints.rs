@@ -84,7 +84,7 @@ pub(super) fn check(
         let node = key.last_chunk::<16>().map_or(NodeId::ZERO, |node| NodeId(*node));
         match wrong(tables, state, node, row)? {
             None => {}
-            Some(what) if own == Some(node) => {
+            Some(what) if own.is_none_or(|own| own == node) => {
                 return Err(Finding::row(keys::CHECKPOINTS, key, what).at(place));
             }
             Some(what) => {
