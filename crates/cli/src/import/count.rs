@@ -14,6 +14,9 @@ const LISTED: usize = 1_000;
 /// The server's code for an item that its source took back while its entry stands.
 const TAKEN_BACK: &str = "taken-back-by-source";
 
+/// The type of resource that keeps people out: it cannot be refused without harm.
+const CONSENT: &str = "Consent";
+
 /// Where an item comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Where {
@@ -80,6 +83,8 @@ pub(crate) struct Count {
     deferred: u64,
     /// Refused because their source takes back what stands on file: somebody has to retract it.
     taken_back: u64,
+    /// Refused consents: what they forbid, nobody is kept from.
+    consents: u64,
     remarks: BTreeMap<String, u64>,
     not_carried: BTreeMap<String, u64>,
     position: u64,
@@ -106,6 +111,7 @@ impl Count {
     /// A resource that cannot be sent, or was refused by the server.
     pub(super) fn refuse(&mut self, found: &Where, reason: &str, field: &str, message: &str) {
         self.tally(&found.resource_type).refused += 1;
+        self.consents += u64::from(found.resource_type == CONSENT);
         let key = (found.resource_type.clone(), reason.to_owned(), field.to_owned());
         let refusals = self.refusals.entry(key).or_default();
         refusals.count += 1;
@@ -165,11 +171,11 @@ impl Count {
         }
     }
 
-    /// Whether all that was to be imported was read and answered: nothing is to be sent again or
-    /// retracted, no file holds what cannot be read, and there was something.
+    /// Whether all that was to be imported was read and answered: nothing is to be sent again,
+    /// retracted or else protected, no file holds what cannot be read, and there was something.
     pub(crate) fn is_complete(&self) -> bool {
         let nothing = self.types.is_empty() && self.skipped.is_empty();
-        let left = self.deferred + self.taken_back;
+        let left = self.deferred + self.taken_back + self.consents;
         left == 0 && !nothing && !self.types.contains_key(Self::UNREADABLE)
     }
 
@@ -215,6 +221,7 @@ impl Count {
             "refusals": self.listed,
             "refused_for_now": self.deferred,
             "to_be_retracted": self.taken_back,
+            "consents_refused": self.consents,
             "refusals_not_listed": total.refused.saturating_sub(self.listed.len() as u64),
             "remarks": self.remarks,
             "not_carried": self.not_carried,
@@ -295,6 +302,14 @@ impl Count {
                 "\n{} entered in error, as the source says now, and still on file: look at each and \
                  retract it; --json lists them",
                 counted(self.taken_back, "resource")
+            );
+        }
+        if self.consents > 0 {
+            let _ = writeln!(
+                text,
+                "\n{} refused: nobody is kept from what they restrict. Mend them and import them again, \
+                 or have a service file what they ask for",
+                counted(self.consents, "consent")
             );
         }
         if self.types.is_empty() && self.skipped.is_empty() {
@@ -458,6 +473,10 @@ mod tests {
         standing.answer(&found, &refused);
         assert!(!standing.is_complete() && standing.text().contains("still on file"));
         assert_eq!(standing.json()["to_be_retracted"], 1);
+        let mut open = counted_import();
+        open.refuse(&Where::new(CONSENT, String::new(), String::new()), "NOT_CARRIED", "", "");
+        assert!(!open.is_complete() && open.text().contains("1 consent refused"));
+        assert_eq!(open.json()["consents_refused"], 1);
     }
 
     #[test]
