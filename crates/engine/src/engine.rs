@@ -136,7 +136,7 @@ pub struct Parts {
     pub(crate) emergencies: Emergencies,
     pub(crate) in_doubt: InDoubt,
     /// Turns of those who have evidence made.
-    pub(crate) proving: Semaphore,
+    pub(crate) proving: Arc<Semaphore>,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) stopping: CancellationToken,
     grants: Arc<Grants>,
@@ -310,7 +310,7 @@ impl Engine {
             files: Files::default(),
             emergencies: Emergencies::default(),
             in_doubt: InDoubt::default(),
-            proving: Semaphore::new(MADE_AT_ONCE),
+            proving: Arc::new(Semaphore::new(MADE_AT_ONCE)),
             alarms: shared.alarms,
             stopping: setup.stopping,
             grants: shared.grants,

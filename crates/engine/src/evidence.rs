@@ -120,15 +120,16 @@ impl Engine {
         render: impl FnOnce(&Evidence) -> (T, Vec<u8>) + Send + 'static,
     ) -> Result<Shown<T>, Failure> {
         let side = self.side_of(query.ledger)?;
-        let concerned = self.concerned(side, query);
+        if query.ledger.kind == LedgerKind::Access {
+            self.trail.applied().await;
+        }
+        // One moment for both: whose a record is that comes on file meanwhile, nobody has looked at.
+        let now = side.line.state()?;
+        let concerned = self.concerned(now.size, query);
         // May they comes first: that something is damaged is not for everybody either.
         let pass = self.admit(ctx, concerned.as_ref().ok().copied().flatten()).await?;
         let patient = concerned?;
         side.line.near_end()?;
-        if query.ledger.kind == LedgerKind::Access {
-            self.trail.applied().await;
-        }
-        let now = side.line.state()?;
         let covered = match query.about {
             About::Patient(_) => now.size,
             About::Position(at) if at < now.size => at + 1,
@@ -141,9 +142,11 @@ impl Engine {
         let position = now.size;
         let checkpoint = self.covering(side, covered, ctx).await?;
         // Thousands of records are read and opened: not where others wait for their answers.
-        let _turn = self.proving.acquire().await.map_err(Failure::internal)?;
+        let turn = Arc::clone(&self.proving).acquire_owned().await.map_err(Failure::internal)?;
         let (engine, query, read) = (self.clone(), *query, pass.clone());
         let made = tokio::task::spawn_blocking(move || {
+            // Whoever asked may be gone: the work goes on, and so does its turn.
+            let _turn = turn;
             let evidence = engine.evidence(&read, &query, &now, checkpoint)?;
             let (answer, bytes) = render(&evidence);
             Ok::<_, Failure>((answer, evidence.leaves.len(), engine.answer_digest(&bytes)?))
@@ -163,21 +166,14 @@ impl Engine {
     }
 
     /// Whom the showing is about: of a position, the patient of its record.
-    fn concerned(
-        &self,
-        side: &Working,
-        query: &EvidenceQuery,
-    ) -> Result<Option<PatientId>, Failure> {
+    fn concerned(&self, size: u64, query: &EvidenceQuery) -> Result<Option<PatientId>, Failure> {
         let at = match query.about {
             About::Patient(patient) => return Ok(Some(patient)),
             About::Range(..) => return Ok(None),
             About::Position(at) => at,
         };
         let store = self.shelf.never_to_be_shown();
-        let record = match side.line.state()?.size {
-            size if at < size => store.reader().record(query.ledger, at)?,
-            _ => None,
-        };
+        let record = if at < size { store.reader().record(query.ledger, at)? } else { None };
         Ok(record.and_then(|record| self.patient_of(record.header.subject)))
     }
 

@@ -117,6 +117,30 @@ async fn the_directory_tells_nobody_that_or_why_somebodys_own_file_was_linked() 
 }
 
 #[tokio::test]
+async fn a_record_of_ones_own_file_is_not_proved_to_one_who_asks_before_it_is_there() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let patient = cluster.client(0, "registrar").unwrap();
+    let patient = patient.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let carol = cluster.client_of(0, "compliance-officer", "carol").unwrap();
+    link(&officer, "carol", &patient).await.expect("linked");
+    let nurse = cluster.client(0, "case-manager").unwrap();
+    for _ in 0..8 {
+        let next = officer.heads().await.expect("both").pop().expect("of the trail").size;
+        read(&nurse, &patient, "CAREMGT").await.expect("shown");
+        let kind = v1::LedgerKind::Access.into();
+        let request = v1::ProveRequest {
+            purpose: purpose("HCOMPL"),
+            ledger: Some(v1::LedgerId { kind, shard: 0, period: 0 }),
+            about: Some(v1::prove_request::About::Position(next)),
+            contents: true,
+        };
+        let refused = carol.evidence().prove(request).await.expect_err("her own file's trail");
+        assert_eq!(reason(&refused), "FORBIDDEN", "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_employment_counts_from_its_first_day() {
     let cluster = Cluster::start(1).await.expect("a node");
     let it = cluster.client(0, "hospital-it").unwrap();
