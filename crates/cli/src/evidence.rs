@@ -4,6 +4,7 @@
 pub(crate) mod body;
 
 use api::v1;
+use api::v1::event::Event;
 use api::v1::evidence_service_client::EvidenceServiceClient;
 use ledger::checkpoint::Checkpoint;
 use ledger::completeness::Completeness;
@@ -11,11 +12,12 @@ use ledger::map::{End, MapProof};
 use ledger::note::SignedNote;
 use ledger::policy::Policy;
 use ledger::proof::{root_of_range, verify_inclusion};
-use ledger::{Hash, Leaf, LeafType, LedgerId, SubjectId, Summary, leaf_hash};
+use ledger::{Hash, Leaf, LeafType, LedgerId, LedgerKind, SubjectId, Summary, leaf_hash};
 
 use crate::connection::{connect, timed};
 use crate::failure::Failure;
 use crate::options::Global;
+use crate::patient::Named;
 use crate::verify::{Found, dated, opened};
 
 /// Evidence as a node gave it.
@@ -183,6 +185,61 @@ fn checked(leaf: &v1::EvidenceLeaf) -> Result<Checked<'_>, String> {
     Ok(Checked { leaf, version, opened })
 }
 
+/// Whether what was opened shows that the patient has the number they were named by: which patient has
+/// it, only the node has said. None when they were named by id.
+pub(crate) fn bears(
+    named: Option<&Named>,
+    ledger: LedgerId,
+    checked: &[Checked<'_>],
+) -> Result<Option<bool>, Found> {
+    let Some(Named::Number { issuer, value }) = named else { return Ok(None) };
+    let shown = has_number(checked, issuer, value);
+    let all_said = checked.iter().all(|one| one.opened && event_in(one).is_some());
+    if ledger.kind == LedgerKind::Records && all_said && !shown {
+        return Err(Found::Damaged(
+            "the number that was typed does not stand in the records of the patient whom the node named \
+             by it: they are another's"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(shown))
+}
+
+/// A number that the patient once had still names them; one that a correction took off does not.
+fn has_number(checked: &[Checked<'_>], issuer: &str, value: &str) -> bool {
+    let stands_in = |identity: &Option<v1::Identity>| {
+        let mut identifiers = identity.iter().flat_map(|identity| &identity.identifiers);
+        identifiers.any(|one| one.issuer == issuer && one.value == value)
+    };
+    let (mut before, mut theirs) = (false, false);
+    for one in checked {
+        let (now, corrected) = match event_in(one) {
+            Some(Event::PatientRegistered(event)) => (stands_in(&event.identity), false),
+            Some(Event::IdentityAmended(event)) => {
+                (stands_in(&event.identity), event.how() == v1::Amendment::Correction)
+            }
+            Some(
+                Event::EntryAdded(_)
+                | Event::EntryAmended(_)
+                | Event::EntryRetracted(_)
+                | Event::EntryMasked(_),
+            )
+            | None => continue,
+        };
+        theirs = now || (theirs && !(before && corrected));
+        before = now;
+    }
+    theirs
+}
+
+/// What a record of a patient file says, when it was opened and is known.
+fn event_in<'e>(checked: &Checked<'e>) -> Option<&'e Event> {
+    match &checked.leaf.content {
+        Some(v1::evidence_leaf::Content::Event(filed)) => filed.event.as_ref()?.event.as_ref(),
+        Some(v1::evidence_leaf::Content::Access(_)) | None => None,
+    }
+}
+
 fn map_in(from: &v1::MapProof) -> Option<MapProof> {
     let end = match &from.end {
         None => End::Nobody,
@@ -197,4 +254,68 @@ fn map_in(from: &v1::MapProof) -> Option<MapProof> {
 
 fn hashes_in(from: &[Vec<u8>]) -> Option<Vec<Hash>> {
     from.iter().map(|hash| Hash::from_slice(hash)).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A record that says this, as a node gives it.
+    pub(crate) fn saying(event: Event) -> v1::EvidenceLeaf {
+        let event = Some(v1::Event { event: Some(event) });
+        let filed = v1::FiledEvent { event, ..v1::FiledEvent::default() };
+        let content = Some(v1::evidence_leaf::Content::Event(Box::new(filed)));
+        v1::EvidenceLeaf { content, ..v1::EvidenceLeaf::default() }
+    }
+
+    pub(crate) fn identity(numbers: &[&str]) -> v1::Identity {
+        let number = |value: &&str| v1::Identifier {
+            issuer: "urn:mrn".to_owned(),
+            value: (*value).to_owned(),
+            ..v1::Identifier::default()
+        };
+        let identifiers = numbers.iter().map(number).collect();
+        v1::Identity { identifiers, ..v1::Identity::default() }
+    }
+
+    pub(crate) fn registered(numbers: &[&str]) -> v1::EvidenceLeaf {
+        let identity = Some(identity(numbers));
+        saying(Event::PatientRegistered(v1::PatientRegistered { identity }))
+    }
+
+    fn amended(numbers: &[&str], how: v1::Amendment) -> v1::EvidenceLeaf {
+        let identity = Some(identity(numbers));
+        let (how, more) = (how.into(), v1::IdentityAmended::default());
+        saying(Event::IdentityAmended(v1::IdentityAmended { identity, how, ..more }))
+    }
+
+    /// What the number `7` is found to be, when so many of these are opened.
+    fn found(leaves: &[v1::EvidenceLeaf], opened: usize, ledger: LedgerId) -> Option<bool> {
+        let checked = leaves.iter().enumerate();
+        let checked: Vec<Checked<'_>> = checked
+            .map(|(place, leaf)| Checked { leaf, version: 1, opened: place < opened })
+            .collect();
+        let named = Named::Number { issuer: "urn:mrn".to_owned(), value: "7".to_owned() };
+        match bears(Some(&named), ledger, &checked) {
+            Ok(shown) => Some(shown.expect("named by number")),
+            Err(Found::Damaged(_)) => None,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_patient_named_by_number_has_it_in_their_records() {
+        let amendment = |how| [registered(&["6", "7"]), amended(&["6"], how)];
+        let records = LedgerId::RECORDS;
+        assert_eq!(found(&[registered(&["6", "7"])], 1, records), Some(true));
+        assert_eq!(found(&[registered(&["6"])], 1, records), None, "another patient's file");
+        assert_eq!(found(&[], 0, records), None, "an id that nobody has");
+        // What the patient once had still names them, what was filed by mistake does not.
+        assert_eq!(found(&amendment(v1::Amendment::Amendment), 2, records), Some(true));
+        assert_eq!(found(&amendment(v1::Amendment::Correction), 2, records), None);
+        // Where not all is said, it is the node's word.
+        assert_eq!(found(&[registered(&["6"])], 0, records), Some(false));
+        assert_eq!(found(&[], 0, LedgerId::ACCESS), Some(false));
+        assert!(matches!(bears(Some(&Named::Id(String::new())), records, &[]), Ok(None)));
+    }
 }

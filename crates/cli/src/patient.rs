@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::options::Global;
 
 /// A patient as typed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     Id(String),
     Number { issuer: String, value: String },

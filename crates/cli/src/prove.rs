@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::json;
 use crate::options::Global;
 use crate::output::Output;
-use crate::patient;
+use crate::patient::{self, Named};
 use crate::proof;
 use crate::purpose::{self, Otherwise};
 
@@ -69,6 +69,7 @@ pub(crate) async fn run(
         Ok(told) => {
             let json = || {
                 json!({"verdict": "intact", "file": wanted.output, "records": told.records,
+                "opened": told.opened, "number_shown": told.number,
                 "size": told.checkpoint.size, "origin": told.checkpoint.origin})
             };
             output.show(json, || told.text(&wanted.output, given))?;
@@ -84,11 +85,13 @@ struct Told {
     records: usize,
     opened: usize,
     about: About,
+    /// Of a patient named by number: whether their records show that it is theirs.
+    number: Option<bool>,
 }
 
 impl Told {
     fn text(&self, file: &Path, given: bool) -> String {
-        let Self { checkpoint, records, opened, about } = self;
+        let Self { checkpoint, records, opened, about, number } = self;
         let complete = match (about, records) {
             (About::Patient(_), 0) => {
                 "the ledger holds nothing about this patient, as the checkpoint shows"
@@ -99,6 +102,10 @@ impl Told {
             (About::Position(_), _) => "it is on file, as the checkpoint shows",
             (About::Range(..), _) => "they are on file, and no other stands between them",
         };
+        let number = match number {
+            Some(false) => "\nthat the number typed is this patient's is the node's word",
+            Some(true) | None => "",
+        };
         let policy = match given {
             true => "",
             false => {
@@ -108,7 +115,7 @@ impl Told {
         };
         format!(
             "{}: {records} record(s), {opened} of them opened, under the checkpoint of {} leaves\n\
-             {complete}{policy}\n\
+             {complete}{number}{policy}\n\
              check it:  unzip it, and in its folder:  python3 check.py",
             file.display(),
             checkpoint.size
@@ -124,7 +131,7 @@ async fn make(
     given: bool,
     file: &File,
 ) -> Result<Result<Told, crate::verify::Found>, Failure> {
-    let about = about(global, wanted).await?;
+    let (about, named) = about(global, wanted).await?;
     let request = v1::ProveRequest {
         purpose: Some(purpose::of(global, Otherwise::Always("HCOMPL"))?),
         ledger: Some(wanted.which.ledger.id()),
@@ -142,33 +149,39 @@ async fn make(
         Ok(checked) => checked,
         Err(found) => return Ok(Err(found)),
     };
+    let number = match evidence::bears(named.as_ref(), wanted.which.ledger.of(), &checked) {
+        Ok(number) => number,
+        Err(found) => return Ok(Err(found)),
+    };
     let told = Told {
         records: checked.len(),
         opened: checked.iter().filter(|one| one.opened).count(),
         checkpoint,
         about,
+        number,
     };
     let described = describe(&evidence, &checked, &told.checkpoint, about, wanted);
-    let cover = cover(&told, about, wanted, given);
+    let cover = cover(&told, named.as_ref(), wanted, given);
     let written = write(file, &described, &cover, policy_text, &evidence, &checked);
     written.map_err(|error| Failure::local(format!("write {}", wanted.output.display()), error))?;
     Ok(Ok(told))
 }
 
-async fn about(global: &Global, wanted: &Prove) -> Result<About, Failure> {
+/// What is to be proved, and the patient as typed.
+async fn about(global: &Global, wanted: &Prove) -> Result<(About, Option<Named>), Failure> {
     if let Some(position) = wanted.position {
-        return Ok(About::Position(position));
+        return Ok((About::Position(position), None));
     }
     if let Some((first, end)) = wanted.range {
-        return Ok(About::Range(first, end));
+        return Ok((About::Range(first, end), None));
     }
     let typed = wanted.patient.as_deref().unwrap_or_default();
     let named = patient::parse(typed, &wanted.issuer.issuer)?;
     let mut client = PatientFileServiceClient::new(connect(global).await?);
     let purpose = purpose::of(global, Otherwise::Always("HCOMPL"))?;
-    let id = patient::resolve(&mut client, global, purpose, named).await?;
+    let id = patient::resolve(&mut client, global, purpose, named.clone()).await?;
     let id = id.parse().map_err(|error| Failure::local("read the patient's id", error))?;
-    Ok(About::Patient(id))
+    Ok((About::Patient(id), Some(named)))
 }
 
 /// `evidence.json`.
@@ -227,10 +240,10 @@ fn content_name(position: u64) -> String {
 }
 
 /// The page on top: what it proves, in plain words.
-fn cover(told: &Told, about: About, wanted: &Prove, given: bool) -> String {
+fn cover(told: &Told, named: Option<&Named>, wanted: &Prove, given: bool) -> String {
     let mut what = String::new();
     // Writing to a String cannot fail.
-    let _ = match about {
+    let _ = match told.about {
         About::Patient(subject) => write!(
             what,
             "everything that the ledger \"{}\" holds about the patient\nwith the id {subject}: {} record(s)",
@@ -253,6 +266,13 @@ fn cover(told: &Told, about: About, wanted: &Prove, given: bool) -> String {
             )
         }
     };
+    if let Some(Named::Number { issuer, value }) = named {
+        let shown = match told.number {
+            Some(true) => "which stands in these records",
+            Some(false) | None => "which is theirs by the word of the node",
+        };
+        let _ = write!(what, ",\nnamed by the number {value} of {issuer},\n{shown}");
+    }
     let policy = match given {
         true => "given by whoever made this package",
         false => "told by the node itself",

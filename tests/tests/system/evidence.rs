@@ -128,6 +128,13 @@ async fn all_about_a_patient_is_proved_and_that_there_is_nothing() {
     assert_eq!(nurse.status.code(), Some(12), "{}", said(&nurse));
     let accesses = world.verify("auditor", "access", &world.bell);
     assert!(said(&accesses).starts_with("intact: 5 record(s)"), "{}", said(&accesses));
+    // Who has a number, the records show; where there are none to open, only the node says it.
+    for (ledger, names) in [("records", "in whose records the number"), ("access", "node's word")] {
+        let numbered = world.verify("compliance-officer", ledger, "MRN-2");
+        let said = said(&numbered);
+        assert_eq!(numbered.status.code(), Some(0), "{said}");
+        assert!(said.contains(&world.bell) && said.contains(names), "{said}");
+    }
     let unknown = world.verify("compliance-officer", "records", "");
     assert_eq!(unknown.status.code(), Some(2), "no patient: {}", said(&unknown));
 }
@@ -169,6 +176,18 @@ async fn a_package_is_checked_with_nothing_but_python_and_what_is_changed_in_it_
     for package in &packages {
         let (code, said) = check(package);
         assert_eq!(code, Some(0), "{}: {said}", package.display());
+    }
+    for (name, about, remark) in [
+        ("numbered", ["MRN-2", "--ledger", "records"], "which stands in these records"),
+        ("unopened", ["MRN-2", "--ledger", "access"], "which is theirs by the word of the node"),
+    ] {
+        let package = world.package(name, &about);
+        let cover = std::fs::read_to_string(package.join("README.txt")).expect("a cover");
+        assert!(
+            cover.contains("named by the number MRN-2 of ") && cover.contains(remark),
+            "{cover}"
+        );
+        packages.insert(3, package);
     }
     let bell = &packages[0];
     let body = bell.join("bodies");

@@ -25,6 +25,9 @@ use crate::purpose::{self, Otherwise};
 
 /// An intact patient.
 pub(super) struct Intact {
+    id: String,
+    /// Of a patient named by number: whether their records show that it is theirs.
+    number: Option<bool>,
     checkpoint: Checkpoint,
     records: usize,
     opened: usize,
@@ -35,11 +38,21 @@ pub(super) struct Intact {
 impl Intact {
     pub(super) fn json(&self) -> Value {
         json!({"verdict": "intact", "origin": self.checkpoint.origin, "size": self.checkpoint.size,
-            "records": self.records, "opened": self.opened, "file_version": self.file})
+            "patient": self.id, "number_shown": self.number, "records": self.records,
+            "opened": self.opened, "file_version": self.file})
     }
 
     pub(super) fn text(&self) -> String {
-        let Self { checkpoint, records, opened, file } = self;
+        let Self { id, number, checkpoint, records, opened, file } = self;
+        let patient = match number {
+            Some(true) => {
+                format!("\nthe patient is {id}, in whose records the number typed stands")
+            }
+            Some(false) => {
+                format!("\nthe patient is {id}: that the number typed is theirs is the node's word")
+            }
+            None => String::new(),
+        };
         let file = match file {
             Some(version) => {
                 format!("\nthe patient file at version {version} is what these records say")
@@ -51,7 +64,7 @@ impl Intact {
         };
         format!(
             "intact: {records} record(s) about the patient, {opened} of them opened, and no others under \
-             the checkpoint of {} leaves of {}{file}",
+             the checkpoint of {} leaves of {}{file}{patient}",
             thousands(checkpoint.size),
             checkpoint.origin
         )
@@ -68,7 +81,7 @@ pub(super) async fn verify(
     let purpose = purpose::of(global, Otherwise::Always("HCOMPL"))?;
     let named = patient::parse(typed, &wanted.issuer.issuer)?;
     let mut files = PatientFileServiceClient::new(connect(global).await?);
-    let id = patient::resolve(&mut files, global, purpose.clone(), named).await?;
+    let id = patient::resolve(&mut files, global, purpose.clone(), named.clone()).await?;
     let subject: SubjectId =
         id.parse().map_err(|error| Failure::local("read the patient's id", error))?;
     // First: the evidence then covers at least what is shown here.
@@ -121,18 +134,42 @@ pub(super) async fn verify(
                 .to_owned(),
         )));
     }
+    let ledger = wanted.which.ledger;
+    let compared = compared(ledger, file.as_ref(), &checked)
+        .and_then(|file| Ok((file, evidence::bears(Some(&named), ledger.of(), &checked)?)));
     let opened = checked.iter().filter(|one| one.opened).count();
-    let comparable = opened == checked.len() && wanted.which.ledger == LedgerKind::Records;
-    let compared = match (file.filter(|_| comparable), comparable && opened > 0) {
-        (Some(file), _) => follows(&file, &checked).map(|()| Some(file.version)),
-        // Whoever shows no file is not to be spared the comparison.
-        (None, true) => Err("the node shows no file, and its records can be opened".to_owned()),
-        (None, false) => Ok(None),
-    };
-    Ok(match compared {
-        Ok(file) => Ok(Intact { checkpoint, records: checked.len(), opened, file }),
-        Err(what) => Err(Found::Damaged(what)),
-    })
+    Ok(compared.map(|(file, number)| {
+        let records = checked.len();
+        Intact { id, number, checkpoint, records, opened, file }
+    }))
+}
+
+/// The version of the file that is what these records say; none when there is nothing to compare.
+fn compared(
+    ledger: LedgerKind,
+    file: Option<&v1::PatientFile>,
+    checked: &[Checked<'_>],
+) -> Result<Option<u64>, Found> {
+    if ledger == LedgerKind::Access {
+        return Ok(None);
+    }
+    // Whoever withholds keys is not to be spared the comparison, nor is who shows no file.
+    let shut = checked.iter().filter(|one| !one.opened).count();
+    if shut > 0 {
+        return Err(Found::Incomplete(format!(
+            "{shut} of {} record(s) about the patient came without what opens them, which the node \
+             withholds or has not (a key that was destroyed, or is not here yet): that they are on file is \
+             shown, what they say is not",
+            checked.len()
+        )));
+    }
+    match file {
+        Some(file) => follows(file, checked).map(|()| Some(file.version)).map_err(Found::Damaged),
+        None if checked.is_empty() => Ok(None),
+        None => {
+            Err(Found::Damaged("the node shows no file, and its records can be opened".to_owned()))
+        }
+    }
 }
 
 /// Whether the tree of `to` continues that of the checkpoint that was kept.
@@ -206,4 +243,28 @@ fn follows(file: &v1::PatientFile, checked: &[Checked<'_>]) -> Result<(), String
     let differs = differs.or_else(|| shown.iter().find(|(id, _)| !entries.contains_key(*id)));
     let id = differs.map_or("", |(id, _)| *id);
     Err(format!("the file shows the entry {id} otherwise than its records say"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::tests::{identity, registered};
+
+    #[test]
+    fn records_that_were_not_opened_are_not_intact() {
+        let leaf = registered(&["7"]);
+        let checked = |opened| [Checked { leaf: &leaf, version: 1, opened }];
+        let identity = Some(identity(&["7"]));
+        let file = v1::PatientFile { identity, version: 1, ..v1::PatientFile::default() };
+        let told = |ledger, opened, file| match compared(ledger, file, &checked(opened)) {
+            Ok(version) => (0, version),
+            Err(found) => (found.code(), None),
+        };
+        assert_eq!(told(LedgerKind::Records, true, Some(&file)), (0, Some(1)));
+        assert_eq!(told(LedgerKind::Records, true, None), (10, None), "no file is shown");
+        assert_eq!(told(LedgerKind::Records, false, Some(&file)), (12, None), "a key is withheld");
+        assert_eq!(told(LedgerKind::Records, false, None), (12, None), "and the file too");
+        assert_eq!(told(LedgerKind::Access, false, None), (0, None), "it has no file to compare");
+        assert!(matches!(compared(LedgerKind::Records, None, &[]), Ok(None)), "nobody's id");
+    }
 }
