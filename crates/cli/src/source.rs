@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -86,9 +86,7 @@ impl Source {
             // another thread took a quarter of the time of a verification.
             Self::Folder(folder) => {
                 bytes.clear();
-                let read =
-                    File::open(folder.join(path)).and_then(|mut file| file.read_to_end(bytes));
-                read.map(drop).map_err(|error| missing(error.to_string()))
+                read_file(&folder.join(path), bytes).map_err(missing)
             }
             Self::Http(http) => match timeout(PATIENCE, http.read(path)).await {
                 Ok(read) => read.map(|read| *bytes = read).map_err(missing),
@@ -100,6 +98,20 @@ impl Source {
             },
         }
     }
+}
+
+/// A folder may be somebody else's: a device in it has no end, and a pipe no beginning.
+fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), String> {
+    let told = |error: std::io::Error| error.to_string();
+    if !std::fs::metadata(path).map_err(told)?.is_file() {
+        return Err("is no file".to_owned());
+    }
+    let file = File::open(path).map_err(told)?;
+    file.take(MAX_FILE as u64 + 1).read_to_end(bytes).map_err(told)?;
+    if bytes.len() > MAX_FILE {
+        return Err(format!("is longer than any file of a log ({MAX_FILE} bytes)"));
+    }
+    Ok(())
 }
 
 impl Http {
@@ -234,6 +246,24 @@ mod tests {
         }
         drop(source);
         node.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_read_no_further_than_files_of_a_log_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut source = Source::new(&folder.path().to_string_lossy(), None).unwrap();
+        // Of no bytes on the disk, but as long as that to whoever reads it.
+        let largest = File::create(at("largest")).unwrap();
+        largest.set_len(MAX_FILE as u64).unwrap();
+        assert_eq!(source.read("largest").await.unwrap().len(), MAX_FILE);
+        largest.set_len(MAX_FILE as u64 + 1).unwrap();
+        std::os::unix::fs::symlink("/dev/null", at("device")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        for (name, names) in [("largest", "longer"), ("device", "no file"), ("folder", "no file")] {
+            let Missing(why) = source.read(name).await.unwrap_err();
+            assert!(why.starts_with(name) && why.contains(names), "{why}");
+        }
     }
 
     #[tokio::test]
