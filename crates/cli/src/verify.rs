@@ -199,7 +199,8 @@ fn signed_by_members(
     authority: &Authority,
 ) -> Result<(), Found> {
     let damaged = |what: String| Err(Found::Damaged(format!("checkpoint: {what}")));
-    let name = checkpoint.origin.split('/').next().unwrap_or_default();
+    // NAME/LEDGER/GENESIS, and a name may have slashes.
+    let name = checkpoint.origin.rsplitn(3, '/').nth(2).unwrap_or_default();
     let (mut logs, mut cosigners) = (Vec::new(), Vec::new());
     for (node, member) in &authority.members {
         logs.extend(log_vkey(&checkpoint.origin, &member.keys));
@@ -293,10 +294,9 @@ const CLOCKS: u64 = 60;
 /// A checkpoint was cosigned after what it covers, `latest` µs UTC, was recorded; else somebody put
 /// back the date, or put records under an old one.
 pub(crate) fn dated(policy: &Policy, note: &SignedNote, latest: u64) -> Result<(), Found> {
+    let since = (latest / 1_000_000).saturating_sub(CLOCKS);
     match policy.cosigned(note) {
-        Some((earliest, _))
-            if !policy.is_cosigned_since(note, (latest / 1_000_000).saturating_sub(CLOCKS)) =>
-        {
+        Some((earliest, _)) if !policy.is_cosigned_within(note, since..=u64::MAX) => {
             Err(Found::Damaged(format!(
                 "checkpoint: it was cosigned at {}, and covers records of {}: it is dated back",
                 moment(earliest),
@@ -307,11 +307,12 @@ pub(crate) fn dated(policy: &Policy, note: &SignedNote, latest: u64) -> Result<(
     }
 }
 
-/// A checkpoint that nobody has cosigned for so long is behind, however intact.
+/// A checkpoint that nobody has cosigned for so long is behind, however intact. A time that is still to
+/// come says nothing of when that was: it would be fresh until then.
 fn fresh(policy: &Policy, note: &SignedNote, max_age: Option<u64>) -> Result<(), Found> {
     let Some(max_age) = max_age else { return Ok(()) };
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
-    if policy.is_cosigned_since(note, now.saturating_sub(max_age)) {
+    if policy.is_cosigned_within(note, now.saturating_sub(max_age)..=now.saturating_add(CLOCKS)) {
         return Ok(());
     }
     match policy.cosigned(note) {
@@ -344,8 +345,9 @@ fn behind(checkpoint: &Checkpoint, kept: &Checkpoint) -> Result<(), Found> {
 
 #[cfg(test)]
 mod tests {
-    use ledger::SigningKey;
+    use ledger::cosigned::cosigner_name;
     use ledger::note::KeyType;
+    use ledger::{NodeKeys, SigningKey};
 
     use super::*;
 
@@ -360,13 +362,18 @@ mod tests {
 
     /// A checkpoint of the ledger `name`, signed by the log and by a cosigner.
     fn signed(name: &str) -> (Policy, SignedNote) {
+        signed_at(name, 1_800_000_000)
+    }
+
+    /// The same, as of a time.
+    fn signed_at(name: &str, time: u64) -> (Policy, SignedNote) {
         let (log, cosigner) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
         let origin = format!("{HOSPITAL}/{name}.0.0/{}", "ab".repeat(32));
         let node = format!("{HOSPITAL}/node/1");
         let checkpoint = Checkpoint { origin: origin.clone(), size: 70, root: Hash([7; 32]) };
         let mut note = checkpoint.to_note().unwrap();
         note.sign(&origin, &log);
-        note.cosign(&node, &cosigner, 1_800_000_000);
+        note.cosign(&node, &cosigner, time);
         let vkey = |name: &str, kind, key: &SigningKey| {
             Vkey::new(name, kind, key.verifying_key().to_bytes()).unwrap()
         };
@@ -394,5 +401,53 @@ mod tests {
         let ((policy, _), (_, other)) = (signed("records"), signed("access"));
         let found = served(&policy, other.to_string().into_bytes());
         assert!(matches!(found, Err(Found::OtherPolicy(_))), "{found:?}");
+    }
+
+    #[test]
+    fn a_cosignature_of_a_time_to_come_is_not_fresh() {
+        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+        let is_fresh = |time, max_age| {
+            let (policy, note) = signed_at("records", time);
+            fresh(&policy, &note, max_age).map_err(|found| found.code())
+        };
+        assert_eq!(is_fresh(now, Some(3600)), Ok(()));
+        assert_eq!(is_fresh(now + 30, Some(3600)), Ok(()), "clocks may be so far apart");
+        assert_eq!(is_fresh(now - 7200, Some(3600)), Err(11));
+        for ahead in [3600, 80 * 365 * 86_400] {
+            assert_eq!(is_fresh(now + ahead, Some(3600)), Err(11), "{ahead} s ahead");
+            assert_eq!(is_fresh(now + ahead, None), Ok(()), "nobody asked");
+        }
+    }
+
+    #[test]
+    fn nobody_is_a_node_by_the_policy_alone_whatever_the_name() {
+        for name in ["hospital.example", "hospital.example/east", "a/b/c"] {
+            let keys = [1, 2, 3, 4].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+            let [log, cosigner, stranger, block] = &keys;
+            let public = |key: &SigningKey| key.verifying_key().to_bytes();
+            let origin = format!("{name}/records.0.0/{}", "ab".repeat(32));
+            let checkpoint = Checkpoint { origin: origin.clone(), size: 7, root: Hash([7; 32]) };
+            let mut note = checkpoint.to_note().unwrap();
+            note.sign(&origin, log);
+            let node = NodeId([1; 16]);
+            let keys = NodeKeys {
+                block: public(block),
+                checkpoint: public(log),
+                cosigner: public(cosigner),
+            };
+            let members = [(node, Member { keys, retired: false })].into();
+            let authority = Authority { members, ..Authority::default() };
+            let counts = |node, key: &SigningKey| {
+                let log = log_vkey(&origin, &keys).unwrap();
+                let name = cosigner_name(name, node);
+                let key = Vkey::new(&name, KeyType::Cosignature, public(key)).unwrap();
+                let policy = format!("log {log}\nwitness node {key}\nquorum none\n");
+                signed_by_members(&policy.parse().unwrap(), &note, &checkpoint, &authority)
+            };
+            assert!(counts(node, cosigner).is_ok(), "{name}");
+            for (node, key) in [(node, stranger), (NodeId([9; 16]), cosigner)] {
+                assert!(matches!(counts(node, key), Err(Found::Damaged(_))), "{name} {node}");
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! A line each; empty ones and those that begin with `#` count for nothing. Names are witnesses and
 //! groups declared further up. There is one quorum.
 
+use core::ops::RangeInclusive;
 use core::str::FromStr;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -84,13 +85,13 @@ impl Policy {
         }
     }
 
-    /// Whether the quorum cosigned a note that it opens at or after a time, seconds since 1970 UTC: of a
+    /// Whether the quorum cosigned a note that it opens within these times, seconds since 1970 UTC: of a
     /// policy without a quorum, whether anybody did.
     #[must_use]
-    pub fn is_cosigned_since(&self, note: &SignedNote, time: u64) -> bool {
+    pub fn is_cosigned_within(&self, note: &SignedNote, times: RangeInclusive<u64>) -> bool {
         let keys = self.keys();
         let mut verified = note.verify(&keys).unwrap_or_default();
-        verified.retain(|one| one.time >= time.max(1));
+        verified.retain(|one| one.time > 0 && times.contains(&one.time));
         match self.quorum {
             Some(quorum) => self.has(quorum, &verified),
             None => !verified.is_empty(),
