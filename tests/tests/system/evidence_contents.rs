@@ -233,3 +233,27 @@ fn every_stored_form_is_known_to_the_checker() {
     assert_eq!(said.matches("newer: ").count(), 2, "{said}");
     assert!(files.len() > 20 && !said.contains("WRONG"), "{said}");
 }
+
+/// As the command line asks it: of the quorum, whatever the clocks of the others say.
+#[test]
+fn a_cosigner_whose_clock_is_slow_does_not_make_a_checkpoint_dated_back() {
+    let read = "import check\n\
+                from types import SimpleNamespace as Of\n\
+                keys = [check.Key(name, b'', 4, b'') for name in 'abc']\n\
+                parties = {**{key.name: key for key in keys}, 'two': check.Group(2, list('abc'))}\n\
+                leaf = Of(kind=check.RECORD, recorded_at=1000 * 10**6 + 999_999)\n\
+                def said(quorum, *times):\n    \
+                policy = Of(parties=parties, quorum=quorum)\n    \
+                try: check.check_dates(policy, dict(zip(keys, times)), [leaf])\n    \
+                except check.Wrong as error: return 'dated back' in str(error) and 'back'\n    \
+                return 'good'\n\
+                print(said('two', 940, 1000, 1000), said('two', 5, 1000, 940), said('two', 5, 5, 1000),\n      \
+                said('two', 939, 939, 939), said('none', 5, 940), said('none', 939), said('none'),\n      \
+                said('a', 5, 1000, 1000), said('a', 1000, 5, 5))";
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/cli/src/prove");
+    let output = Command::new("python3").args(["-B", "-c", read]).current_dir(here).output();
+    let output = output.expect("python3");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let verdicts = ["good", "good", "back", "back", "good", "back", "good", "back", "good"];
+    assert_eq!(said.trim(), verdicts.join(" "), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -302,14 +302,17 @@ def good_signatures(text, signatures, policy):
                 signed.setdefault(key, time)
     return signed
 
-def need_quorum(checkpoint, policy, signed):
-    need(any(key in signed and key.name == checkpoint.origin for key in policy.logs),
-         f"no key that the policy has for the log {checkpoint.origin} has signed it")
+def reaches_quorum(policy, signed):
     reached = {"none": True}
     for name, party in policy.parties.items():  # a group's members stand above it
         reached[name] = party in signed if isinstance(party, Key) else (
             sum(reached[member] for member in party.members) >= party.enough)
-    need(reached[policy.quorum], f"too few have cosigned it: the policy's quorum '{policy.quorum}' is not reached")
+    return reached[policy.quorum]
+
+def need_quorum(checkpoint, policy, signed):
+    need(any(key in signed and key.name == checkpoint.origin for key in policy.logs),
+         f"no key that the policy has for the log {checkpoint.origin} has signed it")
+    need(reaches_quorum(policy, signed), f"too few have cosigned it: the policy's quorum '{policy.quorum}' is not reached")
 
 # ---- Leaves ----
 
@@ -471,7 +474,7 @@ def check_signatures(report, note, checkpoint, policy):
     need_quorum(checkpoint, policy, signed)
     report.say("ok", f"1 signatures: the checkpoint of {checkpoint.size} leaves is signed as the policy asks "
                f"(its quorum: {policy.quorum})")
-    return sorted(time for key, time in signed.items() if key.kind == 4)
+    return {key: time for key, time in signed.items() if key.kind == 4}
 
 def check_kept(report, path, checkpoint, policy):
     text, signatures = parse_note(read_text(None, path, 65536))
@@ -671,7 +674,7 @@ def check_strays(folder, evidence):
         strays = [name for name in found if re.fullmatch(r"[0-9]+\.(bin|json)", name) and f"{part}/{name}" not in named]
         need(not strays, f"5 files: evidence.json names none of these in {part}: {some(strays)}")
 
-def check_evidence(report, folder, evidence, checkpoint, times):
+def check_evidence(report, folder, evidence, checkpoint, policy, cosigned):
     report.attempt("", check_origin, report, evidence, checkpoint)
     ledger, decoded, faults = report.attempt("2 ledger:", ledger_bytes, evidence.ledger), {}, {}
     for entry in evidence.leaves:
@@ -688,7 +691,7 @@ def check_evidence(report, folder, evidence, checkpoint, times):
     ours = [(entry, decoded[entry.position]) for entry in evidence.leaves if entry.position in decoded and (
         evidence.patient is None or decoded[entry.position].subject == evidence.patient)]
     if checkpoint:
-        report.attempt("", check_dates, times or [], decoded.values())
+        report.attempt("", check_dates, policy, cosigned, decoded.values())
         proof = check_range if evidence.patient is not None else check_inclusion if evidence.range is None else check_between
         report.attempt("", proof, report, evidence, checkpoint)
     if evidence.patient is not None:
@@ -704,14 +707,15 @@ def check_evidence(report, folder, evidence, checkpoint, times):
     report.say("note", f"evidence.json says that it was made at {evidence.made_at}, which nobody signed"
                + (f"; nor does anything here check its fields {some(evidence.further)}" if evidence.further else ""))
     if checkpoint:
-        summarise(report, evidence, checkpoint, times or [], [leaf for _, leaf in ours])
+        summarise(report, evidence, checkpoint, sorted(cosigned.values()), [leaf for _, leaf in ours])
 
-def check_dates(times, decoded):
-    """A checkpoint was cosigned after what it covers was recorded. Clocks may be 60 seconds apart."""
+def check_dates(policy, cosigned, decoded):
+    """The quorum cosigned a checkpoint after what it covers was recorded. Clocks may be 60 seconds apart."""
     latest = max((leaf.recorded_at for leaf in decoded if leaf.kind != COMMITMENT), default=0)
-    for time in times:
-        need(10**6 * (time + 60) >= latest, f"3 dates: the checkpoint was cosigned at {utc(10**6 * time)}, yet covers "
-             f"what was recorded at {utc(latest)}: it is dated back")
+    since = {key: time for key, time in cosigned.items() if time + 60 >= latest // 10**6}
+    need(not cosigned or since and reaches_quorum(policy, since), "3 dates: the checkpoint was cosigned at "
+         f"{some(utc(10**6 * time) for time in sorted(cosigned.values()))}, yet covers what was recorded at "
+         f"{utc(latest)}: it is dated back")
 
 def summarise(report, evidence, checkpoint, times, ours):
     signed = " to ".join(utc(10**6 * time) for time in sorted({*times[:1], *times[-1:]})) or "no time that is signed"
@@ -734,7 +738,7 @@ def summarise(report, evidence, checkpoint, times, ours):
     report.facts.update(origin=checkpoint.origin, size=checkpoint.size, root=checkpoint.root.hex(), cosigned=times)
 
 def check(folder, policy_file, kept_file):
-    report, checkpoint, times = Report(), None, None
+    report, checkpoint, cosigned = Report(), None, None
     where = (folder, "policy.txt") if policy_file is None else (None, policy_file)
     text = report.attempt("1", read_text, *where, 2**20)
     policy = None if text is None else report.attempt("1 policy:", parse_policy, text)
@@ -742,7 +746,7 @@ def check(folder, policy_file, kept_file):
     note = None if text is None else report.attempt("1 checkpoint.txt", parse_note, text)
     checkpoint = report.attempt("1 checkpoint.txt", parse_checkpoint, note[0]) if note else None
     if policy and checkpoint:
-        times = report.attempt("1 signatures:", check_signatures, report, note, checkpoint, policy)
+        cosigned = report.attempt("1 signatures:", check_signatures, report, note, checkpoint, policy)
     if policy_file is None:
         report.say("note", "1 policy.txt came with the package: compare it with one from the hospital's administrators "
                    "or a witness, or give that with --policy")
@@ -750,7 +754,7 @@ def check(folder, policy_file, kept_file):
         report.attempt("1 kept checkpoint:", check_kept, report, kept_file, checkpoint, policy)
     evidence = report.attempt("", read_evidence, folder)
     if evidence:
-        check_evidence(report, folder, evidence, checkpoint, times)
+        check_evidence(report, folder, evidence, checkpoint, policy, cosigned or {})
     return report
 
 # ---- Printing ----
