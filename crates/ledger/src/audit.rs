@@ -1,7 +1,7 @@
 //! A whole log, entry by entry, as somebody checks it who trusts nobody: every header is what this
 //! ledger writes, was filed by a node that the administrators had admitted, follows the one before it
-//! in its chain and in its contribution, every commitment is to the map of what stands before it, and
-//! the tree over all of them is the one that was signed.
+//! in its chain and in its contribution and is not dated back, every commitment is to the map of what
+//! stands before it, and the tree over all of them is the one that was signed.
 //!
 //! Who may admit stands in the bodies of control records, which are clear: they are asked for as they
 //! come ([`Audit::awaits`]).
@@ -16,11 +16,11 @@ use std::collections::{HashMap, HashSet};
 
 use crate::block::MAX_CONTRIBUTION_RECORDS;
 use crate::commitment::{self, Commitment, Leaf};
-use crate::control::{CONTROL_ENVELOPE, Control};
+use crate::control::{CONTROL_ENVELOPE, Control, Genesis};
 use crate::header::{Header, LeafType, MAX_BODY, leaf_hash};
 use crate::id::{ContributionId, Hash, KeyId, LedgerId, LedgerKind, NodeId, SubjectId};
 use crate::map::{Map, SubjectLeaf};
-use crate::rules::{Authority, RULES};
+use crate::rules::{Authority, MAX_AGE, RULES};
 use crate::tree::{FullTile, Tree};
 
 /// What is wrong with an entry.
@@ -49,6 +49,9 @@ pub enum EntryFault {
     /// It was recorded before the one that it links to.
     #[error("was recorded before the record that it links to")]
     Time,
+    /// In `records`: it is dated further back than apply lets any record be.
+    #[error("is dated more than two minutes before a record that stands before it")]
+    DatedBack,
     /// Where a commitment stands nothing else may, and it nowhere else; it is to the map of the
     /// entries before it.
     #[error("is not the commitment to the subjects of the records before it")]
@@ -68,7 +71,7 @@ pub enum EntryFault {
     #[error("is sealed under a key that was destroyed before")]
     KeyDestroyed,
     /// From here on the ledger is judged by rules that this program does not know.
-    #[error("raises the rules to {rules}, which this program does not know: update it")]
+    #[error("sets the rules to {rules}, which this program does not know: update it")]
     UnknownRules {
         /// The rules from here on.
         rules: u16,
@@ -199,14 +202,15 @@ impl Audit {
         };
         self.authority = Some(after.ok_or(EntryFault::NotAuthorised)?);
         match control {
-            Control::Genesis(_) | Control::NodeAdmitted { .. } => {}
+            Control::Genesis(Genesis { rules, .. }) | Control::RulesRaised { rules, .. }
+                if rules > RULES =>
+            {
+                return Err(EntryFault::UnknownRules { rules });
+            }
+            Control::Genesis(_) | Control::RulesRaised { .. } | Control::NodeAdmitted { .. } => {}
             // Whom it retires after itself changes nothing for it.
             Control::NodeRetired { node, .. } if node == by => self.leaving = Some(node),
             Control::NodeRetired { .. } => {}
-            Control::RulesRaised { rules, .. } if rules > RULES => {
-                return Err(EntryFault::UnknownRules { rules });
-            }
-            Control::RulesRaised { .. } => {}
             Control::KeyDestroyed { key, .. } => {
                 if !self.destroyed.insert(key) {
                     return Err(EntryFault::NotAuthorised);
@@ -275,6 +279,12 @@ impl Audit {
         }
         if header.recorded_at < last.recorded_at {
             return Err(EntryFault::Time);
+        }
+        // Apply takes what is within MAX_AGE of the ledger's time, which never goes back: one record may
+        // be that far ahead of it, and one behind that far behind.
+        let closed = self.latest.saturating_sub(2 * MAX_AGE);
+        if header.ledger.kind == LedgerKind::Records && header.recorded_at < closed {
+            return Err(EntryFault::DatedBack);
         }
         *last = Last { version: header.version, hash, recorded_at: header.recorded_at };
         Ok(())

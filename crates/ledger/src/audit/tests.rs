@@ -1,6 +1,6 @@
 use super::*;
 use crate::block::Item;
-use crate::testing::{NODE, World, admission, subject};
+use crate::testing::{NODE, START, World, admission, edit, is_accepted, subject};
 
 const OTHER: NodeId = NodeId([2; 16]);
 
@@ -193,4 +193,43 @@ fn what_apply_accepts_of_nobody_is_found_in_a_header() {
     assert_eq!(takes(&destroyed), Err(EntryFault::NotAuthorised), "a key is destroyed once");
     let raised = Control::RulesRaised { rules: RULES + 1, signatures: Vec::new() };
     assert_eq!(takes(&raised), Err(EntryFault::UnknownRules { rules: RULES + 1 }));
+}
+
+#[test]
+fn what_is_dated_further_back_than_apply_takes_is_found() {
+    let at = |world: &World, number: u8, time| {
+        let mut draft = world.draft(u64::from(number), &[subject(number)]);
+        edit(&mut draft.records[0], |header| header.recorded_at = time);
+        draft
+    };
+    let adds = |world: &World, draft: &crate::Contribution| {
+        let mut audit = audited(world.state.genesis, &of(world)).unwrap();
+        audit.add(&draft.records[0].header, &mut Vec::new()).map(drop)
+    };
+    // As far ahead of the ledger's time as may be, then as far behind.
+    let mut world = World::records();
+    for (number, time) in [(1, START + MAX_AGE), (2, START - MAX_AGE)] {
+        let draft = at(&world, number, time);
+        assert_eq!(adds(&world, &draft), Ok(()));
+        assert!(is_accepted(&world.file(draft)));
+    }
+    let back = at(&world, 3, START - MAX_AGE - 1);
+    assert_eq!(adds(&world, &back), Err(EntryFault::DatedBack));
+    // Accesses wait in a spool for as long as they must.
+    let world = World::new(LedgerId::ACCESS);
+    assert_eq!(adds(&world, &at(&world, 3, START - 100 * MAX_AGE)), Ok(()));
+}
+
+#[test]
+fn a_ledger_founded_by_rules_that_are_not_known_is_not_judged() {
+    let (_, entries, _) = entries();
+    let (header, body) = &entries[0];
+    let Control::Genesis(mut genesis) = Control::decode(body.as_ref().unwrap()).unwrap() else {
+        panic!("the genesis")
+    };
+    genesis.rules = RULES + 1;
+    let founding = Control::Genesis(genesis).into_record(Header::decode(header).unwrap());
+    let hash = leaf_hash(&founding.header);
+    let found = audited(hash, &[(founding.header, Some(founding.body))]).unwrap_err();
+    assert_eq!(found, (0, EntryFault::UnknownRules { rules: RULES + 1 }));
 }
