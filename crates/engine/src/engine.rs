@@ -29,7 +29,7 @@ use crate::keys::Upkeep;
 use crate::line::Line;
 use crate::local_time::TimeZone;
 use crate::locks::Locks;
-use crate::peers::{HealClaim, Peer, SignedHead};
+use crate::peers::{Peer, SignedHead};
 use crate::policy::Policies;
 use crate::quorum::RETIRED;
 use crate::registers::Registers;
@@ -139,7 +139,7 @@ pub struct Parts {
     pub(crate) proving: Arc<Semaphore>,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) stopping: CancellationToken,
-    grants: Arc<Grants>,
+    pub(crate) grants: Arc<Grants>,
     retired: watch::Sender<bool>,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
@@ -421,12 +421,6 @@ impl Engine {
             }
         }
         Ok(messages)
-    }
-
-    /// Grants a peer the rebuilding of a damaged stream, or not.
-    #[must_use]
-    pub fn grant(&self, claim: &HealClaim) -> bool {
-        self.grants.grant(claim)
     }
 
     /// A member of `records`, retired or not, by whose block key a peer's calls are checked.

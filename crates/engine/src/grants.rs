@@ -1,4 +1,5 @@
-//! Who may rebuild a damaged stream: one node a damaged stream, granted by a majority.
+//! Who may rebuild a stream: one node a damaged stream, granted by a majority; any node one that is
+//! gone, when a majority sees none either. Nobody grants it who has more than the node that asks.
 //!
 //! A grant ends by itself, for the node that holds it may have died. So whoever holds one asks for
 //! it again right before it deletes the stream, and does that within [`GOOD_FOR`] of asking, which is
@@ -9,8 +10,11 @@ use std::sync::{Mutex, PoisonError};
 
 use ledger::{LedgerId, NodeId};
 
+use crate::Failure;
+use crate::answers::Condition;
 use crate::clock::Clock;
-use crate::peers::HealClaim;
+use crate::engine::Engine;
+use crate::peers::{HealClaim, SignedHead};
 
 /// How long a node that asked for a grant may act on it, in µs: the peers' answers (2 s), a last look
 /// at the stream (5 s) and then the deletion, which the broker has in another 5 s.
@@ -19,18 +23,25 @@ pub(crate) const GOOD_FOR: u64 = 10_000_000;
 /// in time and is still under way.
 const ENDS_AFTER: u64 = 3 * GOOD_FOR;
 
+/// What a claim names as its stream's creation when there is no stream.
+pub(crate) const GONE: i128 = 0;
+/// Why a node publishes nothing while it is another's to rebuild the stream.
+pub(crate) const GRANTED: &str = "another node was granted to rebuild the stream";
+
 /// The grants this node gave, one a ledger and damaged stream. They are gone with the process:
 /// a grant is only good while the stream it names exists.
 #[derive(Debug)]
 pub(crate) struct Grants {
     clock: Clock,
     given: Mutex<BTreeMap<(LedgerId, i128), (NodeId, u64)>>,
+    /// When each ledger's stream was created, as this node saw it last; [`GONE`]: it saw none.
+    seen: Mutex<BTreeMap<LedgerId, i128>>,
 }
 
 impl Grants {
     /// None given yet. The clock must not be one that is set: only its distances matter.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, given: Mutex::default() }
+        Self { clock, given: Mutex::default(), seen: Mutex::default() }
     }
 
     /// Grants the claim, from now on, unless another node has it.
@@ -46,9 +57,75 @@ impl Grants {
         free
     }
 
+    /// Whether another node than `node` may rebuild the stream that was created then.
+    pub(crate) fn is_anothers(&self, ledger: LedgerId, created: i128, node: NodeId) -> bool {
+        let now = self.now();
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given
+            .get(&(ledger, created))
+            .is_some_and(|(holder, at)| *holder != node && now.saturating_sub(*at) < ENDS_AFTER)
+    }
+
+    /// Takes down when a ledger's stream was created; none: there is none.
+    pub(crate) fn saw(&self, ledger: LedgerId, created: Option<i128>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(ledger, created.unwrap_or(GONE));
+    }
+
+    /// Whether this node saw last what the claim names.
+    fn has_seen(&self, claim: &HealClaim) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&claim.ledger) == Some(&claim.damaged_created)
+    }
+
     /// The time by which grants end, in µs.
     pub(crate) fn now(&self) -> u64 {
         self.clock.now()
+    }
+}
+
+/// Whether what is rebuilt for this claim holds all that a node with this head has applied.
+fn has_all(claim: &HealClaim, head: &SignedHead) -> bool {
+    head.sequence <= claim.sequence
+        && head.at_asked.is_none_or(|stream_hash| stream_hash == claim.stream_hash)
+}
+
+impl Engine {
+    /// Grants a peer the rebuilding of a stream that is damaged or gone, or not: it must have all that
+    /// this node has, and this node must not serve another stream. The one that is to be rebuilt is
+    /// served no longer.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Unavailable`] when it does
+    /// not serve and has not seen what the claim names: that is neither leave nor refusal.
+    pub fn grant(&self, claim: &HealClaim) -> Result<bool, Failure> {
+        let line = &self.side_of(claim.ledger)?.line;
+        let serves = || line.writable().is_ok();
+        if !self.grants.has_seen(claim) {
+            if serves() {
+                return Ok(false);
+            }
+            let why =
+                "this node has not seen the stream so itself; see whether it reaches its broker";
+            return Err(Failure::Unavailable { why: why.to_owned() });
+        }
+        let has_all = || -> Result<bool, Failure> {
+            Ok(has_all(claim, &self.peer_head(claim.ledger, claim.sequence)?))
+        };
+        if !has_all()? {
+            return Ok(false);
+        }
+        if claim.damaged_created == GONE {
+            return Ok(!serves());
+        }
+        if !self.grants.grant(claim) {
+            return Ok(false);
+        }
+        if serves() {
+            line.set_condition(Condition::ReadOnly(GRANTED.to_owned()));
+        }
+        // What was applied until then counts too.
+        has_all()
     }
 }
 
@@ -96,5 +173,46 @@ mod tests {
         pass(1);
         assert!(grants.grant(&claim(2, 10)), "another takes over");
         assert!(!grants.grant(&claim(1, 10)), "and the first, should it come back, hears no");
+    }
+
+    #[test]
+    fn while_it_is_another_s_to_rebuild_a_stream_a_node_does_not_serve_it() {
+        let (grants, hand) = grants();
+        let (holder, other) = (NodeId([1; 16]), NodeId([2; 16]));
+        let is_anothers = |created, node| grants.is_anothers(LedgerId::RECORDS, created, node);
+        assert!(!is_anothers(10, other));
+        assert!(grants.grant(&claim(1, 10)));
+        assert!(is_anothers(10, other) && !is_anothers(10, holder));
+        assert!(!is_anothers(11, other), "it was made anew");
+        hand.fetch_add(ENDS_AFTER, Ordering::SeqCst);
+        assert!(!is_anothers(10, other), "the holder may have died");
+    }
+
+    #[test]
+    fn a_claim_counts_for_what_a_node_saw_last() {
+        let (grants, _) = grants();
+        assert!(!grants.has_seen(&claim(1, GONE)), "it has not looked yet");
+        grants.saw(LedgerId::RECORDS, None);
+        assert!(grants.has_seen(&claim(1, GONE)) && !grants.has_seen(&claim(1, 10)));
+        grants.saw(LedgerId::RECORDS, Some(10));
+        assert!(grants.has_seen(&claim(1, 10)) && !grants.has_seen(&claim(1, GONE)));
+        assert!(!grants.has_seen(&HealClaim { ledger: LedgerId::ACCESS, ..claim(1, 10) }));
+    }
+
+    #[test]
+    fn whoever_rebuilds_must_have_all_that_another_has_applied() {
+        let head = |sequence, at_asked| SignedHead {
+            node: NodeId([2; 16]),
+            sequence,
+            stream_hash: Hash::ZERO,
+            at_asked,
+            behind: false,
+            signature: [0; 64],
+        };
+        assert!(has_all(&claim(1, 10), &head(7, Some(Hash::ZERO))));
+        assert!(has_all(&claim(1, 10), &head(6, None)), "it has less");
+        assert!(!has_all(&claim(1, 10), &head(8, Some(Hash::ZERO))), "it has one more");
+        let other = Hash::of(b"another past");
+        assert!(!has_all(&claim(1, 10), &head(7, Some(other))), "it has another history");
     }
 }

@@ -11,7 +11,7 @@ use journal::{ExpectingFailure, StreamFacts};
 use ledger::{Hash, NodeId};
 use store::Snapshot;
 
-use crate::grants::GOOD_FOR;
+use crate::grants::{GONE, GOOD_FOR, GRANTED};
 use crate::histories::agrees;
 use crate::peers::{HealClaim, Peer, PeerFailure, SignedHead};
 use crate::quorum::{Answer, NO_MAJORITY, Quorum};
@@ -38,6 +38,8 @@ pub(crate) struct Furthest<'a> {
     pub(crate) peer: Option<&'a Peer>,
     /// No reachable node has a lower id: this one is to rebuild what must be rebuilt.
     pub(crate) lowest: bool,
+    /// Who has another history than this node and its majority.
+    pub(crate) differing: Vec<NodeId>,
 }
 
 impl<'a> Furthest<'a> {
@@ -48,11 +50,11 @@ impl<'a> Furthest<'a> {
         node: NodeId,
         (sequence, stream_hash): (u64, Hash),
         heads: &[(&'a Peer, SignedHead)],
-        differing: &[NodeId],
+        differing: Vec<NodeId>,
     ) -> Self {
-        let mut furthest = Self { sequence, stream_hash, peer: None, lowest: true };
+        let mut furthest = Self { sequence, stream_hash, peer: None, lowest: true, differing };
         for (peer, head) in heads {
-            if head.behind || differing.contains(&peer.node) {
+            if head.behind || furthest.differing.contains(&peer.node) {
                 continue;
             }
             furthest.lowest &= node < peer.node;
@@ -64,6 +66,23 @@ impl<'a> Furthest<'a> {
         }
         furthest
     }
+}
+
+/// Whether these answers of the others, by their addresses, are a majority's leave to rebuild a stream;
+/// none: it does not say.
+fn may_rebuild(answers: &[(&str, Option<bool>)], majority: usize) -> Result<(), String> {
+    if let Some((address, _)) = answers.iter().find(|(_, answer)| *answer == Some(false)) {
+        return Err(format!(
+            "{address} does not grant the rebuilding of the stream: it serves one, has applied more or \
+             has granted it to another node. It is asked again; if this goes on, see whether both nodes \
+             use the same broker and account"
+        ));
+    }
+    let granted = 1 + answers.iter().filter(|(_, answer)| *answer == Some(true)).count();
+    if granted < majority {
+        return Err("a majority has to grant the rebuilding of the stream".to_owned());
+    }
+    Ok(())
 }
 
 pub(crate) fn wait(why: impl std::fmt::Display) -> Bar {
@@ -109,7 +128,7 @@ impl Supervisor {
             .collect();
         let differing = self.compare(&state, &heads, &quorum)?;
         let ours = (state.sequence, state.stream_hash);
-        let furthest = Furthest::of(self.node, ours, &heads, &differing);
+        let furthest = Furthest::of(self.node, ours, &heads, differing);
         let lost = heads.iter().find(|(_, head)| head.behind && head.sequence > furthest.sequence);
         if let Some((peer, head)) = lost
             && self.store.floor(self.ledger).map_err(stop)?.is_none()
@@ -200,6 +219,8 @@ pub(crate) struct Remedy<'a> {
     pub(crate) lowest: bool,
     /// How far some reachable node is: one that has less only takes from the stream.
     pub(crate) furthest: u64,
+    /// Who is not asked for a grant: it has another history, and would never give one.
+    pub(crate) differing: Vec<NodeId>,
 }
 
 impl Remedy<'_> {
@@ -209,7 +230,9 @@ impl Remedy<'_> {
         let applied = node.line.progress().sequence;
         let lacks =
             applied < self.furthest || node.store.floor(node.ledger).map_err(stop)?.is_some();
-        let Some(facts) = node.stream.facts().await.map_err(wait)? else {
+        let facts = node.stream.facts().await.map_err(wait)?;
+        node.grants.saw(node.ledger, facts.as_ref().map(|facts| facts.created));
+        let Some(facts) = facts else {
             if lacks || (applied == 0 && !node.peers.is_empty()) {
                 return Err(wait("the stream is gone and another node has to restore it"));
             }
@@ -220,6 +243,9 @@ impl Remedy<'_> {
             }
             return self.rebuild(applied, None).await;
         };
+        if node.grants.is_anothers(node.ledger, facts.created, node.node) {
+            return Err(wait(GRANTED));
+        }
         let common = facts.last.min(applied);
         if lacks {
             // What it has is not all it had, or not all that others have: it takes from the stream and
@@ -306,8 +332,10 @@ impl Remedy<'_> {
     }
 
     /// Deletes a stream whose sequences were reused and makes it anew; only under the grant of a
-    /// majority, so that one node does it. A stream that is gone needs no grant: whoever comes first
-    /// makes it, and all send the same bytes.
+    /// majority, so that one node does it. A stream that is gone needs a majority too, which sees
+    /// none either: this broker may not be theirs. Then whoever comes first makes it, and all send
+    /// the same bytes. It ends in waiting: whoever granted it may have applied more meanwhile, so all
+    /// are heard again before anything is served.
     async fn rebuild(
         &self,
         applied: u64,
@@ -328,17 +356,22 @@ impl Remedy<'_> {
                 return Err(wait("the grant to rebuild the stream is too old to act on"));
             }
             node.stream.delete().await.map_err(wait)?;
+        } else {
+            self.granted(applied, GONE).await?;
         }
         if let Err(error) = node.stream.create().await {
             tracing::info!(ledger = %node.ledger, %error, "another node made the stream anew");
         }
         self.republish(1, applied).await?;
-        self.inspect().await
+        Err(wait("the stream was made anew, and all nodes are asked again before it is served"))
     }
 
+    /// Whether a majority grants it, and nobody who answers refuses: whoever refuses serves, or has
+    /// what this node has not.
     async fn granted(&self, applied: u64, damaged_created: i128) -> Result<(), Bar> {
         let node = self.supervisor;
-        if !self.lowest {
+        let damaged = damaged_created != GONE;
+        if damaged && !self.lowest {
             return Err(wait("another node is to rebuild the stream"));
         }
         let claim = HealClaim {
@@ -348,18 +381,16 @@ impl Remedy<'_> {
             stream_hash: node.line.state().map_err(stop)?.stream_hash,
             damaged_created,
         };
-        if !node.grants.grant(&claim) {
-            return Err(wait("another node was granted to rebuild the stream"));
+        if damaged && !node.grants.grant(&claim) {
+            return Err(wait(GRANTED));
         }
         let quorum = node.quorum()?;
-        let ask = quorum.peers.iter().map(|peer| async move {
-            matches!(tokio::time::timeout(PEER_PATIENCE, (peer.grant)(claim)).await, Ok(Ok(true)))
+        let asked = quorum.peers.iter().filter(|peer| !self.differing.contains(&peer.node));
+        let ask = asked.map(|peer| async move {
+            let answer = tokio::time::timeout(PEER_PATIENCE, (peer.grant)(claim)).await;
+            (peer.address.as_str(), answer.ok().and_then(Result::ok))
         });
-        let granted = 1 + join_all(ask).await.into_iter().filter(|granted| *granted).count();
-        if granted < quorum.majority() {
-            return Err(wait("a majority has to grant the rebuilding of the stream"));
-        }
-        Ok(())
+        may_rebuild(&join_all(ask).await, quorum.majority()).map_err(wait)
     }
 
     /// Keeps aside what the damaged stream holds and this node does not know.

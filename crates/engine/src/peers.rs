@@ -39,7 +39,7 @@ pub struct SignedHead {
     pub signature: [u8; 64],
 }
 
-/// One node asks to be the one that rebuilds a stream whose sequences were reused.
+/// One node asks to rebuild a stream: to be the one that does, if its sequences were reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealClaim {
     /// Which ledger.
@@ -50,7 +50,8 @@ pub struct HealClaim {
     pub sequence: u64,
     /// Stream hash there.
     pub stream_hash: Hash,
-    /// When the damaged stream was created, ns since 1970 UTC: one grant a damaged stream.
+    /// When the damaged stream was created, ns since 1970 UTC: one grant a damaged stream. 0: there is no
+    /// stream.
     pub damaged_created: i128,
 }
 

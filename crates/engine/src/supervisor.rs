@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use crate::alarms::Alarms;
 use crate::answers::Condition;
 use crate::clock::{Clock, Steady};
-use crate::grants::Grants;
-use crate::heal::Remedy;
+use crate::grants::{GRANTED, Grants};
+use crate::heal::{Furthest, Remedy};
 use crate::line::{APPLY_ENDED, Line, Trouble, has_fallen_behind, is_behind};
 use crate::peers::Peer;
 use crate::quorum::NO_MAJORITY;
@@ -224,8 +224,8 @@ impl Supervisor {
         may_ask.inspect_err(|_| self.alarms.clear(NO_MAJORITY, Some(self.ledger)))?;
         let furthest = self.hear_peers().await?;
         self.catch_up(&furthest).await?;
-        let (lowest, furthest) = (furthest.lowest, furthest.sequence);
-        let remedy = Remedy { supervisor: self, lowest, furthest };
+        let Furthest { lowest, sequence: furthest, differing, .. } = furthest;
+        let remedy = Remedy { supervisor: self, lowest, furthest, differing };
         let before = self.clock.now();
         let facts = remedy.restore().await?;
         // Looked at once: what may not be done far from the end is decided by the same everywhere.
@@ -277,6 +277,7 @@ impl Supervisor {
         let mut moment = std::pin::pin!(moment);
         let listens = meanwhile != Condition::Serving;
         self.line.set_condition(meanwhile);
+        let mut barred = std::pin::pin!(self.barred(agreed.facts.created));
         let from = self.line.progress().sequence + 1;
         let mut messages = std::pin::pin!(self.stream.follow(from));
         let mut trouble = self.line.follow_trouble();
@@ -294,6 +295,7 @@ impl Supervisor {
                 // In this order: nothing that came over a new connection is applied unseen.
                 biased;
                 _ = losses.changed() => break "the connection to the broker was lost".to_owned(),
+                () = &mut barred, if !listens => break GRANTED.to_owned(),
                 () = &mut moment, if listens => return None,
                 _ = weaker.changed() => if let Some(why) = weaker.borrow_and_update().clone() {
                     break why;
@@ -323,6 +325,15 @@ impl Supervisor {
         };
         self.line.set_condition(Condition::ReadOnly(why));
         None
+    }
+
+    /// Waits until another node may rebuild the stream that this one serves. A grant given right
+    /// before it served did not find it serving.
+    async fn barred(&self, created: i128) {
+        let mut condition = self.line.condition.subscribe();
+        if !self.grants.is_anothers(self.ledger, created, self.node) {
+            let _ = condition.wait_for(|now| *now != Condition::Serving).await;
+        }
     }
 
     /// How far this node is stays known outside its database, also when nothing comes after.

@@ -3,6 +3,7 @@
 use api::v1;
 use testkit::client::{Client, request_id};
 use testkit::cluster::Cluster;
+use testkit::nats::NatsServer;
 use tonic::Code;
 
 use crate::tools::{
@@ -28,6 +29,39 @@ async fn invariant_6_a_deleted_stream_is_restored_while_nodes_run() {
     let after = cluster.agreed().await.expect("agreed");
     assert_eq!(after[0].genesis, before[0].genesis);
     assert_eq!(after[0].size, before[0].size + 1, "nothing lost, nothing twice");
+}
+
+#[tokio::test]
+async fn invariant_6_a_node_at_an_empty_broker_of_another_makes_no_second_stream() {
+    let (mut cluster, _, patient) = with_notes(2, 4).await;
+    cluster.agreed().await.expect("agreed");
+    let other = NatsServer::start().await.expect("another broker");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    let config = cluster.node(0).state.join("config.toml");
+    let theirs = std::fs::read_to_string(&config).expect("configuration");
+    let elsewhere = theirs
+        .replace(cluster.nats.url(), other.url())
+        .replace(cluster.nats.monitor_url(), other.monitor_url());
+    std::fs::write(&config, elsewhere).expect("written");
+    cluster.node_mut(0).spawn().expect("started");
+
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let told = testkit::wait::eventually(PATIENCE, "it says what it waits for", async || {
+        let status = records_are(&operator, v1::LedgerCondition::ReadOnly).await;
+        anyhow::ensure!(status.reason.contains("does not grant"), "{}", status.reason);
+        Ok(())
+    });
+    told.await.expect("the other serves the stream");
+    let there = async_nats::connect(other.url()).await.expect("connected");
+    let there = async_nats::jetstream::new(there).get_stream(RECORDS).await;
+    assert!(there.is_err(), "there is one stream");
+    some_notes(&cluster.client(1, "case-manager").unwrap(), &patient, 1).await;
+
+    std::fs::write(&config, theirs).expect("written");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    cluster.agreed().await.expect("one history");
 }
 
 #[tokio::test]
