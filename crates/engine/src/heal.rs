@@ -13,6 +13,7 @@ use store::Snapshot;
 
 use crate::grants::{GONE, GOOD_FOR, GRANTED};
 use crate::histories::agrees;
+use crate::line::is_behind;
 use crate::peers::{HealClaim, Peer, PeerFailure, SignedHead};
 use crate::quorum::{Answer, NO_MAJORITY, Quorum};
 use crate::supervisor::{Bar, Supervisor};
@@ -107,6 +108,7 @@ impl Supervisor {
                 Ok(Err(PeerFailure::Retired(record))) if self.proves_retirement(&record) => {
                     return Err(self.is_retired());
                 }
+                Ok(Err(PeerFailure::Refused)) => Answer::Refused,
                 Ok(Err(error)) => {
                     tracing::info!(peer = %peer.address, %error, "a peer does not answer");
                     Answer::Silence
@@ -119,6 +121,12 @@ impl Supervisor {
             join_all(ask).await.into_iter().collect::<Result<_, Bar>>()?;
         if heard.iter().all(|(_, answer)| *answer != Answer::NotGenuine) {
             self.alarms.clear(PEER_NOT_GENUINE, Some(self.ledger));
+        }
+        let heads = heard.iter().filter_map(|(_, answer)| answer.head());
+        let end = heads.map(|head| head.sequence).max();
+        // First: whoever hears no more, and waits, does not answer as if it were at the end.
+        if let Some(end) = end.filter(|end| is_behind(state.sequence, *end)) {
+            self.line.learn_end(end).map_err(stop)?;
         }
         quorum.reached(&heard).map_err(|why| self.too_few(why))?;
         self.alarms.clear(NO_MAJORITY, Some(self.ledger));
@@ -134,8 +142,8 @@ impl Supervisor {
             && self.store.floor(self.ledger).map_err(stop)?.is_none()
         {
             return Err(wait(format!(
-                "{} was at message {} and lost its database: a node that has the rest must be \
-                 reachable",
+                "{} was at message {} and lost its database: it has to come back to there from the \
+                 stream, or a node that has the rest must be reachable",
                 peer.address, head.sequence
             )));
         }

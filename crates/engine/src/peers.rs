@@ -16,6 +16,9 @@ pub enum PeerFailure {
     /// It did not, or what cannot be used.
     #[error("peer: {0}")]
     Failed(String),
+    /// It does not take this node's proof of who it is.
+    #[error("peer: it does not take this node's proof of who it is")]
+    Refused,
     /// It says that this node was retired, and shows the control record, which proves it.
     #[error("peer: it says that this node was retired")]
     Retired(Vec<u8>),

@@ -37,6 +37,8 @@ pub(crate) enum Answer {
     Unknown,
     /// A head that the member's key did not sign.
     NotGenuine,
+    /// It does not take this node's proof of who it is.
+    Refused,
     /// None, or none that can be read.
     Silence,
 }
@@ -74,10 +76,17 @@ impl Quorum<'_> {
             those.map(|(peer, _)| peer.address.as_str()).collect::<Vec<_>>().join(", ")
         };
         let silent = names(|answer| *answer == Answer::Silence);
+        let refusing = names(|answer| *answer == Answer::Refused);
         let others = names(|answer| matches!(answer, Answer::Unknown | Answer::NotGenuine));
         let mut why = Vec::new();
         if !silent.is_empty() {
             why.push(format!("no answer from {silent}"));
+        }
+        if !refusing.is_empty() {
+            why.push(format!(
+                "this node's proof of who it is, is refused by {refusing}: its clock or theirs is more \
+                 than a minute off, or they do not know it as a member yet"
+            ));
         }
         if !others.is_empty() {
             why.push(format!(
@@ -265,6 +274,9 @@ mod tests {
             assert!(said.contains("no answer from node-3; an answer"), "{said}");
             assert!(said.contains("does not count from node-2: not known"), "{said}");
         }
+        let said = reached([Answer::Refused, Answer::Silence]).unwrap_err();
+        assert!(said.contains("no answer from node-3; this node's proof"), "{said}");
+        assert!(said.contains("refused by node-2: its clock"), "{said}");
         let alone = Quorum { peers: Vec::new(), members: 2 };
         let said = alone.reached(&[]).unwrap_err();
         assert!(said.contains("not in the configuration"), "{said}");

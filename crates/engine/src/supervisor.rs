@@ -238,7 +238,8 @@ impl Supervisor {
         Ok(agreed)
     }
 
-    /// Whether peers can be asked: with a broker that is as it must be, by a member, with its keys.
+    /// Whether peers can be asked: with a broker that is as it must be, by a member, with its keys
+    /// and the right time.
     async fn may_ask(&self) -> Result<(), Bar> {
         if *self.journal.state().borrow() != ConnectionState::Connected {
             return Err(Bar::Wait("the broker is not connected".to_owned()));
@@ -253,7 +254,14 @@ impl Supervisor {
         if !*self.keys.borrow() {
             return Err(Bar::Wait("the keys have not reached this node yet".to_owned()));
         }
-        self.servers.look().await.map_err(Bar::Wait)
+        self.servers.look().await.map_err(Bar::Wait)?;
+        // A clock that is off is told of here: the peers would refuse its proofs.
+        let before = self.clock.now();
+        match self.stream.facts().await {
+            Ok(Some(facts)) => self.in_time(before, &facts).map_err(Bar::Wait),
+            // Without a stream there is no time to go by.
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     /// Follows the stream until something is not as it should be. A connection that was lost is

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ed25519_dalek::{Signature, Signer};
 use engine::{HealClaim, Peer, PeerFailure, SignedHead};
 use prost::Message;
+use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::clock;
@@ -238,6 +239,7 @@ fn odd(wanted: &str) -> PeerFailure {
 fn failed(status: tonic::Status) -> PeerFailure {
     match status::retirement_in(&status) {
         Some(record) => PeerFailure::Retired(record),
+        None if status.code() == Code::Unauthenticated => PeerFailure::Refused,
         None => PeerFailure::Failed(format!("{:?}: {}", status.code(), status.message())),
     }
 }
@@ -254,6 +256,13 @@ mod tests {
             genesis,
             client: PeerServiceClient::new(channel),
         }
+    }
+
+    #[test]
+    fn a_proof_that_is_refused_is_told_apart_from_silence() {
+        assert_eq!(failed(tonic::Status::unauthenticated("no")), PeerFailure::Refused);
+        let away = failed(tonic::Status::unavailable("no"));
+        assert!(matches!(away, PeerFailure::Failed(_)), "{away}");
     }
 
     #[tokio::test]

@@ -188,3 +188,31 @@ async fn what_the_stream_does_not_have_is_fetched_from_a_node_that_does_nothing_
     let file = there.read_file(&patient, None).await.expect("read").file.unwrap();
     assert_eq!(file.entries.len(), 2);
 }
+
+#[tokio::test]
+async fn who_knows_from_a_peer_alone_that_it_is_far_behind_reads_nothing() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(1, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.agreed().await.expect("agreed");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    lengthen(&cluster, FAR).await;
+    some_notes(&manager, &patient, 1).await;
+    cluster.agreed().await.expect("a head");
+    cluster.node_mut(1).stop().await.expect("stopped");
+    std::fs::remove_dir_all(cluster.node(1).data().join("ledger")).expect("lost");
+    jetstream(&cluster).await.delete_stream(RECORDS).await.expect("deleted");
+    for index in 0..2 {
+        cluster.node_mut(index).spawn().expect("started");
+    }
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let told = eventually(PATIENCE, "it says what it waits for", async || {
+        let status = records_are(&operator, v1::LedgerCondition::CatchingUp).await;
+        anyhow::ensure!(status.reason.contains("lost its database"), "{}", status.reason);
+        Ok(())
+    });
+    told.await.expect("nobody has the rest");
+    let theirs = cluster.client(0, "case-manager").unwrap();
+    let refused = theirs.read_file(&patient, None).await.expect_err("not as if it had all");
+    assert!(is_catching_up(&refused), "{refused:?}");
+}
