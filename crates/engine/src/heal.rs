@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
-use journal::{ExpectingFailure, StreamFacts};
+use journal::{CreateError, ExpectingFailure, StreamFacts};
 use ledger::{Hash, NodeId};
 use store::Snapshot;
 
@@ -367,8 +367,12 @@ impl Remedy<'_> {
         } else {
             self.granted(applied, GONE).await?;
         }
-        if let Err(error) = node.stream.create().await {
-            tracing::info!(ledger = %node.ledger, %error, "another node made the stream anew");
+        match node.stream.create().await {
+            Ok(()) => {}
+            Err(CreateError::Exists { .. }) => {
+                tracing::info!(ledger = %node.ledger, "another node made the stream anew");
+            }
+            Err(error) => return Err(wait(error)),
         }
         self.republish(1, applied).await?;
         Err(wait("the stream was made anew, and all nodes are asked again before it is served"))

@@ -283,3 +283,23 @@ async fn invariant_6_writes_wait_for_a_majority_and_who_had_applied_less_comes_a
     nothing_was_lost(&cluster, &before, &patient, position, 11).await;
     assert!(raised_somewhere(&cluster, "FOREIGN_MESSAGES_KEPT").await, "an operator is told");
 }
+
+#[tokio::test]
+async fn a_stream_that_the_broker_will_not_make_is_waited_for_with_its_words() {
+    let (mut cluster, _, _) = with_notes(1, 1).await;
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    cluster.node_mut(0).stop().await.expect("stopped");
+    delete_stream(&cluster).await;
+    let config = cluster.node(0).state.join("config.toml");
+    let one = std::fs::read_to_string(&config).expect("configuration");
+    let three = one.replace("replicas = 1", "replicas = 3");
+    assert_ne!(one, three);
+    std::fs::write(&config, three).expect("written");
+    cluster.node_mut(0).spawn().expect("started");
+    let told = testkit::wait::eventually(PATIENCE, "it says what it waits for", async || {
+        let status = records_are(&operator, v1::LedgerCondition::ReadOnly).await;
+        anyhow::ensure!(status.reason.contains("refuses to create"), "{}", status.reason);
+        Ok(())
+    });
+    told.await.expect("one server holds no three copies");
+}
