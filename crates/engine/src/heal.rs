@@ -287,18 +287,9 @@ impl Remedy<'_> {
     /// so at once send the same bytes, and the second finds them there.
     async fn republish(&self, from: u64, to: u64) -> Result<(), Bar> {
         let node = self.supervisor;
-        node.alarms.raise(
-            "STREAM_RESTORED",
-            Some(node.ledger),
-            format!(
-                "{}: messages {from} to {to} were restored from this node's blocks",
-                node.ledger
-            ),
-        );
         let mut next = from;
         while next <= to {
-            let sent = self.send(next, to).await?;
-            let Err(error) = sent else { return Ok(()) };
+            let Err(error) = self.send(next, to).await? else { break };
             // How far it came is looked at, not assumed.
             let there = node.stream.facts().await.map_err(wait)?.map_or(0, |facts| facts.last);
             let common = there.min(to);
@@ -307,6 +298,11 @@ impl Remedy<'_> {
             }
             next = common + 1;
         }
+        let text = format!(
+            "{}: messages {from} to {to} were restored from this node's blocks",
+            node.ledger
+        );
+        node.alarms.raise("STREAM_RESTORED", Some(node.ledger), text);
         Ok(())
     }
 
@@ -430,7 +426,7 @@ impl Remedy<'_> {
             Some(node.ledger),
             format!(
                 "{}: sequences were reused; {kept} foreign message(s) were kept aside and the \
-                 stream is rebuilt from this node's blocks",
+                 stream is being rebuilt from this node's blocks",
                 node.ledger
             ),
         );

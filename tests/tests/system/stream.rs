@@ -3,7 +3,7 @@
 use api::v1;
 use testkit::client::{Client, request_id};
 use testkit::cluster::Cluster;
-use testkit::nats::NatsServer;
+use testkit::nats::{NatsServer, Settings};
 use tonic::Code;
 
 use crate::tools::{
@@ -302,4 +302,30 @@ async fn a_stream_that_the_broker_will_not_make_is_waited_for_with_its_words() {
         Ok(())
     });
     told.await.expect("one server holds no three copies");
+}
+
+#[tokio::test]
+async fn nothing_is_called_restored_before_it_is() {
+    let (mut cluster, _, _) = with_notes(1, 2).await;
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let held = messages(&cluster).await;
+    cluster.node(0).pause().expect("paused");
+    delete_stream(&cluster).await;
+    cluster.nats.stop().expect("stopped");
+    let full = Settings { max_file_store: "1KB".to_owned(), ..Settings::default() };
+    cluster.nats.restart_with(full).await.expect("back");
+    cluster.node(0).resume().expect("resumed");
+    let told = testkit::wait::eventually(PATIENCE, "it says what it waits for", async || {
+        let status = records_are(&operator, v1::LedgerCondition::ReadOnly).await;
+        anyhow::ensure!(status.reason.contains("cannot be restored"), "{}", status.reason);
+        Ok(())
+    });
+    told.await.expect("the broker takes nothing");
+    assert!(!raised_somewhere(&cluster, "STREAM_RESTORED").await);
+
+    cluster.nats.stop().expect("stopped");
+    cluster.nats.restart_with(Settings::default()).await.expect("there is room");
+    holds(&cluster, &held).await;
+    cluster.node(0).serving().await.expect("serving");
+    assert!(raised_somewhere(&cluster, "STREAM_RESTORED").await, "an operator is told");
 }
