@@ -31,6 +31,10 @@ const PAGE: usize = 200;
 /// waits.
 const UNDER_WAY: u64 = 60_000_000;
 
+/// How far the clock of the node that granted it may be ahead of the one that asks whether it is open,
+/// µs.
+const AHEAD: u64 = 5 * 60 * 1_000_000;
+
 /// What an emergency access opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmergencyScope {
@@ -77,10 +81,11 @@ pub struct EmergencyAccess {
 }
 
 impl EmergencyAccess {
-    /// Whether it is open at `now`, µs since 1970 UTC. Every node goes by its own clock.
+    /// Whether it is open at `now`, µs since 1970 UTC. Every node goes by its own clock. One that was
+    /// begun by a clock far ahead is not open: it would be until that time is over.
     #[must_use]
     pub fn open(&self, now: u64) -> bool {
-        self.ended.is_none() && now < self.until
+        self.ended.is_none() && self.from <= now.saturating_add(AHEAD) && now < self.until
     }
 
     /// Ends it; the first end counts, in whatever order a node hears of them, and what has expired has

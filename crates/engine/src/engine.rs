@@ -179,10 +179,7 @@ impl Shared {
             return Err(Failure::refused("NODE_RETIRED", RETIRED));
         }
         let steady = Steady::new(self.clock.clone());
-        let clock = match side.ledger.kind {
-            LedgerKind::Records => steady.clock(),
-            LedgerKind::Access => self.clock.clone(),
-        };
+        let clock = steady.clock();
         let press = Arc::new(Press {
             line: Arc::clone(&line),
             stream: side.stream.clone(),

@@ -414,14 +414,15 @@ impl Supervisor {
     }
 
     /// A node whose clock is off by more than a second does not seal `records`: their times decide
-    /// what is on file as of when. Between `before` and now the broker told its own. What is sealed
-    /// until the next look has the time that goes on from this one.
+    /// what is on file as of when. `access` it seals nevertheless, for reads go on. Between `before` and
+    /// now the broker told its own. What is sealed until the next right look has the time that goes on
+    /// from the last.
     fn in_time(&self, before: u64, facts: &StreamFacts) -> Result<(), String> {
         let Some(told_at) = facts.told_at else { return Ok(()) };
         let earliest = i128::from(before) * 1_000 - CLOCK_OFF;
         let is_right =
             |after| (earliest..=i128::from(after) * 1_000 + CLOCK_OFF).contains(&told_at);
-        if self.ledger.kind == LedgerKind::Access || self.steady.look(is_right) {
+        if self.steady.look(is_right) || self.ledger.kind == LedgerKind::Access {
             self.alarms.clear("CLOCK_OFF", Some(self.ledger));
             return Ok(());
         }

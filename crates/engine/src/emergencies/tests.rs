@@ -116,6 +116,15 @@ fn it_is_open_until_it_expires_or_is_ended() {
 }
 
 #[test]
+fn one_begun_by_a_clock_far_ahead_is_not_open() {
+    let (from, until) = (AHEAD + 1_000, 2 * AHEAD);
+    let begun =
+        EmergencyAccess { from, until, ..access(EmergencyScope::Unit("Ward 3".to_owned())) };
+    assert!(!begun.open(999));
+    assert!(begun.open(1_000), "clocks differ a little");
+}
+
+#[test]
 fn one_for_an_entry_covers_reading_and_changes_of_that_entry_alone() {
     let (entry, other) = (EntryId([4; 16]), EntryId([5; 16]));
     let retract = |id| Command::RetractEntry { id, reason: "slip".to_owned() };
