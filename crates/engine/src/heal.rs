@@ -37,8 +37,8 @@ pub(crate) struct Furthest<'a> {
     pub(crate) sequence: u64,
     pub(crate) stream_hash: Hash,
     pub(crate) peer: Option<&'a Peer>,
-    /// No reachable node has a lower id: this one is to rebuild what must be rebuilt.
-    pub(crate) lowest: bool,
+    /// Who is to rebuild what must be rebuilt: the reachable node with the lowest id (none: this node).
+    pub(crate) first: Option<&'a Peer>,
     /// Who has another history than this node and its majority.
     pub(crate) differing: Vec<NodeId>,
 }
@@ -53,12 +53,14 @@ impl<'a> Furthest<'a> {
         heads: &[(&'a Peer, SignedHead)],
         differing: Vec<NodeId>,
     ) -> Self {
-        let mut furthest = Self { sequence, stream_hash, peer: None, lowest: true, differing };
+        let mut furthest = Self { sequence, stream_hash, peer: None, first: None, differing };
         for (peer, head) in heads {
             if head.behind || furthest.differing.contains(&peer.node) {
                 continue;
             }
-            furthest.lowest &= node < peer.node;
+            if peer.node < furthest.first.map_or(node, |first| first.node) {
+                furthest.first = Some(*peer);
+            }
             if head.sequence > furthest.sequence {
                 furthest.sequence = head.sequence;
                 furthest.stream_hash = head.stream_hash;
@@ -223,8 +225,8 @@ impl Supervisor {
 /// Restores the stream from this node's blocks.
 pub(crate) struct Remedy<'a> {
     pub(crate) supervisor: &'a Supervisor,
-    /// Whether this node is the one to rebuild.
-    pub(crate) lowest: bool,
+    /// Who is to rebuild; none: this node.
+    pub(crate) first: Option<&'a Peer>,
     /// How far some reachable node is: one that has less only takes from the stream.
     pub(crate) furthest: u64,
     /// Who is not asked for a grant: it has another history, and would never give one.
@@ -379,8 +381,12 @@ impl Remedy<'_> {
     async fn granted(&self, applied: u64, damaged_created: i128) -> Result<(), Bar> {
         let node = self.supervisor;
         let damaged = damaged_created != GONE;
-        if damaged && !self.lowest {
-            return Err(wait("another node is to rebuild the stream"));
+        if let Some(first) = self.first.filter(|_| damaged) {
+            return Err(wait(format!(
+                "{} is to rebuild the stream. If its status says that it is stopped or has no broker, \
+                 stop it: then the next node does",
+                first.address
+            )));
         }
         let claim = HealClaim {
             ledger: node.ledger,

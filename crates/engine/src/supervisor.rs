@@ -224,8 +224,8 @@ impl Supervisor {
         may_ask.inspect_err(|_| self.alarms.clear(NO_MAJORITY, Some(self.ledger)))?;
         let furthest = self.hear_peers().await?;
         self.catch_up(&furthest).await?;
-        let Furthest { lowest, sequence: furthest, differing, .. } = furthest;
-        let remedy = Remedy { supervisor: self, lowest, furthest, differing };
+        let Furthest { first, sequence: furthest, differing, .. } = furthest;
+        let remedy = Remedy { supervisor: self, first, furthest, differing };
         let before = self.clock.now();
         let facts = remedy.restore().await?;
         // Looked at once: what may not be done far from the end is decided by the same everywhere.

@@ -19,9 +19,10 @@ fn a_node_on_a_losing_branch_is_neither_come_to_nor_waited_for() {
     let furthest = of(&[first.node]);
     assert_eq!((furthest.sequence, furthest.peer.map(|peer| peer.node)), (9, Some(third.node)));
     assert_eq!(furthest.stream_hash, heads[1].1.stream_hash);
-    assert!(furthest.lowest, "the first will never rebuild the stream");
+    assert!(furthest.first.is_none(), "the first will never rebuild the stream");
     let furthest = of(&[]);
-    assert_eq!((furthest.sequence, furthest.lowest), (90, false), "with one history it would");
+    let who = furthest.first.map(|peer| peer.node);
+    assert_eq!((furthest.sequence, who), (90, Some(first.node)), "with one history it would");
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn a_node_that_lost_its_database_gives_nothing() {
     let first = Peer::silent(1);
     let heads = [(&first, head(&first, 90, true))];
     let furthest = Furthest::of(NodeId([2; 16]), (7, START), &heads, Vec::new());
-    assert_eq!((furthest.sequence, furthest.lowest), (7, true));
+    assert_eq!((furthest.sequence, furthest.first.is_none()), (7, true));
     assert!(furthest.peer.is_none(), "this node is the furthest");
 }
 
