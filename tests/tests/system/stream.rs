@@ -308,6 +308,7 @@ async fn a_stream_that_the_broker_will_not_make_is_waited_for_with_its_words() {
 async fn nothing_is_called_restored_before_it_is() {
     let (mut cluster, _, _) = with_notes(1, 2).await;
     let operator = cluster.client(0, "hospital-it").unwrap();
+    cluster.agreed().await.expect("a head");
     let held = messages(&cluster).await;
     cluster.node(0).pause().expect("paused");
     delete_stream(&cluster).await;
