@@ -109,7 +109,9 @@ fn spelled_out(repeat: &Repeat) -> String {
     }
     if let Some(period) = range(&repeat.period, &repeat.period_max) {
         let every = amount(&period, repeat.period_unit.as_deref());
-        parts.push(format!("every {}", every.strip_prefix("1 ").unwrap_or(&every)));
+        // of "1 to 2 hours" the 1 says how soon
+        let one = if period == "1" { "1 " } else { "" };
+        parts.push(format!("every {}", every.strip_prefix(one).unwrap_or(&every)));
     }
     if let Some(duration) = range(&repeat.duration, &repeat.duration_max) {
         parts.push(format!("over {}", amount(&duration, repeat.duration_unit.as_deref())));
@@ -186,6 +188,10 @@ mod tests {
             (
                 r#"{"repeat":{"frequency":1,"period":4,"periodMax":6,"periodUnit":"h"}}"#,
                 "1 time every 4 to 6 hours",
+            ),
+            (
+                r#"{"repeat":{"frequency":1,"period":1,"periodMax":2,"periodUnit":"h"}}"#,
+                "1 time every 1 to 2 hours",
             ),
             (
                 r#"{"repeat":{"frequency":1,"period":1,"periodUnit":"wk","dayOfWeek":["tue"]}}"#,
