@@ -349,10 +349,14 @@ pub(crate) fn delivered_entry(entry: &Entry) -> Result<Option<[u8; 32]>, Failure
     Ok(Some(Hash::of(&said).0))
 }
 
-/// The fields of an identity that its source speaks of. What protects the patient, and a source says
-/// nothing of, stays as people filed it.
+/// The fields of an identity that its source speaks of. What protects the patient, or many sources
+/// have no word for, stays as people filed it when nothing is said of it.
 fn fields_of_identity(identity: &Identity) -> Vec<String> {
     let silent = |field: &str| match field {
+        "preferred_name" => identity.preferred_name.is_none(),
+        "deceased" => identity.deceased.is_none(),
+        "interpreter_needed" => identity.interpreter_needed.is_none(),
+        "alias" => identity.alias.is_none(),
         "labels" => identity.labels.is_empty(),
         "confidential_telecoms" => identity.confidential_telecoms.is_empty(),
         "confidential_addresses" => identity.confidential_addresses.is_empty(),
@@ -363,7 +367,13 @@ fn fields_of_identity(identity: &Identity) -> Vec<String> {
 
 /// The same of an entry.
 fn fields_of_entry(entry: &Entry) -> Vec<String> {
-    spoken_of(Entry::FIELDS, |field| field == "labels" && entry.labels.is_empty())
+    let silent = |field: &str| match field {
+        "unit" => entry.unit.is_none(),
+        "labels" => entry.labels.is_empty(),
+        "overrides" => entry.overrides.is_empty(),
+        _ => false,
+    };
+    spoken_of(Entry::FIELDS, silent)
 }
 
 fn spoken_of(fields: &[&str], silent: impl Fn(&str) -> bool) -> Vec<String> {

@@ -155,6 +155,49 @@ fn a_changed_item_without_labels_leaves_those_on_file_and_one_with_labels_sets_i
 }
 
 #[test]
+fn a_changed_item_leaves_what_its_source_has_no_word_for_as_it_is_on_file() {
+    let item = note("a", "one");
+    let by_hand = Command::AmendEntry {
+        id: item.0,
+        entry: Entry { unit: Some("4 West".to_owned()), ..Entry::default() },
+        mask: vec!["unit".to_owned()],
+        how: Amendment::Amendment,
+        reason: "moved".to_owned(),
+    };
+    let mut moved = note("a", "three");
+    moved.1.unit = Some("ICU".to_owned());
+    moved.1.delivered = delivered_entry(&moved.1).expect("encodes");
+    for (again, after) in [(note("a", "two"), "4 West"), (moved, "ICU")] {
+        let mut file = changed_by_hand(&item, std::slice::from_ref(&by_hand));
+        let (events, outcomes) = decide_each(file.clone(), std::slice::from_ref(&again));
+        assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]), "{outcomes:?}");
+        events.iter().for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
+        assert_eq!(file.entries[&item.0].entry.unit.as_deref(), Some(after));
+    }
+    let unsaid = |all: &[&str], said: &[String]| -> Vec<String> {
+        let unsaid = all.iter().filter(|field| !said.iter().any(|it| it == *field));
+        unsaid.map(|field| (*field).to_owned()).collect()
+    };
+    let of_entry = fields_of_entry(&Entry::default());
+    assert_eq!(unsaid(Entry::FIELDS, &of_entry), ["unit", "labels", "overrides"]);
+    let by_hand = [
+        "preferred_name",
+        "deceased",
+        "interpreter_needed",
+        "alias",
+        "confidential_telecoms",
+        "confidential_addresses",
+        "labels",
+    ];
+    let mut identity = Identity::default();
+    assert_eq!(unsaid(Identity::FIELDS, &fields_of_identity(&identity)), by_hand);
+    identity.interpreter_needed = Some(false);
+    identity.alias = Some("Unknown Heron-Seven".to_owned());
+    let said = fields_of_identity(&identity);
+    assert!(["interpreter_needed", "alias"].iter().all(|field| said.iter().any(|it| it == field)));
+}
+
+#[test]
 fn an_entry_that_its_source_takes_back_is_to_be_retracted_until_it_is() {
     let item = note("a", "one");
     let mut taken_back = item.clone();
