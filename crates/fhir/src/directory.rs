@@ -14,15 +14,15 @@ pub(crate) struct Directory {
     patients: HashMap<String, Option<v1::PatientNumber>>,
     /// "Patient/id" of those whose bundle says on which server they are.
     placed: HashSet<String>,
-    /// Full URL of a bundle's entry → "Type/id".
-    urls: HashMap<String, String>,
+    /// Full URL of a bundle's entry → its type, and the key that it is sent under.
+    urls: HashMap<String, (String, String)>,
 }
 
 impl Directory {
     /// Remembers how others will refer to this resource.
     pub(crate) fn learn_url(&mut self, resource: &Resource) {
-        if let (Some(url), Some(key)) = (&resource.full_url, resource.key()) {
-            self.urls.insert(url.clone(), key);
+        if let (Some(url), Some(key)) = (&resource.full_url, resource.source_key()) {
+            self.urls.insert(url.clone(), (resource.resource_type.clone(), key));
         }
     }
 
@@ -93,12 +93,16 @@ impl Directory {
         }
     }
 
-    /// The source key ("Type/id") of an entry that an element refers to.
-    pub(crate) fn entry(&self, reference: &Reference) -> Option<String> {
+    /// In which round an entry that an element refers to is sent, and under which key.
+    pub(crate) fn entry(&self, reference: &Reference) -> Option<(Phase, String)> {
         let text = reference.reference.as_deref()?;
-        let key = self.urls.get(text).cloned().or_else(|| relative(text))?;
-        let (resource_type, _) = key.split_once('/')?;
-        matches!(Phase::of(resource_type), Phase::Encounters | Phase::Entries).then_some(key)
+        let (phase, key) = if let Some((resource_type, key)) = self.urls.get(text) {
+            (Phase::of(resource_type), key.clone())
+        } else {
+            let key = relative(text)?;
+            (Phase::of(key.split_once('/')?.0), key)
+        };
+        matches!(phase, Phase::Encounters | Phase::Entries).then_some((phase, key))
     }
 }
 

@@ -86,7 +86,7 @@ impl Importer {
         resource: &Resource,
         number: u64,
     ) -> Result<(v1::ImportItem, Vec<String>), Refusal> {
-        let key = resource.key().or_else(|| resource.full_url.clone()).ok_or_else(|| {
+        let key = resource.source_key().ok_or_else(|| {
             Refusal::new("NO_ID", "id", "the resource has no id, so it could not be found again")
         })?;
         let source = self.source_id(key);

@@ -18,6 +18,7 @@ use api::v1;
 use crate::directory::Directory;
 use crate::fields::Fields;
 use crate::json::{Annotation, Meta, Reference};
+use crate::read::Phase;
 use crate::refusal::Refusal;
 
 /// An entry and what it refers to.
@@ -99,7 +100,7 @@ impl Links<'_> {
     /// The encounter that the entry belongs to.
     fn encounter(&mut self, fields: &mut Fields<'_>, field: &str, reference: &Reference) {
         match self.directory.entry(reference) {
-            Some(key) if key.starts_with("Encounter/") => self.encounter = Some(key),
+            Some((Phase::Encounters, key)) => self.encounter = Some(key),
             _ => fields.lose(&format!("{field} (not in this import)")),
         }
     }
@@ -123,7 +124,7 @@ impl Links<'_> {
         reference: Reference,
         in_words: &mut Vec<v1::CodeableConcept>,
     ) {
-        if let Some(key) = self.directory.entry(&reference) {
+        if let Some((_, key)) = self.directory.entry(&reference) {
             self.reasons.push(key);
         } else if let Some(display) = reference.display {
             in_words.push(v1::CodeableConcept { text: display, coding: Vec::new() });
@@ -134,11 +135,11 @@ impl Links<'_> {
 
     /// An entry of the file that an element names.
     fn entry(&self, fields: &mut Fields<'_>, field: &str, reference: &Reference) -> Option<String> {
-        let key = self.directory.entry(reference);
-        if key.is_none() {
+        let found = self.directory.entry(reference);
+        if found.is_none() {
             fields.lose(&format!("{field} (not in this import)"));
         }
-        key
+        found.map(|(_, key)| key)
     }
 }
 

@@ -88,6 +88,12 @@ impl Resource {
     pub fn key(&self) -> Option<String> {
         Some(format!("{}/{}", self.resource_type, self.id.as_ref()?))
     }
+
+    /// The key under which it is sent: "Type/id", or else its full URL.
+    #[must_use]
+    pub fn source_key(&self) -> Option<String> {
+        self.key().or_else(|| self.full_url.clone())
+    }
 }
 
 /// Something that is left out on purpose.

@@ -119,7 +119,7 @@ impl Feed {
         let found = Where::new(
             &resource.resource_type,
             location(file, resource.place),
-            resource.key().or_else(|| resource.full_url.clone()).unwrap_or_default(),
+            resource.source_key().unwrap_or_default(),
         );
         if !mapped.not_carried.is_empty() {
             batch.give(Step::NotCarried(mapped.not_carried))?;

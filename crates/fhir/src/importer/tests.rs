@@ -148,6 +148,40 @@ fn references_lead_to_source_ids_whichever_form_they_have() {
 }
 
 #[test]
+fn what_a_bundle_knows_by_its_url_alone_is_found_by_it() {
+    let nameless = |url: &str, json: &str| {
+        let full_url = Some(format!("urn:uuid:{url}"));
+        Resource { full_url, ..resource(json) }
+    };
+    let mut importer = importer();
+    for resource in [
+        nameless("stay", r#"{"resourceType":"Encounter"}"#),
+        nameless("order", r#"{"resourceType":"ServiceRequest"}"#),
+    ] {
+        importer.learn(&resource);
+    }
+    let task = nameless(
+        "task",
+        r#"{"resourceType":"Task","for":{"reference":"Patient/p"},"status":"requested",
+            "encounter":{"reference":"urn:uuid:stay"},"focus":{"reference":"urn:uuid:order"},
+            "basedOn":[{"reference":"urn:uuid:order"}],"reasonReference":{"reference":"urn:uuid:stay"}}"#,
+    );
+    let mapped = importer.map(&task, 7);
+    let Outcome::Item(item) = mapped.outcome else { panic!("refused") };
+    let keys = [item.source, item.encounter, item.focus].map(|key| key.unwrap().value);
+    assert_eq!(keys, ["urn:uuid:task", "urn:uuid:stay", "urn:uuid:order"]);
+    assert_eq!(item.based_on[0].value, "urn:uuid:order");
+    assert_eq!(item.reason_references[0].value, "urn:uuid:stay");
+    assert_eq!(mapped.not_carried, Vec::<String>::new());
+    let astray = nameless(
+        "task",
+        r#"{"resourceType":"Task","for":{"reference":"Patient/p"},
+            "encounter":{"reference":"urn:uuid:order"}}"#,
+    );
+    assert_eq!(importer.map(&astray, 7).not_carried, ["Task.encounter (not in this import)"]);
+}
+
+#[test]
 fn what_has_no_place_is_named_not_dropped() {
     let (entry, not_carried) = entry(
         r##"{"resourceType":"MedicationRequest","id":"m","subject":{"reference":"Patient/p"},"status":"active",
