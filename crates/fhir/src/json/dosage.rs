@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{CodeableConcept, Known, Number, Quantity};
+use super::{CodeableConcept, Number, Quantity};
 use crate::fields::Fields;
 use api::v1;
 
@@ -16,8 +16,7 @@ pub(crate) struct Dosage {
     as_needed_codeable_concept: Option<CodeableConcept>,
     route: Option<CodeableConcept>,
     dose_and_rate: Vec<DoseAndRate>,
-    #[serde(rename = "sequence")]
-    _sequence: Known, // the order of the list says the same
+    sequence: Option<Number>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,19 +55,21 @@ impl Dosage {
         self.dose_and_rate.len() > 1
     }
 
-    /// As an entry has it.
-    pub(crate) fn carried(self, fields: &mut Fields<'_>) -> v1::Dosage {
+    /// As an entry has it; of several, each says which step it is, because those with the same
+    /// number are taken together and others one after another.
+    pub(crate) fn carried(self, fields: &mut Fields<'_>, several: bool) -> v1::Dosage {
         let dose = self.dose_and_rate.into_iter().next().and_then(|dose| dose.dose_quantity);
-        let mut timing_text = self.timing.map(words).unwrap_or_default();
         let needed = self.as_needed_codeable_concept;
         let as_needed = self.as_needed_boolean.or(needed.as_ref().map(|_| true));
-        if let Some(reason) = needed.and_then(in_words) {
-            let comma = if timing_text.is_empty() { "" } else { ", " };
-            timing_text = format!("{timing_text}{comma}as needed: {reason}");
-        }
+        let step = self.sequence.filter(|_| several).map(|number| format!("step {}", number.0));
+        let timing = self.timing.map(|timing| words(fields, timing));
+        let needed = needed
+            .and_then(|it| in_words(fields, "dosageInstruction.asNeededCodeableConcept", it))
+            .map(|reason| format!("as needed: {reason}"));
+        let parts = [step, timing, needed].into_iter().flatten().filter(|part| !part.is_empty());
         v1::Dosage {
             text: self.text.unwrap_or_default(),
-            timing_text,
+            timing_text: parts.collect::<Vec<_>>().join(", "),
             as_needed,
             route: self.route.and_then(|it| fields.whole("dosageInstruction.route", it)),
             dose: dose
@@ -81,8 +82,8 @@ impl Dosage {
 /// The schedule in words: the source's own if it has any, else its numbers spelled out. Units and
 /// numbers are written in full, because abbreviated schedules are misread (Joint Commission's
 /// "do not use" list).
-fn words(timing: Timing) -> String {
-    let own = timing.code.and_then(in_words);
+fn words(fields: &mut Fields<'_>, timing: Timing) -> String {
+    let own = timing.code.and_then(|it| in_words(fields, "dosageInstruction.timing.code", it));
     let numbers = timing.repeat.map(|repeat| spelled_out(&repeat)).filter(|text| !text.is_empty());
     match (own, numbers) {
         (Some(own), Some(numbers)) => format!("{own} ({numbers})"),
@@ -90,8 +91,11 @@ fn words(timing: Timing) -> String {
     }
 }
 
-/// What a concept says, in the source's words if it has any.
-fn in_words(concept: CodeableConcept) -> Option<String> {
+/// What a concept says, in the source's words if it has any. For its codings there is no place.
+fn in_words(fields: &mut Fields<'_>, at: &str, concept: CodeableConcept) -> Option<String> {
+    if !concept.coding.is_empty() {
+        fields.lose(&format!("{at}.coding"));
+    }
     let coding = concept.coding.into_iter().next();
     concept.text.or_else(|| coding.and_then(|coding| coding.display.or(coding.code)))
 }
@@ -153,8 +157,42 @@ mod tests {
 
     use super::*;
 
-    fn said(timing: &str) -> String {
-        words(serde_json::from_str(timing).unwrap())
+    /// What becomes of a dosage, of several or not, and what is not carried of it.
+    fn carried(dosage: &str, several: bool) -> (v1::Dosage, Vec<String>) {
+        let nothing = RawValue::from_string("{}".to_owned()).unwrap();
+        let mut fields = Fields::of(&nothing).unwrap();
+        let dosage: Dosage = serde_json::from_str(dosage).unwrap();
+        (dosage.carried(&mut fields, several), fields.not_carried())
+    }
+
+    #[test]
+    fn of_several_each_says_which_step_it_is() {
+        let dosage = |number: u32| {
+            format!(r#"{{"sequence":{number},"timing":{{"repeat":{{"count":3}}}}}}"#)
+        };
+        let said = |dosage: &str, several| carried(dosage, several).0.timing_text;
+        assert_eq!(said(&dosage(1), true), "step 1, 3 in all");
+        assert_eq!(said(&dosage(2), true), "step 2, 3 in all");
+        assert_eq!(said(&dosage(1), false), "3 in all");
+        assert_eq!(said(r#"{"sequence":2}"#, true), "step 2");
+        assert_eq!(said("{}", true), "");
+    }
+
+    #[test]
+    fn codings_of_what_is_put_in_words_are_named() {
+        let (dosage, lost) = carried(
+            r#"{"timing":{"code":{"text":"at night","coding":[{"system":"s","code":"HS"}]}},
+                "asNeededCodeableConcept":{"coding":[{"system":"s","code":"1","display":"pain"}]}}"#,
+            false,
+        );
+        assert_eq!(dosage.timing_text, "at night, as needed: pain");
+        assert_eq!(
+            lost,
+            [
+                "dosageInstruction.asNeededCodeableConcept.coding",
+                "dosageInstruction.timing.code.coding",
+            ]
+        );
     }
 
     #[test]
@@ -173,9 +211,7 @@ mod tests {
             (format!(r#"{{{timing},"asNeededCodeableConcept":{{}}}}"#), "1 time every 6 hours"),
         ];
         for (dosage, expected) in cases {
-            let nothing = RawValue::from_string("{}".to_owned()).unwrap();
-            let mut fields = Fields::of(&nothing).unwrap();
-            let dosage = serde_json::from_str::<Dosage>(&dosage).unwrap().carried(&mut fields);
+            let (dosage, _) = carried(&dosage, false);
             assert_eq!((dosage.timing_text.as_str(), dosage.as_needed), (expected, Some(true)));
         }
     }
@@ -202,7 +238,8 @@ mod tests {
             (r#"{}"#, ""),
         ];
         for (timing, expected) in cases {
-            assert_eq!(said(timing), expected, "{timing}");
+            let (dosage, _) = carried(&format!(r#"{{"timing":{timing}}}"#), false);
+            assert_eq!(dosage.timing_text, expected, "{timing}");
         }
     }
 }

@@ -38,7 +38,8 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
     let authored = fields.take::<String>("authoredOn")?;
     let mut reason = fields.concepts("reasonCode")?;
     links.reasons(fields, &mut reason)?;
-    let dosage = dosage.into_iter().map(|one| one.carried(fields)).collect();
+    let several = dosage.len() > 1;
+    let dosage = dosage.into_iter().map(|one| one.carried(fields, several)).collect();
     let dispense = fields.take::<DispenseRequest>("dispenseRequest")?;
     let dispensed = dispense.and_then(|dispense| dispense.quantity);
     Ok(v1::Entry {
