@@ -28,6 +28,11 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(json: &'a RawValue) -> Result<Self, Refusal> {
         let mut left: BTreeMap<String, &'a RawValue> = serde_json::from_str(json.get())
             .map_err(|_| Refusal::not_json("the resource is not a JSON object"))?;
+        let mut lost = BTreeSet::new();
+        // Such a narrative says what no other element does.
+        if left.get("text").is_some_and(|text| is_additional(text)) {
+            lost.insert("text (additional)".to_owned());
+        }
         for name in TECHNICAL {
             left.remove(name);
         }
@@ -36,7 +41,7 @@ impl<'a> Fields<'a> {
                 return Err(modified(name));
             }
         }
-        Ok(Self { left, lost: BTreeSet::new() })
+        Ok(Self { left, lost })
     }
 
     /// Takes an element; parts of it that `T` does not know are noted as not carried, and one that
@@ -211,6 +216,15 @@ fn is_whole(coding: &v1::Coding) -> bool {
     !coding.system.is_empty() && !coding.code.is_empty()
 }
 
+/// Whether a narrative holds more than what was generated from the other elements.
+fn is_additional(text: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Narrative {
+        status: String,
+    }
+    serde_json::from_str::<Narrative>(text.get()).is_ok_and(|it| it.status == "additional")
+}
+
 /// Something that may turn around what a resource says.
 pub(crate) fn modified(path: &str) -> Refusal {
     Refusal::new(
@@ -243,6 +257,14 @@ mod tests {
         let mut fields = Fields::of(&json).unwrap();
         assert_eq!(fields.concept("code").unwrap().unwrap().text, "a");
         assert_eq!(fields.not_carried(), ["_birthDate", "code.coding.userSelected", "stage"]);
+    }
+
+    #[test]
+    fn a_narrative_that_says_more_than_the_elements_is_named() {
+        for (status, lost) in [("additional", &["text (additional)"][..]), ("generated", &[][..])] {
+            let json = raw(&format!(r#"{{"text":{{"status":"{status}","div":"x"}}}}"#));
+            assert_eq!(Fields::of(&json).unwrap().not_carried(), lost, "{status}");
+        }
     }
 
     #[test]
