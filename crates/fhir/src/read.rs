@@ -251,6 +251,14 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
             continue;
         };
         match one(json, entry.full_url, Place::Entry(number)) {
+            // a server's answer to several searches: what is in it may not be passed over
+            Found::Resource(inner) if inner.resource_type == "Bundle" => {
+                let refusal = Refusal::not_json(
+                    "it is a bundle within a bundle, which is not looked into: put it into a file of \
+                     its own",
+                );
+                found.push_back(Found::Bad(inner.place, refusal));
+            }
             // a history lists the newest version first
             Found::Resource(older) if history && !seen.insert(older.key()) => {
                 let reason = "older version in a history bundle";

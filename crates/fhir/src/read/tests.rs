@@ -32,6 +32,18 @@ fn a_bundle_gives_its_entries() {
 }
 
 #[test]
+fn a_bundle_within_a_bundle_is_not_passed_over() {
+    let text = br#"{"resourceType":"Bundle","type":"batch-response","entry":[
+        {"resource":{"resourceType":"Bundle","type":"searchset","entry":[
+            {"resource":{"resourceType":"Patient","id":"1"}}]}},
+        {"resource":{"resourceType":"Patient","id":"2"}}]}"#;
+    assert_eq!(
+        kinds(&document(text, Place::Whole)),
+        ["bad NOT_A_RESOURCE at entry 1", "Patient/2 at entry 2"]
+    );
+}
+
+#[test]
 fn a_history_gives_the_newest_version_only() {
     let text = br#"{"resourceType":"Bundle","type":"history","entry":[
         {"resource":{"resourceType":"Patient","id":"1","meta":{"versionId":"2"}}},
