@@ -112,6 +112,8 @@ pub enum Found {
     Resource(Resource),
     /// Something that is left out on purpose.
     Skipped(Skip),
+    /// Word that something of this type, if it is said, was deleted in its source.
+    Deleted(String),
     /// Something that is no resource.
     Bad(Place, Refusal),
 }
@@ -200,7 +202,7 @@ struct Entry {
     request: Option<Request>,
 }
 
-/// How an entry of a history came about.
+/// How an entry of a history came about, or what is to be done with one of a transaction.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Request {
@@ -217,7 +219,7 @@ fn document(bytes: &[u8], place: Place) -> VecDeque<Found> {
     };
     match one(json, None, place) {
         Found::Resource(resource) if resource.resource_type == "Bundle" => bundle(&resource),
-        other @ (Found::Resource(_) | Found::Skipped(_) | Found::Bad(..)) => {
+        other @ (Found::Resource(_) | Found::Skipped(_) | Found::Deleted(_) | Found::Bad(..)) => {
             VecDeque::from([other])
         }
     }
@@ -240,14 +242,19 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
     let mut seen = HashSet::new();
     let mut found = VecDeque::with_capacity(bundle.entry.len());
     for (entry, number) in bundle.entry.into_iter().zip(1..) {
+        if let Some(deletion) = entry.request.filter(|request| request.method == "DELETE") {
+            let key = relative(&deletion.url);
+            let of_type = key.as_deref().and_then(|key| key.split('/').next()).unwrap_or_default();
+            found.push_back(Found::Deleted(of_type.to_owned()));
+            if key.is_some() {
+                // older versions are no longer true
+                seen.insert(key);
+            }
+            continue;
+        }
         let Some(json) = entry.resource else {
-            found.push_back(Found::Skipped(match entry.request.filter(|_| history) {
-                Some(request) if request.method == "DELETE" => gone(&request.url, &mut seen),
-                _ => {
-                    let reason = "bundle entry without a resource";
-                    Skip { resource_type: String::new(), reason }
-                }
-            }));
+            let reason = "bundle entry without a resource";
+            found.push_back(Found::Skipped(Skip { resource_type: String::new(), reason }));
             continue;
         };
         match one(json, entry.full_url, Place::Entry(number)) {
@@ -265,23 +272,12 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
                 let resource_type = older.resource_type;
                 found.push_back(Found::Skipped(Skip { resource_type, reason }));
             }
-            other @ (Found::Resource(_) | Found::Skipped(_) | Found::Bad(..)) => {
+            other @ (Found::Resource(_) | Found::Skipped(_) | Found::Deleted(_) | Found::Bad(..)) => {
                 found.push_back(other)
             }
         }
     }
     found
-}
-
-/// What its source deleted: older versions of it are no longer true.
-fn gone(url: &str, seen: &mut HashSet<Option<String>>) -> Skip {
-    let key = relative(url);
-    let resource_type = key.as_deref().and_then(|key| key.split('/').next()).unwrap_or_default();
-    let resource_type = resource_type.to_owned();
-    if key.is_some() {
-        seen.insert(key);
-    }
-    Skip { resource_type, reason: "deleted in its source; if it is on file, it stays there" }
 }
 
 fn one(json: Box<RawValue>, full_url: Option<String>, place: Place) -> Found {

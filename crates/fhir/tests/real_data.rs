@@ -38,7 +38,7 @@ fn import(files: &[PathBuf]) -> Count {
                     importer.learn(&resource);
                     count.not_imported += usize::from(resource.phase() == Phase::NotImported);
                 }
-                Found::Skipped(_) => count.not_imported += 1,
+                Found::Skipped(_) | Found::Deleted(_) => count.not_imported += 1,
                 Found::Bad(_, refusal) => {
                     *count.refused.entry(refusal.code.to_owned()).or_default() += 1
                 }

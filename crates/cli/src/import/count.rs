@@ -76,6 +76,7 @@ struct Refusals {
 pub(crate) struct Count {
     types: BTreeMap<String, Tally>,
     skipped: BTreeMap<String, u64>,
+    deleted: BTreeMap<String, u64>,
     /// By type, reason and field.
     refusals: BTreeMap<(String, String, String), Refusals>,
     listed: Vec<Value>,
@@ -106,6 +107,12 @@ impl Count {
             Some(reason) => format!("{resource_type} ({reason})").trim_start().to_owned(),
         };
         *self.skipped.entry(label).or_default() += 1;
+    }
+
+    /// Word that something was deleted in its source.
+    pub(super) fn deleted(&mut self, resource_type: &str) {
+        let label = if resource_type.is_empty() { "(type not said)" } else { resource_type };
+        *self.deleted.entry(label.to_owned()).or_default() += 1;
     }
 
     /// A resource that cannot be sent, or was refused by the server.
@@ -174,9 +181,12 @@ impl Count {
     /// Whether all that was to be imported was read and answered: nothing is to be sent again,
     /// retracted or else protected, no file holds what cannot be read, and there was something.
     pub(crate) fn is_complete(&self) -> bool {
-        let nothing = self.types.is_empty() && self.skipped.is_empty();
         let left = self.deferred + self.taken_back + self.consents;
-        left == 0 && !nothing && !self.types.contains_key(Self::UNREADABLE)
+        left == 0 && !self.is_empty() && !self.types.contains_key(Self::UNREADABLE)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.types.is_empty() && self.skipped.is_empty() && self.deleted.is_empty()
     }
 
     /// Records on file when the latest results were made.
@@ -218,6 +228,7 @@ impl Count {
             "types": types,
             "total": total.json(),
             "skipped": self.skipped,
+            "deleted_in_source": self.deleted,
             "refusals": self.listed,
             "refused_for_now": self.deferred,
             "to_be_retracted": self.taken_back,
@@ -271,6 +282,8 @@ impl Count {
             &self.not_carried,
         );
         section(&mut text, "Not imported: kind not supported", &self.skipped);
+        let deleted = "Deleted in its source; what of it is on file stays there";
+        section(&mut text, deleted, &self.deleted);
         self.left_text(&mut text);
         // no answer came at all: there is no position to wait for
         if self.position > 0 {
@@ -312,7 +325,7 @@ impl Count {
                 counted(self.consents, "consent")
             );
         }
-        if self.types.is_empty() && self.skipped.is_empty() {
+        if self.is_empty() {
             text.push_str("\nNothing was found to import.\n");
         }
         if self.types.contains_key(Self::UNREADABLE) {
@@ -477,6 +490,18 @@ mod tests {
         open.refuse(&Where::new(CONSENT, String::new(), String::new()), "NOT_CARRIED", "", "");
         assert!(!open.is_complete() && open.text().contains("1 consent refused"));
         assert_eq!(open.json()["consents_refused"], 1);
+    }
+
+    #[test]
+    fn deletions_have_a_heading_of_their_own() {
+        let mut count = Count::default();
+        count.deleted("Condition");
+        count.deleted("");
+        assert!(count.is_complete(), "it was read");
+        let (text, json) = (count.text(), count.json());
+        assert!(text.contains("Deleted in its source") && !text.contains("Not imported"), "{text}");
+        assert_eq!(json["deleted_in_source"], json!({"Condition": 1, "(type not said)": 1}));
+        assert_eq!(json["skipped"], json!({}));
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub(super) fn survey(files: Vec<PathBuf>, source: &str) -> Result<(Feed, Count),
                     count.found(&resource.resource_type);
                 }
                 Found::Skipped(skip) => count.skip(&skip.resource_type, Some(skip.reason)),
+                Found::Deleted(resource_type) => count.deleted(&resource_type),
                 Found::Bad(place, refusal) => {
                     let found = Where::new(Count::UNREADABLE, location(file, place), String::new());
                     count.found(Count::UNREADABLE);

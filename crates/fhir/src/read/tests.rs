@@ -8,6 +8,7 @@ fn kinds(found: &VecDeque<Found>) -> Vec<String> {
                 format!("{} at {}", resource.key().unwrap_or_default(), resource.place)
             }
             Found::Skipped(skip) => format!("skipped {}", skip.reason),
+            Found::Deleted(of_type) => format!("deleted {of_type}"),
             Found::Bad(place, refusal) => format!("bad {} at {place}", refusal.code),
         })
         .collect()
@@ -17,7 +18,7 @@ fn kinds(found: &VecDeque<Found>) -> Vec<String> {
 fn a_bundle_gives_its_entries() {
     let text = br#"{"resourceType":"Bundle","type":"transaction","entry":[
         {"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient","id":"1"}},
-        {"request":{"method":"DELETE","url":"Patient/2"}},
+        {"request":{"method":"GET","url":"Patient/2"}},
         {"resource":{"id":"3"}},
         {"resource":7}]}"#;
     assert_eq!(
@@ -63,11 +64,23 @@ fn what_a_history_says_is_deleted_does_not_come_back() {
         {"resource":{"resourceType":"Condition","id":"3"}},
         {"request":{"method":"DELETE","url":"Condition/3"}},
         {"resource":{"resourceType":"Condition","id":"2"}}]}"#;
-    let deleted = "skipped deleted in its source; if it is on file, it stays there";
+    let deleted = "deleted Condition";
     let older = "skipped older version in a history bundle";
     assert_eq!(
         kinds(&document(text, Place::Whole)),
         [deleted, deleted, older, "Condition/3 at entry 4", deleted, older]
+    );
+}
+
+#[test]
+fn what_a_bulk_export_says_is_deleted_is_told() {
+    let text = br#"{"resourceType":"Bundle","type":"transaction","entry":[
+        {"request":{"method":"DELETE","url":"Patient/2"}},
+        {"request":{"method":"DELETE","url":"Condition?code=1"}},
+        {"resource":{"resourceType":"Patient","id":"2"},"request":{"method":"PUT","url":"Patient/2"}}]}"#;
+    assert_eq!(
+        kinds(&document(text, Place::Line(1))),
+        ["deleted Patient", "deleted ", "Patient/2 at entry 3"]
     );
 }
 
