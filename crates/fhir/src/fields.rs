@@ -16,6 +16,9 @@ const TECHNICAL: [&str; 4] = ["resourceType", "id", "text", "language"];
 /// Elements that a reader must understand or else must not process the resource (FHIR R4 2.4.1).
 const MODIFYING: [&str; 2] = ["modifierExtension", "implicitRules"];
 
+/// The status of what should never have been there.
+const IN_ERROR: &str = "entered-in-error";
+
 /// The elements of one resource that nobody has asked for yet.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
@@ -191,6 +194,27 @@ impl<'a> Fields<'a> {
     /// The first element left over whose name begins so.
     pub(crate) fn left_with_prefix(&self, prefix: &str) -> Option<&str> {
         self.left.keys().map(String::as_str).find(|name| name.starts_with(prefix))
+    }
+
+    /// Whether its source says that the resource was entered in error.
+    pub(crate) fn is_in_error(&self) -> bool {
+        let is_text = |name: &str| {
+            let raw = self.left.get(name);
+            let text = raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+            text.as_deref() == Some(IN_ERROR)
+        };
+        let verified = self.left.get("verificationStatus");
+        let verified = verified
+            .and_then(|raw| serde_json::from_str::<CodeableConcept>(raw.get()).ok())
+            .unwrap_or_default();
+        let mut codes = verified.coding.iter().map(|coding| coding.code.as_deref());
+        is_text("status") || is_text("docStatus") || codes.any(|code| code == Some(IN_ERROR))
+    }
+
+    /// Drops everything, because nothing of the resource is to be on file.
+    pub(crate) fn forget(&mut self) {
+        self.left.clear();
+        self.lost.clear();
     }
 
     /// Notes a part that has no place in an entry.

@@ -14,6 +14,7 @@ mod service_request;
 mod task;
 
 use api::v1;
+use serde_json::value::RawValue;
 
 use crate::directory::Directory;
 use crate::fields::Fields;
@@ -41,6 +42,16 @@ struct Links<'a> {
     focus: Option<String>,
     based_on: Vec<String>,
 }
+
+/// All that is sent of a resource that its source takes back, of whichever kind: that it was entered in
+/// error. What else it has, if anything, says nothing any more; the rest is what some kinds must have to
+/// be judged at all, and is never filed.
+const IN_ERROR: &str = r#"{
+    "status": "entered-in-error", "clinicalStatus": {"coding": [{"code": "entered-in-error"}]},
+    "class": {"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": "unknown",
+        "display": "Unknown"},
+    "scope": {"text": "unknown"}, "medicationCodeableConcept": {"text": "unknown"},
+    "content": [{"attachment": {"contentType": "text/plain", "data": "LQ=="}}]}"#;
 
 type Mapping = fn(&mut Fields<'_>, &mut Links<'_>) -> Result<v1::Entry, Refusal>;
 
@@ -81,6 +92,14 @@ pub(crate) fn draft(
     let patient = directory.patient(subject, patient)?;
     let (reasons, based_on) = (Vec::new(), Vec::new());
     let mut links = Links { directory, encounter: None, reasons, focus: None, based_on };
+    if fields.is_in_error() {
+        fields.forget();
+        let in_error: &RawValue = serde_json::from_str(IN_ERROR)
+            .map_err(|_| Refusal::not_json("the program's own resource is not JSON"))?;
+        let entry = map(&mut Fields::of(in_error)?, &mut links)?;
+        let Links { encounter, reasons, focus, based_on, .. } = links;
+        return Ok(Draft { patient, encounter, reasons, focus, based_on, entry });
+    }
     let mut entry = map(fields, &mut links)?;
     if let Some(encounter) = fields.take::<Reference>("encounter")? {
         links.encounter(fields, "encounter", &encounter);

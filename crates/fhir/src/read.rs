@@ -272,9 +272,10 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
                 let resource_type = older.resource_type;
                 found.push_back(Found::Skipped(Skip { resource_type, reason }));
             }
-            other @ (Found::Resource(_) | Found::Skipped(_) | Found::Deleted(_) | Found::Bad(..)) => {
-                found.push_back(other)
-            }
+            other @ (Found::Resource(_)
+            | Found::Skipped(_)
+            | Found::Deleted(_)
+            | Found::Bad(..)) => found.push_back(other),
         }
     }
     found

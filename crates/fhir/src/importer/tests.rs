@@ -383,6 +383,45 @@ fn a_plain_text_document_is_a_note() {
 }
 
 #[test]
+fn what_its_source_takes_back_is_sent_whatever_is_left_of_it() {
+    let who = r#""subject":{"reference":"Patient/p"},"patient":{"reference":"Patient/p"},
+        "for":{"reference":"Patient/p"}"#;
+    let refuted = r#""verificationStatus":{"coding":[{"code":"entered-in-error"}]}"#;
+    let status = r#""status":"entered-in-error""#;
+    for (kind, said) in [
+        ("AllergyIntolerance", refuted),
+        ("CareTeam", status),
+        ("Condition", refuted),
+        ("Consent", status),
+        ("DocumentReference", status),
+        ("DocumentReference", r#""status":"current","docStatus":"entered-in-error""#),
+        ("Encounter", status),
+        ("Immunization", status),
+        ("MedicationRequest", status),
+        ("Observation", r#""status":"entered-in-error","valueRatio":{}"#),
+        ("Procedure", status),
+        ("ServiceRequest", r#""status":"entered-in-error","note":[{"text":"not him"}]"#),
+        ("Task", status),
+    ] {
+        let json = format!(r#"{{"resourceType":"{kind}","id":"x",{who},{said}}}"#);
+        let (entry, not_carried) = entry(&json);
+        assert_eq!(
+            (entry.status.as_str(), entry.note.as_str()),
+            ("entered-in-error", ""),
+            "{kind}"
+        );
+        assert_eq!(not_carried, Vec::<String>::new(), "{kind}");
+        // What the server asks of any of its kind.
+        let detail = entry.detail.unwrap();
+        assert!(!matches!(&detail, Detail::EncounterDetail(stay) if stay.class.is_none()));
+        assert!(!matches!(&detail, Detail::Consent(consent) if consent.scope.is_none()));
+    }
+    let other =
+        r#"{"resourceType":"DocumentReference","id":"x","subject":{"reference":"Patient/p"}}"#;
+    assert!(refusal(other).text.contains("exactly one content"));
+}
+
+#[test]
 fn a_care_team_keeps_its_members_and_their_periods() {
     let (entry, not_carried) = entry(
         r#"{"resourceType":"CareTeam","id":"t","subject":{"reference":"Patient/p"},"status":"active",

@@ -167,9 +167,8 @@ mod tests {
 
     #[test]
     fn of_several_each_says_which_step_it_is() {
-        let dosage = |number: u32| {
-            format!(r#"{{"sequence":{number},"timing":{{"repeat":{{"count":3}}}}}}"#)
-        };
+        let dosage =
+            |number: u32| format!(r#"{{"sequence":{number},"timing":{{"repeat":{{"count":3}}}}}}"#);
         let said = |dosage: &str, several| carried(dosage, several).0.timing_text;
         assert_eq!(said(&dosage(1), true), "step 1, 3 in all");
         assert_eq!(said(&dosage(2), true), "step 2, 3 in all");

@@ -42,7 +42,7 @@ struct Context {
 pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
     let content = fields.list::<Content>("content")?;
     let [attachment] = <[Content; 1]>::try_from(content)
-        .map_err(|_| no_plain_text("has more than one content"))?
+        .map_err(|_| no_plain_text("does not have exactly one content"))?
         .map(|content| content.attachment);
     let text = text(&attachment)?;
     let context = fields.take::<Context>("context")?.unwrap_or_default();
@@ -57,14 +57,6 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
     if labels.iter().any(|label| label.text.is_some()) {
         fields.lose("securityLabel.text");
     }
-    let mut status = fields.text("status")?;
-    let of_document = fields.text("docStatus")?;
-    if of_document == "entered-in-error" {
-        // The server judges what was filed in error.
-        status = of_document;
-    } else if !of_document.is_empty() {
-        fields.lose("docStatus");
-    }
     let written = fields.take::<String>("date")?;
     let description = fields.text("description")?;
     let title = attachment.title.unwrap_or_else(|| description.clone());
@@ -72,7 +64,7 @@ pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1
         fields.lose("description");
     }
     Ok(v1::Entry {
-        status,
+        status: fields.text("status")?,
         code: fields.concept("type")?,
         effective: written.map(|at| v1::Effective { value: Some(v1::effective::Value::At(at)) }),
         verifier: fields.take_actor("authenticator")?,
