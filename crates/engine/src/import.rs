@@ -4,6 +4,9 @@
 //! changed by hand since; one that says something else is amended; a bad item is refused and the
 //! others are not.
 
+mod same;
+mod spoken;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
@@ -22,6 +25,7 @@ use crate::filing::{Decided, Filing, draft};
 use crate::masking::{Class, Masked};
 use crate::registry;
 use crate::showing::{Ended, Saw};
+use spoken::{fields_of_entry, fields_of_identity};
 
 /// The reason that amendments by import carry.
 const REASON: &str = "imported again with other content";
@@ -159,6 +163,7 @@ impl Engine {
             let outcome = ImportOutcome::Filed { entry: None, position, remarks, withheld };
             return Ok((Some(patient), outcome, receipt));
         }
+        self.is_the_same(ctx, patient, &identity).await?;
         let version = filed.version;
         let request_id = self.request_id_for(&ctx.request, version)?;
         let mask = fields_of_identity(&identity);
@@ -347,37 +352,6 @@ pub(crate) fn delivered_entry(entry: &Entry) -> Result<Option<[u8; 32]>, Failure
     let Some(_) = entry.source else { return Ok(None) };
     let said = schema::encode_delivered_entry(entry).map_err(Failure::internal)?;
     Ok(Some(Hash::of(&said).0))
-}
-
-/// The fields of an identity that its source speaks of. What protects the patient, or many sources
-/// have no word for, stays as people filed it when nothing is said of it.
-fn fields_of_identity(identity: &Identity) -> Vec<String> {
-    let silent = |field: &str| match field {
-        "preferred_name" => identity.preferred_name.is_none(),
-        "deceased" => identity.deceased.is_none(),
-        "interpreter_needed" => identity.interpreter_needed.is_none(),
-        "alias" => identity.alias.is_none(),
-        "labels" => identity.labels.is_empty(),
-        "confidential_telecoms" => identity.confidential_telecoms.is_empty(),
-        "confidential_addresses" => identity.confidential_addresses.is_empty(),
-        _ => false,
-    };
-    spoken_of(Identity::FIELDS, silent)
-}
-
-/// The same of an entry.
-fn fields_of_entry(entry: &Entry) -> Vec<String> {
-    let silent = |field: &str| match field {
-        "unit" => entry.unit.is_none(),
-        "labels" => entry.labels.is_empty(),
-        "overrides" => entry.overrides.is_empty(),
-        _ => false,
-    };
-    spoken_of(Entry::FIELDS, silent)
-}
-
-fn spoken_of(fields: &[&str], silent: impl Fn(&str) -> bool) -> Vec<String> {
-    fields.iter().filter(|field| !silent(field)).map(|field| (*field).to_owned()).collect()
 }
 
 /// What the source of an identity delivers, if it has one: for [`Identity::delivered`].

@@ -38,6 +38,23 @@ pub(crate) fn numbers(identity: &Identity) -> Vec<Identifier> {
     numbers
 }
 
+/// The medical record numbers: of one issuer, a person has one of their own.
+pub(crate) fn medical_records(identity: &Identity) -> impl Iterator<Item = &Identifier> {
+    let is_record = |identifier: &&Identifier| {
+        let mut codings = identifier.kind.iter().flat_map(|kind| &kind.coding);
+        codings.any(|coding| coding.system == IDENTIFIER_TYPES && coding.code == MEDICAL_RECORD)
+    };
+    identity.identifiers.iter().filter(is_record)
+}
+
+/// Whether both have medical record numbers of one issuer, and none is the same.
+pub(crate) fn records_differ(one: &Identity, other: &Identity) -> bool {
+    let records: Vec<Identifier> = medical_records(one).cloned().collect();
+    let of_one_issuer = |number: &Identifier| records.iter().any(|it| it.system == number.system);
+    medical_records(other).any(of_one_issuer)
+        && !medical_records(other).any(|number| is_in(&records, number))
+}
+
 /// What registering these numbers for a patient comes to.
 pub(crate) enum Claim {
     /// Records that assign the numbers which nobody has yet; none when they are all the patient's.
@@ -226,6 +243,27 @@ mod tests {
         let passport = identifier("urn:passport", "P1", Some("PPN"));
         let number = identifier("urn:hospital", "77", Some("MR"));
         assert_eq!(values(vec![passport, number]), ["77"]);
+    }
+
+    #[test]
+    fn two_who_share_a_number_have_medical_record_numbers_of_their_own() {
+        let person = |numbers: &[(&str, &str)]| {
+            let number = |(system, value): &(&str, &str)| identifier(system, value, Some("MR"));
+            let mut identifiers: Vec<_> = numbers.iter().map(number).collect();
+            identifiers.push(identifier("urn:account", "7", None));
+            Identity { identifiers, ..Identity::default() }
+        };
+        let spouse = person(&[("urn:a", "1")]);
+        for (other, differ) in [
+            (person(&[("urn:a", "2")]), true),
+            (person(&[("urn:a", "1")]), false),
+            (person(&[("urn:a", "2"), ("urn:a", "1")]), false),
+            (person(&[("urn:b", "2")]), false),
+            (person(&[]), false),
+        ] {
+            assert_eq!(records_differ(&spouse, &other), differ, "{other:?}");
+            assert_eq!(records_differ(&other, &spouse), differ, "{other:?}");
+        }
     }
 
     #[test]

@@ -371,6 +371,60 @@ async fn an_identity_goes_back_to_what_it_was_and_follows_its_number() {
     assert_eq!((again.status(), again.patient_id), (Unchanged, new.patient_id));
 }
 
+/// An identity with this medical record number and a family's account, from a source of its own.
+fn spouse(number: u64, record: &str, name: &str) -> v1::ImportItem {
+    let mut identifiers = vec![v1::Identifier {
+        issuer: "https://hospital.example/account".to_owned(),
+        value: "7".to_owned(),
+        ..v1::Identifier::default()
+    }];
+    identifiers.push(v1::Identifier {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: record.to_owned(),
+        kind: Some(v1::CodeableConcept {
+            coding: vec![v1::Coding {
+                system: "http://terminology.hl7.org/CodeSystem/v2-0203".to_owned(),
+                code: "MR".to_owned(),
+                ..v1::Coding::default()
+            }],
+            text: String::new(),
+        }),
+        ..v1::Identifier::default()
+    });
+    let names = vec![v1::HumanName { family: name.to_owned(), ..v1::HumanName::default() }];
+    let identity = v1::Identity { identifiers, names, ..v1::Identity::default() };
+    let mut item = item(number, Some(v1::import_item::Content::Identity(Box::new(identity))));
+    let patient = v1::patient_selector::Patient::Number(v1::PatientNumber {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: record.to_owned(),
+    });
+    item.patient = Some(v1::PatientSelector { patient: Some(patient) });
+    item
+}
+
+#[tokio::test]
+async fn who_shares_another_number_is_not_taken_for_who_is_on_file() {
+    use v1::ImportStatus::{Amended, Filed, Refused};
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let told = async |item: v1::ImportItem| {
+        let number = item.number;
+        results(&client, vec![item]).await.remove(&number).expect("a result")
+    };
+    let one = told(spouse(1, "MRN-1", "Ames")).await;
+    assert_eq!(one.status(), Filed);
+    let other = told(spouse(2, "MRN-2", "Brown")).await;
+    assert_eq!((other.status(), other.reason.as_str()), (Refused, "IDENTIFIERS_DISAGREE"));
+    assert_eq!(other.patient_id, "", "it names nobody");
+    let file = client.read_file(&one.patient_id, None).await.unwrap().file.unwrap();
+    assert_eq!(file.identity.unwrap().names[0].family, "Ames");
+    // Its own source may correct the number, and the first one still names the patient.
+    for (source, record) in [(1, "MRN-3"), (4, "MRN-1")] {
+        let corrected = told(spouse(source, record, "Ames")).await;
+        assert_eq!((corrected.status(), &corrected.patient_id), (Amended, &one.patient_id));
+    }
+}
+
 #[tokio::test]
 async fn two_imports_of_one_patient_at_once_end_in_one_file() {
     let cluster = Cluster::start(1).await.expect("a node");
