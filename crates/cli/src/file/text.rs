@@ -214,13 +214,20 @@ fn table(entries: &[&v1::EntryState]) -> Table {
     table
 }
 
-/// The server's one line, else the words of the code.
+/// The server's one line, else the words of the code; and of an allergy how sure it is, which that
+/// line does not say. Confirmed goes without saying.
 fn what(entry: &v1::Entry) -> String {
-    if entry.summary.is_empty() {
+    let mut what = if entry.summary.is_empty() {
         entry.code.as_ref().map(concept).unwrap_or_default()
     } else {
         entry.summary.clone()
+    };
+    if let Some(Detail::AllergyIntolerance(allergy)) = &entry.detail
+        && !["", "confirmed"].contains(&allergy.verification_status.as_str())
+    {
+        let _ = write!(what, ", {}", allergy.verification_status);
     }
+    what
 }
 
 fn concept(concept: &v1::CodeableConcept) -> String {
@@ -398,6 +405,23 @@ mod tests {
             "2 records cannot be opened (key destroyed, or not here yet): positions 4, 9"
         ));
         assert!(text.ends_with(&format!("receipt {}\n", "ab".repeat(32))));
+    }
+
+    #[test]
+    fn a_refuted_allergy_is_not_listed_as_a_standing_one() {
+        let allergy = |verification: &str| v1::Entry {
+            summary: "Penicillin, high criticality, active".to_owned(),
+            detail: Some(Detail::AllergyIntolerance(v1::AllergyIntolerance {
+                verification_status: verification.to_owned(),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let refuted = what(&allergy("refuted"));
+        assert_eq!(refuted, "Penicillin, high criticality, active, refuted");
+        for sure in ["", "confirmed"] {
+            assert_eq!(what(&allergy(sure)), "Penicillin, high criticality, active");
+        }
     }
 
     #[test]
