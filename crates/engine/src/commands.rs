@@ -1,5 +1,8 @@
 //! Registering patients and filing changes.
 
+mod checks;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::{
@@ -12,13 +15,15 @@ use crate::access::{Grounds, Pass};
 use crate::answers::Filed;
 use crate::context::Context;
 use crate::engine::Engine;
-use crate::failure::{Failure, Violation};
+use crate::failure::Failure;
 use crate::filing::{Decided, Filing, draft, first_half};
 use crate::import::{delivered_entry, delivered_identity};
 use crate::masking::{Class, Masked};
 use crate::protection;
 use crate::registry::{self, Claim};
 use crate::showing::Saw;
+use checks::check_commands;
+pub(crate) use checks::{check_request_id, rejected, violations};
 
 /// Commands in one contribution: `ledger`'s limit of records, with room for the registry's.
 pub const MAX_CHANGES: usize = 200;
@@ -40,6 +45,8 @@ enum Changed {
     Filed(Vec<Finding>),
     /// The identity is not the one that the chains were chosen for.
     OtherGround,
+    /// They would give the patient numbers that are these other patients'.
+    Held(BTreeSet<PatientId>),
     /// They would change entries of these classes, which the caller may not see on these grounds.
     Masked(Masked, Grounds),
 }
@@ -57,7 +64,8 @@ struct Named {
 #[derive(Clone, Debug)]
 enum Registered {
     New(PatientId),
-    Found(PatientId),
+    /// The numbers are these patients' already.
+    Held(BTreeSet<PatientId>),
 }
 
 impl Engine {
@@ -83,7 +91,6 @@ impl Engine {
         let decide = move |engine: &Self| engine.decide_registration(&command, &mut spare);
         let filing = match self.file(request, decide).await {
             Ok(filing) => filing,
-            // That numbers are on file, and of whom, says something of those patients.
             Err(failure) => return Err(self.refused(ctx, &pass, None, failure).await),
         };
         match filing {
@@ -91,7 +98,7 @@ impl Engine {
                 first_position,
                 count,
                 version: _,
-                answer: Registered::New(patient) | Registered::Found(patient),
+                answer: Registered::New(patient),
             } => {
                 let mut filed = filed(patient, 1, first_position, count);
                 filed.remarks = remarks(&decide_only(&remarks_of)?);
@@ -100,8 +107,15 @@ impl Engine {
             Filing::Repeated { first_position, count } => {
                 self.repeated(first_position, count, Vec::new())
             }
-            Filing::Nothing(Registered::Found(patient) | Registered::New(patient)) => {
-                self.found(ctx, &pass, patient).await
+            Filing::Nothing(Registered::Held(holders)) => match holders.first() {
+                Some(patient) if holders.len() == 1 => self.found(ctx, &pass, *patient).await,
+                Some(_) | None => {
+                    let failure = registry::taken(&holders);
+                    Err(self.refused_of(ctx, &pass, &holders, failure).await)
+                }
+            },
+            Filing::Filed { .. } | Filing::Nothing(_) => {
+                Err(Failure::internal("a registration without records"))
             }
         }
     }
@@ -121,7 +135,7 @@ impl Engine {
         };
         let patient = PatientId(keys.subject.0);
         let mut drafts = match self.claim(&registry::numbers(identity), patient)? {
-            Claim::Taken(holder) => return Ok(Decided::Nothing(Registered::Found(holder))),
+            Claim::Taken(holders) => return Ok(Decided::Nothing(Registered::Held(holders))),
             Claim::Free(drafts) => drafts,
         };
         for event in &events {
@@ -195,6 +209,11 @@ impl Engine {
             Ok(Filing::Nothing(Changed::Masked(masked, grounds))) => {
                 Err(self.deny_change(ctx, patient, &grounds, masked).await)
             }
+            Ok(Filing::Nothing(Changed::Held(holders))) => {
+                let failure = registry::taken(&holders);
+                let concerned = holders.into_iter().chain([patient]).collect();
+                Err(self.refused_of(ctx, pass, &concerned, failure).await)
+            }
             Ok(Filing::Filed { .. } | Filing::Nothing(_)) => {
                 Err(Failure::internal("a contribution without records"))
             }
@@ -232,7 +251,10 @@ impl Engine {
         let before = file.identity.clone().unwrap_or_default();
         let (events, found) = decide_all(file, &changes.commands)?;
         let keys = self.keys_of(patient)?;
-        let mut drafts = self.registry_drafts(&before, &events, patient)?;
+        let mut drafts = match self.registry_drafts(&before, &events, patient)? {
+            Claim::Taken(holders) => return Ok(Decided::Nothing(Changed::Held(holders))),
+            Claim::Free(drafts) => drafts,
+        };
         for event in &events {
             drafts.push(draft(SubjectId(patient.0), keys.file, event)?);
         }
@@ -410,43 +432,6 @@ fn remarks(events: &[Event]) -> Vec<Finding> {
         .collect()
 }
 
-pub(crate) fn rejected(rejection: &domain::Rejection, prefix: &str) -> Failure {
-    use domain::Rejection as R;
-    match rejection {
-        R::Invalid(findings) => Failure::Invalid(violations(findings, prefix)),
-        R::NoSuchPatient | R::NoSuchEntry => Failure::NotFound,
-        R::ReasonMissing => Failure::Invalid(vec![Violation {
-            field: format!("{prefix}reason"),
-            code: "required".to_owned(),
-            description: rejection.to_string(),
-        }]),
-        R::AlreadyExists
-        | R::EntryRetracted
-        | R::KindChanged
-        | R::StatusStepNotAllowed
-        | R::DocumentStepNotAllowed(_)
-        | R::AugmentationReplaces
-        | R::NothingChanged
-        | R::SamePerson
-        | R::TextIsFixed => {
-            let subject = prefix.trim_end_matches('.').to_owned();
-            Failure::Refused { reason: rejection.code(), subject, message: rejection.to_string() }
-        }
-    }
-}
-
-pub(crate) fn violations(findings: &[Finding], prefix: &str) -> Vec<Violation> {
-    findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Violation)
-        .map(|finding| Violation {
-            field: format!("{prefix}{}", finding.field),
-            code: finding.code.clone(),
-            description: finding.text.clone(),
-        })
-        .collect()
-}
-
 fn filed(patient: PatientId, version: u64, first_position: u64, count: u16) -> Filed {
     Filed {
         patient,
@@ -466,29 +451,4 @@ fn derived_entry_id(id: &ContributionId, index: u64) -> EntryId {
     bytes.extend_from_slice(&id.0);
     bytes.extend_from_slice(&index.to_be_bytes());
     EntryId(first_half(&Hash::of(&bytes).0))
-}
-
-/// Request ids a client may choose: 1 to 128 printable ASCII characters.
-pub(crate) fn check_request_id(request_id: &str) -> Result<(), Failure> {
-    let fine =
-        (1..=128).contains(&request_id.len()) && request_id.bytes().all(|b| b.is_ascii_graphic());
-    if fine {
-        return Ok(());
-    }
-    Err(Failure::Invalid(vec![Violation {
-        field: "request_id".to_owned(),
-        code: "bad-request-id".to_owned(),
-        description: "a request id is 1 to 128 visible ASCII characters; a UUID is best".to_owned(),
-    }]))
-}
-
-fn check_commands(commands: &[Command]) -> Result<(), Failure> {
-    if (1..=MAX_CHANGES).contains(&commands.len()) {
-        return Ok(());
-    }
-    Err(Failure::Invalid(vec![Violation {
-        field: "changes".to_owned(),
-        code: "too-many".to_owned(),
-        description: format!("a contribution holds 1 to {MAX_CHANGES} changes; file it in parts"),
-    }]))
 }

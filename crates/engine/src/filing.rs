@@ -99,7 +99,11 @@ impl Engine {
         let engine = self.clone();
         let id = request.id;
         let filed = tokio::spawn(async move { engine.file_to_the_end(request, decide).await });
-        self.in_doubt.settle(id, filed.await.map_err(Failure::internal)?)
+        match filed.await.map_err(Failure::internal)? {
+            // It says nothing of an earlier attempt, which may be on its way.
+            nothing @ Ok(Filing::Nothing(_)) => nothing,
+            ended => self.in_doubt.settle(id, ended),
+        }
     }
 
     async fn file_to_the_end<A: Send>(

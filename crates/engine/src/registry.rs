@@ -59,8 +59,23 @@ pub(crate) fn records_differ(one: &Identity, other: &Identity) -> bool {
 pub(crate) enum Claim {
     /// Records that assign the numbers which nobody has yet; none when they are all the patient's.
     Free(Vec<Draft>),
-    /// They belong to this patient, who is on file.
-    Taken(PatientId),
+    /// They belong to these patients, who are on file.
+    Taken(BTreeSet<PatientId>),
+}
+
+/// Why numbers that belong to these patients are not given to another one. All of one patient's numbers
+/// are that patient's alone: numbers of two patients on one identity are a mistake that somebody has to
+/// look at.
+pub(crate) fn taken(holders: &BTreeSet<PatientId>) -> Failure {
+    if holders.len() > 1 {
+        return Failure::refused(
+            "IDENTIFIERS_DISAGREE",
+            "these identifiers belong to more than one patient on file; find out which is right \
+             before filing",
+        );
+    }
+    let why = "one of these identifiers belongs to another patient on file";
+    Failure::refused("IDENTIFIER_TAKEN", why)
 }
 
 /// What a decision about a file's identity looks at.
@@ -138,11 +153,11 @@ impl Engine {
         before: &Identity,
         events: &[Event],
         patient: PatientId,
-    ) -> Result<Vec<Draft>, Failure> {
+    ) -> Result<Claim, Failure> {
         let (given, taken) = given_and_taken(before, events);
-        let Claim::Free(mut drafts) = self.claim(&given, patient)? else {
-            let why = "one of these identifiers belongs to another patient on file";
-            return Err(Failure::refused("IDENTIFIER_TAKEN", why));
+        let mut drafts = match self.claim(&given, patient)? {
+            Claim::Free(drafts) => drafts,
+            taken @ Claim::Taken(_) => return Ok(taken),
         };
         let store = self.shelf.never_to_be_shown();
         for number in taken {
@@ -155,11 +170,10 @@ impl Engine {
                 drafts.push(draft(self.bucket(&number)?, self.system()?.registry, &released)?);
             }
         }
-        Ok(drafts)
+        Ok(Claim::Free(drafts))
     }
 
-    /// Claims numbers for `patient`. All of one patient's numbers are that patient's alone: numbers
-    /// of two patients on one identity are a mistake that somebody has to look at.
+    /// Claims numbers for `patient`.
     pub(crate) fn claim(
         &self,
         numbers: &[Identifier],
@@ -185,15 +199,7 @@ impl Engine {
                 }
             }
         }
-        match (others.pop_first(), others.is_empty()) {
-            (None, _) => Ok(Claim::Free(drafts)),
-            (Some(holder), true) => Ok(Claim::Taken(holder)),
-            (Some(_), false) => Err(Failure::refused(
-                "IDENTIFIERS_DISAGREE",
-                "these identifiers belong to more than one patient on file; find out which is right \
-                 before filing",
-            )),
-        }
+        Ok(if others.is_empty() { Claim::Free(drafts) } else { Claim::Taken(others) })
     }
 
     /// The buckets of numbers, to be held while they are claimed.

@@ -1,5 +1,7 @@
 //! From a call to its access record.
 
+use std::collections::BTreeSet;
+
 use domain::{Command, PatientId};
 use ledger::{Hash, KeyId, SubjectId};
 use schema::AccessRecord;
@@ -78,7 +80,7 @@ fn faults(violations: &[Violation]) -> String {
     ["INVALID_FIELDS".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// The record of each of so many patients whom a query showed. What was asked for stands in the query's
+/// The record of each of so many patients whom a query showed, or a refusal concerns. What was asked for stands in the query's
 /// own record alone, which is in the same contribution; where they would be too many bytes together, so do
 /// the reason, the policies that decided, and the units.
 fn beside_query(query: &AccessRecord, patients: usize) -> Result<AccessRecord, Failure> {
@@ -257,6 +259,24 @@ impl Engine {
         self.searched_under(ctx, pass, self.system()?.subject, shown, saw).await
     }
 
+    /// Records with each of these patients that what is on file of them refuses a change.
+    pub(crate) async fn refused_of(
+        &self,
+        ctx: &Context,
+        pass: &Pass,
+        concerned: &BTreeSet<PatientId>,
+        failure: Failure,
+    ) -> Failure {
+        let Failure::Refused { reason, .. } = &failure else { return failure };
+        let saw = Saw::told(1, (*reason).to_owned());
+        let concerned: Vec<PatientId> = concerned.iter().copied().collect();
+        let recorded = async {
+            let under = (self.system()?.subject, Ended::Refused);
+            self.record_each(ctx, pass, under, &concerned, &saw).await
+        };
+        recorded.await.err().unwrap_or(failure)
+    }
+
     /// The same, the query's record under a subject of its own.
     pub(crate) async fn searched_under(
         &self,
@@ -266,14 +286,26 @@ impl Engine {
         shown: &[PatientId],
         saw: &Saw,
     ) -> Result<Receipt, Failure> {
+        self.record_each(ctx, pass, (subject, Ended::Shown), shown, saw).await
+    }
+
+    /// Records an access and each patient concerned, in one contribution.
+    async fn record_each(
+        &self,
+        ctx: &Context,
+        pass: &Pass,
+        (subject, ended): (SubjectId, Ended),
+        concerned: &[PatientId],
+        saw: &Saw,
+    ) -> Result<Receipt, Failure> {
         if UNAUDITED {
             return Ok(NO_RECEIPT);
         }
-        let record = self.access_record(ctx, pass.grounds(), Ended::Shown, saw)?;
-        let of_each = beside_query(&record, shown.len())?;
+        let record = self.access_record(ctx, pass.grounds(), ended, saw)?;
+        let of_each = beside_query(&record, concerned.len())?;
         let record = AccessRecord { kind: schema::AccessKind::Query, ..record };
         let mut showings = vec![Showing { subject, key: self.system()?.audit, record }];
-        for patient in shown {
+        for patient in concerned {
             let (subject, key) = self.audit_key(Some(*patient))?;
             showings.push(Showing { subject, key, record: of_each.clone() });
         }

@@ -8,6 +8,7 @@ use testkit::cluster::Cluster;
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use crate::relationships::newest;
 use crate::tools::filed_since;
 
 /// The version that a conflict names.
@@ -196,6 +197,12 @@ async fn one_number_never_belongs_to_two_patients() {
         .await
         .expect_err("it is the other's");
     assert_eq!(refused.get_details_error_info().expect("error info").reason, "IDENTIFIER_TAKEN");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    for patient in [&one.patient_id, &other.patient_id] {
+        let access = newest(&officer, patient, "case-manager-1").await;
+        assert!(access.operation.ends_with("/Contribute"), "{access:?}");
+        assert_eq!(access.outcome, "refused", "whose number it is says something of both");
+    }
     amend(&manager, &other.patient_id, v1::Amendment::Correction, &["MRN-3"])
         .await
         .expect("a free number");
@@ -251,7 +258,7 @@ async fn every_hospital_number_finds_its_patient_and_numbers_of_two_are_refused(
         let found = manager.file().find_patient(request).await.expect("found").into_inner();
         assert_eq!(found.patient_id, ames);
     }
-    register(&["MRN-3"]).await.expect("another patient");
+    let other = register(&["MRN-3"]).await.expect("another patient").patient_id;
     let refused = register(&["MRN-1", "MRN-3"]).await.expect_err("numbers of two patients");
     let info = refused.get_details_error_info().expect("error info");
     assert_eq!(info.reason, "IDENTIFIERS_DISAGREE");
@@ -266,6 +273,11 @@ async fn every_hospital_number_finds_its_patient_and_numbers_of_two_are_refused(
     let newest = trail.accesses.first().expect("an access");
     assert!(newest.operation.ends_with("/RegisterPatient"), "that it said so is on record");
     assert_eq!(newest.outcome, "refused");
+    for patient in [&ames, &other] {
+        let access = crate::relationships::newest(&officer, patient, "case-manager-1").await;
+        assert!(access.operation.ends_with("/RegisterPatient"), "{access:?}");
+        assert_eq!(access.outcome, "refused", "with each patient whose number was named");
+    }
 }
 
 #[tokio::test]
