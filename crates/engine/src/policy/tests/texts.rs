@@ -146,6 +146,16 @@ fn a_set_that_shuts_compliance_out_is_not_to_be_adopted() {
         shut(&listed).contains("AdoptPolicy"),
         "who is in the staff directory is an officer, too"
     );
+    let in_an_emergency = format!(
+        "{DEFAULT}@id(\"x\") forbid (principal, action in Caseledger::Action::\"Govern\", resource)\n\
+         unless {{ context.purpose == Caseledger::Purpose::\"BTG\" }};\n\
+         @id(\"y\") permit (principal, action in Caseledger::Action::\"Govern\", resource)\n\
+         when {{ context.purpose == Caseledger::Purpose::\"BTG\" }};"
+    );
+    assert!(
+        shut(&in_an_emergency).contains("AdoptPolicy"),
+        "no emergency access covers a call that is about no patient"
+    );
     let overflows = format!(
         "{DEFAULT}@id(\"x\") forbid (principal, action, resource) when {{ 9223372036854775807 + 1 > 0 }};"
     );
