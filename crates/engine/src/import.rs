@@ -209,10 +209,9 @@ impl Engine {
             None => {
                 // Every registration and release of a number changes its bucket: an id is settled
                 // only where the same is registered at the same moment.
-                let line = &self.records.line;
                 let mut version = 0;
-                for bucket in self.buckets(&numbers)? {
-                    version += line.store.head(line.ledger, bucket)?.map_or(0, |head| head.version);
+                for number in &numbers {
+                    version += self.number_version(&number.system, &number.value)?;
                 }
                 // Amendments are told apart by the file's version, which may be the same number.
                 let asked = [b"registration", ctx.request.as_slice()].concat();

@@ -209,8 +209,22 @@ impl Engine {
 
     /// The bucket that a number is registered in.
     pub(crate) fn bucket(&self, number: &Identifier) -> Result<SubjectId, Failure> {
-        let issuer = number.system.as_bytes();
-        let term = self.vault.index_term("registry/number", &[issuer, number.value.as_bytes()])?;
+        self.bucket_of(&number.system, &number.value)
+    }
+
+    /// The version of the registry where this number stands: another one as soon as the number is given
+    /// to somebody or released, or one beside it is.
+    ///
+    /// # Errors
+    /// When the system's keys have not arrived yet, or the store cannot be read.
+    pub fn number_version(&self, issuer: &str, value: &str) -> Result<u64, Failure> {
+        let (line, bucket) = (&self.records.line, self.bucket_of(issuer, value)?);
+        Ok(line.store.head(line.ledger, bucket)?.map_or(0, |head| head.version))
+    }
+
+    fn bucket_of(&self, issuer: &str, value: &str) -> Result<SubjectId, Failure> {
+        let issuer = issuer.as_bytes();
+        let term = self.vault.index_term("registry/number", &[issuer, value.as_bytes()])?;
         let bucket = [term.first().copied().unwrap_or(0), term.get(1).copied().unwrap_or(0)];
         Ok(SubjectId(first_half(&self.vault.index_term("registry/bucket", &[issuer, &bucket])?)))
     }

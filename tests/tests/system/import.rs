@@ -336,6 +336,21 @@ fn born(date: &str) -> v1::ImportItem {
     item(1, Some(v1::import_item::Content::Identity(identity)))
 }
 
+/// A correction that leaves a patient this hospital number and no other.
+fn number_corrected(value: &str) -> v1::change::Change {
+    let number = v1::Identifier {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: value.to_owned(),
+        ..v1::Identifier::default()
+    };
+    v1::change::Change::AmendIdentity(v1::AmendIdentity {
+        identity: Some(v1::Identity { identifiers: vec![number], ..v1::Identity::default() }),
+        update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
+        how: v1::Amendment::Correction.into(),
+        reason: "mistyped".to_owned(),
+    })
+}
+
 #[tokio::test]
 async fn an_identity_goes_back_to_what_it_was_and_follows_its_number() {
     use v1::ImportStatus::{Amended, Filed, Unchanged};
@@ -352,17 +367,7 @@ async fn an_identity_goes_back_to_what_it_was_and_follows_its_number() {
         assert_eq!(file.identity.unwrap().birth_date, date);
     }
     // The number was another patient's: a correction gives it back.
-    let other = v1::Identifier {
-        issuer: "https://hospital.example/mrn".to_owned(),
-        value: "MRN-2".to_owned(),
-        ..v1::Identifier::default()
-    };
-    let corrected = v1::change::Change::AmendIdentity(v1::AmendIdentity {
-        identity: Some(v1::Identity { identifiers: vec![other], ..v1::Identity::default() }),
-        update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
-        how: v1::Amendment::Correction.into(),
-        reason: "mistyped".to_owned(),
-    });
+    let corrected = number_corrected("MRN-2");
     by_hand(&client, &patient_id, corrected).await;
     let new = told("1990").await;
     assert_eq!(new.status(), Filed);
@@ -423,6 +428,30 @@ async fn who_shares_another_number_is_not_taken_for_who_is_on_file() {
         let corrected = told(spouse(source, record, "Ames")).await;
         assert_eq!((corrected.status(), &corrected.patient_id), (Amended, &one.patient_id));
     }
+}
+
+#[tokio::test]
+async fn entries_follow_a_number_that_is_corrected_while_their_stream_lasts() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let (items, outgoing) = tokio::sync::mpsc::channel(1);
+    let first = v1::ImportRequest { purpose: purpose("RECORDMGT"), items: Vec::new() };
+    items.send(first).await.expect("sent");
+    let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
+    let mut answers = client.import().import(outgoing).await.expect("begun").into_inner();
+    let mut told = async |item| {
+        let message = v1::ImportRequest { purpose: None, items: vec![item] };
+        items.send(message).await.expect("sent");
+        let answer = answers.message().await.expect("an answer").expect("it goes on");
+        answer.results.into_iter().next().expect("a result").patient_id
+    };
+    let mistaken = told(item(1, identity())).await;
+    assert_eq!(told(item(2, entry("2019"))).await, mistaken);
+    by_hand(&client, &mistaken, number_corrected("MRN-2")).await;
+    let owner = client.register("MRN-1", "Brown").await.expect("registered anew").patient_id;
+    assert_ne!(owner, mistaken);
+    assert_eq!(told(item(3, entry("2020"))).await, owner, "whoever has the number now");
+    assert_eq!(told(item(4, entry("2021"))).await, owner, "and goes on having it");
 }
 
 #[tokio::test]

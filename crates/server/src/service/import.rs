@@ -38,7 +38,7 @@ const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 const UNREAD: usize = 32;
 
 /// Patients remembered by their number, within one stream: about 200 bytes each. Beyond it they are
-/// looked up again.
+/// looked up again; so is one as soon as the registry moved where the number stands.
 const REMEMBERED: usize = 65_536;
 
 type Out = Sender<Result<proto::ImportResponse, Status>>;
@@ -86,7 +86,8 @@ struct Import {
     /// Patients with a group at work: the next group of one waits, so that its items keep order.
     busy: HashSet<Selector>,
     bytes: usize,
-    known: HashMap<Selector, PatientId>,
+    /// Whose a number was at this version of the registry.
+    known: HashMap<Selector, (PatientId, u64)>,
 }
 
 impl Import {
@@ -204,7 +205,7 @@ impl Import {
         self.busy.insert(group.selector.clone());
         self.bytes += group.bytes;
         let known = match &group.selector {
-            Selector::Id(patient) => Some(*patient),
+            Selector::Id(patient) => Some((*patient, 0)),
             number @ Selector::Number { .. } => self.known.get(number).copied(),
         };
         let engine = self.services.engine().clone();
@@ -229,11 +230,11 @@ impl Import {
         };
         self.busy.remove(&done.selector);
         self.bytes = self.bytes.saturating_sub(done.bytes);
-        if let Some(patient) = done.patient {
+        if let Some(known) = done.patient.zip(done.version) {
             if self.known.len() >= REMEMBERED {
                 self.known.clear();
             }
-            self.known.insert(done.selector, patient);
+            self.known.insert(done.selector, known);
         }
         self.tell(done.results, done.position, done.receipt).await
     }

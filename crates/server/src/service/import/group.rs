@@ -38,6 +38,8 @@ pub(super) struct Done {
     /// Of the last access record that the results needed.
     pub(super) receipt: Option<Receipt>,
     pub(super) patient: Option<PatientId>,
+    /// The version of the registry at which the selector named the patient.
+    pub(super) version: Option<u64>,
 }
 
 /// An entry on its way, with what its result needs.
@@ -74,16 +76,20 @@ impl Group {
         engine: &Engine,
         context: &Context,
         call: &str,
-        patient: Option<PatientId>,
+        known: Option<(PatientId, u64)>,
     ) -> Done {
         let _turn = engine.import_turn(self.items.len()).await;
+        // A number that a correction released may be somebody else's by now.
+        let now = version(engine, &self.selector);
+        let known = known.filter(|(_, version)| now == Some(*version));
         let done = Done {
             selector: self.selector,
             bytes: self.bytes,
             results: Vec::with_capacity(self.items.len()),
             position: 0,
             receipt: None,
-            patient,
+            patient: known.map(|(patient, _)| patient),
+            version: known.map(|(_, version)| version),
         };
         let mut filing =
             Filing { engine, context, call, done, waiting: Vec::new(), unknown: false };
@@ -120,7 +126,10 @@ impl Filing<'_> {
                 match self.engine.import_patient(&context, *identity).await {
                     Ok((patient, outcome, receipt)) => {
                         self.done.receipt = receipt.or(self.done.receipt);
-                        self.done.patient = patient.or(self.done.patient);
+                        if patient.is_some() {
+                            self.done.patient = patient;
+                            self.done.version = version(self.engine, &self.done.selector);
+                        }
                         let (result, position) = outcome_out(&outcome, Root::Identity);
                         self.done.position = self.done.position.max(position);
                         self.tell(number, source, result);
@@ -153,13 +162,17 @@ impl Filing<'_> {
             return self.done.patient;
         }
         let Selector::Number { issuer, value } = self.done.selector.clone() else { return None };
+        // Before the look-up: what moves meanwhile is looked up again.
+        let version = version(self.engine, &self.done.selector);
         let found = if self.unknown {
             Ok(None)
         } else {
             self.engine.resolve_for_import(&self.about(&[]), &issuer, &value).await
         };
         match found {
-            Ok(Some(patient)) => self.done.patient = Some(patient),
+            Ok(Some(patient)) => {
+                (self.done.patient, self.done.version) = (Some(patient), version);
+            }
             Ok(None) => {
                 self.unknown = true;
                 let result = proto::ImportResult {
@@ -249,6 +262,15 @@ impl Filing<'_> {
             };
             self.tell(number, source, result);
         }
+    }
+}
+
+/// The version of the registry where the selector's number stands; 0 for an id, which is one patient's
+/// for ever. None: it is not known here.
+fn version(engine: &Engine, selector: &Selector) -> Option<u64> {
+    match selector {
+        Selector::Id(_) => Some(0),
+        Selector::Number { issuer, value } => engine.number_version(issuer, value).ok(),
     }
 }
 
