@@ -91,6 +91,20 @@ impl Pass {
     }
 }
 
+impl Context {
+    /// The same, without the request's bytes: what the access check looks at.
+    pub(crate) fn asker(&self) -> Self {
+        Self {
+            caller: self.caller.clone(),
+            purpose: self.purpose.clone(),
+            reason: self.reason.clone(),
+            operation: self.operation,
+            request: Vec::new(),
+            patience: self.patience,
+        }
+    }
+}
+
 /// A refusal: the grounds, and its stable code.
 #[derive(Clone, Debug)]
 pub(crate) struct Barred {

@@ -20,6 +20,7 @@ use crate::filing::{Decided, Filing, draft, first_half};
 use crate::import::{delivered_entry, delivered_identity};
 use crate::masking::{Class, Masked};
 use crate::protection;
+use crate::queries::{ANEW, grows};
 use crate::registry::{self, Claim};
 use crate::showing::Saw;
 use checks::check_commands;
@@ -35,14 +36,16 @@ struct Changes {
     commands: Vec<Command>,
     /// The entries that the commands name and that may be on file.
     entries: Vec<EntryId>,
-    /// Tells which of them the caller may not see.
-    pass: Pass,
+    /// Who is to file them, and why.
+    asker: Context,
 }
 
 /// What changes came to.
 enum Changed {
-    /// They are to be filed, with these remarks.
-    Filed(Vec<Finding>),
+    /// They are to be filed, with these remarks, by whom this lets in.
+    Filed(Vec<Finding>, Pass),
+    /// The file is at this version by now, and its caller is to be admitted on that.
+    Newer(u64),
     /// The identity is not the one that the chains were chosen for.
     OtherGround,
     /// They would give the patient numbers that are these other patients'.
@@ -172,22 +175,29 @@ impl Engine {
         expected_version: Option<u64>,
         mut commands: Vec<Command>,
     ) -> Result<Filed, Failure> {
-        let pass = self.admit_changes(ctx, Some(patient), &commands).await?;
+        let mut pass = self.admit_changes(ctx, Some(patient), &commands).await?;
         check_request_id(request_id)?;
         check_commands(&commands)?;
         let id = Self::contribution_id(&ctx.caller, request_id);
         let Named { entries, known } = self.name_entries(patient, &id, &mut commands)?;
-        let changes = Changes { patient, expected_version, commands, entries: known, pass };
+        let asker = ctx.asker();
+        let changes = Changes { patient, expected_version, commands, entries: known, asker };
         let changes = Arc::new(changes);
-        let pass = &changes.pass;
+        let mut anew = 0..ANEW;
         let filing = loop {
             let ground = self.ground(patient, &changes.commands)?;
             let request = self.request(ctx, request_id, ground.chains)?;
-            let decided = Arc::clone(&changes);
-            let decide = move |engine: &Self| engine.decide_changes(&decided, ground.identity);
+            let (decided, given) = (Arc::clone(&changes), pass.clone());
+            let decide =
+                move |engine: &Self| engine.decide_changes(&decided, &given, ground.identity);
             match self.file(request, decide).await {
                 // Somebody else amended the identity before the chains were held: other buckets.
                 Ok(Filing::Nothing(Changed::OtherGround)) => {}
+                Ok(Filing::Nothing(Changed::Newer(version))) => {
+                    anew.next().ok_or_else(grows)?;
+                    let (on, commands) = ((patient, version), &changes.commands);
+                    pass = self.admit_changes_on(ctx, on, commands).await?;
+                }
                 filing => break filing,
             }
         };
@@ -196,12 +206,12 @@ impl Engine {
                 first_position,
                 count,
                 version,
-                answer: Changed::Filed(remarks),
+                answer: Changed::Filed(remarks, pass),
             }) => {
                 let mut filed = filed(patient, version, first_position, count);
                 filed.entries = entries;
                 filed.remarks = remarks;
-                Ok(self.tell_remarks(ctx, pass, filed).await)
+                Ok(self.tell_remarks(ctx, &pass, filed).await)
             }
             Ok(Filing::Repeated { first_position, count }) => {
                 self.repeated(first_position, count, entries)
@@ -212,12 +222,12 @@ impl Engine {
             Ok(Filing::Nothing(Changed::Held(holders))) => {
                 let failure = registry::taken(&holders);
                 let concerned = holders.into_iter().chain([patient]).collect();
-                Err(self.refused_of(ctx, pass, &concerned, failure).await)
+                Err(self.refused_of(ctx, &pass, &concerned, failure).await)
             }
             Ok(Filing::Filed { .. } | Filing::Nothing(_)) => {
                 Err(Failure::internal("a contribution without records"))
             }
-            Err(failure) => Err(self.refused(ctx, pass, patient, failure).await),
+            Err(failure) => Err(self.refused(ctx, &pass, patient, failure).await),
         }
     }
 
@@ -225,12 +235,17 @@ impl Engine {
     fn decide_changes(
         &self,
         changes: &Changes,
+        given: &Pass,
         identity: Option<u64>,
     ) -> Result<Decided<Changed>, Failure> {
         let patient = changes.patient;
         let about_identity = |command: &Command| matches!(command, Command::AmendIdentity { .. });
         let with_identity = changes.commands.iter().any(about_identity);
         let file = self.load_for(patient, &changes.entries, with_identity)?;
+        let (asker, on) = (&changes.asker, (patient, file.version));
+        let Some(pass) = self.still_admitted(asker, on, &changes.commands, given)? else {
+            return Ok(Decided::Nothing(Changed::Newer(file.version)));
+        };
         if let Some(expected) = changes.expected_version
             && expected != file.version
         {
@@ -241,10 +256,10 @@ impl Engine {
         }
         // Before anything is said of what stands there.
         let classes: Vec<_> = file.entries.values().map(|state| Class::of(&state.entry)).collect();
-        if let Some((masked, grounds)) = changes.pass.hidden(&classes)? {
+        if let Some((masked, grounds)) = pass.hidden(&classes)? {
             return Ok(Decided::Nothing(Changed::Masked(masked, grounds)));
         }
-        if changes.pass.grounds().facts.emergency.is_some() {
+        if pass.grounds().facts.emergency.is_some() {
             let kind_of = |id: &EntryId| Some(file.entries.get(id)?.entry.detail.kind());
             protection::stands(&changes.commands, kind_of)?;
         }
@@ -258,7 +273,7 @@ impl Engine {
         for event in &events {
             drafts.push(draft(SubjectId(patient.0), keys.file, event)?);
         }
-        Ok(Decided::File { drafts, answer: Changed::Filed(found) })
+        Ok(Decided::File { drafts, answer: Changed::Filed(found, pass) })
     }
 
     /// Gives every new entry its id: derived from its source where it has one (so that an import

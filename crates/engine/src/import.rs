@@ -4,10 +4,12 @@
 //! changed by hand since; one that says something else is amended; a bad item is refused and the
 //! others are not.
 
+mod outcome;
 mod same;
 mod spoken;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::{
     Amendment, Command, Entry, EntryId, EntryState, Event, Finding, Identity, PatientFile,
@@ -17,113 +19,36 @@ use ledger::{Hash, SubjectId, commitment};
 
 use crate::access::Pass;
 use crate::answers::{Filed, Receipt};
-use crate::commands::{MAX_CHANGES, rejected, violations};
+use crate::commands::{MAX_CHANGES, violations};
 use crate::context::Context;
 use crate::engine::Engine;
-use crate::failure::{Failure, Violation};
+use crate::failure::Failure;
 use crate::filing::{Decided, Filing, draft};
 use crate::masking::{Class, Masked};
+use crate::queries::{ANEW, grows};
 use crate::registry;
 use crate::showing::{Ended, Saw};
+pub use outcome::ImportOutcome;
 use spoken::{fields_of_entry, fields_of_identity};
 
 /// The reason that amendments by import carry.
 const REASON: &str = "imported again with other content";
 
-/// The code of an item that its source took back while its entry stands.
-const TAKEN_BACK: &str = "taken-back-by-source";
-
-/// What became of an item.
-#[derive(Clone, Debug)]
-pub enum ImportOutcome {
-    /// It is on file now.
-    Filed {
-        /// The entry it became; none for a patient's identity.
-        entry: Option<EntryId>,
-        /// Records in the ledger afterwards.
-        position: u64,
-        /// What the code checks remarked.
-        remarks: Vec<Finding>,
-        /// More is not told because that could not be put on the trail: remarks, or that it was on
-        /// file with other content.
-        withheld: bool,
-    },
-    /// It was on file and says something else now.
-    Amended {
-        /// The entry; none for a patient's identity.
-        entry: Option<EntryId>,
-        /// Records in the ledger afterwards.
-        position: u64,
-        /// What the code checks remarked.
-        remarks: Vec<Finding>,
-        /// Remarks are not told because that could not be put on the trail.
-        withheld: bool,
-    },
-    /// The file says just that already.
-    Unchanged {
-        /// The entry; none for a patient's identity.
-        entry: Option<EntryId>,
-    },
-    /// It cannot be filed; nothing was.
-    Refused {
-        /// Why, field by field.
-        violations: Vec<Violation>,
-    },
-    /// It became an entry that the importer may not see, and nothing was filed, whatever the item says:
-    /// that it says the same would tell what the entry says.
-    Masked,
-    /// Nothing was filed now, and why may not be told because that could not be put on the trail:
-    /// sent again, the item is looked at anew.
-    Untold,
+/// Items of one patient, to be filed in one contribution.
+struct Items {
+    patient: PatientId,
+    ids: Vec<EntryId>,
+    named: Vec<(EntryId, Entry)>,
+    /// Who imports, and why.
+    asker: Context,
 }
 
-impl ImportOutcome {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "a rejection has a text whatever it is")]
-    fn refused(rejection: &Rejection) -> Self {
-        let violations = match rejected(rejection, "") {
-            Failure::Invalid(violations) => violations,
-            other => vec![Violation {
-                field: String::new(),
-                code: rejection.code().to_lowercase(),
-                description: other.to_string(),
-            }],
-        };
-        Self::Refused { violations }
-    }
-
-    /// Somebody has to look at what a source takes back: others may have acted on it since.
-    fn still_standing(entry: EntryId) -> Self {
-        let description = format!(
-            "its source says that it was entered in error, and it still stands on file: look at entry \
-             {entry} and retract it"
-        );
-        let (field, code) = ("status".to_owned(), TAKEN_BACK.to_owned());
-        Self::Refused { violations: vec![Violation { field, code, description }] }
-    }
-
-    fn at(self, filed_at: u64) -> Self {
-        match self {
-            Self::Filed { entry, remarks, withheld, .. } => {
-                Self::Filed { entry, position: filed_at, remarks, withheld }
-            }
-            Self::Amended { entry, remarks, withheld, .. } => {
-                Self::Amended { entry, position: filed_at, remarks, withheld }
-            }
-            Self::Unchanged { .. } | Self::Refused { .. } | Self::Masked | Self::Untold => self,
-        }
-    }
-
-    /// What is left to say of it when nothing of the file may be shown: that it is on file now.
-    fn withheld(self) -> Self {
-        match self {
-            Self::Filed { entry, position, .. } | Self::Amended { entry, position, .. } => {
-                Self::Filed { entry, position, remarks: Vec::new(), withheld: true }
-            }
-            Self::Unchanged { .. } | Self::Refused { .. } | Self::Masked | Self::Untold => {
-                Self::Untold
-            }
-        }
-    }
+/// What deciding on items came to.
+enum Judged {
+    /// What becomes of each, what the importer may not see, and what lets them in.
+    Each(Vec<ImportOutcome>, Masked, Pass),
+    /// The file is at this version by now, and the importer is to be admitted on that.
+    Newer(u64),
 }
 
 impl Engine {
@@ -238,7 +163,7 @@ impl Engine {
         patient: PatientId,
         entries: Vec<Entry>,
     ) -> Result<(Vec<ImportOutcome>, Option<Receipt>), Failure> {
-        let pass = self.admit(ctx, Some(patient)).await?;
+        let mut pass = self.admit(ctx, Some(patient)).await?;
         if entries.len() > MAX_CHANGES {
             return Err(Failure::internal("a larger group than one contribution holds"));
         }
@@ -254,32 +179,23 @@ impl Engine {
         let line = &self.records.line;
         let version = line.store.head(line.ledger, subject)?.map_or(0, |head| head.version);
         let request_id = self.request_id_for(&ctx.request, version)?;
-        let request = self.request(ctx, &request_id, vec![subject])?;
-        let ids: Vec<EntryId> = named.iter().map(|(id, _)| *id).collect();
-        let importer = pass.clone();
-        let decide = move |engine: &Self| {
-            let file = engine.load_for(patient, &ids, false)?;
-            let on_file = |state: &EntryState| (state.id, [Class::of(&state.entry)]);
-            let classes: BTreeMap<_, _> = file.entries.values().map(on_file).collect();
-            let masked = importer.masked(classes.values().flatten())?;
-            let hidden = |id: &EntryId| classes.get(id).is_some_and(|of| masked.hides(*id, of));
-            let (events, outcomes) = decide_each(file, &named, hidden);
-            let outcomes = (outcomes, masked);
-            if events.is_empty() {
-                return Ok(Decided::Nothing(outcomes));
+        let ids = named.iter().map(|(id, _)| *id).collect();
+        let items = Arc::new(Items { patient, ids, named, asker: ctx.asker() });
+        let mut anew = 0..ANEW;
+        let filing = loop {
+            let request = self.request(ctx, &request_id, vec![subject])?;
+            let (decided, given) = (Arc::clone(&items), pass.clone());
+            let decide = move |engine: &Self| engine.decide_items(&decided, &given);
+            match self.file(request, decide).await {
+                Ok(Filing::Nothing(Judged::Newer(version))) => {
+                    anew.next().ok_or_else(grows)?;
+                    pass = self.admit_on(ctx, patient, version).await?;
+                }
+                Ok(filing) => break filing,
+                Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
             }
-            let keys = engine.keys_of(patient)?;
-            let drafts = events
-                .iter()
-                .map(|event| draft(subject, keys.file, event))
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(Decided::File { drafts, answer: outcomes })
         };
-        let filing = match self.file(request, decide).await {
-            Ok(filing) => filing,
-            Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
-        };
-        let ((outcomes, masked), position) = match filing {
+        let (judged, position) = match filing {
             Filing::Filed { first_position, count, version: _, answer } => {
                 (answer, commitment::end(first_position, count))
             }
@@ -292,9 +208,37 @@ impl Engine {
                 });
             }
         };
+        let Judged::Each(outcomes, masked, pass) = judged else {
+            return Err(Failure::internal("an import without outcomes"));
+        };
         let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.at(position)).collect();
         let recorded = self.tell_outcomes(ctx, &pass, patient, &outcomes, masked).await;
         told(outcomes, recorded)
+    }
+
+    /// Decides on the file as it stands.
+    fn decide_items(&self, items: &Items, given: &Pass) -> Result<Decided<Judged>, Failure> {
+        let (patient, subject) = (items.patient, SubjectId(items.patient.0));
+        let file = self.load_for(patient, &items.ids, false)?;
+        let on = (patient, file.version);
+        let Some(pass) = self.still_admitted(&items.asker, on, &[], given)? else {
+            return Ok(Decided::Nothing(Judged::Newer(file.version)));
+        };
+        let on_file = |state: &EntryState| (state.id, [Class::of(&state.entry)]);
+        let classes: BTreeMap<_, _> = file.entries.values().map(on_file).collect();
+        let masked = pass.masked(classes.values().flatten())?;
+        let hidden = |id: &EntryId| classes.get(id).is_some_and(|of| masked.hides(*id, of));
+        let (events, outcomes) = decide_each(file, &items.named, hidden);
+        let answer = Judged::Each(outcomes, masked, pass);
+        if events.is_empty() {
+            return Ok(Decided::Nothing(answer));
+        }
+        let keys = self.keys_of(patient)?;
+        let drafts = events
+            .iter()
+            .map(|event| draft(subject, keys.file, event))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Decided::File { drafts, answer })
     }
 
     /// The patient that a number belongs to, for items that name their patient so. Recorded as a

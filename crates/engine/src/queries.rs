@@ -28,11 +28,11 @@ pub const MAX_PAGE: usize = 200;
 
 /// How often a caller is let in anew because what was read is of a newer version of the file than what
 /// they were let in on: what was filed in between may be what keeps them out.
-const ANEW: usize = 8;
+pub(crate) const ANEW: usize = 8;
 
-/// Why a file is not shown that had grown each time.
-fn grows() -> Failure {
-    let why = "the file changed again and again while it was read; ask again";
+/// Why a file is neither shown nor changed that had grown each time.
+pub(crate) fn grows() -> Failure {
+    let why = "the file changed again and again meanwhile; ask again";
     Failure::Unavailable { why: why.to_owned() }
 }
 

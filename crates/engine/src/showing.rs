@@ -114,28 +114,11 @@ impl Engine {
         if ctx.operation.goes_first() {
             self.turns.others_work();
         }
-        // Whoever may not anyhow is denied, and does not hear that something is damaged or not here yet.
-        let known = self.facts_of_version(ctx, patient, changes);
-        let ((facts, version), unknown) = match known {
-            Ok(known) => (known, None),
-            Err(failure) => ((Facts::default(), 0), Some(failure)),
+        let barred = match self.judge(ctx, patient, changes)? {
+            Ok(pass) => return Ok(pass),
+            Err(barred) => barred,
         };
-        let policies = self.policies_for(ctx.operation)?;
-        let now = || self.in_force.time_zone.local(self.now());
-        let facts = Facts { time: policies.speak_of_time().then(now), ..facts };
-        let checked = check(&policies, ctx, facts)?;
-        let Barred { grounds, reason, break_glass, hidden } = match (checked, unknown) {
-            // How a node is, is asked when something is wrong, and shows nobody.
-            (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => {
-                return Err(failure);
-            }
-            (Ok(pass), _) => return Ok(pass.on(version)),
-            // Whether the glass is broken is not known, so nobody is told that it is not.
-            (Err(barred), Some(failure)) if barred.reason == Failure::GLASS_NOT_BROKEN => {
-                return Err(failure);
-            }
-            (Err(barred), _) => barred,
-        };
+        let Barred { grounds, reason, break_glass, hidden } = barred;
         // The limit would tell a patient who is hidden from one who does not exist.
         if !hidden {
             self.another_denial(ctx)?;
@@ -145,6 +128,49 @@ impl Engine {
             return Err(Failure::NotFound);
         }
         Err(Failure::Denied { reason, break_glass })
+    }
+
+    /// The access check alone: nothing of it is on record yet.
+    fn judge(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        changes: &[Command],
+    ) -> Result<Result<Pass, Barred>, Failure> {
+        // Whoever may not anyhow is denied, and does not hear that something is damaged or not here yet.
+        let known = self.facts_of_version(ctx, patient, changes);
+        let ((facts, version), unknown) = match known {
+            Ok(known) => (known, None),
+            Err(failure) => ((Facts::default(), 0), Some(failure)),
+        };
+        let policies = self.policies_for(ctx.operation)?;
+        let now = || self.in_force.time_zone.local(self.now());
+        let facts = Facts { time: policies.speak_of_time().then(now), ..facts };
+        match (check(&policies, ctx, facts)?, unknown) {
+            // How a node is, is asked when something is wrong, and shows nobody.
+            (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => Err(failure),
+            // Whether the glass is broken is not known, so nobody is told that it is not.
+            (Err(barred), Some(failure)) if barred.reason == Failure::GLASS_NOT_BROKEN => {
+                Err(failure)
+            }
+            (checked, _) => Ok(checked.map(|pass| pass.on(version))),
+        }
+    }
+
+    /// The pass for changes of a file that is at this version by now: what was filed since it was given
+    /// may be what keeps its holder out. None: they are to be admitted anew.
+    pub(crate) fn still_admitted(
+        &self,
+        ctx: &Context,
+        (patient, version): (PatientId, u64),
+        changes: &[Command],
+        pass: &Pass,
+    ) -> Result<Option<Pass>, Failure> {
+        if version <= pass.version() {
+            return Ok(Some(pass.clone()));
+        }
+        let judged = self.judge(ctx, Some(patient), changes)?;
+        Ok(judged.ok().filter(|pass| pass.version() >= version))
     }
 
     /// What is known of the caller and the patient, and a version of the file that it is of, or older.
@@ -166,9 +192,19 @@ impl Engine {
         patient: PatientId,
         version: u64,
     ) -> Result<Pass, Failure> {
+        self.admit_changes_on(ctx, (patient, version), &[]).await
+    }
+
+    /// The same of a call that is to file these changes.
+    pub(crate) async fn admit_changes_on(
+        &self,
+        ctx: &Context,
+        (patient, version): (PatientId, u64),
+        changes: &[Command],
+    ) -> Result<Pass, Failure> {
         // What is read of a file is there a moment before its head is told.
         self.moved(patient, version, &mut self.records.line.follow_progress()).await?;
-        self.admit(ctx, Some(patient)).await
+        self.admit_changes(ctx, Some(patient), changes).await
     }
 
     /// A change of entries that its caller may not see is denied, and that is on record as any denial.

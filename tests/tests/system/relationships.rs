@@ -446,3 +446,20 @@ async fn how_a_patient_wants_to_be_reached_stands_on_every_page() {
     let file = read(&manager, &patient, "CAREMGT").await.expect("the file").file.expect("a file");
     assert_eq!(file.identity.expect("an identity").confidential_telecoms, [telecom]);
 }
+
+#[tokio::test]
+async fn what_is_filed_while_a_change_waits_keeps_its_caller_out() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let nurse = cluster.client(0, "nurse").unwrap();
+    for number in 0..8 {
+        let registered = manager.register(&format!("MRN-{number}"), "Ames").await.unwrap();
+        let (patient, id) = (registered.patient_id, request_id());
+        let note = nurse.file_note(&patient, "stable", &id, None);
+        let ((), noted) = tokio::join!(label(&manager, &patient, "CEL"), note);
+        match noted {
+            Ok(filed) => assert_eq!(filed.version, 2, "before the file was a protected one"),
+            Err(status) => assert_eq!(reason(&status), "FORBIDDEN", "{status}"),
+        }
+    }
+}
