@@ -111,7 +111,7 @@ impl Engine {
                 self.repeated(first_position, count, Vec::new())
             }
             Filing::Nothing(Registered::Held(holders)) => match holders.first() {
-                Some(patient) if holders.len() == 1 => self.found(ctx, &pass, *patient).await,
+                Some(patient) if holders.len() == 1 => self.found(ctx, *patient).await,
                 Some(_) | None => {
                     let failure = registry::taken(&holders);
                     Err(self.refused_of(ctx, &pass, &holders, failure).await)
@@ -175,9 +175,10 @@ impl Engine {
         expected_version: Option<u64>,
         mut commands: Vec<Command>,
     ) -> Result<Filed, Failure> {
-        let mut pass = self.admit_changes(ctx, Some(patient), &commands).await?;
+        // Whoever's file it is, or nobody's.
         check_request_id(request_id)?;
         check_commands(&commands)?;
+        let mut pass = self.admit_changes(ctx, Some(patient), &commands).await?;
         let id = Self::contribution_id(&ctx.caller, request_id);
         let Named { entries, known } = self.name_entries(patient, &id, &mut commands)?;
         let asker = ctx.asker();
@@ -373,27 +374,6 @@ impl Engine {
         Ok(filed)
     }
 
-    /// That a number belongs to a patient on file is a showing.
-    pub(crate) async fn found(
-        &self,
-        ctx: &Context,
-        pass: &Pass,
-        patient: PatientId,
-    ) -> Result<Filed, Failure> {
-        let store = self.shelf.never_to_be_shown();
-        let version =
-            store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
-        let position = self.records.line.progress().size;
-        let digest = Some(self.answer_digest(&patient.0)?);
-        let saw = Saw { version, position, count: 1, digest, ..Saw::default() };
-        let receipt = self.showed(ctx, pass, patient, &saw).await?;
-        let mut filed = filed(patient, version, position, 0);
-        filed.position = position;
-        filed.existed = true;
-        filed.receipt = Some(receipt);
-        Ok(filed)
-    }
-
     /// Remarks speak of what is on file: they are recorded before they leave, or stay.
     async fn tell_remarks(&self, ctx: &Context, pass: &Pass, filed: Filed) -> Filed {
         if filed.remarks.is_empty() {
@@ -447,7 +427,7 @@ fn remarks(events: &[Event]) -> Vec<Finding> {
         .collect()
 }
 
-fn filed(patient: PatientId, version: u64, first_position: u64, count: u16) -> Filed {
+pub(crate) fn filed(patient: PatientId, version: u64, first_position: u64, count: u16) -> Filed {
     Filed {
         patient,
         version,

@@ -148,8 +148,7 @@ impl Engine {
                 filed.patient
             }
         };
-        let pass = self.admit(ctx, None).await?;
-        self.found(ctx, &pass, patient).await
+        self.found(ctx, patient).await
     }
 
     /// Brings entries of one patient on file in one contribution, at most [`MAX_CHANGES`], each with

@@ -8,9 +8,14 @@ use domain::{Amendment, Command, Event, Identifier, Identity, PatientId};
 use ledger::SubjectId;
 
 use crate::Failure;
+use crate::access::Pass;
+use crate::answers::Filed;
+use crate::commands::filed;
+use crate::context::{Context, Operation};
 use crate::engine::Engine;
 use crate::filing::{draft, first_half};
 use crate::seal::Draft;
+use crate::showing::Saw;
 
 /// HL7 v2 table 0203, the types of identifiers, as FHIR names it.
 const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
@@ -200,6 +205,37 @@ impl Engine {
             }
         }
         Ok(if others.is_empty() { Claim::Free(drafts) } else { Claim::Taken(others) })
+    }
+
+    /// That a number belongs to a patient on file is a showing, to whoever may find that patient.
+    pub(crate) async fn found(&self, ctx: &Context, patient: PatientId) -> Result<Filed, Failure> {
+        let pass = self.may_find(ctx, patient).await?;
+        let store = self.shelf.never_to_be_shown();
+        let version =
+            store.reader().file_header(SubjectId(patient.0))?.map_or(0, |header| header.version);
+        let position = self.records.line.progress().size;
+        let digest = Some(self.answer_digest(&patient.0)?);
+        let saw = Saw { version, position, count: 1, digest, ..Saw::default() };
+        let receipt = self.showed(ctx, &pass, patient, &saw).await?;
+        let mut filed = filed(patient, version, position, 0);
+        filed.position = position;
+        filed.existed = true;
+        filed.receipt = Some(receipt);
+        Ok(filed)
+    }
+
+    /// Whether the caller may find the patient whose number they register. Else they hear that it is
+    /// somebody's, which nothing can hide from them, and not whose.
+    async fn may_find(&self, ctx: &Context, patient: PatientId) -> Result<Pass, Failure> {
+        // Items of an import find their patient by what may be imported.
+        if ctx.operation == Operation::Import {
+            return self.admit(ctx, Some(patient)).await;
+        }
+        let finding = Context { operation: Operation::FindPatient, ..ctx.asker() };
+        match self.admit(&finding, Some(patient)).await {
+            Err(Failure::Denied { .. } | Failure::NotFound) => Err(taken(&[patient].into())),
+            admitted => admitted,
+        }
     }
 
     /// The buckets of numbers, to be held while they are claimed.

@@ -1,12 +1,14 @@
 //! Patients of whom some callers may not even know that they are here, and who represents a patient.
 
 use api::v1;
+use api::v1::break_glass_request::Scope;
 use api::v1::entry::Detail;
 use testkit::client::{Client, purpose};
 use testkit::cluster::Cluster;
 use tonic::{Code, Status};
 
 use crate::access_table::rpcs;
+use crate::emergency::btg;
 use crate::policies::{SHIPPED, adopt, propose};
 use crate::relationships::{add, coding, entry, label, newest, read, words};
 use crate::tools::reason;
@@ -17,6 +19,28 @@ const UNSEEN: &str = r#"
 forbid (
   principal in Caseledger::Role::"billing",
   action in Caseledger::Action::"Read",
+  resource
+)
+when { context.vip };
+"#;
+
+/// Nor does registration.
+const UNFOUND: &str = r#"
+@id("unfound")
+forbid (
+  principal in Caseledger::Role::"registrar",
+  action == Caseledger::Action::"FindPatient",
+  resource
+)
+when { context.vip };
+"#;
+
+/// Nor do nurses break the glass for them.
+const UNBROKEN: &str = r#"
+@id("unbroken")
+forbid (
+  principal in Caseledger::Role::"nurse",
+  action in [Caseledger::Action::"FindPatient", Caseledger::Action::"BreakGlass"],
   resource
 )
 when { context.vip };
@@ -101,6 +125,62 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
     let status = read(&nurse, &known, "TREAT").await.expect_err("denied");
     assert_eq!(told(&status).0, Code::PermissionDenied);
     read(&billing, &usual, "HPAYMT").await.expect("a patient like any other");
+}
+
+#[tokio::test]
+async fn whom_one_may_not_find_one_does_not_find_by_registering_their_number() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let other = cluster.client_of(0, "compliance-officer", "another").unwrap();
+    let known = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let usual = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
+    label(&registrar, &known, "CEL").await;
+    let found = registrar.register("MRN-1", "Ames").await.expect("found");
+    assert!(found.existed && found.patient_id == known);
+    let access = newest(&officer, &known, "registrar-1").await;
+    assert_eq!(access.circumstances, ["vip"], "what was known of the patient is on record");
+    let proposed = propose(&officer, &format!("{SHIPPED}{UNFOUND}")).await.expect("proposed");
+    adopt(&other, &proposed.policy_id).await.expect("adopted");
+    let refused = registrar.register("MRN-1", "Ames").await.expect_err("not to be found");
+    assert_eq!(reason(&refused), "IDENTIFIER_TAKEN");
+    assert!(!format!("{refused:?}").contains(&known), "whose it is stays untold: {refused:?}");
+    let access = newest(&officer, &known, "registrar-1").await;
+    assert_eq!((&*access.outcome, access.deciding_ids), ("denied", vec!["unfound".to_owned()]));
+    let found = registrar.register("MRN-2", "Boone").await.expect("a patient like any other");
+    assert!(found.existed && found.patient_id == usual);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_call_is_told_the_same_of_whom_one_may_not_know() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let other = cluster.client_of(0, "compliance-officer", "another").unwrap();
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let known = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    label(&registrar, &known, "CEL").await;
+    let proposed = propose(&officer, &format!("{SHIPPED}{UNBROKEN}")).await.expect("proposed");
+    adopt(&other, &proposed.policy_id).await.expect("adopted");
+    let break_glass = async |value: &str, reason_code: &str| {
+        let issuer = "https://hospital.example/mrn".to_owned();
+        let number = v1::PatientNumber { issuer, value: value.to_owned() };
+        let patient = Some(v1::patient_selector::Patient::Number(number));
+        let request = v1::BreakGlassRequest {
+            purpose: btg(),
+            reason_code: reason_code.to_owned(),
+            scope: Some(Scope::Patient(v1::PatientSelector { patient })),
+            duration: None,
+        };
+        nurse.emergency().break_glass(request).await.expect_err("nobody's, or not to be known")
+    };
+    let (hidden, nobodys) =
+        (break_glass("MRN-1", "CURIOUS").await, break_glass("MRN-77", "CURIOUS").await);
+    assert_eq!((told(&hidden), hidden.code()), (told(&nobodys), Code::InvalidArgument));
+    for patient in [known.as_str(), "00000000000000000000000000000001"] {
+        let noted = nurse.file_note(patient, "stable", "not an id", None).await;
+        assert_eq!(noted.expect_err("a request id").code(), Code::InvalidArgument, "{patient}");
+    }
 }
 
 #[tokio::test]
