@@ -74,6 +74,8 @@ impl Engine {
         ctx: &Context,
         asked: &BreakGlass,
     ) -> Result<Shown<EmergencyAccess>, Failure> {
+        // Before anybody is looked for: what is wrong with the call is so whoever is meant.
+        let duration = duration(asked)?;
         let near_end = self.records.line.near_end();
         let patient = match near_end {
             Ok(()) => self.whose_file(&asked.scope)?,
@@ -81,7 +83,6 @@ impl Engine {
         };
         let pass = self.admit(ctx, patient).await?;
         near_end?;
-        let duration = duration(asked)?;
         let scope = match self.scope(&asked.scope, patient) {
             Ok(scope) => scope,
             Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
