@@ -85,7 +85,7 @@ impl Engine {
         near_end?;
         let scope = match self.scope(&asked.scope, patient) {
             Ok(scope) => scope,
-            Err(failure) => return Err(self.refused(ctx, &pass, patient, failure).await),
+            Err(failure) => return Err(self.not_opened(ctx, &pass, patient, failure).await),
         };
         let from = self.now();
         let access = EmergencyAccess {
@@ -147,6 +147,22 @@ impl Engine {
         let Some(entry) = entry else { return Ok(EmergencyScope::Patient(patient)) };
         let found = store.reader().entry(subject, entry)?.ok_or(Failure::NotFound)?;
         Ok(EmergencyScope::Entry(patient, found.id))
+    }
+
+    /// After a file was not opened: whatever kept it from that, it tells that there is such a patient.
+    async fn not_opened(
+        &self,
+        ctx: &Context,
+        pass: &Pass,
+        patient: Option<PatientId>,
+        failure: Failure,
+    ) -> Failure {
+        if patient.is_none() || matches!(failure, Failure::NotFound) {
+            return self.refused(ctx, pass, patient, failure).await;
+        }
+        let saw = Saw::told(1, "NOT_OPENED".to_owned());
+        let recorded = self.ended(ctx, pass, patient, Ended::Refused, &saw).await;
+        recorded.err().unwrap_or(failure)
     }
 
     /// Ends an emergency access of the caller's own; one that is over already stays as it is.

@@ -146,6 +146,14 @@ async fn a_patient_whose_key_this_node_lacks_is_not_taken_for_nobody() {
     assert!(affected.message().contains("keys"), "{affected}");
     assert!(!accesses_of(&officer, "curious").await.is_empty());
     alarm(&cluster.client(0, "hospital-it").unwrap(), "KEYS_MISSING").await;
+
+    // That there is such a patient is told by that answer, too, and so it is on record.
+    cluster.nats.restart().await.expect("back");
+    cluster.node(0).serving().await.expect("serving");
+    cluster.agreed().await.expect("what waited is on the trail");
+    let told = accesses_of(&officer, "nurse-1").await;
+    let refused = told.iter().filter(|access| access.outcome == "refused");
+    assert_eq!(refused.filter(|one| one.operation.ends_with("/BreakGlass")).count(), 2);
 }
 
 #[tokio::test]
