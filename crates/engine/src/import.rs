@@ -11,9 +11,7 @@ mod spoken;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::{
-    Amendment, Command, Entry, EntryId, EntryState, Event, Finding, Identity, PatientFile,
-};
+use domain::{Amendment, Command, Entry, EntryId, EntryState, Event, Identity, PatientFile};
 use domain::{PatientId, Rejection, finding_code};
 use ledger::{Hash, SubjectId, commitment};
 

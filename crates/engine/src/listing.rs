@@ -1,5 +1,7 @@
 //! The audit trail, read by those who review it.
 
+use std::collections::BTreeSet;
+
 use domain::PatientId;
 use ledger::SubjectId;
 
@@ -41,7 +43,7 @@ impl Engine {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let digest = Some(self.answer_digest(&digest)?);
         let saw = Saw { position, count, digest, ..Saw::default() };
-        let receipt = self.searched(ctx, &pass, &about(&answer), &saw).await?;
+        let receipt = self.searched(ctx, &pass, &self.all_named_by(&answer)?, &saw).await?;
         Ok(Shown { answer: rendered, receipt, position })
     }
 
@@ -88,6 +90,15 @@ impl Engine {
         Ok(answer)
     }
 
+    /// Whom a page of the trail is about, each once.
+    pub(crate) fn all_named_by(&self, answer: &AccessAnswer) -> Result<Vec<PatientId>, Failure> {
+        let mut about = BTreeSet::new();
+        for item in &answer.items {
+            about.extend(self.named_by(item)?);
+        }
+        Ok(about.into_iter().collect())
+    }
+
     pub(crate) fn access_item(&self, item: store::AccessItem) -> AccessItem {
         AccessItem {
             position: item.position,
@@ -121,14 +132,6 @@ impl Engine {
         let keys = self.vault.keys_of(subject).ok().flatten();
         keys.map(|_| PatientId(subject.0))
     }
-}
-
-/// Whom a page of the trail is about, each once.
-pub(crate) fn about(answer: &AccessAnswer) -> Vec<PatientId> {
-    let mut about: Vec<PatientId> = answer.items.iter().filter_map(|item| item.patient).collect();
-    about.sort_unstable();
-    about.dedup();
-    about
 }
 
 fn matches(filter: &AccessFilter, item: &AccessItem) -> bool {

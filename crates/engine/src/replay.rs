@@ -19,7 +19,6 @@ use crate::answers::{
 use crate::context::{AsOf, Context, Operation};
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::listing::about;
 use crate::masking::{Judged, Masked, WholeHistory};
 use crate::showing::{ANSWER_FORMAT, Ended, Saw};
 pub use documents::{DocumentAnswer, DocumentQuery};
@@ -110,7 +109,10 @@ impl Engine {
     ) -> Result<Shown<(AccessItem, T)>, Failure> {
         // A denial is filed under the patient concerned; the caller hears the same either way.
         let found = self.access_at(position);
-        let patient = found.as_ref().ok().and_then(Option::as_ref).and_then(|item| item.patient);
+        let patient = match &found {
+            Ok(Some(access)) => self.named_by(access)?,
+            Ok(None) | Err(_) => None,
+        };
         let pass = self.admit(ctx, patient).await?;
         self.access.line.near_end()?;
         let Some(access) = found? else {
@@ -134,7 +136,9 @@ impl Engine {
             }
         };
         let receipt = match &seen {
-            Replayed::Accesses(page) => self.searched(ctx, &pass, &about(page), &saw).await?,
+            Replayed::Accesses(page) => {
+                self.searched(ctx, &pass, &self.all_named_by(page)?, &saw).await?
+            }
             Replayed::Documents(answer) => {
                 self.searched(ctx, &pass, &answer.affected(), &saw).await?
             }
@@ -345,6 +349,17 @@ impl Engine {
             first = before;
         }
         Ok(first)
+    }
+
+    /// The patient whom an access is about. A query's own record is about nobody, and says whom it showed
+    /// where that is one alone.
+    pub(crate) fn named_by(&self, access: &AccessItem) -> Result<Option<PatientId>, Failure> {
+        let shows = |record: &AccessRecord| record.outcome == Outcome::Shown;
+        let finds = access.header.index == 0 && access.header.count == 2;
+        if access.patient.is_some() || !finds || !access.record.as_ref().is_some_and(shows) {
+            return Ok(access.patient);
+        }
+        self.shown_by(access)
     }
 
     /// The patient whom a query that finds one showed.

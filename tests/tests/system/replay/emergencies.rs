@@ -10,8 +10,9 @@ use testkit::client::{Client, purpose};
 use testkit::cluster::Cluster;
 use testkit::wait::eventually;
 
-use super::{Shown, TRAIL, all_shown_again};
+use super::{Shown, TRAIL, all_shown_again, replay, trail};
 use crate::emergency::{break_glass, earlier, end, file_of, review};
+use crate::relationships::newest;
 use crate::tools::PATIENCE;
 
 const EMERGENCIES: &str = "caseledger.v1.ListEmergencyAccessesResponse";
@@ -74,6 +75,35 @@ async fn lists_of_emergency_accesses_are_shown_again_as_they_were_seen() {
         let officer = cluster.client(node, "compliance-officer").unwrap();
         all_shown_again(&officer, &shown).await;
     }
+}
+
+#[tokio::test]
+async fn who_sees_that_the_glass_was_broken_for_a_patient_is_in_that_patient_s_trail() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    break_glass(&cluster.client(0, "nurse").unwrap(), file_of(&patient), None)
+        .await
+        .expect("broken");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let olga = cluster.client_of(0, "compliance-officer", "olga").unwrap();
+    let accesses = trail(&officer).await.into_values();
+    let began = |access: &v1::Access| {
+        access.operation == "EmergencyAccessService/BreakGlass" && access.patient_id.is_empty()
+    };
+    let query = accesses.into_iter().find(began).expect("the query's own record");
+    // On this page the patient's record, which follows the query's, is not.
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        receipt: query.hash.clone(),
+        ..v1::ListAccessesRequest::default()
+    };
+    let page = olga.audit().list_accesses(request).await.expect("a page").into_inner();
+    assert_eq!(page.accesses.len(), 1);
+    let operation = async || newest(&officer, &patient, "olga").await.operation;
+    assert_eq!(operation().await, "AuditService/ListAccesses");
+    replay(&olga, query.position).await.expect("what was told");
+    assert_eq!(operation().await, "AuditService/Replay");
 }
 
 #[tokio::test]
