@@ -80,9 +80,9 @@ fn faults(violations: &[Violation]) -> String {
     ["INVALID_FIELDS".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// The record of each of so many patients whom a query showed, or a refusal concerns. What was asked for stands in the query's
-/// own record alone, which is in the same contribution; where they would be too many bytes together, so do
-/// the reason, the policies that decided, and the units.
+/// The record of each of so many patients whom a query showed, or a refusal concerns. What was asked for
+/// stands in the query's own record alone, which is in the same contribution; where they would be too many
+/// bytes together, so do the reason, the policies that decided, and the units.
 fn beside_query(query: &AccessRecord, patients: usize) -> Result<AccessRecord, Failure> {
     let mut record = AccessRecord { request: Vec::new(), ..query.clone() };
     let bytes = schema::encode_access(&record).map_err(Failure::internal)?.len();

@@ -6,7 +6,7 @@ use crate::commands::rejected;
 use crate::failure::{Failure, Violation};
 
 /// The code of an item that its source took back while its entry stands.
-const TAKEN_BACK: &str = "taken-back-by-source";
+pub(super) const TAKEN_BACK: &str = "taken-back-by-source";
 
 /// What became of an item.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 use domain::{CodeableConcept, Detail, Note, SourceId};
 
+use super::outcome::TAKEN_BACK;
 use super::*;
 
 fn note(source: &str, text: &str) -> (EntryId, Entry) {
