@@ -285,7 +285,9 @@ mod tests {
 
     #[test]
     fn a_narrative_that_says_more_than_the_elements_is_named() {
-        for (status, lost) in [("additional", &["text (additional)"][..]), ("generated", &[][..])] {
+        let cases: [(&str, &[&str]); 2] =
+            [("additional", &["text (additional)"]), ("generated", &[])];
+        for (status, lost) in cases {
             let json = raw(&format!(r#"{{"text":{{"status":"{status}","div":"x"}}}}"#));
             assert_eq!(Fields::of(&json).unwrap().not_carried(), lost, "{status}");
         }
