@@ -44,7 +44,7 @@ struct Items {
 /// What deciding on items came to.
 enum Judged {
     /// What becomes of each, what the importer may not see, and what lets them in.
-    Each(Vec<ImportOutcome>, Masked, Pass),
+    Each(Vec<ImportOutcome>, Masked, Box<Pass>),
     /// The file is at this version by now, and the importer is to be admitted on that.
     Newer(u64),
 }
@@ -226,7 +226,7 @@ impl Engine {
         let masked = pass.masked(classes.values().flatten())?;
         let hidden = |id: &EntryId| classes.get(id).is_some_and(|of| masked.hides(*id, of));
         let (events, outcomes) = decide_each(file, &items.named, hidden);
-        let answer = Judged::Each(outcomes, masked, pass);
+        let answer = Judged::Each(outcomes, masked, Box::new(pass));
         if events.is_empty() {
             return Ok(Decided::Nothing(answer));
         }
