@@ -105,7 +105,7 @@ pub(crate) struct Working {
     pub(crate) writer: Writer,
     pub(crate) on_file: watch::Receiver<OnFile>,
     pub(crate) witnesses: Arc<Witnesses>,
-    press: Arc<Press>,
+    pub(crate) press: Arc<Press>,
     _checkpoints: AbortOnDropHandle<()>,
 }
 

@@ -34,14 +34,12 @@ pub(crate) const GRANTED: &str = "another node was granted to rebuild the stream
 pub(crate) struct Grants {
     clock: Clock,
     given: Mutex<BTreeMap<(LedgerId, i128), (NodeId, u64)>>,
-    /// When each ledger's stream was created, as this node saw it last; [`GONE`]: it saw none.
-    seen: Mutex<BTreeMap<LedgerId, i128>>,
 }
 
 impl Grants {
     /// None given yet. The clock must not be one that is set: only its distances matter.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, given: Mutex::default(), seen: Mutex::default() }
+        Self { clock, given: Mutex::default() }
     }
 
     /// Grants the claim, from now on, unless another node has it.
@@ -66,18 +64,6 @@ impl Grants {
             .is_some_and(|(holder, at)| *holder != node && now.saturating_sub(*at) < ENDS_AFTER)
     }
 
-    /// Takes down when a ledger's stream was created; none: there is none.
-    pub(crate) fn saw(&self, ledger: LedgerId, created: Option<i128>) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(ledger, created.unwrap_or(GONE));
-    }
-
-    /// Whether this node saw last what the claim names.
-    fn has_seen(&self, claim: &HealClaim) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&claim.ledger) == Some(&claim.damaged_created)
-    }
-
     /// The time by which grants end, in µs.
     pub(crate) fn now(&self) -> u64 {
         self.clock.now()
@@ -97,16 +83,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`Failure::NotFound`] for a ledger that this node has not, [`Failure::Unavailable`] when it does
-    /// not serve and has not seen what the claim names: that is neither leave nor refusal.
-    pub fn grant(&self, claim: &HealClaim) -> Result<bool, Failure> {
-        let line = &self.side_of(claim.ledger)?.line;
+    /// not serve and does not see what the claim names: that is neither leave nor refusal.
+    pub async fn grant(&self, claim: &HealClaim) -> Result<bool, Failure> {
+        let side = self.side_of(claim.ledger)?;
+        let line = &side.line;
         let serves = || line.writable().is_ok();
-        if !self.grants.has_seen(claim) {
+        // It looks itself, whatever else it does now: also one that has stopped, or makes its views.
+        let facts = side.press.stream.facts().await;
+        let sees = facts.ok().map(|facts| facts.map_or(GONE, |facts| facts.created));
+        if sees != Some(claim.damaged_created) {
             if serves() {
                 return Ok(false);
             }
             let why =
-                "this node has not seen the stream so itself; see whether it reaches its broker";
+                "this node does not see the stream so; see whether it reaches the same broker";
             return Err(Failure::Unavailable { why: why.to_owned() });
         }
         let has_all = || -> Result<bool, Failure> {
@@ -186,17 +176,6 @@ mod tests {
         assert!(!is_anothers(11, other), "it was made anew");
         hand.fetch_add(ENDS_AFTER, Ordering::SeqCst);
         assert!(!is_anothers(10, other), "the holder may have died");
-    }
-
-    #[test]
-    fn a_claim_counts_for_what_a_node_saw_last() {
-        let (grants, _) = grants();
-        assert!(!grants.has_seen(&claim(1, GONE)), "it has not looked yet");
-        grants.saw(LedgerId::RECORDS, None);
-        assert!(grants.has_seen(&claim(1, GONE)) && !grants.has_seen(&claim(1, 10)));
-        grants.saw(LedgerId::RECORDS, Some(10));
-        assert!(grants.has_seen(&claim(1, 10)) && !grants.has_seen(&claim(1, GONE)));
-        assert!(!grants.has_seen(&HealClaim { ledger: LedgerId::ACCESS, ..claim(1, 10) }));
     }
 
     #[test]

@@ -83,7 +83,12 @@ fn may_rebuild(answers: &[(&str, Option<bool>)], majority: usize) -> Result<(), 
     }
     let granted = 1 + answers.iter().filter(|(_, answer)| *answer == Some(true)).count();
     if granted < majority {
-        return Err("a majority has to grant the rebuilding of the stream".to_owned());
+        let silent = answers.iter().filter(|(_, answer)| answer.is_none());
+        let silent: Vec<_> = silent.map(|(address, _)| *address).collect();
+        return Err(format!(
+            "a majority has to grant the rebuilding of the stream: no word from {}",
+            silent.join(", ")
+        ));
     }
     Ok(())
 }
@@ -240,9 +245,7 @@ impl Remedy<'_> {
         let applied = node.line.progress().sequence;
         let lacks =
             applied < self.furthest || node.store.floor(node.ledger).map_err(stop)?.is_some();
-        let facts = node.stream.facts().await.map_err(wait)?;
-        node.grants.saw(node.ledger, facts.as_ref().map(|facts| facts.created));
-        let Some(facts) = facts else {
+        let Some(facts) = node.stream.facts().await.map_err(wait)? else {
             if lacks || (applied == 0 && !node.peers.is_empty()) {
                 return Err(wait("the stream is gone and another node has to restore it"));
             }
@@ -384,7 +387,8 @@ impl Remedy<'_> {
         if let Some(first) = self.first.filter(|_| damaged) {
             return Err(wait(format!(
                 "{} is to rebuild the stream. If its status says that it is stopped or has no broker, \
-                 stop it: then the next node does",
+                 mend and restart it; if that does not help, stop it: then the next node does, of two \
+                 nodes once it is retired",
                 first.address
             )));
         }

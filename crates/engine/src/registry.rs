@@ -232,10 +232,8 @@ impl Engine {
             return self.admit(ctx, Some(patient)).await;
         }
         let finding = Context { operation: Operation::FindPatient, ..ctx.asker() };
-        match self.admit(&finding, Some(patient)).await {
-            Err(Failure::Denied { .. } | Failure::NotFound) => Err(taken(&[patient].into())),
-            admitted => admitted,
-        }
+        let admitted = self.admit_or_record(&finding, patient).await?;
+        admitted.ok_or_else(|| taken(&[patient].into()))
     }
 
     /// The buckets of numbers, to be held while they are claimed.

@@ -130,6 +130,22 @@ impl Engine {
         Err(Failure::Denied { reason, break_glass })
     }
 
+    /// The same where whoever is denied hears something of the patient all the same: it is on record
+    /// however often they were denied.
+    pub(crate) async fn admit_or_record(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+    ) -> Result<Option<Pass>, Failure> {
+        let barred = match self.judge(ctx, Some(patient), &[])? {
+            Ok(pass) => return Ok(Some(pass)),
+            Err(barred) => barred,
+        };
+        let (denied, saw) = (Ended::Denied, Saw::default());
+        self.put_on_record(ctx, &barred.grounds, Some(patient), denied, &saw).await?;
+        Ok(None)
+    }
+
     /// The access check alone: nothing of it is on record yet.
     fn judge(
         &self,

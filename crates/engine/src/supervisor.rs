@@ -258,7 +258,14 @@ impl Supervisor {
         // A clock that is off is told of here: the peers would refuse its proofs.
         let before = self.clock.now();
         match self.stream.facts().await {
-            Ok(Some(facts)) => self.in_time(before, &facts).map_err(Bar::Wait),
+            Ok(Some(facts)) => {
+                // Whoever waits for the clock still knows how far it is behind.
+                if is_behind(self.line.progress().sequence, facts.last) {
+                    let learnt = self.line.learn_end(facts.last);
+                    learnt.map_err(|error| Bar::Stop(error.to_string()))?;
+                }
+                self.in_time(before, &facts).map_err(Bar::Wait)
+            }
             // Without a stream there is no time to go by.
             Ok(None) | Err(_) => Ok(()),
         }
@@ -303,7 +310,10 @@ impl Supervisor {
                 // In this order: nothing that came over a new connection is applied unseen.
                 biased;
                 _ = losses.changed() => break "the connection to the broker was lost".to_owned(),
-                () = &mut barred, if !listens => break GRANTED.to_owned(),
+                // Whatever ended its serving says why; else it is the grant.
+                () = &mut barred, if !listens => {
+                    break self.line.writable().err().unwrap_or_else(|| GRANTED.to_owned());
+                }
                 () = &mut moment, if listens => return None,
                 _ = weaker.changed() => if let Some(why) = weaker.borrow_and_update().clone() {
                     break why;

@@ -89,10 +89,14 @@ pub(crate) fn draft(
         return Err(Refusal::new("KIND_NOT_SUPPORTED", "resourceType", "kind not supported"));
     };
     let patient = fields.take::<Reference>(subject)?;
-    let patient = directory.patient(subject, patient)?;
+    let in_error = fields.is_in_error();
+    let patient = directory.patient(subject, patient).map_err(|refusal| match in_error {
+        true => Refusal::taken_back(subject),
+        false => refusal,
+    })?;
     let (reasons, based_on) = (Vec::new(), Vec::new());
     let mut links = Links { directory, encounter: None, reasons, focus: None, based_on };
-    if fields.is_in_error() {
+    if in_error {
         fields.forget();
         let in_error: &RawValue = serde_json::from_str(IN_ERROR)
             .map_err(|_| Refusal::not_json("the program's own resource is not JSON"))?;

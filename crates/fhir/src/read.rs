@@ -225,6 +225,9 @@ fn document(bytes: &[u8], place: Place) -> VecDeque<Found> {
     }
 }
 
+/// Why a version that is not a history's newest is passed over.
+const OLDER: &str = "older version in a history bundle";
+
 fn bundle(resource: &Resource) -> VecDeque<Found> {
     let Ok(bundle) = serde_json::from_str::<Bundle>(resource.json.get()) else {
         let refusal = Refusal::not_json("the bundle does not have the form of FHIR R4");
@@ -245,11 +248,15 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
         if let Some(deletion) = entry.request.filter(|request| request.method == "DELETE") {
             let key = relative(&deletion.url);
             let of_type = key.as_deref().and_then(|key| key.split('/').next()).unwrap_or_default();
-            found.push_back(Found::Deleted(of_type.to_owned()));
-            if key.is_some() {
-                // older versions are no longer true
-                seen.insert(key);
-            }
+            let resource_type = of_type.to_owned();
+            // Older versions are no longer true, and what was made again since is not deleted.
+            let older = key.is_some() && !seen.insert(key);
+            found.push_back(if history && older {
+                let reason = OLDER;
+                Found::Skipped(Skip { resource_type, reason })
+            } else {
+                Found::Deleted(resource_type)
+            });
             continue;
         }
         let Some(json) = entry.resource else {
@@ -268,7 +275,7 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
             }
             // a history lists the newest version first
             Found::Resource(older) if history && !seen.insert(older.key()) => {
-                let reason = "older version in a history bundle";
+                let reason = OLDER;
                 let resource_type = older.resource_type;
                 found.push_back(Found::Skipped(Skip { resource_type, reason }));
             }

@@ -13,6 +13,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The code of what its source takes back without a patient who can be found.
+    pub const TAKEN_BACK: &str = "TAKEN_BACK";
+
     pub(crate) fn new(code: &'static str, field: &str, text: impl Into<String>) -> Self {
         Self { code, field: field.to_owned(), text: text.into() }
     }
@@ -23,6 +26,16 @@ impl Refusal {
             "MALFORMED_ELEMENT",
             field,
             format!("`{field}` does not have the JSON form that FHIR R4 gives it"),
+        )
+    }
+
+    /// Entered in error, as its source says, and nobody can tell in whose file it would be.
+    pub(crate) fn taken_back(field: &str) -> Self {
+        Self::new(
+            Self::TAKEN_BACK,
+            field,
+            "its source says that it was entered in error, and not of which patient: look whether it is on \
+             file, and retract it",
         )
     }
 

@@ -119,6 +119,7 @@ impl Count {
     pub(super) fn refuse(&mut self, found: &Where, reason: &str, field: &str, message: &str) {
         self.tally(&found.resource_type).refused += 1;
         self.consents += u64::from(found.resource_type == CONSENT);
+        self.taken_back += u64::from(reason == fhir::Refusal::TAKEN_BACK);
         let key = (found.resource_type.clone(), reason.to_owned(), field.to_owned());
         let refusals = self.refusals.entry(key).or_default();
         refusals.count += 1;
@@ -486,6 +487,9 @@ mod tests {
         standing.answer(&found, &refused);
         assert!(!standing.is_complete() && standing.text().contains("still on file"));
         assert_eq!(standing.json()["to_be_retracted"], 1);
+        let mut nobodys = counted_import();
+        nobodys.refuse(&found, fhir::Refusal::TAKEN_BACK, "subject", "");
+        assert!(!nobodys.is_complete() && nobodys.json()["to_be_retracted"] == 1);
         let mut open = counted_import();
         open.refuse(&Where::new(CONSENT, String::new(), String::new()), "NOT_CARRIED", "", "");
         assert!(!open.is_complete() && open.text().contains("1 consent refused"));

@@ -7,6 +7,7 @@ use domain::{Entry, Identity};
 pub(super) fn fields_of_identity(identity: &Identity) -> Vec<String> {
     let silent = |field: &str| match field {
         "preferred_name" => identity.preferred_name.is_none(),
+        "deceased" => identity.deceased.is_none(),
         "interpreter_needed" => identity.interpreter_needed.is_none(),
         "alias" => identity.alias.is_none(),
         "labels" => identity.labels.is_empty(),

@@ -183,6 +183,7 @@ fn a_changed_item_leaves_what_its_source_has_no_word_for_as_it_is_on_file() {
     assert_eq!(unsaid(Entry::FIELDS, &of_entry), ["unit", "labels", "overrides"]);
     let by_hand = [
         "preferred_name",
+        "deceased",
         "interpreter_needed",
         "alias",
         "confidential_telecoms",

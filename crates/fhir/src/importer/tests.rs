@@ -416,6 +416,8 @@ fn what_its_source_takes_back_is_sent_whatever_is_left_of_it() {
         assert!(!matches!(&detail, Detail::EncounterDetail(stay) if stay.class.is_none()));
         assert!(!matches!(&detail, Detail::Consent(consent) if consent.scope.is_none()));
     }
+    let nobodys = r#"{"resourceType":"Observation","id":"x","status":"entered-in-error"}"#;
+    assert_eq!(refusal(nobodys).code, "TAKEN_BACK");
     let other =
         r#"{"resourceType":"DocumentReference","id":"x","subject":{"reference":"Patient/p"}}"#;
     assert!(refusal(other).text.contains("exactly one content"));

@@ -68,7 +68,7 @@ fn what_a_history_says_is_deleted_does_not_come_back() {
     let older = "skipped older version in a history bundle";
     assert_eq!(
         kinds(&document(text, Place::Whole)),
-        [deleted, deleted, older, "Condition/3 at entry 4", deleted, older]
+        [deleted, deleted, older, "Condition/3 at entry 4", older, older]
     );
 }
 

@@ -73,8 +73,9 @@ impl PeerService for Services {
         request: Request<proto::GrantHealRequest>,
     ) -> Result<Response<proto::GrantHealResponse>, Status> {
         let message = self.proven(request)?;
-        let granted = claim_of(&message).and_then(|claim| self.engine().grant(&claim));
-        let granted = granted.map_err(|failure| status::status(&failure, ""))?;
+        let refused = |failure| status::status(&failure, "");
+        let claim = claim_of(&message).map_err(refused)?;
+        let granted = self.engine().grant(&claim).await.map_err(refused)?;
         Ok(Response::new(proto::GrantHealResponse { granted }))
     }
 }

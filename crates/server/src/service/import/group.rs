@@ -3,7 +3,7 @@
 use api::v1 as proto;
 use aws_lc_rs::digest::{Context as Sha256, SHA256};
 use domain::{Entry, PatientId};
-use engine::{Context, Engine, Failure, Receipt};
+use engine::{Context, Engine, Failure, ImportOutcome, Receipt};
 use prost::Message;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -123,12 +123,22 @@ impl Filing<'_> {
             Ok((_, Item::Identity(identity))) => {
                 self.flush().await;
                 let context = self.about(&[digest]);
+                let before = version(self.engine, &self.done.selector);
                 match self.engine.import_patient(&context, *identity).await {
                     Ok((patient, outcome, receipt)) => {
                         self.done.receipt = receipt.or(self.done.receipt);
                         if patient.is_some() {
                             self.done.patient = patient;
-                            self.done.version = version(self.engine, &self.done.selector);
+                            // What filed nothing goes by what stood before it began.
+                            self.done.version = match &outcome {
+                                ImportOutcome::Filed { .. } | ImportOutcome::Amended { .. } => {
+                                    version(self.engine, &self.done.selector)
+                                }
+                                ImportOutcome::Unchanged { .. }
+                                | ImportOutcome::Refused { .. }
+                                | ImportOutcome::Masked
+                                | ImportOutcome::Untold => before,
+                            };
                         }
                         let (result, position) = outcome_out(&outcome, Root::Identity);
                         self.done.position = self.done.position.max(position);
