@@ -122,6 +122,8 @@ async fn a_record_of_ones_own_file_is_not_proved_to_one_who_asks_before_it_is_th
     let officer = cluster.client(0, "compliance-officer").unwrap();
     let patient = cluster.client(0, "registrar").unwrap();
     let patient = patient.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let it = cluster.client(0, "hospital-it").unwrap();
+    put(&it, practitioner_role("carol")).await.expect("listed");
     let carol = cluster.client_of(0, "compliance-officer", "carol").unwrap();
     link(&officer, "carol", &patient).await.expect("linked");
     let nurse = cluster.client(0, "case-manager").unwrap();
