@@ -149,7 +149,8 @@ impl Engine {
         Ok(EmergencyScope::Entry(patient, found.id))
     }
 
-    /// After a file was not opened: whatever kept it from that, it tells that there is such a patient.
+    /// After a file was not opened: whatever kept it from that, it tells that there is such a patient,
+    /// also where it is no word on them otherwise (a key that is missing, damage).
     async fn not_opened(
         &self,
         ctx: &Context,
@@ -157,7 +158,9 @@ impl Engine {
         patient: Option<PatientId>,
         failure: Failure,
     ) -> Failure {
-        if patient.is_none() || matches!(failure, Failure::NotFound) {
+        let says_why =
+            matches!(failure, Failure::NotFound | Failure::Refused { .. } | Failure::Invalid(_));
+        if patient.is_none() || says_why {
             return self.refused(ctx, pass, patient, failure).await;
         }
         let saw = Saw::told(1, "NOT_OPENED".to_owned());

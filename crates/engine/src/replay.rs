@@ -109,11 +109,13 @@ impl Engine {
     ) -> Result<Shown<(AccessItem, T)>, Failure> {
         // A denial is filed under the patient concerned; the caller hears the same either way.
         let found = self.access_at(position);
-        let patient = match &found {
-            Ok(Some(access)) => self.named_by(access)?,
-            Ok(None) | Err(_) => None,
+        let named = match &found {
+            Ok(Some(access)) => self.named_by(access),
+            Ok(None) | Err(_) => Ok(None),
         };
-        let pass = self.admit(ctx, patient).await?;
+        // May they comes first: that something is damaged is not for everybody either.
+        let pass = self.admit(ctx, named.as_ref().ok().copied().flatten()).await?;
+        let patient = named?;
         self.access.line.near_end()?;
         let Some(access) = found? else {
             self.ended(ctx, &pass, None, Ended::NotFound, &Saw::default()).await?;

@@ -46,6 +46,22 @@ forbid (
 when { context.vip };
 "#;
 
+/// Registration, and somebody of public interest whom it has registered as MRN-1.
+async fn somebody_known(cluster: &Cluster) -> (Client, String) {
+    let registrar = cluster.client(0, "registrar").unwrap();
+    let known = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
+    label(&registrar, &known, "CEL").await;
+    (registrar, known)
+}
+
+/// The shipped policies and this one are in force.
+async fn forbid(cluster: &Cluster, this: &str) {
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let other = cluster.client_of(0, "compliance-officer", "another").unwrap();
+    let proposed = propose(&officer, &format!("{SHIPPED}{this}")).await.expect("proposed");
+    adopt(&other, &proposed.policy_id).await.expect("adopted");
+}
+
 async fn find(client: &Client, value: &str) -> Result<(), Status> {
     let request = v1::FindPatientRequest {
         purpose: purpose("HPAYMT"),
@@ -86,18 +102,14 @@ pub(crate) async fn represented(manager: &Client, patient: &str) {
 #[tokio::test]
 async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denied() {
     let cluster = Cluster::start(1).await.expect("a node");
-    let registrar = cluster.client(0, "registrar").unwrap();
+    let (registrar, known) = somebody_known(&cluster).await;
     let officer = cluster.client(0, "compliance-officer").unwrap();
-    let other = cluster.client_of(0, "compliance-officer", "another").unwrap();
-    let known = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
     let usual = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
-    label(&registrar, &known, "CEL").await;
     let billing = cluster.client(0, "billing").unwrap();
     let denied = read(&billing, &known, "HPAYMT").await.expect_err("by the shipped policies, too");
     assert_eq!(told(&denied).0, Code::PermissionDenied, "billing finds them, so it may know");
     find(&billing, "MRN-1").await.expect("found");
-    let proposed = propose(&officer, &format!("{SHIPPED}{UNSEEN}")).await.expect("proposed");
-    adopt(&other, &proposed.policy_id).await.expect("adopted");
+    forbid(&cluster, UNSEEN).await;
     let hidden = read(&billing, &known, "HPAYMT").await.expect_err("hidden");
     let nobody = "00000000000000000000000000000001";
     let nobodys = read(&billing, nobody, "HPAYMT").await.expect_err("nobody's");
@@ -130,18 +142,14 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
 #[tokio::test]
 async fn whom_one_may_not_find_one_does_not_find_by_registering_their_number() {
     let cluster = Cluster::start(1).await.expect("a node");
-    let registrar = cluster.client(0, "registrar").unwrap();
+    let (registrar, known) = somebody_known(&cluster).await;
     let officer = cluster.client(0, "compliance-officer").unwrap();
-    let other = cluster.client_of(0, "compliance-officer", "another").unwrap();
-    let known = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
     let usual = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
-    label(&registrar, &known, "CEL").await;
     let found = registrar.register("MRN-1", "Ames").await.expect("found");
     assert!(found.existed && found.patient_id == known);
     let access = newest(&officer, &known, "registrar-1").await;
     assert_eq!(access.circumstances, ["vip"], "what was known of the patient is on record");
-    let proposed = propose(&officer, &format!("{SHIPPED}{UNFOUND}")).await.expect("proposed");
-    adopt(&other, &proposed.policy_id).await.expect("adopted");
+    forbid(&cluster, UNFOUND).await;
     let refused = registrar.register("MRN-1", "Ames").await.expect_err("not to be found");
     assert_eq!(reason(&refused), "IDENTIFIER_TAKEN");
     assert!(!format!("{refused:?}").contains(&known), "whose it is stays untold: {refused:?}");
@@ -154,14 +162,9 @@ async fn whom_one_may_not_find_one_does_not_find_by_registering_their_number() {
 #[tokio::test]
 async fn what_is_wrong_with_a_call_is_told_the_same_of_whom_one_may_not_know() {
     let cluster = Cluster::start(1).await.expect("a node");
-    let registrar = cluster.client(0, "registrar").unwrap();
-    let officer = cluster.client(0, "compliance-officer").unwrap();
-    let other = cluster.client_of(0, "compliance-officer", "another").unwrap();
+    let (_, known) = somebody_known(&cluster).await;
     let nurse = cluster.client(0, "nurse").unwrap();
-    let known = registrar.register("MRN-1", "Ames").await.unwrap().patient_id;
-    label(&registrar, &known, "CEL").await;
-    let proposed = propose(&officer, &format!("{SHIPPED}{UNBROKEN}")).await.expect("proposed");
-    adopt(&other, &proposed.policy_id).await.expect("adopted");
+    forbid(&cluster, UNBROKEN).await;
     let break_glass = async |value: &str, reason_code: &str| {
         let issuer = "https://hospital.example/mrn".to_owned();
         let number = v1::PatientNumber { issuer, value: value.to_owned() };
