@@ -42,8 +42,8 @@ struct Changes {
 
 /// What changes came to.
 enum Changed {
-    /// They are to be filed, with these remarks, by whom this lets in.
-    Filed(Vec<Finding>, Pass),
+    /// They are to be filed as these events, with these remarks, by whom this lets in.
+    Filed(Vec<Event>, Vec<Finding>, Pass),
     /// The file is at this version by now, and its caller is to be admitted on that.
     Newer(u64),
     /// The identity is not the one that the chains were chosen for.
@@ -97,12 +97,7 @@ impl Engine {
             Err(failure) => return Err(self.refused(ctx, &pass, None, failure).await),
         };
         match filing {
-            Filing::Filed {
-                first_position,
-                count,
-                version: _,
-                answer: Registered::New(patient),
-            } => {
+            Filing::Filed { first_position, count, head: _, answer: Registered::New(patient) } => {
                 let mut filed = filed(patient, 1, first_position, count);
                 filed.remarks = remarks(&decide_only(&remarks_of)?);
                 Ok(self.tell_remarks(ctx, &pass, filed).await)
@@ -185,9 +180,10 @@ impl Engine {
         let changes = Changes { patient, expected_version, commands, entries: known, asker };
         let changes = Arc::new(changes);
         let mut anew = 0..ANEW;
-        let filing = loop {
+        let (filing, by) = loop {
             let ground = self.ground(patient, &changes.commands)?;
             let request = self.request(ctx, request_id, ground.chains)?;
+            let by = request.actor;
             let (decided, given) = (Arc::clone(&changes), pass.clone());
             let decide =
                 move |engine: &Self| engine.decide_changes(&decided, &given, ground.identity);
@@ -199,17 +195,18 @@ impl Engine {
                     let (on, commands) = ((patient, version), &changes.commands);
                     pass = self.admit_changes_on(ctx, on, commands).await?;
                 }
-                filing => break filing,
+                filing => break (filing, by),
             }
         };
         match filing {
             Ok(Filing::Filed {
                 first_position,
                 count,
-                version,
-                answer: Changed::Filed(remarks, pass),
+                head,
+                answer: Changed::Filed(events, remarks, pass),
             }) => {
-                let mut filed = filed(patient, version, first_position, count);
+                self.facts_filed(patient, by, &events, head);
+                let mut filed = filed(patient, head.version, first_position, count);
                 filed.entries = entries;
                 filed.remarks = remarks;
                 Ok(self.tell_remarks(ctx, &pass, filed).await)
@@ -274,7 +271,7 @@ impl Engine {
         for event in &events {
             drafts.push(draft(SubjectId(patient.0), keys.file, event)?);
         }
-        Ok(Decided::File { drafts, answer: Changed::Filed(found, pass) })
+        Ok(Decided::File { drafts, answer: Changed::Filed(events, found, pass) })
     }
 
     /// Gives every new entry its id: derived from its source where it has one (so that an import

@@ -31,8 +31,8 @@ pub(crate) enum Decided<A> {
 
 /// What became of a request.
 pub(crate) enum Filing<A> {
-    /// On file, from this position on; the last record is of this version in its chain.
-    Filed { first_position: u64, count: u16, version: u64, answer: A },
+    /// On file, from this position on; where the last record left its chain.
+    Filed { first_position: u64, count: u16, head: Chain, answer: A },
     /// On file since an earlier call with the same request id.
     Repeated { first_position: u64, count: u16 },
     /// There was nothing to file.
@@ -140,8 +140,9 @@ impl Engine {
             let (outcome, sealed) = self.hand_over(&request, &heads, drafts, deadline).await?;
             match outcome {
                 Outcome::Accepted { first_position, count } => {
-                    if let Some(version) = self.own_version(sealed, first_position, count)? {
-                        return Ok(Filing::Filed { first_position, count, version, answer });
+                    if self.is_own(sealed, first_position, count)? {
+                        let (_, head) = sealed;
+                        return Ok(Filing::Filed { first_position, count, head, answer });
                     }
                     // Another attempt under the same id was: what it came to is on file, and what was
                     // decided here is not.
@@ -187,21 +188,21 @@ impl Engine {
         chains.iter().map(head).collect()
     }
 
-    /// The version of a contribution's last record, sealed here as the new head of its chain; none when
+    /// Whether a contribution's last record is the one sealed here as the new head of its chain; not, when
     /// what was accepted is another attempt under the same id, by another node or earlier on this one.
-    fn own_version(
+    fn is_own(
         &self,
         (chain, sealed): (SubjectId, Chain),
         first_position: u64,
         count: u16,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<bool, Failure> {
         let line = &self.records.line;
         if line.store.head(line.ledger, chain)?.is_some_and(|head| head.hash == sealed.hash) {
-            return Ok(Some(sealed.version));
+            return Ok(true);
         }
         // Others may have gone on from it since.
         let last = self.header_at(commitment::end(first_position, count) - 1)?;
-        Ok((ledger::leaf_hash(&last.encode()) == sealed.hash).then_some(sealed.version))
+        Ok(ledger::leaf_hash(&last.encode()) == sealed.hash)
     }
 
     /// Seals, sends and waits. With the outcome, the chain of the last record as sealed.

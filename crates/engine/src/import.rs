@@ -193,7 +193,7 @@ impl Engine {
             }
         };
         let (judged, position) = match filing {
-            Filing::Filed { first_position, count, version: _, answer } => {
+            Filing::Filed { first_position, count, head: _, answer } => {
                 (answer, commitment::end(first_position, count))
             }
             Filing::Nothing(answer) => (answer, 0),
