@@ -65,8 +65,9 @@ impl OpenError {
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Database { source, .. } => source.kind() == ErrorKind::Corruption,
-            Self::Damaged { source, .. } => source.is_damage(),
-            Self::Position { .. }
+            Self::Damaged { .. } => true,
+            Self::Unreadable { .. }
+            | Self::Position { .. }
             | Self::SetAside { .. }
             | Self::OtherHistory { .. }
             | Self::OtherGenesis { .. } => false,

@@ -105,6 +105,17 @@ pub enum OpenError {
         #[source]
         source: rocksdb::Error,
     },
+    /// RocksDB or the operating system fails: disk full, I/O error, too many files.
+    #[error(
+        "{path} could not be opened or read, which does not mean that it is damaged: remove nothing, see to the disk (is it full?), to the limit of open files and to whether another process uses it, then start again"
+    )]
+    Unreadable {
+        /// Its directory.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        source: Box<StoreError>,
+    },
     /// The file that tells how far this node was cannot be read.
     #[error(
         "{path} cannot be read, and nothing else tells how far this node was; put it back, or, if it is lost for good, remove it and the directory `ledger` beside it: the node begins anew from the stream"

@@ -167,6 +167,7 @@ fn load_position(dir: &Path) -> Result<PositionFile, Finding> {
             }
             OpenError::Position { .. }
             | OpenError::Database { .. }
+            | OpenError::Unreadable { .. }
             | OpenError::SetAside { .. }
             | OpenError::OtherHistory { .. }
             | OpenError::OtherGenesis { .. }

@@ -101,7 +101,7 @@ impl Opening<'_> {
         let path = self.dir.join(DATABASE);
         let new = !path.join("CURRENT").exists();
         let in_spool = self.dir.join(SPOOL);
-        let spool = Spool::open(&in_spool).map_err(|source| damaged_at(&in_spool, source))?;
+        let spool = Spool::open(&in_spool).map_err(|source| failed_at(&in_spool, source))?;
         let db = database(&path, new, self.pins)
             .map_err(|source| OpenError::Database { path: path.clone(), source })?;
         let mut ledgers = BTreeMap::new();
@@ -125,9 +125,9 @@ impl Opening<'_> {
             check_ledger(&store, pin, &path)?;
         }
         if new {
-            store.mark_views_ready().map_err(|source| damaged_at(&path, source))?;
+            store.mark_views_ready().map_err(|source| failed_at(&path, source))?;
         }
-        store.lock(&store.position).map_err(|source| damaged_at(&path, source))?.trust();
+        store.lock(&store.position).map_err(|source| failed_at(&path, source))?.trust();
         Ok(store)
     }
 }
@@ -155,24 +155,29 @@ fn database(path: &Path, new: bool, pins: &[LedgerPin]) -> Result<DB, rocksdb::E
     Ok(db)
 }
 
-fn damaged_at(path: &Path, source: StoreError) -> OpenError {
-    OpenError::Damaged { path: path.to_path_buf(), source: Box::new(source) }
+/// Damage, or a disk that fails: what is called damaged somebody may remove.
+fn failed_at(path: &Path, source: StoreError) -> OpenError {
+    let (path, source) = (path.to_path_buf(), Box::new(source));
+    match source.is_damage() {
+        true => OpenError::Damaged { path, source },
+        false => OpenError::Unreadable { path, source },
+    }
 }
 
 fn check_ledger(store: &Store, pin: &LedgerPin, path: &Path) -> Result<(), OpenError> {
-    let damage = |source| damaged_at(path, source);
+    let failed = |source| failed_at(path, source);
     let reader = store.reader();
     let ledger = pin.ledger;
-    let state = load(&reader, ledger).map_err(damage)?;
+    let state = load(&reader, ledger).map_err(failed)?;
     if let Some(state) = state {
         if state.genesis != pin.genesis {
             let (found, configured) = (state.genesis, pin.genesis);
             return Err(OpenError::OtherGenesis { ledger, found, configured });
         }
-        check_tail(&reader, &state).map_err(damage)?;
-        store.publish(state).map_err(damage)?;
+        check_tail(&reader, &state).map_err(failed)?;
+        store.publish(state).map_err(failed)?;
     }
-    match &store.ledger(ledger).map_err(damage)?.floor {
+    match &store.ledger(ledger).map_err(failed)?.floor {
         Some(floor) => check_position(store, &reader, ledger, floor, path),
         None => Ok(()),
     }
@@ -329,20 +334,20 @@ fn check_position(
     kept: &Floor,
     path: &Path,
 ) -> Result<(), OpenError> {
-    let damage = |source| damaged_at(path, source);
-    let snapshot = store.state(ledger).map_err(damage)?;
+    let failed = |source| failed_at(path, source);
+    let snapshot = store.state(ledger).map_err(failed)?;
     let sequence = kept.sequence;
     if snapshot.sequence < sequence {
         return Ok(());
     }
     let differs = |what| OpenError::OtherHistory { ledger, sequence, what };
-    let found = reader.stream_hash_at(ledger, sequence).map_err(damage)?;
+    let found = reader.stream_hash_at(ledger, sequence).map_err(failed)?;
     if found != Some(kept.stream_hash) {
         return Err(differs("stream hash"));
     }
     if snapshot.size < kept.size || (snapshot.sequence == sequence && snapshot.size != kept.size) {
         return Err(differs("size"));
     }
-    let root = reader.root_at(ledger, kept.size).map_err(damage)?;
+    let root = reader.root_at(ledger, kept.size).map_err(failed)?;
     if root == kept.root { Ok(()) } else { Err(differs("root")) }
 }

@@ -1,7 +1,9 @@
 //! The spool: in order, counted, and known to have been there.
 
 use crate::world::World;
+use rocksdb::{DB, Options};
 use std::fs;
+use store::OpenError;
 
 #[test]
 fn the_spool_keeps_order_and_counts_its_bytes() {
@@ -92,6 +94,22 @@ fn a_damaged_spool_is_set_aside_alone() {
     assert!(set_aside.kept.as_ref().unwrap().join("CURRENT").exists(), "it is kept");
     assert_eq!(world.store().state(crate::world::RECORDS).unwrap().size, size, "records are not");
     assert_eq!(world.store().spool().bytes(), 0);
+}
+
+#[test]
+fn a_spool_that_cannot_be_opened_is_not_called_damaged_and_stays_where_it_is() {
+    let mut world = World::new();
+    world.store().spool().put(1, &[7; 100], 5).unwrap();
+    world.close();
+    let path = world.dir.path().join("spool");
+    let held = DB::open_cf(&Options::default(), &path, ["default", "newest"]).unwrap();
+    let error = world.open().unwrap_err();
+    assert!(matches!(&error, OpenError::Unreadable { path: at, .. } if *at == path), "{error:?}");
+    assert!(error.to_string().contains("does not mean that it is damaged"), "{error}");
+    drop(held);
+    world.reopen();
+    assert!(world.store().set_aside().is_empty());
+    assert_eq!(world.store().spool().bytes(), 100);
 }
 
 #[test]
