@@ -10,7 +10,7 @@ use crate::answers::{AccessAnswer, AccessFilter, AccessItem, Shown};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::queries::{MAX_PAGE, page_size};
+use crate::queries::{MAX_PAGE, check_place, page_size};
 use crate::showing::Saw;
 
 /// Rows looked at for one page: a filter that matches nothing ends here with a token to go on from,
@@ -37,6 +37,7 @@ impl Engine {
         let waiting_bytes = self.trail.waiting_bytes(&self.access.line.store);
         // Of `access`: this is what the answer reflects.
         let position = self.access.line.progress().size;
+        check_place(before.is_none_or(|before| before < position))?;
         let answer = self.load_accesses(&pass, filter, position, before, limit)?;
         let answer = AccessAnswer { waiting_bytes, ..answer };
         let (rendered, digest) = render(&answer);

@@ -216,3 +216,40 @@ async fn who_knows_from_a_peer_alone_that_it_is_far_behind_reads_nothing() {
     let refused = theirs.read_file(&patient, None).await.expect_err("not as if it had all");
     assert!(is_catching_up(&refused), "{refused:?}");
 }
+
+#[tokio::test]
+async fn the_trail_does_not_go_on_behind_a_page_that_a_node_has_not_come_to() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let page = |page_token: &str| v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        page_size: 2,
+        page_token: page_token.to_owned(),
+        ..v1::ListAccessesRequest::default()
+    };
+    officer.audit().list_accesses(page("")).await.expect("a page");
+    cluster.agreed().await.expect("agreed");
+    cluster.node_mut(1).stop().await.expect("stopped");
+    for _ in 0..4 {
+        officer.audit().list_accesses(page("")).await.expect("a page");
+    }
+    cluster.agreed().await.expect("at rest");
+    let first = officer.audit().list_accesses(page("")).await.expect("a page").into_inner();
+    let [_, last] = &first.accesses[..] else { panic!("two: {first:?}") };
+
+    cluster.nats.kill().expect("killed");
+    cluster.node_mut(1).spawn().expect("started");
+    cluster.node(1).condition(v1::LedgerCondition::ReadOnly).await.expect("it cannot know more");
+    let there = cluster.client(1, "compliance-officer").unwrap();
+    there.audit().list_accesses(page("")).await.expect("what it has");
+    let refused = there.audit().list_accesses(page(&first.next_page_token)).await;
+    let refused = refused.expect_err("what it lacks would be on no page");
+    assert!(is_catching_up(&refused), "{refused:?}");
+
+    cluster.nats.restart().await.expect("back");
+    cluster.node(1).serving().await.expect("serving");
+    let rest = there.audit().list_accesses(page(&first.next_page_token)).await;
+    let rest = rest.expect("it has come there").into_inner();
+    let next = rest.accesses.first().expect("two more were made");
+    assert_eq!(next.position + 1, last.position, "none is on no page");
+}
