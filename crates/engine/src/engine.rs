@@ -365,12 +365,15 @@ impl Engine {
     }
 
     /// This node's signed head for a peer whose own applied sequence is `asked_at`: how far it was,
-    /// also while its database has not come back to there. It promised that much.
+    /// also while its database has not come back to there. It promised that much. Told when what it
+    /// was given before is applied.
     ///
     /// # Errors
     /// [`Failure::NotFound`] for a ledger that this node has not.
-    pub fn peer_head(&self, ledger: LedgerId, asked_at: u64) -> Result<SignedHead, Failure> {
+    pub async fn peer_head(&self, ledger: LedgerId, asked_at: u64) -> Result<SignedHead, Failure> {
         let side = self.side_of(ledger)?;
+        // Without its thread it stays where it is.
+        side.line.drained().await;
         let store = &side.line.store;
         let state = side.line.state()?;
         let floor = store.floor(ledger)?;

@@ -99,10 +99,10 @@ impl Engine {
                 "this node does not see the stream so; see whether it reaches the same broker";
             return Err(Failure::Unavailable { why: why.to_owned() });
         }
-        let has_all = || -> Result<bool, Failure> {
-            Ok(has_all(claim, &self.peer_head(claim.ledger, claim.sequence)?))
+        let has_all = async || -> Result<bool, Failure> {
+            Ok(has_all(claim, &self.peer_head(claim.ledger, claim.sequence).await?))
         };
-        if !has_all()? {
+        if !has_all().await? {
             return Ok(false);
         }
         if claim.damaged_created == GONE {
@@ -115,7 +115,7 @@ impl Engine {
             line.set_condition(Condition::ReadOnly(GRANTED.to_owned()));
         }
         // What was applied until then counts too.
-        has_all()
+        has_all().await
     }
 }
 

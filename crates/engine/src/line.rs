@@ -3,7 +3,10 @@
 //!
 //! A line does not talk to the broker: the supervisor feeds it, from the stream or from a peer.
 
+mod reach;
+
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -16,34 +19,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::Failure;
 use crate::alarms::Alarms;
 use crate::answers::Condition;
+use reach::{End, Reach, how_far, making, unheard};
+pub(crate) use reach::{has_fallen_behind, is_behind};
 
-/// Messages handed over and not yet applied: 16 full pulls. Beyond it the follower waits.
-const QUEUE: usize = 4_096;
+/// Messages handed over and not yet applied: 4 full pulls, or 128 MiB of the largest. Beyond it the
+/// follower waits.
+const QUEUE: usize = 256;
 /// What one synced batch holds at most (design, section 4).
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// A node this near to the stream's end serves: under load none is ever exactly at it.
-const NEAR: u64 = 1_024;
-/// A node that serves may be so far from the end before it stops: four times as far, so that it does
-/// not stop and serve by turns under a load that it can barely keep up with. And as far as the
-/// commands that may be in flight on it, had each a block of its own: what is filed through it alone
-/// does not stop it.
-const ROOM: u64 = 4 * NEAR;
 /// Raised when apply stands still for good.
 const APPLY_STOPPED: &str = "APPLY_STOPPED";
 /// What is said when nothing is applied any more.
 pub(crate) const APPLY_ENDED: &str = "what applies messages has ended, by a fault of the program; keep \
      the log and restart this node";
-
-/// Whether a node that applied so much is too far from a stream's last message to serve. Without
-/// the genesis it knows nothing, not even who the members are.
-pub(crate) const fn is_behind(applied: u64, last: u64) -> bool {
-    applied == 0 || applied.saturating_add(NEAR) < last
-}
-
-/// Whether a node that serves has fallen too far behind the stream's last message to go on.
-pub(crate) const fn has_fallen_behind(applied: u64, last: u64) -> bool {
-    applied.saturating_add(ROOM) < last
-}
 
 /// What became of a contribution that somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,47 +58,6 @@ pub(crate) enum Trouble {
     Stop(String),
 }
 
-fn how_far(applied: u64, last: u64) -> String {
-    match last {
-        0 => format!("{applied} messages are applied, and the stream holds more"),
-        _ => format!("{applied} of {last} messages are applied"),
-    }
-}
-
-fn making(done: u64, total: u64) -> String {
-    format!("its views are being made anew: {done} of {total} records")
-}
-
-/// What a node that applied so much knows at its start, of a stream that was seen to reach `kept`.
-fn unheard(applied: u64, kept: u64) -> (Reach, String) {
-    if is_behind(applied, kept) {
-        (Reach::Behind { last: kept }, format!("{}: starting", how_far(applied, kept)))
-    } else {
-        (Reach::Unheard, "starting".to_owned())
-    }
-}
-
-/// How what is applied stands to the stream's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// Its views are being made, so many records of so many: nothing can be read.
-    Making { done: u64, total: u64 },
-    /// Just started: peers and broker have not been asked yet.
-    Unheard,
-    /// The stream goes on to `last`, further than near.
-    Behind { last: u64 },
-    /// Near the end that it last heard of. It may have grown since: a node that cannot reach the
-    /// broker answers from what it has (invariant 10).
-    Near,
-}
-
-/// [`Reach`], and the end kept in the database.
-#[derive(Debug)]
-struct End {
-    reach: Reach,
-    kept: u64,
-}
-
 /// Messages to be applied, by sequence.
 type Work = mpsc::Receiver<(u64, Bytes)>;
 
@@ -121,6 +68,10 @@ pub(crate) struct Line {
     node: NodeId,
     pub(crate) store: Arc<Store>,
     queue: mpsc::Sender<(u64, Bytes)>,
+    /// How many messages were handed over since the start.
+    handed: AtomicU64,
+    /// How many of them are dealt with.
+    dealt: watch::Sender<u64>,
     waiters: Mutex<HashMap<ContributionId, oneshot::Sender<Outcome>>>,
     progress: watch::Sender<Progress>,
     trouble: watch::Sender<Option<Trouble>>,
@@ -165,6 +116,8 @@ impl Line {
             node,
             store,
             queue,
+            handed: AtomicU64::new(0),
+            dealt: watch::Sender::new(0),
             waiters: Mutex::default(),
             progress: watch::Sender::new(Progress { sequence: state.sequence, size: state.size }),
             trouble: watch::Sender::new(None),
@@ -208,13 +161,36 @@ impl Line {
     /// Hands a message over to be applied; false when nothing is applied any more. The thread that
     /// should does not end before the line does, unless it panicked: then the ledger stops.
     pub(crate) async fn feed(&self, sequence: u64, message: Bytes) -> bool {
+        // Before it waits for room: from here on it may be applied.
+        self.handed.fetch_add(1, Ordering::SeqCst);
         let open = self.queue.send((sequence, message)).await.is_ok();
         if !open {
-            let text = format!("apply of {} stopped: {APPLY_ENDED}", self.ledger);
-            self.alarms.keep(APPLY_STOPPED, Some(self.ledger), text);
-            self.set_condition(Condition::Stopped(APPLY_ENDED.to_owned()));
+            self.apply_ended();
         }
         open
+    }
+
+    /// Returns when what was handed over until now is dealt with: applied, or dropped where apply
+    /// stands still. False when nothing is applied any more; the ledger stops then. Before that nobody
+    /// is told how far this node is: what waits here it applies, also if the stream has lost it since.
+    pub(crate) async fn drained(&self) -> bool {
+        let handed = self.handed.load(Ordering::SeqCst);
+        let mut dealt = self.dealt.subscribe();
+        let open = tokio::select! {
+            biased;
+            _ = dealt.wait_for(|dealt| *dealt >= handed) => true,
+            () = self.queue.closed() => false,
+        };
+        if !open {
+            self.apply_ended();
+        }
+        open
+    }
+
+    fn apply_ended(&self) {
+        let text = format!("apply of {} stopped: {APPLY_ENDED}", self.ledger);
+        self.alarms.keep(APPLY_STOPPED, Some(self.ledger), text);
+        self.set_condition(Condition::Stopped(APPLY_ENDED.to_owned()));
     }
 
     /// From now on, the outcome of this contribution is told here, once.
@@ -290,7 +266,7 @@ impl Line {
     pub(crate) fn making_views(&self, done: u64, total: u64) {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).reach =
             Reach::Making { done, total };
-        self.condition.send_replace(Condition::CatchingUp(making(done, total)));
+        self.catching_up(making(done, total));
     }
 
     /// Its views are made: from here on it is as if it had just started.
@@ -298,7 +274,18 @@ impl Line {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let (reach, told) = unheard(self.progress().sequence, end.kept);
         end.reach = reach;
-        self.condition.send_replace(Condition::CatchingUp(told));
+        self.catching_up(told);
+    }
+
+    /// Not after it has stopped.
+    fn catching_up(&self, why: String) {
+        self.condition.send_if_modified(|now| {
+            let goes_on = !matches!(now, Condition::Stopped(_));
+            if goes_on {
+                *now = Condition::CatchingUp(why);
+            }
+            goes_on
+        });
     }
 
     /// Sets the condition; a stop is final until the node is started anew. Whoever only reads and is
@@ -406,7 +393,9 @@ fn apply_loop(line: &std::sync::Weak<Line>, mut work: Work) {
             batch.push(next);
         }
         let Some(line) = line.upgrade() else { return };
+        let dealt = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         apply_batch(&line, &mut batch);
+        line.dealt.send_modify(|all| *all += dealt);
     }
 }
 

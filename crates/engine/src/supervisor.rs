@@ -217,8 +217,12 @@ impl Supervisor {
     }
 
     /// Before anything is published: hear the peers, come to the furthest of them, bring the stream
-    /// there too, and take its identity down.
+    /// there too, and take its identity down. All of it goes by what is applied, so first that has to
+    /// be all that this node was given.
     async fn agree(&self) -> Result<Agreed, Bar> {
+        if !self.line.drained().await {
+            return Err(Bar::Wait(APPLY_ENDED.to_owned()));
+        }
         let may_ask = self.may_ask().await;
         // Who is not asked is not silent.
         may_ask.inspect_err(|_| self.alarms.clear(NO_MAJORITY, Some(self.ledger)))?;

@@ -1,7 +1,9 @@
+use futures::FutureExt as _;
 use ledger::founding::{Founding, found};
 use ledger::{Base, Block, Content, Contribution, Hash, Item, SealedRecord, SigningKey};
 use vault::{KeyEncryptionKey, Vault};
 
+use super::reach::{NEAR, ROOM};
 use super::*;
 use crate::clock::Clock;
 
@@ -57,6 +59,17 @@ fn nothing_is_read_or_written_while_the_views_are_made() {
 }
 
 #[test]
+fn a_stop_is_final_while_the_views_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (line, _) = line(dir.path());
+    line.set_condition(Condition::Stopped("the disk is full".to_owned()));
+    line.making_views(5, 10);
+    assert_eq!(line.writable().unwrap_err(), "the disk is full");
+    line.views_made();
+    assert_eq!(line.writable().unwrap_err(), "the disk is full");
+}
+
+#[test]
 fn a_message_that_comes_twice_in_one_batch_is_applied_once_and_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (line, first) = line(dir.path());
@@ -107,6 +120,37 @@ async fn a_node_whose_apply_has_ended_says_so_at_the_next_message() {
     drop(work);
     assert!(!line.feed(1, first).await);
     assert!(line.alarms.is_raised(APPLY_STOPPED, Some(LedgerId::RECORDS)));
+    assert!(matches!(&*line.condition.borrow(), Condition::Stopped(_)));
+}
+
+#[tokio::test]
+async fn where_a_node_is_is_told_when_all_that_was_handed_over_is_dealt_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first, _) = new_store(dir.path());
+    let (line, work) = Line::idle(store, LedgerId::RECORDS, NODE, alarms()).unwrap();
+    assert_eq!(line.drained().now_or_never(), Some(true), "nothing waits");
+    // What comes behind a gap is dropped, and waited for no longer.
+    for sequence in [1, 3, 4] {
+        assert!(line.feed(sequence, first.clone()).await);
+    }
+    assert_eq!(line.drained().now_or_never(), None, "it is yet to be applied");
+    let weak = Arc::downgrade(&line);
+    let applying = std::thread::spawn(move || apply_loop(&weak, work));
+    assert!(line.drained().await);
+    assert_eq!(line.progress().sequence, 1);
+    assert!(matches!(&*line.trouble.borrow(), Some(Trouble::Gap { .. })));
+    drop(line);
+    applying.join().unwrap();
+}
+
+#[tokio::test]
+async fn what_will_never_be_applied_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first, _) = new_store(dir.path());
+    let (line, work) = Line::idle(store, LedgerId::RECORDS, NODE, alarms()).unwrap();
+    assert!(line.feed(1, first).await);
+    drop(work);
+    assert!(!line.drained().await);
     assert!(matches!(&*line.condition.borrow(), Condition::Stopped(_)));
 }
 

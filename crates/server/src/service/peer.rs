@@ -31,9 +31,9 @@ impl PeerService for Services {
         request: Request<proto::GetSignedHeadRequest>,
     ) -> Result<Response<proto::GetSignedHeadResponse>, Status> {
         let message = self.proven(request)?;
-        let answer = ledger_of(message.ledger)
-            .and_then(|ledger| self.engine().peer_head(ledger, message.own_sequence));
-        let head = answer.map_err(|failure| status::status(&failure, ""))?;
+        let refused = |failure| status::status(&failure, "");
+        let ledger = ledger_of(message.ledger).map_err(refused)?;
+        let head = self.engine().peer_head(ledger, message.own_sequence).await.map_err(refused)?;
         Ok(Response::new(proto::GetSignedHeadResponse {
             node: head.node.to_string(),
             sequence: head.sequence,
