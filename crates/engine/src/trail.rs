@@ -7,6 +7,8 @@
 //! what apply says of it is not theirs to wait for, it is sealed anew if need be), or, when that takes
 //! longer than 200 ms, by the spool alone: reads survive the broker.
 
+mod chain;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -83,7 +85,7 @@ impl Trail {
         sealer: Arc<Sealer>,
         store: Arc<Store>,
     ) -> Result<Self, Failure> {
-        let (waiting, head) = spooled(&press, &store)?;
+        let (waiting, head) = chain::spooled(&press)?;
         let last = waiting.last().map_or(0, |block| block.number);
         let first = waiting.first().map_or(last + 1, |block| block.number);
         let made = store.spooled_upto()?;
@@ -159,44 +161,6 @@ pub(crate) async fn rely_on_spool(store: &Arc<Store>) -> Result<(), Failure> {
     let store = Arc::clone(store);
     let noted = tokio::task::spawn_blocking(move || store.rely_on_spool()).await;
     noted.map_err(Failure::internal)?.map_err(|error| not_spooled(&Failure::from(error)))
-}
-
-/// What waits in the spool, and the head that the next access record links to: the last spooled one,
-/// else the applied one. The spool may be larger than what fits into memory.
-fn spooled(press: &Press, store: &Store) -> Result<(Vec<Waiting>, Chain), Failure> {
-    let mut head = Chain::of(store, press.line.ledger, SubjectId(press.node.0))?;
-    let mut waiting = Vec::new();
-    for block in store.spool().blocks() {
-        let (number, block) = block?;
-        let records = go_on(&mut head, &block)?;
-        waiting.push(Waiting { number, records });
-    }
-    Ok((waiting, head))
-}
-
-/// Moves a chain's head on to the last record of a block; tells how many the block has.
-fn go_on(head: &mut Chain, block: &[u8]) -> Result<u64, Failure> {
-    let content = ledger::Frame::parse(block)
-        .ok()
-        .and_then(|frame| frame.content().ok())
-        .ok_or_else(|| Failure::Damaged { what: "a spooled access block".to_owned() })?;
-    let mut records = 0;
-    for item in content.items {
-        let ledger::Item::Contribution(contribution) = item else { continue };
-        for record in &contribution.records {
-            records += 1;
-            let header = ledger::Header::decode(record.header)
-                .map_err(|_| Failure::Damaged { what: "a spooled access record".to_owned() })?;
-            if header.version > head.version {
-                *head = Chain {
-                    version: header.version,
-                    hash: ledger::leaf_hash(record.header),
-                    recorded_at: header.recorded_at,
-                };
-            }
-        }
-    }
-    Ok(records)
 }
 
 /// Lost access records stay an alarm for ever: nobody can make them again.
@@ -305,8 +269,7 @@ impl Sealing {
     /// in the end.
     fn catch_up(&mut self) {
         let drained = self.forwarded.borrow().upto + 1 == self.next;
-        let node = SubjectId(self.press.node.0);
-        match Chain::of(&self.store, self.press.line.ledger, node) {
+        match chain::applied(&self.press) {
             Ok(applied) if drained || applied.version > self.head.version => {
                 if applied.version < self.synced.version {
                     self.ends_at(applied.version);
