@@ -277,6 +277,8 @@ pub struct Status {
     pub broker_connected: bool,
     /// Each ledger.
     pub ledgers: Vec<LedgerStatus>,
+    /// Whether it shows anything: not while no showing can be put on record.
+    pub shows: bool,
     /// Bytes of access records waiting to be forwarded.
     pub spool_bytes: u64,
     /// Patients that can be registered before new keys are needed.

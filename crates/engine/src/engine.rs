@@ -19,6 +19,7 @@ use crate::answers::{LedgerStatus, Status};
 use crate::checkpoints::{Checkpoints, NoteKeys, OnFile};
 use crate::clock::{Clock, Steady};
 use crate::denials::Denials;
+use crate::disk::tell_damage;
 use crate::emergencies::Emergencies;
 use crate::evidence::MADE_AT_ONCE;
 use crate::facts::Files;
@@ -329,6 +330,7 @@ impl Engine {
     /// When the store cannot be read.
     pub fn status(&self) -> Result<Status, Failure> {
         self.tell_overdue();
+        tell_damage(&self.records.line.store, &self.alarms);
         let broker_connected = self.tell_broker();
         let mut ledgers = Vec::new();
         for kind in [LedgerKind::Records, LedgerKind::Access] {
@@ -347,6 +349,7 @@ impl Engine {
             node: self.node,
             broker_connected,
             ledgers,
+            shows: self.trail.shows(),
             spool_bytes: self.records.line.store.spool().bytes(),
             spare_keys: self.vault.unused(),
             alarms: self.alarms.list(),

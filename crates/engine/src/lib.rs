@@ -15,6 +15,7 @@
 //! | `line` | one ledger on this node: applied in order, waiters told |
 //! | `writer` | contributions gathered into blocks, four publishes in flight |
 //! | `trail`, `forward` | access records durable before an answer leaves; the spool and its way out |
+//! | `alarms`, `disk` | what an operator must know, until it is over |
 //! | `checkpoints`, `proofs` | signed heads that a majority of the nodes has, and what they prove |
 //! | `supervisor`, `heal`, `catching_up`, `quorum`, `grants` | one history with the stream and the peers |
 //! | `filing`, `commands`, `import` | deciding and filing, retried until the ground holds still |
@@ -40,6 +41,7 @@ mod clock;
 mod commands;
 mod context;
 mod denials;
+mod disk;
 mod emergencies;
 mod engine;
 mod evidence;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::alarms::Alarms;
 use crate::answers::Condition;
 use crate::clock::{Clock, Steady};
+use crate::disk::keep_position;
 use crate::grants::{GRANTED, Grants};
 use crate::heal::{Furthest, Remedy};
 use crate::line::{APPLY_ENDED, Line, Trouble, has_fallen_behind, is_behind};
@@ -47,8 +48,6 @@ pub(crate) enum Bar {
 /// How long a node that is far behind follows before it asks again whether it may serve, unless it comes
 /// to the end before.
 const FAR: Duration = Duration::from_secs(10);
-/// Raised while `position.json` cannot be written.
-const NOT_KEPT: &str = "POSITION_NOT_KEPT";
 
 /// What this node, its peers and the stream agreed on.
 struct Agreed {
@@ -157,6 +156,7 @@ impl Supervisor {
                         return;
                     }
                     self.pause(LOOK_EVERY).await;
+                    keep_position(&self.store, &self.alarms).await;
                 }
                 Err(Bar::Stop(why)) => {
                     self.alarms.raise("LEDGER_STOPPED", Some(self.ledger), why.clone());
@@ -323,8 +323,7 @@ impl Supervisor {
                     break why;
                 },
                 _ = look.tick() => {
-                    self.tell_damage();
-                    self.keep_position().await;
+                    keep_position(&self.store, &self.alarms).await;
                     if let Err(why) = self.same(&agreed.facts, !listens).await { break why; }
                 }
                 _ = trouble.changed() => match trouble.borrow_and_update().clone() {
@@ -355,39 +354,6 @@ impl Supervisor {
         let mut condition = self.line.condition.subscribe();
         if !self.grants.is_anothers(self.ledger, created, self.node) {
             let _ = condition.wait_for(|now| *now != Condition::Serving).await;
-        }
-    }
-
-    /// How far this node is stays known outside its database, also when nothing comes after.
-    async fn keep_position(&self) {
-        let store = Arc::clone(&self.store);
-        let kept = tokio::task::spawn_blocking(move || store.write_position()).await;
-        match kept {
-            Ok(Ok(())) => self.alarms.clear(NOT_KEPT, None),
-            Ok(Err(error)) => {
-                let why = store::causes(&error);
-                let text = format!(
-                    "{why}: how far this node is, is not kept outside its database, so one that is put \
-                     back to an older state would not be noticed; see to the disk and to who may write"
-                );
-                self.alarms.keep(NOT_KEPT, None, text);
-            }
-            Err(error) => tracing::error!(%error, "the position is not kept"),
-        }
-    }
-
-    /// Damage that was met in the database is an alarm until the node is started anew.
-    fn tell_damage(&self) {
-        for (code, what, source) in [
-            ("DATABASE_DAMAGED", self.store.damage(), "the stream"),
-            ("KEYS_DAMAGED", self.store.keys_damage(), "the bucket of keys"),
-        ] {
-            let Some(what) = what else { continue };
-            let text = format!(
-                "{what}; what is intact is still answered. Restart this node when it suits you: it \
-                 makes the database anew from {source}"
-            );
-            self.alarms.keep(code, None, text);
         }
     }
 

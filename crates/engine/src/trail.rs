@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::random;
+use crate::disk::{SPOOL_STOPPED, shows, tell_kept};
 use crate::forward::{Forwarding, Waiting};
 use crate::seal::{Chain, Draft, Sealer};
 use crate::writer::{BLOCK_ROOM, Press};
@@ -74,7 +75,7 @@ pub(crate) struct Trail {
     forwarded: watch::Receiver<Forwarded>,
     /// The newest block that somebody was answered on.
     answered: AtomicU64,
-    store: Arc<Store>,
+    press: Arc<Press>,
     _forwarding: AbortOnDropHandle<()>,
 }
 
@@ -109,10 +110,10 @@ impl Trail {
         };
         tokio::spawn(sealing.run(jobs));
         let forwarding =
-            Forwarding { press, sealer, store: Arc::clone(&store), forwarded, anew: 0, aside: 0 };
+            Forwarding { press: Arc::clone(&press), sealer, store, forwarded, anew: 0, aside: 0 };
         let forwarding = AbortOnDropHandle::new(tokio::spawn(forwarding.run(waiting, blocks)));
         let answered = AtomicU64::new(0);
-        Ok(Self { queue, forwarded: seen, answered, store, _forwarding: forwarding })
+        Ok(Self { queue, forwarded: seen, answered, press, _forwarding: forwarding })
     }
 
     /// Records what is about to be shown, or was denied, and returns once it is durable.
@@ -133,10 +134,27 @@ impl Trail {
         // Either way the record is durable: in the synced spool and with the broker, or in the spool.
         let published = self.forwarded.borrow().published >= spooled.block;
         if !published {
-            rely_on_spool(&self.store).await?;
+            self.rely_on_spool().await?;
         }
         self.answered.fetch_max(spooled.block, Ordering::Relaxed);
         Ok(Receipt(spooled.receipt))
+    }
+
+    async fn rely_on_spool(&self) -> Result<(), Failure> {
+        let noted = rely_on_spool(&self.press.line.store).await;
+        let kept = match &noted {
+            Ok(()) => Ok(()),
+            Err(Failure::Internal { cause }) => Err(cause.clone()),
+            Err(failure) => Err(failure.to_string()),
+        };
+        tell_kept(kept, &self.press.alarms);
+        noted.map_err(|failure| not_spooled(&failure))
+    }
+
+    /// Whether anything is shown here: not while it cannot be put on record.
+    pub(crate) fn shows(&self) -> bool {
+        let away = self.forwarded.borrow().stalled;
+        shows(&self.press.alarms, self.press.line.ledger, away)
     }
 
     /// Bytes of what was answered on and is not applied; what is, leaves the spool a little later.
@@ -160,7 +178,7 @@ impl Trail {
 pub(crate) async fn rely_on_spool(store: &Arc<Store>) -> Result<(), Failure> {
     let store = Arc::clone(store);
     let noted = tokio::task::spawn_blocking(move || store.rely_on_spool()).await;
-    noted.map_err(Failure::internal)?.map_err(|error| not_spooled(&Failure::from(error)))
+    Ok(noted.map_err(Failure::internal)??)
 }
 
 /// Lost access records stay an alarm for ever: nobody can make them again.
@@ -410,7 +428,7 @@ impl Sealing {
             "access records cannot be spooled, so nothing is shown: {cause}. If the disk is full, make \
              room; then start the node anew"
         );
-        self.press.alarms.raise("SPOOL_STOPPED", Some(self.press.line.ledger), why.clone());
+        self.press.alarms.raise(SPOOL_STOPPED, Some(self.press.line.ledger), why.clone());
         self.press.line.set_condition(Condition::Stopped(why));
     }
 

@@ -8,6 +8,7 @@
 //! | `EmergencyAccessService` | as `PatientFileService`: the glass breaks without the broker, too |
 //! | `StaffService` | `records` likewise |
 //! | `AuditService`, `EvidenceService`, `PolicyService`, `PrivacyIncidentService` | both likewise: what may be shown of `access`, the policies in `records` say |
+//! | all that show something: the four rows above | besides, what is shown can be put on record |
 //! | `LedgerService`, `ProofService`, `PeerService` | always: they are asked when something is wrong |
 
 use std::time::Duration;
@@ -73,21 +74,22 @@ fn serving(status: &Status) -> [bool; SERVICES.len()] {
         };
         condition(kind).is_some_and(reads)
     };
-    let both = applied(LedgerKind::Records) && applied(LedgerKind::Access);
+    let files = status.shows && applied(LedgerKind::Records);
+    let both = files && applied(LedgerKind::Access);
     let writes = |kind| condition(kind) == Some(&Condition::Serving);
     let all = status.broker_connected && writes(LedgerKind::Records) && writes(LedgerKind::Access);
     [
         all,
         writes(LedgerKind::Records),
-        applied(LedgerKind::Records),
+        files,
         both,
         true,
         true,
         both,
         both,
         true,
-        applied(LedgerKind::Records),
-        applied(LedgerKind::Records),
+        files,
+        files,
         both,
     ]
 }
@@ -120,6 +122,7 @@ mod tests {
             node: NodeId::ZERO,
             broker_connected,
             ledgers: vec![of(LedgerId::RECORDS, records), of(LedgerId::ACCESS, access)],
+            shows: true,
             spool_bytes: 0,
             spare_keys: 0,
             alarms: Vec::new(),
@@ -149,6 +152,25 @@ mod tests {
         let trail_behind = serving(&status(Serving, CatchingUp("x".into()), true));
         assert_eq!(
             trail_behind,
+            [false, true, true, false, true, true, false, false, true, true, true, false]
+        );
+    }
+
+    #[test]
+    fn a_node_that_cannot_record_what_it_shows_serves_nothing_that_shows() {
+        use Condition::{Serving, Stopped};
+        let mute = |access| Status { shows: false, ..status(Serving, access, true) };
+        let spool_stopped = serving(&mute(Stopped("x".into())));
+        assert_eq!(
+            spool_stopped,
+            [false, true, false, false, true, true, false, false, true, false, false, false]
+        );
+        let position_not_kept = serving(&mute(Serving));
+        assert_eq!(position_not_kept[2..], spool_stopped[2..]);
+        // A ledger that needs an operator does not keep the other from being shown.
+        let access_stopped = serving(&status(Serving, Stopped("x".into()), true));
+        assert_eq!(
+            access_stopped,
             [false, true, true, false, true, true, false, false, true, true, true, false]
         );
     }

@@ -279,19 +279,22 @@ async fn a_flipped_bit_in_a_table_is_data_loss_for_what_it_hit_and_for_nothing_e
     let (table, at) = place.expect("the record is in a table");
     flip(&table, at);
 
+    cluster.nats.kill().expect("killed");
     cluster.node_mut(0).spawn().expect("started");
-    cluster.node(0).serving().await.expect("what is intact is served");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
     let refused = history(&manager, &hit).await.expect_err("nothing is made up");
     let info = refused.get_details_error_info().expect("error info");
     assert_eq!((refused.code(), info.reason.as_str()), (Code::DataLoss, "DAMAGED"));
     assert!(info.metadata["damaged"].contains("records"), "the table is named: {info:?}");
+    alarm(&cluster.client(0, "hospital-it").unwrap(), "DATABASE_DAMAGED").await;
+    cluster.nats.restart().await.expect("back");
+    cluster.node(0).serving().await.expect("what is intact is served");
     assert_eq!(manager.read_file(&hit, None).await.expect("its view is intact").file, file);
     let position = some_notes(&manager, &untouched, 1).await;
     assert_eq!(history(&manager, &untouched).await.expect("another patient's history"), 2);
     for patient in [&other, &untouched] {
         manager.read_file(patient, Some(position)).await.expect("and files");
     }
-    alarm(&cluster.client(0, "hospital-it").unwrap(), "DATABASE_DAMAGED").await;
 
     // The next start makes it anew.
     let before = cluster.agreed().await.expect("a head");

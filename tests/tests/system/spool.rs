@@ -14,8 +14,9 @@ use testkit::client::{Client, purpose};
 use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
 use tokio::task::JoinSet;
+use tonic::Code;
 
-use crate::tools::{PATIENCE, Pen, alarm, copy, databases, jetstream};
+use crate::tools::{PATIENCE, Pen, alarm, copy, databases, jetstream, records_are};
 
 /// How often somebody read this patient's file, by the trail.
 async fn readings(cluster: &Cluster, patient: &str) -> anyhow::Result<usize> {
@@ -98,6 +99,43 @@ async fn what_a_node_put_back_to_an_older_copy_spooled_is_sealed_anew_and_filed(
     arrived(&cluster, &[(&patient, 12)]).await;
     let raised = alarm(&operator, "ACCESS_RECORDS_SEALED_ANEW").await;
     assert!(raised.text.starts_with("5 access record(s)"), "{raised:?}");
+}
+
+/// Waits until the node's health says whether it shows files.
+async fn shows(client: &Client, wanted: bool) {
+    let told = eventually(PATIENCE, "its health says so", async || {
+        let serving = client.is_serving("PatientFileService").await?;
+        anyhow::ensure!(serving == wanted, "serving is {serving}");
+        Ok(())
+    });
+    told.await.expect("health follows");
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_note_that_it_relies_on_its_spool_shows_nothing_and_says_so() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.agreed().await.expect("a head");
+    cluster.nats.kill().expect("killed");
+    records_are(&operator, v1::LedgerCondition::ReadOnly).await;
+    read(&manager, &patient, 1).await;
+    shows(&manager, true).await;
+    // As on a full disk, which the spool may not notice yet.
+    let next = cluster.node(0).data().join("position.json.next");
+    let made =
+        eventually(PATIENCE, "nothing is in its place", async || Ok(std::fs::create_dir(&next)?));
+    made.await.expect("made");
+    let refused = manager.read_file(&patient, None).await.expect_err("it could be lost unnoticed");
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    let raised = alarm(&operator, "POSITION_NOT_KEPT").await;
+    assert!(raised.text.contains("position.json could not be written"), "{raised:?}");
+    shows(&manager, false).await;
+
+    std::fs::remove_dir(&next).expect("removed");
+    shows(&manager, true).await;
+    read(&manager, &patient, 1).await;
 }
 
 /// Signs the first spooled block again as if this node had stood on another history.
