@@ -263,7 +263,9 @@ fn advice(call: &str, code: Code, reason: &str) -> &'static str {
         }
         (_, NOT_REPRODUCED) => "tell hospital IT: what is stored may not be what was",
         (Code::NotFound, _) => "check the id or number; you may also lack permission to know",
-        (_, "NOT_FILED") => "nothing was filed; try again when the broker is back",
+        (_, "NOT_FILED") => {
+            "this call filed nothing; try again, under the same request id, when the broker is back"
+        }
         (_, OUTCOME_UNKNOWN) => "repeat with the same request id, or use `caseledger settle`",
         (Code::Aborted, _) => "reload the file and decide anew",
         (Code::ResourceExhausted, _) => "try again a little later",

@@ -51,7 +51,8 @@ pub enum Failure {
     /// The request was abandoned by `SettleRequest` before it was filed.
     #[error("this request was abandoned; send it anew under a new request id")]
     RequestAbandoned,
-    /// Surely not filed: nothing left this node, or the ledger refused it.
+    /// This call surely filed nothing: nothing left this node, or the ledger refused it. Of an earlier one
+    /// under the same request id, at another node or before a restart, it says nothing.
     #[error("not filed: {why}; send the same request id again later")]
     NotFiled {
         /// What is unavailable.

@@ -1,6 +1,7 @@
 //! Filing: decide, seal, hand over, wait; decide anew when apply says that the ground moved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -98,12 +99,12 @@ impl Engine {
     ) -> Result<Filing<A>, Failure> {
         let engine = self.clone();
         let id = request.id;
-        let filed = tokio::spawn(async move { engine.file_to_the_end(request, decide).await });
-        match filed.await.map_err(Failure::internal)? {
-            // It says nothing of an earlier attempt, which may be on its way.
-            nothing @ Ok(Filing::Nothing(_)) => nothing,
-            ended => self.in_doubt.settle(id, ended),
-        }
+        self.in_doubt.begins(id);
+        let filed = tokio::spawn(async move {
+            let ended = engine.file_to_the_end(request, decide).await;
+            engine.in_doubt.ends(id, ended)
+        });
+        filed.await.map_err(Failure::internal)?
     }
 
     async fn file_to_the_end<A: Send>(
@@ -123,8 +124,8 @@ impl Engine {
             () = self.stopping.cancelled() => return Err(stops()),
         };
         loop {
-            if let Some((first_position, count)) = self.settled_before(&request)? {
-                return Ok(Filing::Repeated { first_position, count });
+            if let Some(repeated) = self.settled_before(&request)? {
+                return Ok(repeated);
             }
             if self.stopping.is_cancelled() {
                 return Err(stops());
@@ -133,9 +134,9 @@ impl Engine {
             // Before the decision reads anything: what is accepted on these heads was decided on
             // them. Heads read after it could be newer than what it saw, and apply would agree.
             let heads = self.heads(&request.chains)?;
-            let (drafts, answer) = match decide(self)? {
-                Decided::Nothing(answer) => return Ok(Filing::Nothing(answer)),
-                Decided::File { drafts, answer } => (drafts, answer),
+            let (drafts, answer) = match to_file(decide(self), || self.settled_before(&request))? {
+                ControlFlow::Continue(decided) => decided,
+                ControlFlow::Break(filing) => return Ok(filing),
             };
             let (outcome, sealed) = self.hand_over(&request, &heads, drafts, deadline).await?;
             match outcome {
@@ -160,7 +161,7 @@ impl Engine {
                 // The ground moved, or the id is settled: look again and decide anew.
                 Outcome::Void(_) | Outcome::Abandoned if Instant::now() < deadline => {}
                 Outcome::Void(_) | Outcome::Abandoned => {
-                    return Err(Failure::NotFiled {
+                    return self.settled_before(&request)?.ok_or_else(|| Failure::NotFiled {
                         why: "others changed the same file again and again".to_owned(),
                     });
                 }
@@ -169,7 +170,7 @@ impl Engine {
     }
 
     /// The first outcome of this request id, if it has one.
-    fn settled_before(&self, request: &Request) -> Result<Option<(u64, u16)>, Failure> {
+    fn settled_before<A>(&self, request: &Request) -> Result<Option<Filing<A>>, Failure> {
         match self.records.line.store.settled(self.records.line.ledger, &request.id)? {
             None => Ok(None),
             Some(Settled::Abandoned { .. }) => Err(Failure::RequestAbandoned),
@@ -177,7 +178,7 @@ impl Engine {
                 Err(Failure::RequestIdReused)
             }
             Some(Settled::Accepted { first_position, count, .. }) => {
-                Ok(Some((first_position, count)))
+                Ok(Some(Filing::Repeated { first_position, count }))
             }
         }
     }
@@ -302,28 +303,71 @@ fn stops() -> Failure {
     Failure::NotFiled { why: "this node is stopping".to_owned() }
 }
 
+/// Goes on with what is to be filed, or ends with what the request comes to.
+type Next<A> = ControlFlow<Filing<A>, (Vec<Draft>, A)>;
+
+/// The records to file, or what the request comes to without any. What does not let it file may be what
+/// an earlier attempt filed meanwhile, and then that is its outcome.
+fn to_file<A>(
+    decided: Result<Decided<A>, Failure>,
+    settled: impl FnOnce() -> Result<Option<Filing<A>>, Failure>,
+) -> Result<Next<A>, Failure> {
+    let without = match decided {
+        Ok(Decided::File { drafts, answer }) => return Ok(ControlFlow::Continue((drafts, answer))),
+        Ok(Decided::Nothing(answer)) => Ok(Filing::Nothing(answer)),
+        Err(failure) => Err(failure),
+    };
+    settled()?.map_or(without, Ok).map(ControlFlow::Break)
+}
+
 /// Most request ids in doubt that are remembered: 2 MiB. Each stands for a block without a word.
 const MOST_IN_DOUBT: usize = 65_536;
 
-/// Request ids whose outcome was told to be unknown. Until it is known, nothing that happens to a
-/// repetition makes it certain that the first was not filed.
+/// Request ids of which one attempt does not tell the outcome: until it is known, nothing that happens to
+/// another makes it certain that the request was not filed.
 #[derive(Debug, Default)]
-pub(crate) struct InDoubt(Mutex<BTreeSet<ContributionId>>);
+pub(crate) struct InDoubt(Mutex<Doubts>);
+
+#[derive(Debug, Default)]
+struct Doubts {
+    /// The outcome of an attempt was unknown when it ended.
+    unknown: BTreeSet<ContributionId>,
+    /// How many attempts are being made; one whose caller went away goes on.
+    under_way: BTreeMap<ContributionId, usize>,
+}
 
 impl InDoubt {
-    fn settle<T>(&self, id: ContributionId, filed: Result<T, Failure>) -> Result<T, Failure> {
-        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match filed {
+    fn begins(&self, id: ContributionId) {
+        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *doubts.under_way.entry(id).or_default() += 1;
+    }
+
+    /// What an attempt tells of the request when it has ended so.
+    fn ends<A>(
+        &self,
+        id: ContributionId,
+        ended: Result<Filing<A>, Failure>,
+    ) -> Result<Filing<A>, Failure> {
+        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = doubts.under_way.remove(&id).map_or(0, |count| count.saturating_sub(1));
+        if left > 0 {
+            doubts.under_way.insert(id, left);
+        }
+        match ended {
             Err(Failure::OutcomeUnknown) => {
-                if ids.len() >= MOST_IN_DOUBT {
-                    ids.pop_first();
+                if doubts.unknown.len() >= MOST_IN_DOUBT {
+                    doubts.unknown.pop_first();
                 }
-                ids.insert(id);
+                doubts.unknown.insert(id);
                 Err(Failure::OutcomeUnknown)
             }
-            Err(Failure::NotFiled { .. }) if ids.contains(&id) => Err(Failure::OutcomeUnknown),
+            Err(Failure::NotFiled { .. }) if left > 0 || doubts.unknown.contains(&id) => {
+                Err(Failure::OutcomeUnknown)
+            }
+            // It says nothing of an earlier attempt, which may be on its way.
+            nothing @ Ok(Filing::Nothing(_)) => nothing,
             known @ (Ok(_) | Err(Failure::RequestAbandoned | Failure::RequestIdReused)) => {
-                ids.remove(&id);
+                doubts.unknown.remove(&id);
                 known
             }
             // What refuses the repetition says nothing of the first.
@@ -384,20 +428,61 @@ pub(crate) fn draft(
 mod tests {
     use super::*;
 
+    const REPEATED: Filing<()> = Filing::Repeated { first_position: 7, count: 1 };
+
+    /// What the caller of an attempt hears, which nobody makes another beside.
+    fn told(doubt: &InDoubt, id: u8, ended: Result<Filing<()>, Failure>) -> Result<(), Failure> {
+        let id = ContributionId([id; 32]);
+        doubt.begins(id);
+        doubt.ends(id, ended).map(|_| ())
+    }
+
+    fn not_filed() -> Result<Filing<()>, Failure> {
+        Err(Failure::NotFiled { why: "the broker is away".to_owned() })
+    }
+
     #[test]
     fn invariant_4_a_repetition_of_what_is_in_doubt_is_not_surely_unfiled() {
         let doubt = InDoubt::default();
-        let (one, other) = (ContributionId([1; 32]), ContributionId([2; 32]));
-        let not_filed = || Err::<(), _>(Failure::NotFiled { why: "the broker is away".to_owned() });
-        let unknown = || Err::<(), _>(Failure::OutcomeUnknown);
-        assert!(matches!(doubt.settle(one, unknown()), Err(Failure::OutcomeUnknown)));
-        assert!(matches!(doubt.settle(one, not_filed()), Err(Failure::OutcomeUnknown)));
-        assert!(matches!(doubt.settle(other, not_filed()), Err(Failure::NotFiled { .. })));
-        let refused = doubt.settle(one, Err::<(), _>(Failure::VersionConflict { current: 7 }));
+        let told = |id, ended| told(&doubt, id, ended);
+        assert!(matches!(told(1, Err(Failure::OutcomeUnknown)), Err(Failure::OutcomeUnknown)));
+        assert!(matches!(told(1, not_filed()), Err(Failure::OutcomeUnknown)));
+        assert!(matches!(told(2, not_filed()), Err(Failure::NotFiled { .. })));
+        let refused = told(1, Err(Failure::VersionConflict { current: 7 }));
         assert!(matches!(refused, Err(Failure::VersionConflict { .. })));
-        assert!(matches!(doubt.settle(one, not_filed()), Err(Failure::OutcomeUnknown)));
+        assert!(told(1, Ok(Filing::Nothing(()))).is_ok());
+        assert!(matches!(told(1, not_filed()), Err(Failure::OutcomeUnknown)));
         // Once it is known, the id is like any other.
-        assert!(doubt.settle(one, Ok(())).is_ok());
-        assert!(matches!(doubt.settle(one, not_filed()), Err(Failure::NotFiled { .. })));
+        assert!(told(1, Ok(REPEATED)).is_ok());
+        assert!(matches!(told(1, not_filed()), Err(Failure::NotFiled { .. })));
+    }
+
+    #[test]
+    fn invariant_4_what_another_attempt_may_yet_file_is_not_surely_unfiled() {
+        let doubt = InDoubt::default();
+        let id = ContributionId([1; 32]);
+        doubt.begins(id);
+        // Its caller went away and asks again meanwhile.
+        for _ in 0..2 {
+            assert!(matches!(told(&doubt, 1, not_filed()), Err(Failure::OutcomeUnknown)));
+        }
+        assert!(matches!(told(&doubt, 2, not_filed()), Err(Failure::NotFiled { .. })));
+        assert!(matches!(doubt.ends(id, not_filed()), Err(Failure::NotFiled { .. })));
+        assert!(matches!(told(&doubt, 1, not_filed()), Err(Failure::NotFiled { .. })));
+    }
+
+    #[test]
+    fn invariant_4_an_attempt_that_meets_what_an_earlier_one_filed_tells_its_outcome() {
+        let refused = || Err::<Decided<()>, _>(Failure::VersionConflict { current: 2 });
+        for decided in [refused(), Ok(Decided::Nothing(()))] {
+            let filing = to_file(decided, || Ok(Some(REPEATED)));
+            assert!(matches!(filing, Ok(ControlFlow::Break(Filing::Repeated { .. }))));
+        }
+        let abandoned = to_file(refused(), || Err(Failure::RequestAbandoned));
+        assert!(matches!(abandoned, Err(Failure::RequestAbandoned)));
+        let first = to_file(refused(), || Ok(None));
+        assert!(matches!(first, Err(Failure::VersionConflict { .. })));
+        let first = to_file(Ok(Decided::Nothing(())), || Ok(None));
+        assert!(matches!(first, Ok(ControlFlow::Break(Filing::Nothing(())))));
     }
 }

@@ -31,7 +31,9 @@ impl Engine {
                 && let Err(failure) = self.abandon(id, ctx.patience).await
                 && line.store.settled(line.ledger, &id)?.is_none()
             {
-                return Err(failure);
+                // That the abandonment is not on file says nothing of the request.
+                let unsaid = matches!(failure, Failure::NotFiled { .. });
+                return Err(if unsaid { Failure::OutcomeUnknown } else { failure });
             }
         }
         match line.store.settled(line.ledger, &id)? {

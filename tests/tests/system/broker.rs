@@ -132,6 +132,18 @@ async fn invariant_4_unknown_is_never_failed() {
     }
 }
 
+#[tokio::test]
+async fn invariant_4_what_cannot_be_settled_now_is_not_surely_unfiled() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    cluster.nats.kill().expect("killed");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it notices");
+    let settle = v1::SettleRequestRequest { request_id: request_id(), purpose: purpose("TREAT") };
+    let refused = manager.file().settle_request(settle).await.expect_err("no broker");
+    let told = (refused.code(), reason(&refused));
+    assert_eq!(told, (Code::Unavailable, "OUTCOME_UNKNOWN".to_owned()));
+}
+
 /// So many blocks have left for the broker.
 async fn has_left(blocks: &mut tokio::sync::watch::Receiver<usize>, count: usize) {
     // What it returns holds a lock that the relay's own tasks, on this very thread, wait for.
