@@ -48,12 +48,7 @@ impl Engine {
         query: &FileQuery,
         render: impl Fn(&FileAnswer) -> Vec<u8>,
     ) -> Result<Shown<Arc<FilePage>>, Failure> {
-        let mut pass = self.admit(ctx, Some(query.patient)).await?;
-        self.records.line.near_end()?;
-        if self.reached(query.at_least, ctx.patience).await? {
-            // What was filed meanwhile may be what keeps the caller out.
-            pass = self.admit(ctx, Some(query.patient)).await?;
-        }
+        let mut pass = self.admit_once_reached(ctx, query.patient, query.at_least).await?;
         let mut anew = 0..ANEW;
         let (page, position) = loop {
             match self.page(&pass, query, &render) {
@@ -75,6 +70,22 @@ impl Engine {
         };
         let receipt = self.showed(ctx, &pass, query.patient, &saw).await?;
         Ok(Shown { answer: page, receipt, position })
+    }
+
+    /// Lets a caller in to a patient's file as soon as this node has at least so many records.
+    async fn admit_once_reached(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        at_least: Option<u64>,
+    ) -> Result<Pass, Failure> {
+        let pass = self.admit(ctx, Some(patient)).await?;
+        self.records.line.near_end()?;
+        if self.reached(at_least, ctx.patience).await? {
+            // What was filed meanwhile may be what keeps the caller out.
+            return self.admit(ctx, Some(patient)).await;
+        }
+        Ok(pass)
     }
 
     /// The page as it was rendered before, or rendered now; and how many records it reflects.
@@ -254,7 +265,8 @@ impl Engine {
         Ok(Some(Standing { reader, ledger, subject, version }))
     }
 
-    /// A page of a file's history, oldest first.
+    /// A page of a file's history, oldest first, once this node has at least so many records: else the
+    /// end of what it has yet would pass for that of the history.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -263,11 +275,11 @@ impl Engine {
         ctx: &Context,
         patient: PatientId,
         from_version: u64,
+        at_least: Option<u64>,
         limit: usize,
         render: impl FnOnce(&HistoryAnswer) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
-        let mut pass = self.admit(ctx, Some(patient)).await?;
-        self.records.line.near_end()?;
+        let mut pass = self.admit_once_reached(ctx, patient, at_least).await?;
         let limit = page_size(limit);
         let mut anew = 0..ANEW;
         let whole = loop {

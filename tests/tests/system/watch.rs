@@ -303,6 +303,38 @@ async fn a_long_file_is_read_page_by_page() {
     assert_eq!(versions, (1..=451).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn a_history_does_not_end_where_another_node_has_no_more_of_it_yet() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let behind = cluster.client(1, "case-manager").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    cluster.agreed().await.expect("both have the patient");
+    cluster.node_mut(1).stop().await.expect("stopped");
+    manager.file_note(&patient, "another", &request_id(), None).await.expect("filed");
+    let mut history = v1::GetPatientHistoryRequest {
+        patient_id: patient,
+        purpose: purpose("TREAT"),
+        page_size: 1,
+        ..v1::GetPatientHistoryRequest::default()
+    };
+    let first = manager.file().get_patient_history(history.clone()).await.unwrap().into_inner();
+    history.page_token = first.next_page_token;
+    // It is near the end, as far as it can know, but does not have the second version.
+    cluster.nats.kill().expect("killed");
+    cluster.node_mut(1).spawn().expect("started");
+    cluster.node(1).condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
+    let mut request = tonic::Request::new(history.clone());
+    request.set_timeout(Duration::from_millis(500));
+    let status = behind.file().get_patient_history(request).await.expect_err("not the last page");
+    assert_eq!(status.get_details_error_info().expect("info").reason, "NOT_ANSWERED", "{status:?}");
+    cluster.nats.restart().await.expect("back");
+    cluster.node(1).serving().await.expect("serving");
+    let second = behind.file().get_patient_history(history).await.expect("read").into_inner();
+    let versions: Vec<_> = second.events.iter().map(|event| event.version).collect();
+    assert_eq!((versions, second.next_page_token.as_str()), (vec![2], ""));
+}
+
 /// A page token is good for one caller and one question.
 async fn refused_elsewhere(cluster: &Cluster, request: &v1::GetPatientFileRequest) {
     let other_question = v1::GetPatientFileRequest { include_retracted: true, ..request.clone() };

@@ -240,8 +240,11 @@ impl Services {
         let page = pages.asked(call.caller(), operation, message, &mut report);
         let (context, patient) = report.finish(context.zip(patient))?;
         let from = page.start.as_ref().map_or(Ok(first), Place::number)?;
-        let shown =
-            self.engine().read_history(&context, patient, from, page.size, history_out).await?;
+        let at_least = page.start.as_ref().map(|start| start.position);
+        let shown = self
+            .engine()
+            .read_history(&context, patient, from, at_least, page.size, history_out)
+            .await?;
         let (events, next) = shown.answer;
         let next = next.map(|version| version.to_be_bytes().to_vec());
         Ok(proto::GetPatientHistoryResponse {
