@@ -55,8 +55,9 @@ impl Engine {
     /// Opens an incident.
     ///
     /// # Errors
-    /// [`Failure::Invalid`] also for an access that is not on file and for a time in the future;
-    /// [`Failure::Denied`], and what keeps it from being filed.
+    /// [`Failure::Invalid`] also for a position that is no access's and for a time in the future;
+    /// [`Failure::Unavailable`] for one beyond what this node has of the trail; [`Failure::Denied`], and
+    /// what keeps it from being filed.
     pub async fn open_incident(
         &self,
         ctx: &Context,
@@ -189,9 +190,7 @@ impl Engine {
         let size = self.access.line.progress().size;
         let mut affected = BTreeSet::new();
         for position in positions {
-            let access = self.access_at(*position)?.ok_or_else(|| Failure::Unavailable {
-                why: format!("this node has not applied access {position} yet; ask another node"),
-            })?;
+            let access = self.access_at(*position)?.ok_or_else(|| not_applied(*position))?;
             // What cannot be opened here may have shown something.
             let outcome = access.record.as_ref().map(|record| record.outcome);
             if matches!(outcome, Some(Outcome::Denied | Outcome::NotFound)) {
@@ -218,6 +217,8 @@ impl Engine {
 
     /// What the file's rules cannot know: this node's clock, and what is in the trail.
     fn check_incident(&self, incident: &PrivacyIncident) -> Result<(), Failure> {
+        self.access.line.near_end()?;
+        let size = self.access.line.progress().size;
         let now = self.now();
         let mut violations = Vec::new();
         let mut fault = |field: String, code: &str, description: &str| {
@@ -241,6 +242,9 @@ impl Engine {
         let positions = incident.access_positions.iter();
         for position in positions.take(domain::limits::MAX_INCIDENT_ACCESSES) {
             if self.access_at(*position)?.is_none() {
+                if *position >= size {
+                    return Err(not_applied(*position));
+                }
                 let text = format!("the ledger of accesses has no access at position {position}");
                 fault("incident.access_positions".to_owned(), "unknown", &text);
             }
@@ -278,6 +282,14 @@ fn standing(state: &DocumentState, now: u64) -> Option<Incident> {
     let Document::PrivacyIncident(incident) = &state.document else { return None };
     let notice_overdue = incident.notice_overdue(now);
     Some(Incident { state: state.clone(), incident: incident.clone(), notice_overdue })
+}
+
+/// Whether there is such an access cannot be said here yet.
+fn not_applied(position: u64) -> Failure {
+    let why = format!(
+        "this node has not applied access {position} yet, if there is one; ask another node"
+    );
+    Failure::Unavailable { why }
 }
 
 /// The document is the request's field `incident`.

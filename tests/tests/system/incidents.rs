@@ -223,7 +223,7 @@ async fn of_a_query_all_whom_it_showed_are_affected_and_what_is_not_so_is_refuse
     late.notices[0].notice_time = days_ago(-2);
     let untitled = v1::PrivacyIncident { title: String::new(), ..incident(&[]) };
     for (wrong, field) in [
-        (incident(&[1_000_000]), "incident.access_positions"),
+        (incident(&[0]), "incident.access_positions"),
         (future, "incident.discover_time"),
         (untitled, "incident.title"),
         (unassessed, "incident.assessment"),
@@ -232,6 +232,9 @@ async fn of_a_query_all_whom_it_showed_are_affected_and_what_is_not_so_is_refuse
     ] {
         is_faulty(open(&officer, wrong).await, field);
     }
+    // Another node may have it: who only names what was shown there names nothing wrong.
+    let beyond = open(&officer, incident(&[1_000_000])).await.expect_err("not here yet");
+    assert_eq!((beyond.code(), reason(&beyond).as_str()), (Code::Unavailable, "NOT_ANSWERED"));
     // The day of the discovery, and today, as they may be dated on the other side of the earth.
     for days in [62, -1] {
         let mut dated = told(incident(&[]));
