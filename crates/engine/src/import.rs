@@ -76,7 +76,7 @@ impl Engine {
         let found = identity.validate();
         let wrong = violations(&found, "");
         if !wrong.is_empty() {
-            return Ok((None, ImportOutcome::Refused { violations: wrong }, None));
+            return Ok((None, ImportOutcome::Invalid { violations: wrong }, None));
         }
         identity.delivered = delivered_identity(&identity)?;
         let filed = self.register_unless_known(ctx, &identity).await?;
@@ -106,8 +106,13 @@ impl Engine {
             Err(Failure::Refused { reason, .. }) if reason == Rejection::NothingChanged.code() => {
                 Ok((Some(patient), ImportOutcome::Unchanged { entry: None }, receipt))
             }
-            Err(Failure::Invalid(violations)) => {
-                Ok((Some(patient), ImportOutcome::Refused { violations }, receipt))
+            Err(Failure::Invalid(mut violations)) => {
+                for violation in &mut violations {
+                    // The identity is the one change.
+                    let within = violation.field.strip_prefix("changes[0].").unwrap_or("identity");
+                    violation.field = within.to_owned();
+                }
+                Ok((Some(patient), ImportOutcome::Invalid { violations }, receipt))
             }
             Err(failure) => Err(failure),
         }
@@ -269,7 +274,9 @@ impl Engine {
             ImportOutcome::Filed { .. } => 'f',
             ImportOutcome::Amended { .. } => 'a',
             ImportOutcome::Unchanged { .. } => 'u',
-            ImportOutcome::Refused { .. } | ImportOutcome::Masked => 'r',
+            ImportOutcome::Invalid { .. }
+            | ImportOutcome::Refused { .. }
+            | ImportOutcome::Masked => 'r',
             ImportOutcome::Untold => '-',
         };
         let told = outcomes.iter().map(letter).collect();

@@ -39,10 +39,17 @@ pub enum ImportOutcome {
         /// The entry; none for a patient's identity.
         entry: Option<EntryId>,
     },
-    /// It cannot be filed; nothing was.
-    Refused {
+    /// Its fields are faulty; nothing was filed.
+    Invalid {
         /// Why, field by field.
         violations: Vec<Violation>,
+    },
+    /// A rule of the file refuses it; nothing was filed.
+    Refused {
+        /// Stable code, as in [`Failure::Refused`].
+        reason: &'static str,
+        /// What to do about it.
+        message: String,
     },
     /// It became an entry that the importer may not see, and nothing was filed, whatever the item says:
     /// that it says the same would tell what the entry says.
@@ -55,15 +62,10 @@ pub enum ImportOutcome {
 impl ImportOutcome {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a rejection has a text whatever it is")]
     pub(super) fn refused(rejection: &Rejection) -> Self {
-        let violations = match rejected(rejection, "") {
-            Failure::Invalid(violations) => violations,
-            other => vec![Violation {
-                field: String::new(),
-                code: rejection.code().to_lowercase(),
-                description: other.to_string(),
-            }],
-        };
-        Self::Refused { violations }
+        match rejected(rejection, "") {
+            Failure::Invalid(violations) => Self::Invalid { violations },
+            other => Self::Refused { reason: rejection.code(), message: other.to_string() },
+        }
     }
 
     /// Somebody has to look at what a source takes back: others may have acted on it since.
@@ -73,7 +75,7 @@ impl ImportOutcome {
              {entry} and retract it"
         );
         let (field, code) = ("status".to_owned(), TAKEN_BACK.to_owned());
-        Self::Refused { violations: vec![Violation { field, code, description }] }
+        Self::Invalid { violations: vec![Violation { field, code, description }] }
     }
 
     pub(super) fn at(self, filed_at: u64) -> Self {
@@ -84,7 +86,11 @@ impl ImportOutcome {
             Self::Amended { entry, remarks, withheld, .. } => {
                 Self::Amended { entry, position: filed_at, remarks, withheld }
             }
-            Self::Unchanged { .. } | Self::Refused { .. } | Self::Masked | Self::Untold => self,
+            Self::Unchanged { .. }
+            | Self::Invalid { .. }
+            | Self::Refused { .. }
+            | Self::Masked
+            | Self::Untold => self,
         }
     }
 
@@ -94,9 +100,11 @@ impl ImportOutcome {
             Self::Filed { entry, position, .. } | Self::Amended { entry, position, .. } => {
                 Self::Filed { entry, position, remarks: Vec::new(), withheld: true }
             }
-            Self::Unchanged { .. } | Self::Refused { .. } | Self::Masked | Self::Untold => {
-                Self::Untold
-            }
+            Self::Unchanged { .. }
+            | Self::Invalid { .. }
+            | Self::Refused { .. }
+            | Self::Masked
+            | Self::Untold => Self::Untold,
         }
     }
 }

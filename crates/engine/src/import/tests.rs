@@ -33,7 +33,7 @@ fn a_bad_item_is_refused_and_the_others_are_not() {
     assert_eq!(events.len(), 2);
     assert!(matches!(
         outcomes.as_slice(),
-        [ImportOutcome::Filed { .. }, ImportOutcome::Refused { .. }, ImportOutcome::Filed { .. }]
+        [ImportOutcome::Filed { .. }, ImportOutcome::Invalid { .. }, ImportOutcome::Filed { .. }]
     ));
 }
 
@@ -110,7 +110,11 @@ fn an_item_sent_again_undoes_nothing_that_was_changed_by_hand() {
     let (_, outcomes) = decide_each(changed_by_hand(&item, &changes[..2]), &other);
     assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]));
     let (_, outcomes) = decide_each(changed_by_hand(&item, &changes), &other);
-    assert!(matches!(outcomes.as_slice(), [ImportOutcome::Refused { .. }]));
+    let [ImportOutcome::Refused { reason: "ENTRY_RETRACTED", message }] = outcomes.as_slice()
+    else {
+        panic!("{outcomes:?}");
+    };
+    assert!(message.contains("file a new one"), "{message}");
 }
 
 #[test]
@@ -207,7 +211,7 @@ fn an_entry_that_its_source_takes_back_is_to_be_retracted_until_it_is() {
     let codes = |file: PatientFile| {
         let (events, outcomes) = decide_each(file, std::slice::from_ref(&taken_back));
         assert!(events.is_empty(), "{events:?}");
-        if let [ImportOutcome::Refused { violations }] = outcomes.as_slice() {
+        if let [ImportOutcome::Invalid { violations }] = outcomes.as_slice() {
             violations[0].code.clone()
         } else {
             format!("{outcomes:?}")

@@ -265,37 +265,36 @@ pub fn outcome_out(from: &ImportOutcome, root: Root) -> (proto::ImportResult, u6
             let status = proto::ImportStatus::Unchanged.into();
             (proto::ImportResult { status, entry_id: id(entry), ..result }, 0)
         }
-        ImportOutcome::Refused { violations } => {
+        ImportOutcome::Invalid { violations } => {
             let placed = violations.iter().map(|violation| Violation {
                 field: root.path(&violation.field),
                 ..violation.clone()
             });
             (invalid_out(placed.collect()), 0)
         }
+        ImportOutcome::Refused { reason, message } => (refused_out(reason, message), 0),
         ImportOutcome::Masked => {
-            let result = proto::ImportResult {
-                status: proto::ImportStatus::Refused.into(),
-                reason: "ENTRY_MASKED".to_owned(),
-                message:
-                    "the access policies do not show the entry that this item became to these \
-                          roles for this purpose, and who may not see it may not change it"
-                        .to_owned(),
-                ..result
-            };
-            (result, 0)
+            let message = "the access policies do not show the entry that this item became to these \
+                           roles for this purpose, and who may not see it may not change it";
+            (refused_out("ENTRY_MASKED", message), 0)
         }
         ImportOutcome::Untold => {
-            let result = proto::ImportResult {
-                status: proto::ImportStatus::Refused.into(),
-                reason: "NOT_ANSWERED".to_owned(),
-                message: "the audit trail cannot be written, so nothing is shown of this item; \
-                          import it again later"
-                    .to_owned(),
-                retryable: true,
-                ..result
-            };
-            (result, 0)
+            let message = "the audit trail cannot be written, so nothing is shown of this item; \
+                           import it again later";
+            let refused = refused_out("NOT_ANSWERED", message);
+            (proto::ImportResult { retryable: true, ..refused }, 0)
         }
+    }
+}
+
+/// The result of an item that is refused for this.
+#[must_use]
+pub fn refused_out(reason: &str, message: &str) -> proto::ImportResult {
+    proto::ImportResult {
+        status: proto::ImportStatus::Refused.into(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        ..proto::ImportResult::default()
     }
 }
 
@@ -308,11 +307,7 @@ pub fn invalid_out(violations: Vec<Violation>) -> proto::ImportResult {
         field: violation.field,
         text: violation.description,
     });
-    proto::ImportResult {
-        status: proto::ImportStatus::Refused.into(),
-        reason: "INVALID_ARGUMENT".to_owned(),
-        message: "correct the fields that are named and import the item again".to_owned(),
-        violations: violations.collect(),
-        ..proto::ImportResult::default()
-    }
+    let message = "correct the fields that are named and import the item again";
+    let refused = refused_out("INVALID_ARGUMENT", message);
+    proto::ImportResult { violations: violations.collect(), ..refused }
 }

@@ -3,12 +3,14 @@
 use api::v1 as proto;
 use aws_lc_rs::digest::{Context as Sha256, SHA256};
 use domain::{Entry, PatientId};
-use engine::{Context, Engine, Failure, ImportOutcome, Receipt};
+use engine::{Context, Engine, Failure, ImportOutcome, Receipt, Violation};
 use prost::Message;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::convert::import::{Item, Root, Selector, invalid_out, item_in, outcome_out, set_named};
+use crate::convert::import::{
+    Item, Root, Selector, invalid_out, item_in, outcome_out, refused_out, set_named,
+};
 use crate::status;
 
 /// Bytes of a group, as a block would hold them: three quarters of a block's 512 KiB, since the
@@ -135,6 +137,7 @@ impl Filing<'_> {
                                     version(self.engine, &self.done.selector)
                                 }
                                 ImportOutcome::Unchanged { .. }
+                                | ImportOutcome::Invalid { .. }
                                 | ImportOutcome::Refused { .. }
                                 | ImportOutcome::Masked
                                 | ImportOutcome::Untold => before,
@@ -185,14 +188,8 @@ impl Filing<'_> {
             }
             Ok(None) => {
                 self.unknown = true;
-                let result = proto::ImportResult {
-                    status: proto::ImportStatus::Refused.into(),
-                    reason: "PATIENT_UNKNOWN".to_owned(),
-                    message: "no patient on file has the item's number: import the identity first"
-                        .to_owned(),
-                    ..proto::ImportResult::default()
-                };
-                self.tell(number, source.cloned(), result);
+                let message = "no patient on file has the item's number: import the identity first";
+                self.tell(number, source.cloned(), refused_out("PATIENT_UNKNOWN", message));
             }
             Err(failure) => self.failed(vec![(number, source.cloned())], &failure),
         }
@@ -258,19 +255,9 @@ impl Filing<'_> {
 
     /// The result of items that could not be judged.
     fn failed(&mut self, items: Vec<(u64, Option<proto::SourceId>)>, failure: &Failure) {
-        let status = status::status(failure, self.call);
-        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
-        let retryable =
-            matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted);
+        let result = failure_out(failure, self.call);
         for (number, source) in items {
-            let result = proto::ImportResult {
-                status: proto::ImportStatus::Refused.into(),
-                reason: reason.clone(),
-                message: status.message().to_owned(),
-                retryable,
-                ..proto::ImportResult::default()
-            };
-            self.tell(number, source, result);
+            self.tell(number, source, result.clone());
         }
     }
 }
@@ -282,6 +269,21 @@ fn version(engine: &Engine, selector: &Selector) -> Option<u64> {
         Selector::Id(_) => Some(0),
         Selector::Number { issuer, value } => engine.number_version(issuer, value).ok(),
     }
+}
+
+/// The result of an item that was not judged for this.
+fn failure_out(failure: &Failure, call: &str) -> proto::ImportResult {
+    if let Failure::Invalid(violations) = failure {
+        // Their fields are a contribution's, which the sender did not make: it is about the whole item.
+        let of_the_item =
+            |violation: &Violation| Violation { field: String::new(), ..violation.clone() };
+        return invalid_out(violations.iter().map(of_the_item).collect());
+    }
+    let status = status::status(failure, call);
+    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    let retryable =
+        matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted);
+    proto::ImportResult { retryable, ..refused_out(&reason, status.message()) }
 }
 
 /// The result of an item that names no patient.
@@ -304,4 +306,20 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_that_is_too_large_is_invalid_as_a_whole() {
+        let description = "sealed, these changes are too many bytes".to_owned();
+        let (field, code) = ("changes".to_owned(), "too-large".to_owned());
+        let failure = Failure::Invalid(vec![Violation { field, code, description }]);
+        let told = failure_out(&failure, "0192");
+        assert_eq!((told.reason.as_str(), told.retryable), ("INVALID_ARGUMENT", false));
+        let [violation] = &told.violations[..] else { panic!("one: {told:?}") };
+        assert_eq!((violation.field.as_str(), violation.code.as_str()), ("", "too-large"));
+    }
 }
