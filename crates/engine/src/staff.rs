@@ -64,7 +64,7 @@ impl Engine {
         };
         let reason = ctx.reason.as_deref().unwrap_or_default();
         let revision = Revision { kind: KIND, id, reason, patient: None };
-        self.file_document(ctx, &pass, request_id, revision, next).await
+        self.file_document(ctx, &pass, request_id, revision, next).await.map_err(placed)
     }
 
     /// Files which patient a person is; none: not one that is on file here.
@@ -106,7 +106,7 @@ impl Engine {
         };
         let reason = ctx.reason.as_deref().unwrap_or_default();
         let revision = Revision { kind: KIND, id, reason, patient: linked.or(patient) };
-        self.file_document(ctx, &pass, request_id, revision, next).await
+        self.file_document(ctx, &pass, request_id, revision, next).await.map_err(placed)
     }
 
     /// What is known of a person.
@@ -226,4 +226,17 @@ pub(crate) fn without_link(before: Option<&DocumentState>, after: DocumentState)
 fn said(state: &DocumentState) -> Option<&PractitionerRole> {
     let Document::PractitionerRole(role) = &state.document else { return None };
     Some(role)
+}
+
+/// The document is the request's field `practitioner_role`, and why it is filed, its purpose's.
+fn placed(failure: Failure) -> Failure {
+    let Failure::Invalid(mut violations) = failure else { return failure };
+    for violation in &mut violations {
+        match violation.field.as_str() {
+            "request_id" | "author" => {}
+            "reason" => violation.field = "purpose.reason".to_owned(),
+            within => violation.field = format!("practitioner_role.{within}"),
+        }
+    }
+    Failure::Invalid(violations)
 }

@@ -6,6 +6,7 @@ use api::v1;
 use testkit::client::{Client, Token, purpose, request_id};
 use testkit::cluster::{Cluster, program, run};
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::relationships::{newest, practitioner_role, put, read};
 use crate::tools::reason;
@@ -39,6 +40,12 @@ pub(crate) async fn get(
     Ok(found.state.expect("a person"))
 }
 
+/// The fields that a call was refused for.
+fn fields(refused: &Status) -> Vec<String> {
+    let violations = refused.get_details_bad_request().expect("the fields").field_violations;
+    violations.into_iter().map(|violation| violation.field).collect()
+}
+
 #[tokio::test]
 async fn the_directory_is_kept_by_those_who_may_and_every_reading_is_on_record() {
     let cluster = Cluster::start(2).await.expect("nodes");
@@ -49,6 +56,18 @@ async fn the_directory_is_kept_by_those_who_may_and_every_reading_is_on_record()
     }
     let again = put(&it, practitioner_role("ann")).await.expect_err("it says just that already");
     assert_eq!(reason(&again), "NOTHING_CHANGED");
+    let references = vec!["two\nlines".to_owned()];
+    let wrong = v1::PractitionerRole { references, ..practitioner_role("ann") };
+    let wrong = put(&officer, wrong).await.expect_err("a reference is one line");
+    assert_eq!(fields(&wrong), ["practitioner_role.references[0]"]);
+    let unreasoned = v1::PutPractitionerRoleRequest {
+        request_id: request_id(),
+        purpose: purpose("HOPERAT"),
+        practitioner_role: Some(practitioner_role("ann")),
+    };
+    let unreasoned =
+        officer.staff().put_practitioner_role(unreasoned).await.expect_err("no reason");
+    assert_eq!(fields(&unreasoned), ["purpose.reason"]);
     let units = vec!["4-west".to_owned()];
     put(&officer, v1::PractitionerRole { units, ..practitioner_role("ann") }).await.expect("filed");
     let ann = get(&it, "ann").await.expect("listed");
