@@ -84,7 +84,8 @@ pub enum Failure {
     /// Stored bytes do not match their hash, key or place.
     #[error("{what} is damaged; the rest stays readable")]
     Damaged {
-        /// Table and key, never content.
+        /// Table or record, never content. A row's key, which may tell the kind of an entry that the caller
+        /// may not see, goes to the log alone.
         what: String,
     },
     /// A fault of ours. The cause goes to the log only.
