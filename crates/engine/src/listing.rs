@@ -17,6 +17,10 @@ use crate::showing::Saw;
 /// so that no call reads the whole trail.
 const MAX_SCANNED: usize = 10_000;
 
+/// Bytes of records from which on no more are read for one page: a read adds at most
+/// [`store::PAGE_BYTES`], and all of it has to fit a message.
+const FULL: usize = store::PAGE_BYTES / 2;
+
 impl Engine {
     /// A page of the audit trail, newest first. Reading it is on the trail too.
     ///
@@ -76,13 +80,18 @@ impl Engine {
         };
         let times =
             filter.from.unwrap_or(0)..=filter.to.map_or(u64::MAX, |to| to.saturating_sub(1));
-        let mut scanned = 0;
-        while answer.items.len() < limit && scanned < MAX_SCANNED {
+        let (mut scanned, mut bytes) = (0, 0);
+        while answer.items.len() < limit && scanned < MAX_SCANNED && bytes < FULL {
             let room = (limit - answer.items.len()).min(MAX_PAGE);
             let page = reader.accesses(scope, times.clone(), size, answer.next, room)?;
             scanned += page.items.len();
-            let items = page.items.into_iter().map(|item| self.access_item(item));
-            answer.items.extend(items.filter(|item| matches(filter, item)));
+            for item in page.items.into_iter().map(|item| self.access_item(item)) {
+                if matches(filter, &item) {
+                    let length = usize::try_from(item.header.body_length);
+                    bytes += length.map_err(Failure::internal)?;
+                    answer.items.push(item);
+                }
+            }
             answer.next = page.next;
             if page.next.is_none() {
                 break;

@@ -328,6 +328,42 @@ async fn a_list_goes_on_in_pages_of_another_size() {
 }
 
 #[tokio::test]
+async fn a_page_of_the_trail_fits_a_message_however_much_was_asked() {
+    const ASKED: usize = 70;
+    let cluster = Cluster::start(1).await.expect("a node");
+    let nurse = cluster.client(0, "nurse").unwrap();
+    // Each record has a body of 32 KiB: together they are more than one reading of the store.
+    let reason = "x".repeat(1_024);
+    let find = v1::FindPatientRequest {
+        issuer: "x".repeat(14 * 1_024),
+        value: "1".to_owned(),
+        purpose: Some(v1::Purpose { purpose_of_use: "TREAT".to_owned(), reason }),
+    };
+    for _ in 0..ASKED {
+        let nobody = nurse.file().find_patient(find.clone()).await.expect_err("nobody's number");
+        assert_eq!(nobody.code(), Code::NotFound, "{nobody}");
+    }
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let mut request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        person: "nurse-1".to_owned(),
+        page_size: 200,
+        ..v1::ListAccessesRequest::default()
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = officer.audit().list_accesses(request.clone()).await.expect("the trail");
+        let page = page.into_inner();
+        pages.push(page.accesses.len());
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((pages.len(), pages.iter().sum::<usize>()), (2, ASKED), "{pages:?}");
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_not_found_and_recorded() {
     let cluster = Cluster::start(1).await.expect("a node");
     let nurse = cluster.client(0, "nurse").unwrap();
