@@ -108,18 +108,29 @@ impl Engine {
     }
 }
 
+/// What is to be done with a database that was set aside, and comes again from elsewhere.
+const LOOKED_AT: &str = "to be looked at and removed";
+
 /// A database that had to be begun anew is an alarm, until the node is started once more.
 pub(crate) fn tell_set_aside(SetAside { name, kept, why }: &SetAside, alarms: &Alarms) {
+    let (code, until, anew) = match *name {
+        "keys" => (
+            "KEYS_SET_ASIDE",
+            // Somebody may have deleted entries of the bucket before.
+            "to be removed only when no file lacks its key (stop the node and run `caseledgerd fsck`): \
+             what the bucket has lost is nowhere else",
+            "its keys come again from the bucket of keys",
+        ),
+        "spool" => {
+            ("SPOOL_SET_ASIDE", LOOKED_AT, "SPOOL_DROPPED tells whether access records were lost")
+        }
+        "position" => ("POSITION_LOST", LOOKED_AT, "it is written anew; find out who removed it"),
+        _ => ("DATABASE_SET_ASIDE", LOOKED_AT, "it is made anew from the stream"),
+    };
     let place = kept.as_ref().map_or_else(
         || "nothing is left of it".to_owned(),
-        |kept| format!("it is kept in {}, to be looked at and removed", kept.display()),
+        |kept| format!("it is kept in {}, {until}", kept.display()),
     );
-    let (code, anew) = match *name {
-        "keys" => ("KEYS_SET_ASIDE", "its keys come again from the bucket of keys"),
-        "spool" => ("SPOOL_SET_ASIDE", "SPOOL_DROPPED tells whether access records were lost"),
-        "position" => ("POSITION_LOST", "it is written anew; find out who removed it"),
-        _ => ("DATABASE_SET_ASIDE", "it is made anew from the stream"),
-    };
     alarms.raise(code, None, format!("{name}: {why}; {place}; {anew}"));
 }
 
@@ -150,5 +161,22 @@ mod tests {
         assert_eq!(told(), [("DATABASE_DAMAGED", 1)]);
         alarms.raise("DENIALS_FLOOD", Some(LedgerId::ACCESS), "61 calls".to_owned());
         assert_eq!(told(), [("DENIALS_FLOOD", 1), ("DATABASE_DAMAGED", 1)], "another flood");
+    }
+    #[test]
+    fn keys_set_aside_may_be_the_only_ones_and_are_not_told_to_be_just_removed() {
+        let alarms = Alarms::new(Clock::system());
+        for name in ["keys", "ledger"] {
+            let (kept, why) = (Some("/data/damaged-1".into()), "a row".to_owned());
+            tell_set_aside(&SetAside { name, kept, why }, &alarms);
+        }
+        let told = |code| alarms.list().into_iter().find(|alarm| alarm.code == code).unwrap().text;
+        let keys = told("KEYS_SET_ASIDE");
+        assert!(
+            keys.contains("/data/damaged-1, to be removed only when no file lacks its key"),
+            "{keys}"
+        );
+        assert!(!keys.contains("looked at and removed"), "{keys}");
+        let ledger = told("DATABASE_SET_ASIDE");
+        assert!(ledger.contains("/data/damaged-1, to be looked at and removed"), "{ledger}");
     }
 }

@@ -156,18 +156,20 @@ impl Upkeep {
         if news || shown.whole {
             return;
         }
-        match self.put_back(shown).await {
-            Ok(back) => {
+        let mut back = 0;
+        let put_back = self.put_back(shown, &mut back).await;
+        if back > 0 {
+            let text = format!(
+                "{back} {} deleted or overwritten in the bucket of wrapped keys and put back \
+                 from this node's keys; find out who writes there",
+                if back == 1 { "entry was" } else { "entries were" }
+            );
+            self.alarms.raise("KEYS_PUT_BACK", None, text);
+        }
+        match put_back {
+            Ok(()) => {
                 shown.whole = true;
                 self.alarms.clear("KEY_BUCKET_UNREADABLE", None);
-                if back > 0 {
-                    let text = format!(
-                        "{back} {} deleted or overwritten in the bucket of wrapped keys and put back \
-                         from this node's keys; find out who writes there",
-                        if back == 1 { "entry was" } else { "entries were" }
-                    );
-                    self.alarms.raise("KEYS_PUT_BACK", None, text);
-                }
             }
             Err(why) => self.unreadable(&why),
         }
@@ -188,10 +190,11 @@ impl Upkeep {
         }
     }
 
-    /// Writes the entries that this vault has and the bucket has not, and says how many.
-    async fn put_back(&self, shown: &Listing) -> Result<usize, String> {
+    /// Writes the entries that this vault has and the bucket has not, and counts them. One that is
+    /// damaged here keeps no other from it.
+    async fn put_back(&self, shown: &Listing, back: &mut usize) -> Result<(), String> {
         self.make_anew().await?;
-        let mut back = 0;
+        let mut damaged = None;
         let mut names = vec![SYSTEM_ENTRY.to_owned()];
         names.extend(self.vault.batches().map_err(|error| error.to_string())?);
         for name in &names {
@@ -209,20 +212,27 @@ impl Upkeep {
                 SYSTEM_ENTRY => self.vault.system_entry(),
                 name => self.vault.batch(name),
             };
-            let Some(entry) = entry.map_err(|error| error.to_string())? else { continue };
+            let entry = match entry {
+                Ok(Some(entry)) => entry,
+                Ok(None) => continue,
+                Err(error) => {
+                    damaged.get_or_insert_with(|| format!("entry {name}: {error}"));
+                    continue;
+                }
+            };
             let stored = match overwritten {
                 Some(revision) => self.bucket.update(name, entry.into(), revision).await,
                 None => self.bucket.create(name, entry.into()).await,
             };
             match stored {
-                Ok(_) => back += 1,
+                Ok(_) => *back += 1,
                 // Another node's copy, in which another key may be destroyed; or what is there now is
                 // shown, and looked at, once more.
                 Err(BucketFailure::Exists { .. } | BucketFailure::Changed { .. }) => {}
                 Err(error) => return Err(error.to_string()),
             }
         }
-        Ok(back)
+        damaged.map_or(Ok(()), Err)
     }
 
     async fn take_in(&self, change: &KeyChange, bytes: &[u8], shown: &mut Listing) {

@@ -225,8 +225,8 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, RunError> {
     .await?
 }
 
-/// Opens the key database. A damaged one is set aside: every key in it is in the bucket too, and
-/// comes again from there.
+/// Opens the key database. A damaged one is set aside: its keys come again from the bucket, which has
+/// them all unless it lost some meanwhile.
 fn open_vault(node: &config::Node) -> Result<(Vault, Option<SetAside>), RunError> {
     let open = || Vault::open(&node.data, node.kek.load()?);
     let path = node.data.join("keys");

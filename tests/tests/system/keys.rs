@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream;
+use rocksdb::{DB, Options};
 use testkit::client::{Client, request_id};
-use testkit::cluster::Cluster;
+use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
 
 use crate::tools::{self, PATIENCE, alarm};
@@ -50,6 +51,17 @@ async fn whole(cluster: &Cluster, before: &BTreeMap<String, Vec<u8>>) {
         });
         over.await.expect("cleared");
     }
+}
+
+/// Makes what a stopped node keeps of one subject in this entry unreadable.
+fn damage_a_row_of(node: &Node, name: &str) {
+    let (path, options) = (node.data().join("keys"), Options::default());
+    let tables = DB::list_cf(&options, &path).expect("its tables");
+    let db = DB::open_cf(&options, &path, tables).expect("opened");
+    let [batches, subjects] = ["batches", "subjects"].map(|table| db.cf_handle(table).unwrap());
+    // A hash, who made it, and then the subjects.
+    let row = db.get_cf(batches, name).expect("read").expect("the batch");
+    db.put_cf(subjects, &row[33..49], b"damaged").expect("written");
 }
 
 /// A patient registered on the one client is read and written on the other.
@@ -188,4 +200,40 @@ async fn entries_overwritten_in_the_bucket_of_keys_are_put_back_bit_for_bit() {
     told.await.expect("an alarm");
     clients[1].read_file(&patient, None).await.expect("read").file.expect("a file");
     a_new_patient("MRN-2", &clients[1], &clients[0]).await;
+}
+
+#[tokio::test]
+async fn a_damaged_row_keeps_no_other_entry_out_of_the_bucket_of_keys() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let made = eventually(PATIENCE, "there are keys", async || {
+        anyhow::ensure!(operator.status().await?.spare_keys >= 1_024);
+        Ok(())
+    });
+    made.await.expect("made");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    let context = tools::jetstream(&cluster).await;
+    let mut before = entries(&context).await.expect("the bucket");
+    let batches: Vec<_> = before.keys().filter(|name| name.starts_with("batch.")).collect();
+    assert!(batches.len() > 2, "{batches:?}");
+    let first = batches[0].clone();
+    damage_a_row_of(cluster.node(0), &first);
+    before.remove(&first);
+    context.delete_stream(STREAM).await.expect("deleted");
+    cluster.node_mut(0).spawn().expect("started");
+    let back = eventually(PATIENCE, "every intact entry is back", async || {
+        let now = entries(&context).await?;
+        let missing = before.iter().filter(|(name, bytes)| now.get(*name) != Some(*bytes)).count();
+        anyhow::ensure!(missing == 0, "{missing} of {} are not", before.len());
+        Ok(())
+    });
+    back.await.expect("put back");
+    let told = eventually(PATIENCE, "the damaged one is named", async || {
+        let alarms = operator.status().await?.alarms;
+        let mut texts = alarms.iter().filter(|alarm| alarm.code == "KEY_BUCKET_UNREADABLE");
+        anyhow::ensure!(texts.any(|alarm| alarm.text.contains(&first)), "{alarms:?}");
+        Ok(())
+    });
+    told.await.expect("an alarm");
+    alarm(&operator, "KEYS_PUT_BACK").await;
 }
