@@ -34,6 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a node puts one entry back in the place of another, until it is started anew.
 const PUT_BACK: u32 = 8;
 
+/// The alarm of entries that stand in the bucket and are not taken in.
+const REFUSED: &str = "KEYS_REFUSED";
+
 /// What the bucket showed since it is watched.
 struct Listing {
     names: BTreeSet<String>,
@@ -41,6 +44,8 @@ struct Listing {
     overwritten: BTreeMap<String, u64>,
     /// How often each was found to be so since the start.
     times: BTreeMap<String, u32>,
+    /// Entries that were not taken in and are not put back either.
+    refused: BTreeSet<String>,
     /// Since the last look.
     news: bool,
     /// Nothing was missing or overwritten, or what was is back.
@@ -50,8 +55,8 @@ struct Listing {
 impl Listing {
     /// Nothing yet; that there is no news means something only after a whole moment.
     fn new(times: BTreeMap<String, u32>) -> Self {
-        let (names, overwritten) = (BTreeSet::new(), BTreeMap::new());
-        Self { names, overwritten, times, news: true, whole: false }
+        let (names, overwritten, refused) = Default::default();
+        Self { names, overwritten, times, refused, news: true, whole: false }
     }
 
     /// Whether an entry that was overwritten at this revision is to be put back: not for ever, for another
@@ -70,6 +75,7 @@ impl Listing {
     fn note(&mut self, change: &KeyChange) {
         self.news = true;
         self.overwritten.remove(&change.name);
+        self.refused.remove(&change.name);
         if change.bytes.is_some() {
             self.names.insert(change.name.clone());
         } else {
@@ -152,10 +158,18 @@ impl Upkeep {
 
     /// Looks, once the bucket has shown nothing new for a moment, whether it shows everything.
     async fn keep_whole(&self, shown: &mut Listing) {
-        let news = std::mem::take(&mut shown.news);
-        if news || shown.whole {
+        if std::mem::take(&mut shown.news) {
             return;
         }
+        if !shown.whole {
+            self.make_whole(shown).await;
+        }
+        if shown.whole && shown.refused.is_empty() {
+            self.alarms.clear(REFUSED, None);
+        }
+    }
+
+    async fn make_whole(&self, shown: &mut Listing) {
         let mut back = 0;
         let put_back = self.put_back(shown, &mut back).await;
         if back > 0 {
@@ -257,11 +271,11 @@ impl Upkeep {
             {
                 tracing::warn!(%error, name, "an entry of keys was overwritten and is put back");
             }
-            Err(error) => self.alarms.raise(
-                "KEYS_REFUSED",
-                None,
-                format!("entry {name} of the key bucket was refused: {error}"),
-            ),
+            Err(error) => {
+                shown.refused.insert(change.name.clone());
+                let text = format!("entry {name} of the key bucket was refused: {error}");
+                self.alarms.raise(REFUSED, None, text);
+            }
         }
     }
 

@@ -237,3 +237,36 @@ async fn a_damaged_row_keeps_no_other_entry_out_of_the_bucket_of_keys() {
     told.await.expect("an alarm");
     alarm(&operator, "KEYS_PUT_BACK").await;
 }
+
+#[tokio::test]
+async fn that_an_entry_of_keys_is_refused_is_over_when_it_is_deleted() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let bucket = tools::jetstream(&cluster).await.get_key_value(BUCKET).await.expect("the bucket");
+    for name in ["junk", "rubbish"] {
+        bucket.put(name, "no keys".into()).await.expect("put");
+    }
+    let refused = async || -> anyhow::Result<Option<String>> {
+        let alarms = operator.status().await?.alarms;
+        let found = alarms.into_iter().find(|alarm| alarm.code == "KEYS_REFUSED");
+        Ok(found.map(|alarm| alarm.text))
+    };
+    let told = eventually(PATIENCE, "the second is told", async || {
+        let told = refused().await?;
+        anyhow::ensure!(told.as_ref().is_some_and(|text| text.contains("rubbish")), "{told:?}");
+        Ok(())
+    });
+    told.await.expect("an alarm");
+    bucket.delete("rubbish").await.expect("deleted");
+    // What is shown behind it is taken in, and the first stands still.
+    let manager = cluster.client(0, "case-manager").unwrap();
+    a_new_patient("MRN-1", &manager, &manager).await;
+    assert!(refused().await.expect("status").is_some(), "the first is still there");
+    bucket.delete("junk").await.expect("deleted");
+    let over = eventually(PATIENCE, "the alarm is over", async || {
+        let told = refused().await?;
+        anyhow::ensure!(told.is_none(), "{told:?}");
+        Ok(())
+    });
+    over.await.expect("cleared");
+}
