@@ -46,6 +46,8 @@ struct Listing {
     times: BTreeMap<String, u32>,
     /// Entries that were not taken in and are not put back either.
     refused: BTreeSet<String>,
+    /// The newest revision.
+    seen: u64,
     /// Since the last look.
     news: bool,
     /// Nothing was missing or overwritten, or what was is back.
@@ -56,7 +58,7 @@ impl Listing {
     /// Nothing yet; that there is no news means something only after a whole moment.
     fn new(times: BTreeMap<String, u32>) -> Self {
         let (names, overwritten, refused) = Default::default();
-        Self { names, overwritten, times, refused, news: true, whole: false }
+        Self { names, overwritten, times, refused, seen: 0, news: true, whole: false }
     }
 
     /// Whether an entry that was overwritten at this revision is to be put back: not for ever, for another
@@ -74,6 +76,7 @@ impl Listing {
 
     fn note(&mut self, change: &KeyChange) {
         self.news = true;
+        self.seen = change.revision;
         self.overwritten.remove(&change.name);
         self.refused.remove(&change.name);
         if change.bytes.is_some() {
@@ -166,6 +169,21 @@ impl Upkeep {
         }
         if shown.whole && shown.refused.is_empty() {
             self.alarms.clear(REFUSED, None);
+            self.tell_all_arrived(shown).await;
+        }
+    }
+
+    /// Tells once that all keys of the bucket are here. A bucket without the system's is not whole: other
+    /// nodes put back what it had.
+    async fn tell_all_arrived(&self, shown: &Listing) {
+        if self.vault.has_all_arrived() || !shown.names.contains(SYSTEM_ENTRY) {
+            return;
+        }
+        // It may have been slow to show more.
+        if let Ok(Some(bucket)) = self.bucket.inspect().await
+            && shown.seen >= bucket.last
+        {
+            self.vault.note_all_arrived();
         }
     }
 

@@ -137,7 +137,8 @@ impl Sealer {
     /// with it.
     ///
     /// # Errors
-    /// [`Failure::Damaged`] when a record cannot be read or opened, or its key is not here.
+    /// [`Failure::Damaged`] when a record cannot be read or opened, or its key is lost;
+    /// [`Failure::Unavailable`] while the key may merely be late.
     pub(crate) fn seal_again(
         &self,
         contribution: &Contribution<&[u8]>,
@@ -148,7 +149,15 @@ impl Sealer {
         for record in &contribution.records {
             let old = Header::decode(record.header).map_err(|_| damaged("its header"))?;
             let opened = self.vault.open_body(&self.genesis, &old, record.body)?;
-            let Opened::Plain(plain) = opened else { return Err(damaged("its key is not here")) };
+            let plain = match opened {
+                Opened::Plain(plain) => plain,
+                Opened::KeyMissing if !self.vault.has_all_arrived() => {
+                    let why = "the key of a spooled record has not reached this node yet";
+                    return Err(Failure::Unavailable { why: why.to_owned() });
+                }
+                Opened::KeyMissing => return Err(damaged("its key is not here")),
+                Opened::KeyDestroyed => return Err(damaged("its key was destroyed")),
+            };
             let recorded_at = old.recorded_at.max(before.recorded_at);
             let anew = Header {
                 record_id: record_id(recorded_at)?,
@@ -176,5 +185,55 @@ impl Sealer {
         let hash = ledger::leaf_hash(&record.header);
         let Header { version, recorded_at, .. } = header;
         Ok((record, Chain { version, hash, recorded_at }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vault::{BatchOrigin, KeyEncryptionKey};
+
+    use super::*;
+
+    fn sealer(dir: &std::path::Path) -> Sealer {
+        let kek = KeyEncryptionKey::from_bytes(1, &[4; 32]).unwrap();
+        Sealer {
+            ledger: LedgerId::ACCESS,
+            node: NodeId([1; 16]),
+            genesis: Hash::ZERO,
+            vault: Arc::new(Vault::open(dir, kek).unwrap()),
+            clock: Clock::system(),
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_late_is_waited_for_and_one_that_is_lost_is_not() {
+        let [here, there] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let (here, there) = (sealer(here.path()), sealer(there.path()));
+        let batch = here.vault.mint_batch().unwrap();
+        here.vault.add_batch("batch", &batch, BatchOrigin::ThisNode).unwrap();
+        let keys = here.vault.take_patient().unwrap().unwrap();
+        let (subject, key, id) = (keys.subject, keys.audit, ContributionId([2; 32]));
+        let drafts = vec![Draft { subject, key, plain: b"shown".to_vec() }];
+        let (actor, reads) = (ActorId([3; 16]), Vec::new());
+        let sealed =
+            here.seal(id, Hash::ZERO, actor, reads, drafts, 0, &mut |_| Ok(Chain::NEW)).unwrap();
+        let Contribution { records, .. } = sealed.contribution;
+        let records = records.iter().map(|SealedRecord { header, body }| SealedRecord {
+            header: header.as_slice(),
+            body: body.as_slice(),
+        });
+        let (request_digest, reads) = (Hash::ZERO, Vec::new());
+        let spooled = Contribution { id, request_digest, reads, records: records.collect() };
+
+        let again = || there.seal_again(&spooled, Chain::NEW);
+        assert!(matches!(again(), Err(Failure::Unavailable { .. })), "the bucket may have it");
+        there.vault.note_all_arrived();
+        assert!(matches!(again(), Err(Failure::Damaged { .. })), "it has not");
+        there.vault.add_batch("batch", &batch, BatchOrigin::Bucket).unwrap();
+        assert_eq!(again().unwrap().0.records.len(), 1, "but came all the same");
+
+        here.vault.destroy(key).unwrap();
+        let destroyed = here.seal_again(&spooled, Chain::NEW);
+        assert!(matches!(destroyed, Err(Failure::Damaged { .. })), "it comes never");
     }
 }

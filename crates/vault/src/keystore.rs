@@ -1,6 +1,7 @@
 //! The vault itself.
 
 use crate::VaultError;
+use crate::arrival::Arrival;
 use crate::batch::SystemKeys;
 use crate::cache::{GENERATION, KeyCache};
 use crate::data_key::DataKey;
@@ -83,6 +84,7 @@ pub struct Vault {
     pub(crate) system: RwLock<Option<Arc<System>>>,
     /// Which version of the key-encryption key each entry's keys are kept under.
     pub(crate) held: Mutex<Held>,
+    pub(crate) arrival: Arrival,
 }
 
 impl Vault {
@@ -110,6 +112,7 @@ impl Vault {
             reserve: Mutex::new(Reserve { on_disk, ..Reserve::default() }),
             system: RwLock::new(system),
             held: Mutex::new(held),
+            arrival: Arrival::default(),
         })
     }
 

@@ -20,6 +20,7 @@
 //! | view row | AES-256-GCM under a key derived from the patient's, bound to the row's own key |
 //! | index term, digest | HMAC-SHA-256 under the system's index key |
 
+mod arrival;
 mod batch;
 mod body;
 mod cache;
