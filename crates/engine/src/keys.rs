@@ -321,7 +321,7 @@ impl Upkeep {
                 Ok(()) => self.alarms.clear("KEYS_LOW", None),
                 Err(why) => {
                     let text = format!("no keys for new patients could be made: {why}");
-                    self.alarms.raise("KEYS_LOW", None, text);
+                    self.alarms.keep("KEYS_LOW", None, text);
                     break;
                 }
             }
@@ -336,7 +336,21 @@ impl Upkeep {
         }
     }
 
+    /// Whether the bucket's entry with the system's keys is this node's own, or to be replaced by it. If it
+    /// does not open here, others do not open what this node makes: it may be an older copy, from before a
+    /// rotation.
+    async fn check_system(&self) -> Result<(), String> {
+        let entry = self.bucket.get(SYSTEM_ENTRY).await.map_err(|error| error.to_string())?;
+        let Some(entry) = entry else { return Ok(()) };
+        let Err(error) = self.vault.add_system(&entry.bytes) else { return Ok(()) };
+        if self.vault.is_overwritten(SYSTEM_ENTRY, &entry.bytes, &error).unwrap_or(false) {
+            return Ok(());
+        }
+        Err(format!("the system's keys in the bucket of keys are refused: {error}"))
+    }
+
     async fn mint(&self) -> Result<(), String> {
+        self.check_system().await?;
         let batch = self.vault.mint_batch().map_err(|error| error.to_string())?;
         let id: [u8; 16] = random().map_err(|error| error.to_string())?;
         let name = format!("batch.{}", ledger::KeyId(id));

@@ -13,7 +13,7 @@ use testkit::cluster::{Cluster, Node, program, run};
 use testkit::wait::eventually;
 use vault::{KekReport, KeyEncryptionKey, Vault, wrapped_under};
 
-use crate::tools::{PATIENCE, alarm, jetstream, refuses};
+use crate::tools::{PATIENCE, alarm, databases, jetstream, refuses};
 
 const BUCKET: &str = "CASELEDGER_KEYS";
 /// Batches put into the bucket beside the nodes' own, so that a rotation has a middle.
@@ -246,10 +246,28 @@ async fn a_node_that_was_not_given_the_new_version_says_so_and_goes_on_with_what
     let raised = alarm(&operator, "KEYS_REFUSED").await;
     assert!(raised.text.contains("under version 2"), "{raised:?}");
     manager.file_note(&patient, "still", &request_id(), None).await.expect("filed");
+    // It makes no keys under a version that is no more for the others.
+    cluster.node_mut(1).stop().await.expect("stopped");
+    let (store, vault) = databases(cluster.node(1));
+    for _ in 0..512 {
+        vault.take_patient().expect("readable").expect("a spare one");
+    }
+    assert!(vault.unused() < 1_024);
+    drop((store, vault));
+    cluster.node_mut(1).spawn().expect("started");
+    let raised = alarm(&operator, "KEYS_LOW").await;
+    assert!(raised.text.contains("under version 2"), "{raised:?}");
     set_kek(cluster.node(1), &format!("{{ 1 = \"keys/kek\", 2 = \"{}\" }}", first.display()));
     restart(cluster.node_mut(1)).await;
     let manager = cluster.client(1, "case-manager").unwrap();
     manager.read_file(&patient, None).await.expect("read");
+    let operator = cluster.client(1, "hospital-it").unwrap();
+    let made = eventually(PATIENCE, "it makes keys again", async || {
+        let spare = operator.status().await?.spare_keys;
+        anyhow::ensure!(spare >= 1_024, "{spare} spare");
+        Ok(())
+    });
+    made.await.unwrap();
 }
 
 /// A token of SoftHSM2 in a folder of its own.
