@@ -11,7 +11,7 @@
 //! 3. Once no entry of the bucket and no node's database is under the old version, it can be taken out
 //!    of every configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,6 +64,12 @@ pub enum KekError {
     /// There is no ledger yet.
     #[error("the bucket of keys has no entry `system`: found the ledgers first")]
     NoSystem,
+    /// The entry that says under which version all keys are to be.
+    #[error(
+        "the bucket's entry `system` is malformed; a node that has the system's keys puts it back: \
+         start one, and run the same command again"
+    )]
+    MalformedSystem,
     /// A version that was left already.
     #[error(
         "all keys are to be under version {wanted} of the key-encryption key, and the newest that this \
@@ -98,6 +104,8 @@ pub struct Progress {
     pub entries: BTreeMap<u32, usize>,
     /// What the configured nodes say of themselves; `None` of one that has said nothing.
     pub nodes: BTreeMap<NodeId, Option<KekReport>>,
+    /// Entries of the bucket that are none: what they hold is not known.
+    pub malformed: BTreeSet<String>,
 }
 
 impl Progress {
@@ -125,7 +133,7 @@ impl Progress {
     /// Whether no older version is needed any more.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.done() == self.all() && self.behind().is_empty()
+        self.done() == self.all() && self.behind().is_empty() && self.malformed.is_empty()
     }
 }
 
@@ -238,6 +246,7 @@ struct Watched {
     /// By entry.
     under: BTreeMap<String, u32>,
     nodes: BTreeMap<NodeId, Option<KekReport>>,
+    malformed: BTreeSet<String>,
 }
 
 impl Watched {
@@ -250,6 +259,7 @@ impl Watched {
             seen: 0,
             under: BTreeMap::new(),
             nodes: nodes.map(|node| (node, None)).collect(),
+            malformed: BTreeSet::new(),
         })
     }
 
@@ -266,16 +276,23 @@ impl Watched {
         let change = change.map_err(|error| KekError::Bucket(Some(error)))?;
         self.seen = change.revision;
         let KeyChange { name, bytes, .. } = change;
+        self.malformed.remove(&name);
         if KekReport::is_name(&name) {
-            let report = bytes.map(|bytes| KekReport::decode(&name, &bytes)).transpose()?;
             let mut nodes = self.nodes.iter_mut();
             if let Some((_, kept)) = nodes.find(|(node, _)| KekReport::name(**node) == name) {
-                *kept = report;
+                let report = bytes.map(|bytes| KekReport::decode(&name, &bytes));
+                if matches!(report, Some(Err(_))) {
+                    self.malformed.insert(name);
+                }
+                *kept = report.and_then(Result::ok);
             }
             return Ok(());
         }
-        let under = bytes.map(|bytes| vault::wrapped_under(&name, &bytes)).transpose()?.flatten();
-        match under {
+        let under = bytes.map(|bytes| vault::wrapped_under(&name, &bytes));
+        if matches!(under, Some(Err(_))) {
+            self.malformed.insert(name.clone());
+        }
+        match under.and_then(|under| under.ok()?) {
             Some(version) => self.under.insert(name, version),
             None => self.under.remove(&name),
         };
@@ -283,18 +300,24 @@ impl Watched {
     }
 
     fn progress(&self) -> Result<Progress, KekError> {
-        let wanted = *self.under.get(SYSTEM_ENTRY).ok_or(KekError::NoSystem)?;
+        let wanted = match self.under.get(SYSTEM_ENTRY) {
+            Some(version) => *version,
+            None if self.malformed.contains(SYSTEM_ENTRY) => return Err(KekError::MalformedSystem),
+            None => return Err(KekError::NoSystem),
+        };
         let mut entries = BTreeMap::new();
         for version in self.under.values() {
             *entries.entry(*version).or_default() += 1;
         }
-        Ok(Progress { wanted, entries, nodes: self.nodes.clone() })
+        let (nodes, malformed) = (self.nodes.clone(), self.malformed.clone());
+        Ok(Progress { wanted, entries, nodes, malformed })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use vault::KnownKek;
+    use bytes::Bytes;
+    use vault::{KeyEncryptionKey, KnownKek, Vault};
 
     use super::*;
 
@@ -306,6 +329,7 @@ mod tests {
             wanted: 2,
             entries: entries.iter().copied().collect(),
             nodes: BTreeMap::from([(NodeId([1; 16]), report)]),
+            malformed: BTreeSet::new(),
         }
     }
 
@@ -321,6 +345,57 @@ mod tests {
         let underway = progress(&[(1, 1), (2, 2)], None);
         assert_eq!((underway.done(), underway.all()), (2, 3));
         assert_eq!(underway.behind(), [NodeId([1; 16])]);
+    }
+
+    /// What a bucket that shows this says of the node with id 1.
+    async fn shown(entries: &[(&str, Option<&[u8]>)]) -> Result<Progress, KekError> {
+        let mut changes = Vec::new();
+        for ((name, bytes), revision) in entries.iter().zip(1..) {
+            let bytes = bytes.map(Bytes::copy_from_slice);
+            changes.push(Ok(KeyChange { name: (*name).to_owned(), bytes, revision }));
+        }
+        let mut watched = Watched {
+            last: changes.len() as u64,
+            changes: futures::stream::iter(changes).boxed(),
+            seen: 0,
+            under: BTreeMap::new(),
+            nodes: BTreeMap::from([(NodeId([1; 16]), None)]),
+            malformed: BTreeSet::new(),
+        };
+        watched.catch_up().await?;
+        watched.progress()
+    }
+
+    #[tokio::test]
+    async fn a_malformed_entry_is_named_and_keeps_a_rotation_from_its_end_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let kek = KeyEncryptionKey::from_bytes(2, &[7; 32]).unwrap();
+        let vault = Vault::open(dir.path(), kek).unwrap();
+        let (system, batch) = (vault.mint_system().unwrap(), vault.mint_batch().unwrap());
+        let report = KekReport { known: vault.known_keks(), held: vec![2] }.encode().unwrap();
+        let [ours, other] = [1, 2].map(|id| KekReport::name(NodeId([id; 16])));
+        let junk = Some(b"junk".as_slice());
+        let mut entries = vec![
+            (SYSTEM_ENTRY, Some(system.as_slice())),
+            ("batch.one", Some(batch.as_slice())),
+            (ours.as_str(), Some(report.as_slice())),
+            (other.as_str(), junk),
+        ];
+        assert!(shown(&entries).await.unwrap().is_complete(), "the other is not configured");
+
+        entries.extend([("note", junk), ("batch.one", junk), (ours.as_str(), junk)]);
+        let told = shown(&entries).await.unwrap();
+        assert!(told.malformed.iter().eq(["batch.one", ours.as_str(), "note"]), "{told:?}");
+        assert!(!told.is_complete());
+        assert_eq!((told.wanted, told.all()), (2, 1));
+
+        let repaired = [("note", None), ("batch.one", Some(batch.as_slice()))];
+        entries.extend(repaired);
+        assert!(!shown(&entries).await.unwrap().is_complete());
+        entries.push((ours.as_str(), Some(report.as_slice())));
+        assert!(shown(&entries).await.unwrap().is_complete());
+        entries.push((SYSTEM_ENTRY, junk));
+        assert!(matches!(shown(&entries).await, Err(KekError::MalformedSystem)));
     }
 
     #[test]

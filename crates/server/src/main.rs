@@ -367,6 +367,12 @@ fn headline(progress: &Progress) -> String {
         let nodes: Vec<String> = behind.iter().map(NodeId::to_string).collect();
         line.push_str(&format!("; waiting for node {}", nodes.join(", ")));
     }
+    for name in &progress.malformed {
+        line.push_str(&format!(
+            "; entry {name} of the bucket of keys is malformed: find out who writes there, and delete \
+             it; what the nodes know of they put back"
+        ));
+    }
     line
 }
 
@@ -381,6 +387,7 @@ fn show(progress: &Progress, json: bool) {
             "complete": progress.is_complete(),
             "entries": progress.entries,
             "nodes": progress.nodes.iter().map(node).collect::<Vec<_>>(),
+            "malformed": progress.malformed,
         });
         return say(&shown.to_string());
     }
