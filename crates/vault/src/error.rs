@@ -60,7 +60,9 @@ pub enum VaultError {
     /// Keys kept here are under a version of the key-encryption key that was not given.
     #[error(
         "keys of this node are wrapped under version {version} of the key-encryption key, and it knows \
-         version {known} only: name version {version} in `kek` of its configuration, too"
+         version {known} only: name version {version} in `kek` of its configuration, too; if that version \
+         is no more, because this is a copy from before a rotation, move the folder `keys` of the node's data \
+         away, and its keys come again from the bucket of keys"
     )]
     UnknownKek {
         /// The version that is needed.

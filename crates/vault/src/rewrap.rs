@@ -191,6 +191,10 @@ mod tests {
             let error = Vault::open(dir.path(), kek(given)).unwrap_err();
             assert!(matches!(error, VaultError::UnknownKek { version, .. } if version == needed));
             assert!(error.to_string().contains(&format!("name version {needed}")), "{error}");
+            assert!(
+                error.to_string().contains("move the folder `keys`"),
+                "or it is no more: {error}"
+            );
         }
         // A node that was not given version 2 goes on with what it has.
         let elsewhere = tempfile::tempdir().unwrap();
