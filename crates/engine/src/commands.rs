@@ -325,8 +325,13 @@ impl Engine {
         entries: &[EntryId],
         identity: bool,
     ) -> Result<PatientFile, Failure> {
-        let reader = self.shelf.never_to_be_shown().reader();
         let subject = SubjectId(patient.0);
+        // Asked first: what its key came for before this is in the rows that are read.
+        let up_to_date = self.is_up_to_date(subject)?;
+        let reader = self.shelf.never_to_be_shown().reader();
+        if !up_to_date {
+            return Err(self.no_file(&reader, subject)?);
+        }
         let mut file = PatientFile { registered: true, ..PatientFile::default() };
         if identity {
             let Some(header) = reader.file_header(subject)? else {
@@ -348,6 +353,16 @@ impl Engine {
             }
         }
         Ok(file)
+    }
+
+    /// Whether what this node has of a file is as new as its ledger: the key is here, or destroyed, and the
+    /// views were made since it came.
+    fn is_up_to_date(&self, subject: SubjectId) -> Result<bool, Failure> {
+        // In this order: a file is noted before its key is here.
+        match self.vault.keys_of(subject)? {
+            Some(ids) if !self.vault.is_missing(ids.file)? => Ok(!self.vault.is_to_fold(subject)),
+            Some(_) | None => Ok(false),
+        }
     }
 
     pub(crate) fn header_at(&self, position: u64) -> Result<Header, Failure> {

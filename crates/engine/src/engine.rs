@@ -271,7 +271,7 @@ impl Engine {
         let (access, of_access) = shared.work(setup.access)?;
         let lines = [Arc::clone(&records.line), Arc::clone(&access.line)];
         let (alarms, stopping) = (Arc::clone(&shared.alarms), setup.stopping.clone());
-        let made = views::make(&shared.store, lines, alarms, stopping)?;
+        let made = views::make(&shared.store, &shared.vault, lines, alarms, stopping)?;
         let upkeep = Upkeep {
             node: setup.node,
             bucket: setup.bucket,

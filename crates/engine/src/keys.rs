@@ -132,6 +132,7 @@ impl Upkeep {
                         None => break,
                     },
                     _ = look.tick() => {
+                        self.fold_again(&shown).await;
                         self.provide().await;
                         self.keep_whole(&mut shown).await;
                         self.report(&mut rotation).await;
@@ -273,15 +274,18 @@ impl Upkeep {
             return;
         }
         let added = if name == SYSTEM_ENTRY {
-            self.vault.add_system(bytes).map(|()| Vec::new())
+            let added = self.vault.add_system(bytes);
+            // The registry's key may be what was missing. And what was left at the start waits for no other
+            // entry than this, if it was refused.
+            self.fold(views::fold_rest).await;
+            added.map(|()| Vec::new())
         } else {
             self.vault.add_batch(name, bytes, BatchOrigin::Bucket)
         };
         match added {
-            // The registry's key may be what was missing.
-            Ok(_) if name == SYSTEM_ENTRY => self.fold(views::fold_rest).await,
             Ok(subjects) => {
-                self.fold(move |store, alarms| views::fold(store, &subjects, alarms)).await;
+                self.fold(move |store, vault, alarms| views::fold(store, vault, subjects, alarms))
+                    .await;
             }
             Err(error)
                 if self.vault.is_overwritten(name, bytes, &error).unwrap_or(false)
@@ -297,14 +301,25 @@ impl Upkeep {
         }
     }
 
+    /// What could not be folded when its key came is tried again. Not before the system's entry was shown:
+    /// then all that was left at the start is folded.
+    async fn fold_again(&self, shown: &Listing) {
+        if shown.names.contains(SYSTEM_ENTRY) && !self.vault.to_fold().is_empty() {
+            self.fold(|store, vault, alarms| views::fold(store, vault, vault.to_fold(), alarms))
+                .await;
+        }
+    }
+
     /// Records that came before their keys get their views now, off the runtime: a long file takes a
     /// while. While all views are made that is done in the end.
-    async fn fold(&self, fold: impl FnOnce(&Store, &Alarms) + Send + 'static) {
+    async fn fold(&self, fold: impl FnOnce(&Store, &Vault, &Alarms) + Send + 'static) {
         if !*self.views.borrow() {
             return;
         }
-        let (store, alarms) = (Arc::clone(&self.store), Arc::clone(&self.alarms));
-        if let Err(error) = tokio::task::spawn_blocking(move || fold(&store, &alarms)).await {
+        let (store, vault) = (Arc::clone(&self.store), Arc::clone(&self.vault));
+        let alarms = Arc::clone(&self.alarms);
+        if let Err(error) = tokio::task::spawn_blocking(move || fold(&store, &vault, &alarms)).await
+        {
             tracing::error!(%error, "views could not be folded");
         }
     }

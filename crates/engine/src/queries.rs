@@ -246,6 +246,12 @@ impl Engine {
                 "this node does not have the file's key yet; ask another node, or this one later";
             return Ok(Failure::Unavailable { why: why.to_owned() });
         }
+        // Its key came a moment ago, perhaps after what this reader reads.
+        let now = self.shelf.never_to_be_shown();
+        if self.vault.is_to_fold(subject) || now.reader().file_version(subject)?.is_some() {
+            let why = "the file's key has just reached this node; ask once more";
+            return Ok(Failure::Unavailable { why: why.to_owned() });
+        }
         Ok(Failure::NotFound)
     }
 

@@ -1,6 +1,10 @@
 //! What is known of the keys' arrival at this node.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ledger::SubjectId;
 
 use crate::Vault;
 
@@ -8,6 +12,13 @@ use crate::Vault;
 #[derive(Debug, Default)]
 pub(crate) struct Arrival {
     all: AtomicBool,
+    to_fold: Mutex<BTreeSet<SubjectId>>,
+}
+
+impl Arrival {
+    fn to_fold(&self) -> MutexGuard<'_, BTreeSet<SubjectId>> {
+        self.to_fold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Vault {
@@ -21,5 +32,27 @@ impl Vault {
     #[must_use]
     pub fn has_all_arrived(&self) -> bool {
         self.arrival.all.load(Ordering::Acquire)
+    }
+    /// Notes subjects whose keys have come, or may have, since their views were made.
+    pub fn note_to_fold(&self, subjects: impl IntoIterator<Item = SubjectId>) {
+        self.arrival.to_fold().extend(subjects);
+    }
+
+    /// Whether a subject's views have yet to be made with its keys. It is noted before its keys are here: if
+    /// they are, and it is not, then its views are made with them.
+    #[must_use]
+    pub fn is_to_fold(&self, subject: SubjectId) -> bool {
+        self.arrival.to_fold().contains(&subject)
+    }
+
+    /// All of those.
+    #[must_use]
+    pub fn to_fold(&self) -> Vec<SubjectId> {
+        self.arrival.to_fold().iter().copied().collect()
+    }
+
+    /// A subject's views are made with its keys.
+    pub fn note_folded(&self, subject: SubjectId) {
+        self.arrival.to_fold().remove(&subject);
     }
 }

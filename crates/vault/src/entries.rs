@@ -152,7 +152,7 @@ impl Vault {
     /// Keeps a batch, synced. Adding it again changes nothing, and a key that was destroyed here stays
     /// destroyed. The same keys wrapped anew take the old wraps' place, unless they are under an older
     /// version of the key-encryption key. Returns the subjects whose keys are new on this node: their
-    /// views may now be folded.
+    /// views may now be folded, and are noted as such unless this node made them (`to_fold`).
     ///
     /// # Errors
     /// When the bytes are malformed, bring a key that no version of the key-encryption key known here
@@ -202,7 +202,14 @@ impl Vault {
             return Ok(Vec::new());
         }
         write.put_cf(self.database.table(BATCHES)?, name.as_bytes(), &row);
+        if !ours {
+            self.note_to_fold(new.iter().copied());
+        }
         self.database.write(write)?;
+        if !ours {
+            // Once more: somebody may have folded them meanwhile, without these keys.
+            self.note_to_fold(new.iter().copied());
+        }
         self.holds(name, bytes)?;
         reserve.on_disk += unused;
         Ok(new)

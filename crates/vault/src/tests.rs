@@ -556,3 +556,21 @@ proptest! {
         prop_assert!(class.is_power_of_two() && class <= LARGEST_SIZE_CLASS);
     }
 }
+
+#[test]
+fn subjects_whose_keys_came_are_to_be_folded_until_they_are() {
+    let [here, there] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (here, there) = (open(here.path()), open(there.path()));
+    let batch = here.mint_batch().unwrap();
+    here.add_batch("one", &batch, BatchOrigin::ThisNode).unwrap();
+    assert!(here.to_fold().is_empty(), "nobody is on file under keys that are just made");
+    let patient = here.take_patient().unwrap().unwrap().subject;
+    assert!(!there.is_to_fold(patient));
+    let new = there.add_batch("one", &batch, BatchOrigin::Bucket).unwrap();
+    assert!(there.is_to_fold(patient) && there.to_fold().len() == new.len());
+    there.note_folded(patient);
+    there.add_batch("one", &batch, BatchOrigin::Bucket).unwrap();
+    assert!(!there.is_to_fold(patient), "nothing is new");
+    there.note_to_fold([patient]);
+    assert!(there.is_to_fold(patient));
+}

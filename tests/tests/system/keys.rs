@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream;
+use ledger::{LedgerId, SubjectId};
 use rocksdb::{DB, Options};
 use testkit::client::{Client, request_id};
 use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
+use tonic::Code;
 
-use crate::tools::{self, PATIENCE, alarm};
+use crate::tools::{self, PATIENCE, alarm, databases, some_notes};
 
 const BUCKET: &str = "CASELEDGER_KEYS";
 const STREAM: &str = "KV_CASELEDGER_KEYS";
@@ -53,15 +55,34 @@ async fn whole(cluster: &Cluster, before: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
+/// A database of a stopped node, row by row.
+fn rows(node: &Node, database: &str) -> DB {
+    let (path, options) = (node.data().join(database), Options::default());
+    let tables = DB::list_cf(&options, &path).expect("its tables");
+    DB::open_cf(&options, &path, tables).expect("opened")
+}
+
 /// Makes what a stopped node keeps of one subject in this entry unreadable.
 fn damage_a_row_of(node: &Node, name: &str) {
-    let (path, options) = (node.data().join("keys"), Options::default());
-    let tables = DB::list_cf(&options, &path).expect("its tables");
-    let db = DB::open_cf(&options, &path, tables).expect("opened");
+    let db = rows(node, "keys");
     let [batches, subjects] = ["batches", "subjects"].map(|table| db.cf_handle(table).unwrap());
     // A hash, who made it, and then the subjects.
     let row = db.get_cf(batches, name).expect("read").expect("the batch");
     db.put_cf(subjects, &row[33..49], b"damaged").expect("written");
+}
+
+/// Changes a byte of what a stopped node has of this version of a file.
+fn damage_a_record_of(node: &Node, patient: SubjectId, version: u64) {
+    let (store, vault) = databases(node);
+    let found = store.reader().chain(LedgerId::RECORDS, patient, version..=version);
+    let position = found.expect("readable")[0];
+    drop((store, vault));
+    let db = rows(node, "ledger");
+    let (table, ledger) = (db.cf_handle("records").expect("the table"), LedgerId::RECORDS);
+    let key = [ledger.to_bytes().as_slice(), &position.to_be_bytes()].concat();
+    let mut row = db.get_cf(table, &key).expect("read").expect("the record");
+    *row.last_mut().expect("a body") ^= 1;
+    db.put_cf(table, &key, row).expect("written");
 }
 
 /// A patient registered on the one client is read and written on the other.
@@ -269,4 +290,47 @@ async fn that_an_entry_of_keys_is_refused_is_over_when_it_is_deleted() {
         Ok(())
     });
     over.await.expect("cleared");
+}
+
+#[tokio::test]
+async fn a_file_whose_key_came_is_neither_taken_for_nobody_nor_changed_before_it_is_made() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    let patient = a_new_patient("MRN-1", &manager, &manager).await;
+    some_notes(&manager, &patient, 4).await;
+    cluster.node_mut(0).stop().await.expect("stopped");
+    // The keys are away while the views are made anew, and a record is damaged before they are back: the
+    // file stays as it is between a key's arrival and the folding.
+    let context = tools::jetstream(&cluster).await;
+    let before = entries(&context).await.expect("the bucket");
+    let batches: Vec<_> = before.iter().filter(|(name, _)| name.starts_with("batch.")).collect();
+    let bucket = context.get_key_value(BUCKET).await.expect("the bucket");
+    for (name, _) in &batches {
+        bucket.delete(name).await.expect("deleted");
+    }
+    databases(cluster.node(0)).0.drop_views().expect("dropped");
+    std::fs::remove_dir_all(cluster.node(0).data().join("keys")).expect("removed");
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    cluster.node_mut(0).stop().await.expect("stopped");
+    damage_a_record_of(cluster.node(0), patient.parse().expect("an id"), 4);
+    cluster.node_mut(0).spawn().expect("started");
+    cluster.node(0).serving().await.expect("serving");
+    let lacks = manager.read_file(&patient, None).await.expect_err("no key");
+    assert!(lacks.message().contains("does not have the file's key"), "{lacks}");
+
+    for (name, bytes) in batches {
+        bucket.put(name, bytes.clone().into()).await.expect("put");
+    }
+    let read = eventually(PATIENCE, "the key is here", async || {
+        let status = manager.read_file(&patient, None).await.expect_err("a record is damaged");
+        anyhow::ensure!(!status.message().contains("does not have the file's key"), "{status}");
+        Ok(status)
+    });
+    let read = read.await.expect("an answer");
+    assert_eq!(read.code(), Code::Unavailable, "and not NOT_FOUND: {read}");
+    let filed = manager.file_note(&patient, "late", &request_id(), None).await;
+    assert_eq!(filed.expect_err("nothing is decided on it").code(), Code::Unavailable);
+    alarm(&operator, "VIEW_NOT_FOLDED").await;
 }
