@@ -33,6 +33,7 @@ impl Vault {
     pub fn has_all_arrived(&self) -> bool {
         self.arrival.all.load(Ordering::Acquire)
     }
+
     /// Notes subjects whose keys have come, or may have, since their views were made.
     pub fn note_to_fold(&self, subjects: impl IntoIterator<Item = SubjectId>) {
         self.arrival.to_fold().extend(subjects);
