@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::PatientId;
 use ledger::{LedgerKind, SubjectId};
-use store::{EntriesPage, Folded, Reader};
+use store::{EntriesPage, FileRows, Folded, Reader};
 
 use crate::access::Pass;
 use crate::answers::{
@@ -178,11 +178,11 @@ impl Engine {
         // One reader: header and entries of one moment.
         let reader = self.shelf.open(pass).reader();
         let subject = SubjectId(query.patient.0);
-        let Some(header) = reader.file_header(subject)? else {
+        let limit = page_size(query.page_size);
+        let rows = reader.file(subject, &query.kinds, query.after.as_deref(), limit)?;
+        let Some(FileRows { header, page, .. }) = rows else {
             return Err(self.no_file(&reader, subject)?);
         };
-        let limit = page_size(query.page_size);
-        let page = reader.entries(subject, &query.kinds, query.after.as_deref(), limit)?;
         Ok(WholePage {
             patient: query.patient,
             version: header.version,

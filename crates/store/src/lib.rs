@@ -64,4 +64,4 @@ pub use reader::Reader;
 pub use rebuild::VIEW_VERSION;
 pub use spool::{MAX_SPOOL_BYTES, Spool};
 pub use store::{LedgerPin, Snapshot, Store};
-pub use views::{EntriesPage, FileHeader, PAGE_BYTES};
+pub use views::{EntriesPage, FileHeader, FileRows, PAGE_BYTES};

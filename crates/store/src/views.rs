@@ -25,6 +25,18 @@ pub struct FileHeader {
     pub version: u64,
 }
 
+/// A file from its beginning: its head, who wrote in it lately, a page of its entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRows {
+    /// As [`Reader::file_header`] gives it.
+    pub header: FileHeader,
+    /// Who wrote in its last records, as of the last that filed or amended an entry: see
+    /// [`Authors::forget`].
+    pub authors: Authors,
+    /// As [`Reader::entries`] gives it.
+    pub page: EntriesPage,
+}
+
 /// A part of a file's entries, by section and id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EntriesPage {
@@ -111,18 +123,68 @@ fn place(state: &EntryState) -> Vec<u8> {
     place
 }
 
-/// Where to go on from an entry that is of none of these kinds; none where it is of one, or all are
-/// wanted.
-fn elsewhere(ledger: LedgerId, subject: SubjectId, kinds: &[Kind], row_key: &[u8]) -> Option<Go> {
-    let tag = row_key.get(keys::file(ledger, subject).len())?;
-    if kinds.is_empty() || kinds.iter().any(|kind| kind.tag() == *tag) {
-        return None;
+/// A walk through a file's entries, to make a page of them.
+struct Walk<'a> {
+    ledger: LedgerId,
+    subject: SubjectId,
+    kinds: &'a [Kind],
+    /// The first key that may be on the page.
+    from: Vec<u8>,
+    room: Room,
+    page: EntriesPage,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        ledger: LedgerId,
+        subject: SubjectId,
+        kinds: &'a [Kind],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Self {
+        let from = match after {
+            // The key directly behind the last one shown.
+            Some(after) => [keys::file(ledger, subject).as_slice(), after, &[0]].concat(),
+            None => keys::entries(ledger, subject).to_vec(),
+        };
+        Self { ledger, subject, kinds, from, room: Room::of(limit), page: EntriesPage::default() }
     }
-    let next = kinds.iter().filter(|kind| kind.tag() > *tag).min_by_key(|kind| kind.tag());
-    Some(match next {
-        Some(kind) => Go::To(keys::section(ledger, subject, *kind).to_vec()),
-        None => Go::Out,
-    })
+
+    /// Takes in an entry's row if it belongs on the page, and tells where to go on.
+    fn entry(
+        &mut self,
+        reader: &Reader<'_>,
+        key: &DataKey,
+        row_key: &[u8],
+        row: &[u8],
+    ) -> Result<Go, StoreError> {
+        if row_key < self.from.as_slice() {
+            return Ok(Go::To(self.from.clone()));
+        }
+        if let Some(elsewhere) = self.elsewhere(row_key) {
+            return Ok(elsewhere);
+        }
+        if !self.room.has_place() {
+            return Ok(self.page.ends().into());
+        }
+        let plain = reader.open_row(key, keys::FILES, row_key, row)?;
+        let state = schema::decode_entry(&plain).map_err(|_| damaged(keys::FILES, row_key))?;
+        Ok(self.page.add(&mut self.room, state, plain.len()).into())
+    }
+
+    /// Where to go on from an entry that is of none of the kinds; none where it is of one, or all are
+    /// wanted.
+    fn elsewhere(&self, row_key: &[u8]) -> Option<Go> {
+        let tag = row_key.get(keys::file(self.ledger, self.subject).len())?;
+        if self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.tag() == *tag) {
+            return None;
+        }
+        let next = self.kinds.iter().filter(|kind| kind.tag() > *tag).min_by_key(|kind| kind.tag());
+        Some(match next {
+            Some(kind) => Go::To(keys::section(self.ledger, self.subject, *kind).to_vec()),
+            None => Go::Out,
+        })
+    }
 }
 
 impl Reader<'_> {
@@ -135,11 +197,44 @@ impl Reader<'_> {
         let row_key = keys::file(ledger, subject);
         let Some(row) = self.get(keys::FILES, &row_key)? else { return Ok(None) };
         let Some(key) = self.file_key(subject)? else { return Ok(None) };
-        let plain = self.open_row(&key, keys::FILES, &row_key, &row)?;
-        let (identity, stamp, _) =
-            schema::decode_identity_row(&plain).map_err(|_| damaged(keys::FILES, &row_key))?;
-        let head = self.head(ledger, subject)?.ok_or_else(|| damaged(keys::HEADS, &row_key))?;
-        Ok(Some(FileHeader { identity, stamp, version: head.version }))
+        let (identity, stamp) = self.identity_row(&key, &row_key, &row)?;
+        let version = self.version_of(ledger, subject)?;
+        Ok(Some(FileHeader { identity, stamp, version }))
+    }
+
+    /// [`Reader::file_header`], who wrote in the file lately, and [`Reader::entries`]. A file's rows lie
+    /// together, so one walk finds them: of a file that no cache holds, looking each up costs most.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row does not open or decode.
+    pub fn file(
+        &self,
+        subject: SubjectId,
+        kinds: &[Kind],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<FileRows>, StoreError> {
+        let ledger = self.store.only(LedgerKind::Records)?;
+        let Some(key) = self.file_key(subject)? else { return Ok(None) };
+        let (file, authors_at) = (keys::file(ledger, subject), keys::authors(ledger, subject));
+        let mut walk = Walk::new(ledger, subject, kinds, after, limit);
+        let (mut identity, mut authors) = (None, Authors::default());
+        self.range_in_parts(keys::FILES, &file, keys::after_prefix(&file), |row_key, row| {
+            if row_key == file {
+                identity = Some(self.identity_row(&key, row_key, row)?);
+            } else if identity.is_none() {
+                return Ok(Go::Out);
+            } else if row_key == authors_at {
+                authors = self.open_authors(&key, row_key, row)?;
+            } else {
+                return walk.entry(self, &key, row_key, row);
+            }
+            Ok(Go::On)
+        })?;
+        let Some((identity, stamp)) = identity else { return Ok(None) };
+        let version = self.version_of(ledger, subject)?;
+        let header = FileHeader { identity, stamp, version };
+        Ok(Some(FileRows { header, authors, page: walk.page }))
     }
 
     /// The version of a file; `None` when it is not registered or its key is missing or destroyed.
@@ -159,19 +254,7 @@ impl Reader<'_> {
         if self.file_key(subject)?.is_none() {
             return Ok(None);
         }
-        let head = self.head(ledger, subject)?.ok_or_else(|| damaged(keys::HEADS, &row_key))?;
-        Ok(Some(head.version))
-    }
-
-    /// Who wrote in a file's last records, as of the last that filed or amended an entry: see
-    /// [`Authors::forget`]. Nobody when there is no such file, or its key is missing or destroyed.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when a row does not open or decode.
-    pub fn authors(&self, subject: SubjectId) -> Result<Authors, StoreError> {
-        let ledger = self.store.only(LedgerKind::Records)?;
-        let Some(key) = self.file_key(subject)? else { return Ok(Authors::default()) };
-        self.authors_row(&keys::authors(ledger, subject), &key)
+        self.version_of(ledger, subject).map(Some)
     }
 
     /// One entry; `None` when the file has none of that id or its key is missing or destroyed.
@@ -216,26 +299,13 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<EntriesPage, StoreError> {
         let ledger = self.store.only(LedgerKind::Records)?;
-        let mut page = EntriesPage::default();
-        let mut room = Room::of(limit);
-        let Some(key) = self.file_key(subject)? else { return Ok(page) };
-        let file = keys::file(ledger, subject);
-        // The key directly behind the last one shown.
-        let behind = after.map(|after| [file.as_slice(), after, &[0]].concat());
-        let first = keys::entries(ledger, subject);
-        let from = behind.as_deref().unwrap_or(&first);
-        self.range_in_parts(keys::FILES, from, keys::after_prefix(&file), |row_key, row| {
-            if let Some(elsewhere) = elsewhere(ledger, subject, kinds, row_key) {
-                return Ok(elsewhere);
-            }
-            if !room.has_place() {
-                return Ok(page.ends().into());
-            }
-            let plain = self.open_row(&key, keys::FILES, row_key, row)?;
-            let state = schema::decode_entry(&plain).map_err(|_| damaged(keys::FILES, row_key))?;
-            Ok(page.add(&mut room, state, plain.len()).into())
+        let Some(key) = self.file_key(subject)? else { return Ok(EntriesPage::default()) };
+        let mut walk = Walk::new(ledger, subject, kinds, after, limit);
+        let end = keys::after_prefix(&keys::file(ledger, subject));
+        self.range_in_parts(keys::FILES, &walk.from.clone(), end, |row_key, row| {
+            walk.entry(self, &key, row_key, row)
         })?;
-        Ok(page)
+        Ok(walk.page)
     }
 
     /// Positions of a subject's records that its views do not show, because their keys are missing
@@ -301,8 +371,36 @@ impl Reader<'_> {
         key: &DataKey,
     ) -> Result<Authors, StoreError> {
         let Some(row) = self.get(keys::FILES, row_key)? else { return Ok(Authors::default()) };
-        let plain = self.open_row(key, keys::FILES, row_key, &row)?;
+        self.open_authors(key, row_key, &row)
+    }
+
+    fn open_authors(
+        &self,
+        key: &DataKey,
+        row_key: &[u8],
+        row: &[u8],
+    ) -> Result<Authors, StoreError> {
+        let plain = self.open_row(key, keys::FILES, row_key, row)?;
         schema::decode_authors(&plain).map_err(|_| damaged(keys::FILES, row_key))
+    }
+
+    fn identity_row(
+        &self,
+        key: &DataKey,
+        row_key: &[u8],
+        row: &[u8],
+    ) -> Result<(Identity, Stamp), StoreError> {
+        let plain = self.open_row(key, keys::FILES, row_key, row)?;
+        let (identity, stamp, _) =
+            schema::decode_identity_row(&plain).map_err(|_| damaged(keys::FILES, row_key))?;
+        Ok((identity, stamp))
+    }
+
+    /// Of a file that is on file.
+    fn version_of(&self, ledger: LedgerId, subject: SubjectId) -> Result<u64, StoreError> {
+        let head = self.head(ledger, subject)?;
+        let head = head.ok_or_else(|| damaged(keys::HEADS, &keys::head(ledger, subject)))?;
+        Ok(head.version)
     }
 
     fn file_key(&self, subject: SubjectId) -> Result<Option<Arc<DataKey>>, StoreError> {

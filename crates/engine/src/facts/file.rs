@@ -13,7 +13,7 @@ use domain::{
 };
 use ledger::{ActorId, SubjectId};
 use quick_cache::sync::Cache;
-use store::{Reader, StoreError};
+use store::{FileRows, Reader, StoreError};
 
 use crate::Failure;
 use crate::engine::Engine;
@@ -311,22 +311,21 @@ fn followed(
 
 /// The facts of a whole file: its identity, the entries of [`KINDS`], and who wrote in it lately.
 fn read(reader: &Reader<'_>, subject: SubjectId) -> Result<Option<(u64, FileFacts)>, StoreError> {
-    let Some(header) = reader.file_header(subject)? else { return Ok(None) };
-    let mut authors = reader.authors(subject)?;
+    let Some(FileRows { header, mut authors, mut page }) =
+        reader.file(subject, &KINDS, None, PAGE)?
+    else {
+        return Ok(None);
+    };
     authors.forget(header.version);
     let mut facts = FileFacts { authors, ..FileFacts::default() };
     facts.identity(&header.identity);
-    let mut after = None;
     loop {
-        let page = reader.entries(subject, &KINDS, after.as_deref(), PAGE)?;
         for state in page.entries.iter().filter(|state| state.retracted.is_none()) {
             let Stamp { actor, recorded_at, .. } = state.changed;
             facts.entry(state.id, &state.entry, (actor, recorded_at));
         }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
+        let Some(after) = page.next else { break };
+        page = reader.entries(subject, &KINDS, Some(&after), PAGE)?;
     }
     Ok(Some((header.version, facts)))
 }

@@ -305,7 +305,8 @@ proptest! {
         prop_assert!(folded.unreadable.is_empty());
         prop_assert_eq!(&shown(world.store(), keys.subject), &expected);
         let wrote = |world: &World| {
-            let mut authors = world.store().reader().authors(keys.subject).unwrap();
+            let rows = world.store().reader().file(keys.subject, &[], None, 1).unwrap();
+            let mut authors = rows.unwrap().authors;
             authors.forget(version);
             authors
         };

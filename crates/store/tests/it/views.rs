@@ -99,6 +99,7 @@ fn pages_of_some_kinds_are_those_of_all_kinds_without_the_others() {
     let reader = world.store().reader();
     let states = reader.entries(keys.subject, &[], None, 100).unwrap().entries;
     assert_eq!(states.len(), 65);
+    let header = reader.file_header(keys.subject).unwrap();
     for first in Kind::ALL {
         for second in Kind::ALL {
             for limit in [1, 7, 100] {
@@ -110,6 +111,10 @@ fn pages_of_some_kinds_are_those_of_all_kinds_without_the_others() {
                     let expected =
                         EntriesPage::of(states.clone(), &wanted, after.as_deref(), limit).unwrap();
                     assert_eq!(page, expected, "{wanted:?} after {after:?}, at most {limit}");
+                    let rows = reader.file(keys.subject, &wanted, after.as_deref(), limit);
+                    let rows = rows.unwrap().unwrap();
+                    assert_eq!(rows.page, page, "{wanted:?} after {after:?}, with the file's head");
+                    assert_eq!(Some(&rows.header), header.as_ref());
                     after = page.next;
                     if after.is_none() {
                         break;
@@ -254,9 +259,9 @@ fn views_come_with_their_keys_and_verdicts_without() {
         assert!(!store.refold(subject).unwrap(), "nothing is left to do");
     }
     assert_eq!(shown(&store, keys.subject), shown(world.store(), keys.subject));
-    let authors = store.reader().authors(keys.subject).unwrap();
-    assert_eq!(authors.filed.len(), 1);
-    assert_eq!(authors, world.store().reader().authors(keys.subject).unwrap());
+    let rows = |store: &Store| store.reader().file(keys.subject, &[], None, 100).unwrap().unwrap();
+    assert_eq!(rows(&store).authors.filed.len(), 1);
+    assert_eq!(rows(&store), rows(world.store()));
     assert!(store.unfolded_subjects().unwrap().is_empty());
     assert_eq!(
         store.reader().find_identifier("urn:hospital:mrn", "4711").unwrap(),
