@@ -32,7 +32,7 @@ const ANYBODY_ONCE: &str = "GetPatientFile, 8 entries, anybody's, once each afte
 /// A proof that a record of any age is under the newest checkpoint, one at a time.
 const PROOF: &str = "GetInclusionProof, any record, 1 client";
 /// Node and broker are quiet when they use less than this of a processor in a second: what an import
-/// leaves to be flushed and compacted is no cost of a long ledger.
+/// leaves to be flushed and compacted, and what a node looks through after a start, is no cost of a call.
 const QUIET: f64 = 0.05;
 /// Seconds in a row that they have to be so: a compaction follows another.
 const IN_A_ROW: usize = 3;
@@ -116,8 +116,8 @@ fn some(patients: &[String], count: u64) -> anyhow::Result<Vec<String>> {
     Ok(patients.iter().step_by(apart).take(count).cloned().collect())
 }
 
-/// Waits until what the import left to be done is done.
-async fn quiet(meter: &Meter) -> anyhow::Result<()> {
+/// Waits until what an import or a start left to be done is done.
+pub(super) async fn quiet(meter: &Meter) -> anyhow::Result<()> {
     let mut calm = 0;
     for _ in 0..PATIENCE {
         let before = meter.read()?;
@@ -133,7 +133,7 @@ async fn quiet(meter: &Meter) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    say(&format!("  after {PATIENCE} s node or broker are still busy with what was imported"));
+    say(&format!("  after {PATIENCE} s node or broker are still busy with what came before"));
     Ok(())
 }
 

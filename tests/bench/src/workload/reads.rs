@@ -9,6 +9,7 @@ use api::v1;
 use api::v1::get_patient_file_request::AsOf;
 use testkit::client::{Client, purpose};
 
+use super::growth::quiet;
 use super::{AUDITED, FIFTY, ONCE, READS, UNAUDITED, clients};
 use crate::contender::hospital::Hospital;
 use crate::load::{Caller, Measured, closed, through};
@@ -200,6 +201,7 @@ pub(crate) async fn each_once(
     entries: usize,
 ) -> anyhow::Result<Measured> {
     hospital.restart(None).await?;
+    quiet(&hospital.meter()?).await?;
     let mut callers = hospital.callers(CLIENTS, |client| Read::usual(&client, files))?;
     let next = Arc::new(AtomicUsize::new(0));
     for caller in &mut callers {
