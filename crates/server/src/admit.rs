@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Hex, Keks};
 use crate::keys;
-use crate::sponsor::{Sponsor, SponsorError};
+use crate::sponsor::{Judged, Sponsor, SponsorError};
 use crate::state_dir::{Begun, Entries, StateDir, StateError, append_peer};
 
 /// Which node is to be admitted.
@@ -69,6 +69,15 @@ pub enum AdmitError {
     /// The ledgers cannot be read.
     #[error(transparent)]
     Sponsor(#[from] SponsorError),
+    /// It was taken back after it broke off: what is retired never comes back.
+    #[error(
+        "node {node}, whose admission broke off here, was retired meanwhile, and never comes back: \
+         choose a new directory"
+    )]
+    TakenBack {
+        /// The node.
+        node: NodeId,
+    },
     /// One ledger may have accepted the node already, and then counts it as a member.
     #[error(
         "the admission of node {node} broke off and may be in one ledger only: run the same command \
@@ -105,6 +114,12 @@ pub async fn admit(admit: &Admit) -> Result<Admitted, AdmitError> {
     };
     state.make()?;
     let node = begun.node.0;
+    let retired = |judged: &Judged| {
+        judged.authority().members.get(&node).is_some_and(|member| member.retired)
+    };
+    if ledgers.iter().any(retired) {
+        return Err(AdmitError::TakenBack { node });
+    }
     let public = |name| {
         keys::keep_or_create_secret(&state.key(name))
             .map(|secret| SigningKey::from_bytes(&secret).verifying_key().to_bytes())

@@ -382,9 +382,11 @@ async fn an_admission_killed_at_any_request_is_run_again_or_taken_back() {
             let text = std::fs::read_to_string(mark).expect("what was begun");
             let id = text.lines().find_map(|line| line.strip_prefix("node = ")).expect("its id");
             let half: NodeId = id.trim_matches('"').parse().expect("an id");
-            second = cluster.add();
+            let first = std::mem::replace(&mut second, cluster.add());
             succeeds(admit(&cluster, second)).await;
             retire(cluster.node(0), &[half], &[]).await.expect("taken back");
+            let said = fails(admit(&cluster, first)).await;
+            assert!(said.contains("was retired meanwhile"), "{said}");
         } else if killed {
             succeeds(admit(&cluster, second)).await;
         }
