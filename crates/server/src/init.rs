@@ -20,6 +20,7 @@ use engine::TimeZone;
 use journal::{Journal, LedgerStream};
 use vault::{BatchOrigin, KekSource, SYSTEM_ENTRY, Vault};
 
+use crate::carried::Carried;
 use crate::config::Keks;
 use crate::state_dir::{Begun, Entries, StateDir, StateError};
 use crate::{keys, names};
@@ -186,7 +187,7 @@ pub async fn init(init: &Init) -> Result<Initialised, InitError> {
         replicas: init.replicas,
         records,
         access,
-        issuer: ISSUER,
+        carried: &Carried::first(ISSUER),
         kek: &Keks::one(KekSource::File("keys/kek".into())),
         time_zone: &TimeZone::default(),
         peers: &[],

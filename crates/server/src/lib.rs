@@ -26,12 +26,13 @@
 //! | `fsck` | the data folder of a stopped node against itself |
 //! | `kek`, `core_dumps` | key-encryption keys made and changed; memory that stays in memory |
 //! | `unaudited` | a build that only measures serves nobody else |
-//! | `init`, `admit`, `retire`, `sponsor`, `keys`, `state_dir`, `names` | founding and membership |
+//! | `init`, `admit`, `carried`, `retire`, `sponsor`, `keys`, `state_dir`, `names` | founding and membership |
 
 pub mod admit;
 pub mod auth;
 mod background;
 mod call;
+mod carried;
 pub mod clock;
 pub mod config;
 pub mod convert;

@@ -79,8 +79,9 @@ enum Command {
     #[command(after_help = "Example:
   caseledgerd admit --state /var/lib/caseledger-2 --from /var/lib/caseledger \\
     --listen 127.0.0.1:7002 --name second
-Restart the existing node afterwards, so that it knows its new peer. From the admission on nothing is filed
-unless a majority of the nodes runs, the new one included.")]
+The new node takes over issuers, emergencies, witnesses and the broker's credentials; what else is to be
+done by hand is printed. Restart the existing node afterwards, so that it knows its new peer. From the
+admission on nothing is filed unless a majority of the nodes runs, the new one included.")]
     Admit {
         /// New state directory.
         #[arg(long, value_name = "NEWDIR")]
@@ -282,10 +283,13 @@ async fn work(command: Command) -> anyhow::Result<()> {
         Command::Admit { state, from, listen, name } => {
             let made = admit(&Admit { state, from, listen, name }).await?;
             say(&format!("admitted node {}", made.node));
+            for still in &made.left {
+                say(&format!("still to be done: {still}"));
+            }
             say(
-                "restart the existing nodes, so that they know their new peer; from now on nothing is",
+                "restart the nodes whose configuration has a new peer; from now on nothing is filed",
             );
-            say("filed unless a majority of the nodes runs, this one included");
+            say("unless a majority of the nodes runs, this one included");
             say(&format!("run it: caseledgerd run --config {}", made.config.display()));
         }
         Command::Retire { from, nodes, without_majority } => {

@@ -13,6 +13,7 @@ use engine::TimeZone;
 use ledger::{Hash, NodeId};
 use serde::Deserialize;
 
+use crate::carried::Carried;
 use crate::config::{Hex, Keks};
 use crate::{clock, keys};
 
@@ -66,7 +67,7 @@ pub(crate) struct Entries<'a> {
     pub(crate) replicas: u8,
     pub(crate) records: Hash,
     pub(crate) access: Hash,
-    pub(crate) issuer: &'a str,
+    pub(crate) carried: &'a Carried,
     pub(crate) kek: &'a Keks,
     pub(crate) time_zone: &'a TimeZone,
     /// The other nodes and their addresses.
@@ -218,19 +219,15 @@ listen = "{listen}"
 url = {nats}
 monitor = [{monitor}]
 replicas = {replicas}
-
+{nats_credentials}
 # Hashes of the genesis records: they pin this node to its ledgers.
 [ledgers]
 records = "{records}"
 access = "{access}"
 
-# Who may issue tokens. The private key of this one is in keys/issuer.pem of the first node; for
-# production, put your identity provider's public key here instead.
-[[issuers]]
-name = {issuer}
-keys = ["keys/issuer.pub.pem"]
-
-[log]
+# Who may issue tokens. The private key of the issuer that `init` makes is in keys/issuer.pem of the
+# first node; for production, put your identity provider's public key here instead.
+{carried}[log]
 format = "text"
 filter = "info,async_nats=warn"
 "#,
@@ -244,7 +241,8 @@ filter = "info,async_nats=warn"
         replicas = entries.replicas,
         records = entries.records,
         access = entries.access,
-        issuer = quoted(entries.issuer),
+        nats_credentials = entries.carried.written_nats(),
+        carried = entries.carried.written(),
     );
     for (node, address) in entries.peers {
         text.push_str(&peer(*node, address));
@@ -253,7 +251,7 @@ filter = "info,async_nats=warn"
 }
 
 /// A TOML basic string.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     let mut text = String::from("\"");
     for character in value.chars() {
         match character {
@@ -288,6 +286,7 @@ mod tests {
         peers: &'a [(NodeId, String)],
         kek: &'a Keks,
         time_zone: &'a TimeZone,
+        carried: &'a Carried,
     ) -> Entries<'a> {
         Entries {
             node: NodeId([1; 16]),
@@ -298,7 +297,7 @@ mod tests {
             replicas: 1,
             records: Hash([2; 32]),
             access: Hash([3; 32]),
-            issuer: "issuer",
+            carried,
             kek,
             time_zone,
             peers,
@@ -312,8 +311,10 @@ mod tests {
         state.begin(COMMAND).unwrap();
         let monitor = ["http://127.0.0.1:8222".to_owned()];
         let peers = [(NodeId([8; 16]), "http://127.0.0.1:7003".to_owned())];
+        let carried = Carried::first("issuer");
         let time_zone = "Europe/Berlin".parse().unwrap();
-        let file = state.finish(&entries(&monitor, &peers, &keks(""), &time_zone)).unwrap();
+        let file =
+            state.finish(&entries(&monitor, &peers, &keks(""), &time_zone, &carried)).unwrap();
         append_peer(&file, NodeId([9; 16]), "http://127.0.0.1:7002").unwrap();
         let config = Config::load(&file).unwrap();
         assert_eq!(config.node.name, "a \"first\"\\\n");
@@ -350,7 +351,8 @@ mod tests {
         assert!(matches!(&error, StateError::OtherBegun { begun, .. } if begun == COMMAND));
         // killed after the configuration was written: it is not written again
         fs::write(state.config(), "mine").unwrap();
-        let file = state.finish(&entries(&[], &[], &keks(""), &TimeZone::default())).unwrap();
+        let (zone, carried) = (TimeZone::default(), Carried::first("issuer"));
+        let file = state.finish(&entries(&[], &[], &keks(""), &zone, &carried)).unwrap();
         assert_eq!(fs::read_to_string(file).unwrap(), "mine");
         assert!(matches!(look(COMMAND).unwrap_err(), StateError::NotEmpty(_)));
     }
