@@ -15,7 +15,7 @@ use ::ledger::{
     SigningKey, State, SubjectId,
 };
 use futures::StreamExt;
-use journal::{Journal, LedgerStream};
+use journal::{ExpectingFailure, Journal, LedgerStream};
 
 use crate::config::{Config, ConfigError};
 use crate::{clock, keys, names, run};
@@ -28,6 +28,10 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// How often a control record is sealed anew because another one came first.
 const ATTEMPTS: usize = 5;
+
+/// How often it is sealed anew because the stream went on meanwhile: a busy one does between most readings
+/// and publishings, which are milliseconds apart.
+const RACES: usize = 500;
 
 /// Why a control record was not filed.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +81,24 @@ pub enum SponsorError {
         /// Why.
         problem: String,
     },
+    /// What the node told others of where it was.
+    #[error("how far the existing node was cannot be read")]
+    Position(#[from] store::OpenError),
+    /// The broker lost what was there: a record would take a place that is taken.
+    #[error(
+        "stream {stream} is behind, or another history than, sequence {sequence}, which the existing \
+         node had: nothing was filed in it; let the nodes restore it first, then run the same command \
+         again"
+    )]
+    Behind {
+        /// Which.
+        stream: String,
+        /// How far the node was.
+        sequence: u64,
+    },
+    /// Others always came first.
+    #[error("stream {0} is too busy for the record; run the same command again when it is less so")]
+    Busy(String),
     /// It could not be published.
     #[error("the record cannot be published; run the same command again")]
     Publish(#[from] journal::PublishFailure),
@@ -156,16 +178,10 @@ impl Sponsor {
         judged: &mut Judged,
         control: &Control,
     ) -> Result<(), SponsorError> {
-        let key = SigningKey::from_bytes(&*keys::read_secret(&self.config.node.block_key)?);
         let signed = self.sign(&judged.state, control)?;
         let mut verdict = String::new();
         for _ in 0..ATTEMPTS {
-            let Ok(head) = judged.memory.head(SubjectId::ZERO);
-            let node = self.config.node.id.0;
-            let filing =
-                Filing { state: &judged.state, head, node, key: &key, now: clock::micros() };
-            let block = filing.block(std::slice::from_ref(&signed))?;
-            let sequence = judged.stream.publish(block.into()).await?;
+            let sequence = self.publish(judged, &signed).await?;
             let told = judged.verdict(sequence).await?;
             if let BlockVerdict::Judged(items) = &told
                 && matches!(items.as_slice(), [ItemVerdict::Accepted { .. }])
@@ -175,6 +191,26 @@ impl Sponsor {
             verdict = format!("{told:?}");
         }
         Err(SponsorError::NotAccepted { ledger: judged.state.ledger, verdict })
+    }
+
+    /// Publishes it where the stream was judged to end, and nowhere else: a stream that lost its end
+    /// meanwhile would give it a sequence that is taken.
+    async fn publish(&self, judged: &mut Judged, signed: &Control) -> Result<u64, SponsorError> {
+        let key = SigningKey::from_bytes(&*keys::read_secret(&self.config.node.block_key)?);
+        let node = self.config.node.id.0;
+        for _ in 0..RACES {
+            let Ok(head) = judged.memory.head(SubjectId::ZERO);
+            let now = clock::micros();
+            let filing = Filing { state: &judged.state, head, node, key: &key, now };
+            let block = filing.block(std::slice::from_ref(signed))?;
+            let last = judged.state.sequence;
+            match judged.stream.publish_expecting(last, block.into()).await {
+                Ok(sequence) => return Ok(sequence),
+                Err(ExpectingFailure::WrongLast { .. }) => judged.catch_up().await?,
+                Err(ExpectingFailure::Failed(failure)) => return Err(failure.into()),
+            }
+        }
+        Err(SponsorError::Busy(judged.stream.name().to_owned()))
     }
 }
 
@@ -193,13 +229,43 @@ impl Judged {
         genesis: Hash,
     ) -> Result<Self, SponsorError> {
         let stream = names::stream(journal, ledger, config.nats.replicas);
-        let Some(facts) = stream.inspect().await? else {
-            return Err(SponsorError::NoStream(stream.name().to_owned()));
-        };
+        // Before the stream is asked: a node at work goes on.
+        let kept = store::kept_position(&config.node.data, ledger)?;
         let state = State::new(ledger, genesis);
         let mut judged = Self { state, memory: Memory::default(), stream };
-        judged.advance(facts.last, |_, _| {}).await?;
+        if let Some(kept) = kept {
+            let last = judged.last().await?;
+            if last >= kept.sequence {
+                judged.advance(kept.sequence, |_, _| {}).await?;
+            }
+            let at = (judged.state.sequence, judged.state.stream_hash);
+            if at != (kept.sequence, kept.stream_hash) {
+                return Err(judged.behind(kept.sequence));
+            }
+        }
+        judged.catch_up().await?;
         Ok(judged)
+    }
+
+    /// Judges everything that the stream has by now.
+    async fn catch_up(&mut self) -> Result<(), SponsorError> {
+        let last = self.last().await?;
+        if last < self.state.sequence {
+            return Err(self.behind(self.state.sequence));
+        }
+        self.advance(last, |_, _| {}).await
+    }
+
+    /// The stream's last sequence.
+    async fn last(&self) -> Result<u64, SponsorError> {
+        let facts = self.stream.inspect().await?;
+        facts
+            .map(|facts| facts.last)
+            .ok_or_else(|| SponsorError::NoStream(self.stream.name().to_owned()))
+    }
+
+    fn behind(&self, sequence: u64) -> SponsorError {
+        SponsorError::Behind { stream: self.stream.name().to_owned(), sequence }
     }
 
     /// Its membership now.

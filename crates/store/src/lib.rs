@@ -59,7 +59,7 @@ pub use damage::{SetAside, set_aside};
 pub use error::{OpenError, StoreError, causes};
 pub use fsck::{Finding, Fsck, FsckProgress, Intact, LedgerSeen, Place, Verdict, fsck};
 pub use history::{Folded, HistoryItem, HistoryPage, StoredRecord};
-pub use position::{Floor, position_file};
+pub use position::{Floor, kept_position, position_file};
 pub use reader::Reader;
 pub use rebuild::VIEW_VERSION;
 pub use spool::{MAX_SPOOL_BYTES, Spool};

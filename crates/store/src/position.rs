@@ -68,6 +68,15 @@ pub fn position_file(dir: &Path) -> PathBuf {
     dir.join(FILE)
 }
 
+/// How far a node was in a ledger by the file in its data directory, which may be at work; `None` if it
+/// has told of none.
+///
+/// # Errors
+/// [`OpenError::Position`] when the file cannot be read or used.
+pub fn kept_position(dir: &Path, ledger: LedgerId) -> Result<Option<Floor>, OpenError> {
+    PositionFile::load(dir)?.kept(ledger)
+}
+
 /// The file and when it was last written, or that was tried.
 #[derive(Debug)]
 pub(crate) struct PositionFile {

@@ -403,3 +403,29 @@ async fn an_admission_killed_at_any_request_is_run_again_or_taken_back() {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_is_filed_in_a_stream_that_is_behind_what_the_node_had() {
+    let mut cluster = Cluster::start(2).await.expect("two nodes");
+    let second = id(cluster.node(1));
+    cluster.node_mut(0).stop().await.expect("stopped");
+    let held = messages(&cluster).await;
+    let file = cluster.node(0).state.join("data/position.json");
+    let true_text = std::fs::read_to_string(&file).expect("readable");
+    let position = || serde_json::from_str::<serde_json::Value>(&true_text).expect("JSON");
+    let ledger = LedgerId::RECORDS.to_string();
+    // As if the broker had come back without its last block, and as if with another in its place.
+    let mut ahead = position();
+    let sequence = ahead["ledgers"][&ledger]["sequence"].as_u64().expect("a number");
+    ahead["ledgers"][&ledger]["sequence"] = (sequence + 1).into();
+    let mut other = position();
+    other["ledgers"][&ledger]["stream_hash"] = Hash([7; 32]).to_string().into();
+    for changed in [ahead, other] {
+        std::fs::write(&file, changed.to_string()).expect("written");
+        let said = retire(cluster.node(0), &[second], &[]).await.expect_err("behind");
+        assert!(said.contains("let the nodes restore it first"), "{said}");
+        assert_eq!(messages(&cluster).await, held, "nothing is filed");
+    }
+    std::fs::write(&file, true_text).expect("written");
+    retire(cluster.node(0), &[second], &[]).await.expect("retired");
+}
