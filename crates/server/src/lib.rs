@@ -70,3 +70,4 @@ mod web;
 mod witness;
 
 pub use run::{RunError, run};
+pub use unaudited::VERSION;

@@ -25,13 +25,6 @@ use vault::KekSource;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A build without an audit trail says so wherever it is asked what it is.
-const VERSION: &str = if engine::UNAUDITED {
-    concat!(env!("CARGO_PKG_VERSION"), " unaudited")
-} else {
-    env!("CARGO_PKG_VERSION")
-};
-
 const ABOUT: &str = "One node of Caseledger, the event-sourced patient record.
 
 A first node is founded with `init`, more nodes join with `admit` and leave with `retire`, each runs
@@ -41,7 +34,7 @@ Exit codes: 0 done or stopped as asked, 1 failed (the reason is on standard erro
 of `fsck` are in its help.";
 
 #[derive(Debug, Parser)]
-#[command(name = "caseledgerd", version = VERSION, about = ABOUT, arg_required_else_help = true)]
+#[command(name = "caseledgerd", version = server::VERSION, about = ABOUT, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

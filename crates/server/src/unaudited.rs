@@ -5,6 +5,13 @@ use std::net::SocketAddr;
 
 use crate::run::RunError;
 
+/// What a node says that it is: a build without an audit trail says so wherever it is asked.
+pub const VERSION: &str = if engine::UNAUDITED {
+    concat!(env!("CARGO_PKG_VERSION"), " unaudited")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// Lets a build with an audit trail pass; one without is named an error in the log, and held to a
 /// loopback address.
 ///

@@ -71,7 +71,7 @@ pub fn head_out(from: &Head) -> proto::Head {
 pub fn status_out(from: &Status) -> proto::GetNodeStatusResponse {
     proto::GetNodeStatusResponse {
         node: from.node.to_string(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: crate::VERSION.to_owned(),
         broker_connected: from.broker_connected,
         ledgers: from.ledgers.iter().map(ledger_status_out).collect(),
         spool_bytes: from.spool_bytes,
