@@ -58,6 +58,17 @@ pub enum KekError {
     /// The bucket ended, or could not be read.
     #[error("the bucket of keys cannot be read; run the same command again")]
     Bucket(#[source] Option<FollowError>),
+    /// It does not show what it has.
+    #[error(
+        "the bucket of keys ends at revision {last} and shows nothing more after {seen}; run the same \
+         command again, and look at the broker if that does not help"
+    )]
+    Silent {
+        /// The last revision that it showed.
+        seen: u64,
+        /// The last that it has.
+        last: u64,
+    },
     /// The sign could not be given.
     #[error("the system's keys cannot be replaced in the bucket; run the same command again")]
     Replace(#[from] BucketFailure),
@@ -266,7 +277,9 @@ impl Watched {
     /// Until everything was shown that was there at the beginning.
     async fn catch_up(&mut self) -> Result<(), KekError> {
         while self.seen < self.last {
-            self.next().await?;
+            let shown = tokio::time::timeout(PATIENCE, self.next()).await;
+            let (seen, last) = (self.seen, self.last);
+            shown.map_err(|_| KekError::Silent { seen, last })??;
         }
         Ok(())
     }
@@ -396,6 +409,20 @@ mod tests {
         assert!(shown(&entries).await.unwrap().is_complete());
         entries.push((SYSTEM_ENTRY, junk));
         assert!(matches!(shown(&entries).await, Err(KekError::MalformedSystem)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_that_shows_no_more_ends_the_command() {
+        let mut watched = Watched {
+            changes: futures::stream::pending().boxed(),
+            last: 3,
+            seen: 0,
+            under: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            malformed: BTreeSet::new(),
+        };
+        let ended = tokio::time::timeout(2 * PATIENCE, watched.catch_up()).await.expect("it ends");
+        assert!(matches!(ended, Err(KekError::Silent { seen: 0, last: 3 })), "{ended:?}");
     }
 
     #[test]
