@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use http::{HeaderMap, Request, Response, header};
+use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tonic::body::Body;
@@ -43,6 +44,10 @@ pub const IMPORTS_IN_FLIGHT: usize = 32;
 /// its answer also when the node is overloaded.
 const OPEN_IN_FLIGHT: usize = 256;
 
+/// Streams without credentials (who watches health, reflection) open: what answers at once gives its
+/// place above back, and stays. Apart, so that a plain check has its place whoever watches.
+const OPEN_STREAMS: usize = 256;
+
 /// Calls of peers in flight, likewise: whoever floods the health service does not keep nodes apart.
 const PEERS_IN_FLIGHT: usize = 256;
 
@@ -55,6 +60,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 const OPEN: [&str; 3] =
     ["/grpc.health.v1.Health/", "/grpc.reflection.v1.", "/grpc.reflection.v1alpha."];
+/// The open call that is no stream, and that an orchestrator depends on.
+const CHECK: &str = "/grpc.health.v1.Health/Check";
 const PEERS: &str = "/caseledger.v1.PeerService/";
 
 /// The gate, as a layer around all services.
@@ -69,6 +76,7 @@ struct Shared {
     refusals: Refusals,
     calls: Arc<Semaphore>,
     open: Arc<Semaphore>,
+    open_streams: Arc<Semaphore>,
     peers: Arc<Semaphore>,
     streams: Slots,
 }
@@ -113,6 +121,8 @@ fn place(places: &Arc<Semaphore>, limit: &str) -> Result<OwnedSemaphorePermit, S
 struct Admitted {
     call: Option<String>,
     place: Arc<OwnedSemaphorePermit>,
+    /// Of an open stream; dropped when its answer has ended.
+    stream: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
@@ -124,6 +134,7 @@ impl Gate {
             refusals: Refusals::default(),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             open: Arc::new(Semaphore::new(OPEN_IN_FLIGHT)),
+            open_streams: Arc::new(Semaphore::new(OPEN_STREAMS)),
             peers: Arc::new(Semaphore::new(PEERS_IN_FLIGHT)),
             streams: Slots::new(),
         };
@@ -190,10 +201,15 @@ impl Gate {
         let unknown = Peer { address: None, presented: Presented::Nothing };
         let peer = request.extensions().get::<Peer>().unwrap_or(&unknown);
         if let Some((places, limit)) = without_caller {
-            let place = place(places, limit)?;
+            let held = place(places, limit)?;
+            let stream = (!path.starts_with(PEERS) && path != CHECK).then(|| {
+                let limit = "the limit of 256 open streams without credentials of this node";
+                place(&shared.open_streams, limit)
+            });
+            let stream = stream.transpose()?;
             let address = peer.address.map(|address| address.ip());
             request.extensions_mut().insert(Origin { address });
-            return Ok(Admitted { call: None, place: Arc::new(place) });
+            return Ok(Admitted { call: None, place: Arc::new(held), stream });
         }
         let place = Arc::new(self.place()?);
         let verified = self.caller(request.headers(), peer).map_err(status::unauthenticated)?;
@@ -203,7 +219,7 @@ impl Gate {
         // A token has no business beyond the gate, where it might be logged.
         request.headers_mut().remove(header::AUTHORIZATION);
         request.extensions_mut().insert(call);
-        Ok(Admitted { call: Some(id), place })
+        Ok(Admitted { call: Some(id), place, stream: None })
     }
 }
 
@@ -247,7 +263,7 @@ where
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             // Named whole, or the block would take the call's id alone and free its place at once.
-            let Admitted { call, place: _held } = admitted;
+            let Admitted { call, place: _held, stream } = admitted;
             let answered = match call {
                 Some(_) => answer.await,
                 None => match timeout(WITHOUT_CREDENTIALS, answer).await {
@@ -265,9 +281,20 @@ where
                 }
             };
             log(&method, id, &response);
-            Ok(response)
+            Ok(match stream {
+                Some(place) => response.map(|body| holding(body, place)),
+                None => response,
+            })
         })
     }
+}
+
+/// The answer, with its place until it has ended or is dropped.
+fn holding(body: Body, place: OwnedSemaphorePermit) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _held = &place;
+        frame
+    }))
 }
 
 /// What a panic says. Our own panics hold no patient data: nothing panics with a value.

@@ -92,6 +92,29 @@ async fn beyond_the_limit_calls_are_refused_and_places_come_back() {
     assert!(call(&gate, Inner(fine), path).await.is_ok());
 }
 
+#[tokio::test]
+async fn open_streams_are_counted_until_they_end_and_leave_checks_their_places() {
+    let gate = gate();
+    let stays = Inner(|_| {
+        let body = http_body_util::Full::new(bytes::Bytes::from_static(b"serving"));
+        Box::pin(async { Response::new(Body::new(body)) })
+    });
+    let watch = "/grpc.health.v1.Health/Watch";
+    let mut held = Vec::new();
+    for _ in 0..OPEN_STREAMS {
+        let request = Request::builder().uri(watch).body(Body::empty()).unwrap();
+        held.push(gate.layer(stays.clone()).call(request).await.unwrap());
+    }
+    let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    for path in [watch, reflection] {
+        let status = call(&gate, stays.clone(), path).await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{path}");
+    }
+    assert!(call(&gate, stays.clone(), CHECK).await.is_ok());
+    held.pop();
+    assert!(call(&gate, stays, watch).await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_without_credentials_gives_its_place_back_although_its_request_never_comes() {
     let never = Inner(|_| Box::pin(std::future::pending()));
