@@ -253,7 +253,9 @@ impl Forwarding {
                     tracing::error!(what, "an access record cannot be opened");
                     break;
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) if items.is_empty() => return Err(failure),
+                // Those before it need not wait with it.
+                Err(_) => break,
             };
             let item = Item::Contribution(anew);
             let more = item.encoded_len();

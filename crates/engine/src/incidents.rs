@@ -102,7 +102,8 @@ impl Engine {
         self.file_document(ctx, &pass, request_id, revision, next).await.map_err(placed)
     }
 
-    /// An incident, and a page of the patients whom it affects; each is on record before.
+    /// An incident, and a page of the patients whom it affects; each is on record before. The page is of those
+    /// after a patient, once this node has at least so many records.
     ///
     /// # Errors
     /// [`Failure::NotFound`], which is recorded as well; see [`Failure`].
@@ -110,12 +111,11 @@ impl Engine {
         &self,
         ctx: &Context,
         id: DocumentId,
-        after: Option<PatientId>,
+        (after, at_least): (Option<PatientId>, Option<u64>),
         limit: usize,
         render: impl FnOnce(&IncidentPage) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
-        let pass = self.admit(ctx, None).await?;
-        self.records.line.near_end()?;
+        let pass = self.admit_once_reached(ctx, None, at_least).await?;
         self.access.line.near_end()?;
         let (position, incidents) = self.shown_documents(&pass, DocumentKind::PrivacyIncident)?;
         let answered_at = self.now();

@@ -48,7 +48,7 @@ impl Engine {
         query: &FileQuery,
         render: impl Fn(&FileAnswer) -> Vec<u8>,
     ) -> Result<Shown<Arc<FilePage>>, Failure> {
-        let mut pass = self.admit_once_reached(ctx, query.patient, query.at_least).await?;
+        let mut pass = self.admit_once_reached(ctx, Some(query.patient), query.at_least).await?;
         let mut anew = 0..ANEW;
         let (page, position) = loop {
             match self.page(&pass, query, &render) {
@@ -72,18 +72,19 @@ impl Engine {
         Ok(Shown { answer: page, receipt, position })
     }
 
-    /// Lets a caller in to a patient's file as soon as this node has at least so many records.
-    async fn admit_once_reached(
+    /// Lets a caller in, to a patient's file or to what is about none, as soon as this node has at least so
+    /// many records.
+    pub(crate) async fn admit_once_reached(
         &self,
         ctx: &Context,
-        patient: PatientId,
+        patient: Option<PatientId>,
         at_least: Option<u64>,
     ) -> Result<Pass, Failure> {
-        let pass = self.admit(ctx, Some(patient)).await?;
+        let pass = self.admit(ctx, patient).await?;
         self.records.line.near_end()?;
         if self.reached(at_least, ctx.patience).await? {
             // What was filed meanwhile may be what keeps the caller out.
-            return self.admit(ctx, Some(patient)).await;
+            return self.admit(ctx, patient).await;
         }
         Ok(pass)
     }
@@ -285,7 +286,7 @@ impl Engine {
         limit: usize,
         render: impl FnOnce(&HistoryAnswer) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
-        let mut pass = self.admit_once_reached(ctx, patient, at_least).await?;
+        let mut pass = self.admit_once_reached(ctx, Some(patient), at_least).await?;
         let limit = page_size(limit);
         let mut anew = 0..ANEW;
         let whole = loop {

@@ -134,19 +134,18 @@ impl Engine {
         Ok(Shown { answer, receipt, position })
     }
 
-    /// A page of the directory, after a person's id.
+    /// A page of the directory, after a person's id, once this node has at least so many records.
     ///
     /// # Errors
     /// See [`Failure`].
     pub async fn list_practitioner_roles<T>(
         &self,
         ctx: &Context,
-        after: Option<&str>,
+        (after, at_least): (Option<&str>, Option<u64>),
         limit: usize,
         render: impl FnOnce(&StaffPage) -> (T, Vec<u8>),
     ) -> Result<Shown<T>, Failure> {
-        let pass = self.admit(ctx, None).await?;
-        self.records.line.near_end()?;
+        let pass = self.admit_once_reached(ctx, None, at_least).await?;
         let (position, documents) = self.shown_documents(&pass, KIND)?;
         let page = staff_page(&documents, after, limit);
         let (answer, bytes) = render(&page);

@@ -84,8 +84,7 @@ fn make_all(
             // First: its keys may come while it is folded without them, and it is noted once more.
             vault.note_folded(subject);
             if let Err(error) = store.refold(subject) {
-                vault.note_to_fold([subject]);
-                not_folded(&error, alarms);
+                not_folded_yet(vault, subject, &error, alarms);
             }
         }
     }
@@ -112,17 +111,26 @@ fn note_rest(store: &Store, vault: &Vault, alarms: &Alarms) -> bool {
 }
 
 /// Folds files whose records came before their keys. One that cannot be is an alarm, keeps no other from
-/// it, and is tried again.
+/// it, and is tried again unless it is damaged.
 pub(crate) fn fold(store: &Store, vault: &Vault, subjects: Vec<SubjectId>, alarms: &Alarms) {
     for subject in subjects {
         match store.refold(subject) {
             Ok(_) => vault.note_folded(subject),
-            Err(error) => not_folded(&error, alarms),
+            Err(error) => not_folded_yet(vault, subject, &error, alarms),
         }
     }
-    if vault.to_fold().is_empty() {
+    if vault.has_folded_all() {
         alarms.clear(NOT_FOLDED, None);
     }
+}
+
+fn not_folded_yet(vault: &Vault, subject: SubjectId, error: &StoreError, alarms: &Alarms) {
+    if error.is_damage() {
+        vault.note_damaged(subject);
+    } else {
+        vault.note_to_fold([subject]);
+    }
+    not_folded(error, alarms);
 }
 
 fn not_folded(error: &StoreError, alarms: &Alarms) {

@@ -107,7 +107,7 @@ pub enum OpenError {
     },
     /// RocksDB or the operating system fails: disk full, I/O error, too many files.
     #[error(
-        "{path} could not be opened or read, which does not mean that it is damaged: remove nothing, see to the disk (is it full?), to the limit of open files and to whether another process uses it, then start again"
+        "{path} could not be opened or read, which does not mean that it is damaged: remove nothing, see to the disk (is it full?), to the limit of open files and to whether another process uses it, then start again. If a file of it is gone, put it back, or move the folder away where it is lost for good"
     )]
     Unreadable {
         /// Its directory.

@@ -298,7 +298,8 @@ async fn a_file_whose_key_came_is_neither_taken_for_nobody_nor_changed_before_it
     let manager = cluster.client(0, "case-manager").unwrap();
     let operator = cluster.client(0, "hospital-it").unwrap();
     let patient = a_new_patient("MRN-1", &manager, &manager).await;
-    some_notes(&manager, &patient, 4).await;
+    // More than a start looks through again.
+    some_notes(&manager, &patient, 20).await;
     cluster.node_mut(0).stop().await.expect("stopped");
     // The keys are away while the views are made anew, and a record is damaged before they are back: the
     // file stays as it is between a key's arrival and the folding.

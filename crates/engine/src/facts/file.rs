@@ -237,6 +237,10 @@ impl Engine {
         // Before anything is read: what is erased meanwhile makes this stale.
         let views = store.views_generation();
         let Some(head) = store.head(ledger, subject)? else { return Ok(None) };
+        if self.vault.is_to_fold(subject) {
+            // Its rows are older than its chain: what was restricted since is not in them.
+            return Err(self.no_file(&store.reader(), subject)?);
+        }
         let known = self.files.get(views, patient);
         if let Some((version, facts)) = &known
             && *version >= head.version

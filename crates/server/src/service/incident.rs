@@ -116,9 +116,9 @@ impl Services {
         let page = pages.asked(call.caller(), OPERATION, message, &mut report);
         let (context, id) = report.finish(context.zip(id))?;
         let after = page.start.as_ref().map(Place::id).transpose()?.map(PatientId);
+        let from = (after, page.start.as_ref().map(|start| start.position));
         let id = DocumentId(id);
-        let shown =
-            self.engine().get_incident(&context, id, after, page.size, incident_out).await?;
+        let shown = self.engine().get_incident(&context, id, from, page.size, incident_out).await?;
         let (answer, next) = shown.answer;
         let next = next.map(|after| after.0.to_vec());
         Ok(proto::GetIncidentResponse {

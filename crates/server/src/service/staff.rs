@@ -111,10 +111,9 @@ impl Services {
         let page = pages.asked(call.caller(), operation, message, &mut report);
         let context = report.finish(context)?;
         let after = page.start.as_ref().map(Place::text).transpose()?;
-        let shown = self
-            .engine()
-            .list_practitioner_roles(&context, after.as_deref(), page.size, people_out)
-            .await?;
+        let from = (after.as_deref(), page.start.as_ref().map(|start| start.position));
+        let shown =
+            self.engine().list_practitioner_roles(&context, from, page.size, people_out).await?;
         let (states, next) = shown.answer;
         let next = next.map(String::into_bytes);
         Ok(proto::ListPractitionerRolesResponse {
