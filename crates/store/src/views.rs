@@ -203,7 +203,7 @@ impl Reader<'_> {
     }
 
     /// [`Reader::file_header`], who wrote in the file lately, and [`Reader::entries`]. A file's rows lie
-    /// together, so one walk finds them: of a file that no cache holds, looking each up costs most.
+    /// together, so one walk finds them.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row does not open or decode.

@@ -2,6 +2,7 @@
 
 mod closed;
 mod open;
+mod quiet;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use hdrhistogram::Histogram;
 
 pub(crate) use closed::{closed, through};
 pub(crate) use open::open;
+pub(crate) use quiet::quiet;
 
 use crate::usage::Usage;
 

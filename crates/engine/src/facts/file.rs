@@ -266,7 +266,7 @@ impl Engine {
     }
 
     /// Takes in what this node has just filed, the file's newest records, where it knew the file as it was
-    /// before: or whoever asks next reads them back, which is a tenth of what a command costs.
+    /// before: or whoever asks next reads them back.
     pub(crate) fn facts_filed(
         &self,
         patient: PatientId,

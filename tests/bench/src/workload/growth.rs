@@ -1,7 +1,7 @@
 //! Whether a command or a read costs more when the ledger is long.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use api::v1;
 use testkit::client::Client;
@@ -11,11 +11,10 @@ use super::reads::{Files, Read, each_once};
 use super::{CONTRIBUTE, FIFTY, GROWTH, STREAMED};
 use crate::contender::hospital::Hospital;
 use crate::importing::Delivery;
-use crate::load::{Caller, Measured, closed};
+use crate::load::{Caller, Measured, closed, quiet};
 use crate::profile::sampled;
 use crate::rng::Rng;
 use crate::session::{Session, say};
-use crate::usage::{CALLERS, Meter, Usage};
 
 /// Records at which everything is measured.
 const STEPS: [u64; 3] = [100_000, 1_000_000, 10_000_000];
@@ -31,13 +30,6 @@ const ANYBODY: &str = "GetPatientFile, 8 entries, anybody's";
 const ANYBODY_ONCE: &str = "GetPatientFile, 8 entries, anybody's, once each after a restart";
 /// A proof that a record of any age is under the newest checkpoint, one at a time.
 const PROOF: &str = "GetInclusionProof, any record, 1 client";
-/// Node and broker are quiet when they use less than this of a processor in a second: what an import
-/// leaves to be flushed and compacted, and what a node looks through after a start, is no cost of a call.
-const QUIET: f64 = 0.05;
-/// Seconds in a row that they have to be so: a compaction follows another.
-const IN_A_ROW: usize = 3;
-/// Seconds after which what is still going on is measured too.
-const PATIENCE: usize = 120;
 /// Clients that call.
 const CLIENTS: usize = 64;
 
@@ -114,27 +106,6 @@ fn some(patients: &[String], count: u64) -> anyhow::Result<Vec<String>> {
     let count = usize::try_from(count)?;
     let apart = (patients.len() / count).max(1);
     Ok(patients.iter().step_by(apart).take(count).cloned().collect())
-}
-
-/// Waits until what an import or a start left to be done is done.
-pub(super) async fn quiet(meter: &Meter) -> anyhow::Result<()> {
-    let mut calm = 0;
-    for _ in 0..PATIENCE {
-        let before = meter.read()?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "how much is used in a second takes a second"
-        )]
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let used = meter.since(&before)?;
-        let busy = |one: &Usage| one.name != CALLERS && one.cpu_seconds > QUIET;
-        calm = if used.iter().any(busy) { 0 } else { calm + 1 };
-        if calm == IN_A_ROW {
-            return Ok(());
-        }
-    }
-    say(&format!("  after {PATIENCE} s node or broker are still busy with what came before"));
-    Ok(())
 }
 
 /// `strangers`: takes some of the patients from everywhere in the ledger.

@@ -9,10 +9,9 @@ use api::v1;
 use api::v1::get_patient_file_request::AsOf;
 use testkit::client::{Client, purpose};
 
-use super::growth::quiet;
 use super::{AUDITED, FIFTY, ONCE, READS, UNAUDITED, clients};
 use crate::contender::hospital::Hospital;
-use crate::load::{Caller, Measured, closed, through};
+use crate::load::{Caller, Measured, closed, quiet, through};
 use crate::plan::Plan;
 use crate::profile::sampled;
 use crate::rng::Rng;
