@@ -359,10 +359,13 @@ impl Engine {
     /// views were made since it came.
     fn is_up_to_date(&self, subject: SubjectId) -> Result<bool, Failure> {
         // In this order: a file is noted before its key is here.
-        match self.vault.keys_of(subject)? {
-            Some(ids) if !self.vault.is_missing(ids.file)? => Ok(!self.vault.is_to_fold(subject)),
-            Some(_) | None => Ok(false),
-        }
+        Ok(self.key_is_here(subject)? && !self.vault.is_to_fold(subject))
+    }
+
+    /// Whether the key of a file is here, or destroyed; not, while it is missing.
+    pub(crate) fn key_is_here(&self, subject: SubjectId) -> Result<bool, Failure> {
+        let ids = self.vault.keys_of(subject)?;
+        Ok(ids.map_or(Ok(true), |ids| self.vault.is_missing(ids.file)).map(|missing| !missing)?)
     }
 
     pub(crate) fn header_at(&self, position: u64) -> Result<Header, Failure> {

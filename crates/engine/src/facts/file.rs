@@ -237,17 +237,22 @@ impl Engine {
         // Before anything is read: what is erased meanwhile makes this stale.
         let views = store.views_generation();
         let Some(head) = store.head(ledger, subject)? else { return Ok(None) };
-        if self.vault.is_to_fold(subject) {
-            // Its rows are older than its chain: what was restricted since is not in them.
-            return Err(self.no_file(&store.reader(), subject)?);
-        }
         let known = self.files.get(views, patient);
         if let Some((version, facts)) = &known
             && *version >= head.version
         {
             return Ok(Some(Arc::clone(facts)));
         }
+        // In this order, before anything is read: a file is noted before its key is here. Until its views are
+        // made with that, its rows are older than its chain: what was restricted since is not in them.
+        if !self.key_is_here(subject)? {
+            return Ok(None);
+        }
+        let to_fold = self.vault.is_to_fold(subject);
         let reader = store.reader();
+        if to_fold {
+            return Err(self.no_file(&reader, subject)?);
+        }
         let newer = match known {
             Some((version, facts)) if version.saturating_add(FEW) >= head.version => {
                 followed(&reader, subject, version, &facts)?
