@@ -16,6 +16,8 @@ mod linked;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod papers;
+#[cfg(test)]
 mod repository;
 #[cfg(test)]
 mod samples;
