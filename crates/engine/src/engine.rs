@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use vault::Vault;
 
-use crate::Failure;
 use crate::access::Shelf;
 use crate::alarms::{Alarms, tell_set_aside};
 use crate::answers::{LedgerStatus, Status};
@@ -42,7 +41,8 @@ use crate::trail::Trail;
 use crate::turns::Turns;
 use crate::views;
 use crate::witnesses::{WitnessSetup, Witnesses};
-use crate::writer::{Press, Writer};
+use crate::writer::{NOT_TAKEN, Press, Writer};
+use crate::{Condition, Failure};
 
 /// One ledger as a node is configured for it.
 #[derive(Debug)]
@@ -335,8 +335,13 @@ impl Engine {
         let mut ledgers = Vec::new();
         for kind in [LedgerKind::Records, LedgerKind::Access] {
             let side = self.side(kind);
-            let (condition, on_file) =
+            let (mut condition, on_file) =
                 (side.line.condition.borrow().clone(), side.on_file.borrow().clone());
+            // Publishing is not barred, or nobody would notice that the broker takes blocks again.
+            let refuses = self.alarms.is_raised(NOT_TAKEN, Some(side.line.ledger));
+            if refuses && condition == Condition::Serving {
+                condition = Condition::ReadOnly("the broker takes no blocks".to_owned());
+            }
             ledgers.push(LedgerStatus {
                 head: self.head_now(kind)?,
                 condition,

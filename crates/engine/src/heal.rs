@@ -247,7 +247,7 @@ impl Remedy<'_> {
             applied < self.furthest || node.store.floor(node.ledger).map_err(stop)?.is_some();
         let Some(facts) = node.stream.facts().await.map_err(wait)? else {
             if lacks || (applied == 0 && !node.peers.is_empty()) {
-                return Err(wait("the stream is gone and another node has to restore it"));
+                return Err(wait(node.lacks_the_rest("the stream is gone")));
             }
             if applied == 0 {
                 return Err(stop(

@@ -16,6 +16,7 @@ use store::Store;
 use tokio::sync::{Notify, watch};
 use vault::{
     BatchOrigin, KekReport, PatientKeyIds, SYSTEM_ENTRY, SubjectKeyIds, SystemKeyIds, Vault,
+    VaultError,
 };
 
 use crate::Failure;
@@ -380,13 +381,27 @@ impl Upkeep {
 impl Engine {
     /// Keys for a new patient.
     pub(crate) fn take_keys(&self) -> Result<PatientKeyIds, Failure> {
-        let taken = self.vault.take_patient()?;
+        let taken = self.vault.take_patient().map_err(|error| self.keys_stopped(error))?;
         if self.vault.unused() < LOW_WATER / 2 {
             self.keys_low.notify_one();
         }
         taken.ok_or_else(|| Failure::NotFiled {
             why: "there are no keys for new patients; they are being made".to_owned(),
         })
+    }
+
+    /// A key database that could not be written takes nothing more before the node is started anew.
+    fn keys_stopped(&self, error: VaultError) -> Failure {
+        if error.is_damage() || !matches!(error, VaultError::Database { .. }) {
+            return error.into();
+        }
+        let text = format!(
+            "{}: nobody new can be registered here, and keys made elsewhere do not arrive. If the disk is \
+             full, make room; then start the node anew",
+            store::causes(&error)
+        );
+        self.alarms.keep("KEYS_STOPPED", None, text);
+        Failure::NotFiled { why: "this node's key database cannot be written".to_owned() }
     }
 
     /// Keys of a patient on file.

@@ -176,11 +176,10 @@ impl Supervisor {
         let last = agreed.facts.last;
         match self.store.floor(self.ledger) {
             Ok(None) if agreed.applied >= end && agreed.is_near() => None,
-            Ok(Some(floor)) if floor.sequence > last => Some(format!(
-                "this node was at message {} and the stream ends at {last}: a node that has the \
-                 rest must be reachable",
+            Ok(Some(floor)) if floor.sequence > last => Some(self.lacks_the_rest(&format!(
+                "this node was at message {} and the stream ends at {last}",
                 floor.sequence
-            )),
+            ))),
             Ok(_) => Some("it follows the stream".to_owned()),
             Err(error) => Some(error.to_string()),
         }
@@ -206,6 +205,20 @@ impl Supervisor {
         if before.is_none_or(|(_, before)| *before != why) {
             self.alarms.raise("STREAM_GAP", Some(self.ledger), why.clone());
         }
+        why
+    }
+
+    /// This node does not have all that it had, and neither has the stream. A node without peers waits
+    /// for nobody but its operator.
+    pub(crate) fn lacks_the_rest(&self, what: &str) -> String {
+        if !self.peers.is_empty() {
+            return format!("{what}: a node that has the rest must be reachable");
+        }
+        let why = format!(
+            "{what}, and this node has no peers: put back a copy of the broker's store or of a node's data \
+             that has the rest; what this node set aside lies beside its database"
+        );
+        self.alarms.keep("STREAM_GAP", Some(self.ledger), why.clone());
         why
     }
 

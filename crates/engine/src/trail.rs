@@ -428,7 +428,7 @@ impl Sealing {
             "access records cannot be spooled, so nothing is shown: {cause}. If the disk is full, make \
              room; then start the node anew"
         );
-        self.press.alarms.raise(SPOOL_STOPPED, Some(self.press.line.ledger), why.clone());
+        self.press.alarms.keep(SPOOL_STOPPED, Some(self.press.line.ledger), why.clone());
         self.press.line.set_condition(Condition::Stopped(why));
     }
 

@@ -145,7 +145,11 @@ pub async fn admit(admit: &Admit) -> Result<Admitted, AdmitError> {
         }
     }
     let config = configure(admit, from, &state, &begun, &kek, &carried)?;
-    Ok(Admitted { config, node, left: left(admit, from, node, &carried) })
+    let gone = |peer: &NodeId| {
+        let member = ledgers.first().and_then(|judged| judged.authority().members.get(peer));
+        member.is_some_and(|member| member.retired)
+    };
+    Ok(Admitted { config, node, left: left(admit, from, node, &carried, gone) })
 }
 
 impl Admit {
@@ -233,7 +237,14 @@ fn reachable(listen: SocketAddr) -> bool {
 }
 
 /// What the new configuration or those of others lack, and no one else completes.
-fn left(admit: &Admit, from: &Config, node: NodeId, carried: &Carried) -> Vec<String> {
+/// `gone` tells of a peer whether it was retired.
+fn left(
+    admit: &Admit,
+    from: &Config,
+    node: NodeId,
+    carried: &Carried,
+    gone: impl Fn(&NodeId) -> bool,
+) -> Vec<String> {
     let mut left: Vec<String> = carried
         .revoked()
         .map(|file| format!("{}: is a copy, to be kept up to date at each node", file.display()))
@@ -259,7 +270,7 @@ fn left(admit: &Admit, from: &Config, node: NodeId, carried: &Carried) -> Vec<St
             file.display()
         ));
     }
-    let others = from.peers.iter().filter(|peer| peer.node.0 != node);
+    let others = from.peers.iter().filter(|peer| peer.node.0 != node && !gone(&peer.node.0));
     left.extend(others.map(|peer| {
         format!("the configuration of node {} lacks [[peers]] of the new node", peer.node.0)
     }));
@@ -384,7 +395,7 @@ address = "http://127.0.0.1:7003"
         );
         // Nobody can call the existing one at every address.
         assert_eq!(made.peers.len(), 1);
-        let left = left(&admit, &from, begun.node.0, &carried).join("\n");
+        let left = left(&admit, &from, begun.node.0, &carried, |_| false).join("\n");
         for part in [
             "issuer.1.revoked.json: is a copy",
             "emergency.revoked.json: is a copy",
@@ -393,5 +404,7 @@ address = "http://127.0.0.1:7003"
         ] {
             assert!(left.contains(part), "{part}: {left}");
         }
+        let retired = super::left(&admit, &from, begun.node.0, &carried, |_| true).join("\n");
+        assert!(!retired.contains("lacks [[peers]] of the new node"), "{retired}");
     }
 }

@@ -280,9 +280,11 @@ async fn work(command: Command) -> anyhow::Result<()> {
                 say(&format!("still to be done: {still}"));
             }
             say(
-                "restart the nodes whose configuration has a new peer; from now on nothing is filed",
+                "restart the nodes whose configuration has a new peer; whenever one of them starts, or",
             );
-            say("unless a majority of the nodes runs, this one included");
+            say(
+                "the broker comes back, nothing is filed until a majority runs, this one counted in",
+            );
             say(&format!("run it: caseledgerd run --config {}", made.config.display()));
         }
         Command::Retire { from, nodes, without_majority } => {

@@ -1,6 +1,6 @@
 //! Every link between the papers of the repository leads to a file, and to a heading of it.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::repository::{self, File};
 use crate::{assert_none, assert_seen};
@@ -30,12 +30,11 @@ fn headings(text: &str) -> Vec<String> {
 fn resolved(paper: &str, target: &str) -> String {
     let mut path = PathBuf::from(paper);
     path.pop();
-    for part in Path::new(target).components() {
-        match part {
-            Component::ParentDir => {
-                path.pop();
-            }
-            part => path.push(part),
+    for part in target.split('/') {
+        if part == ".." {
+            path.pop();
+        } else {
+            path.push(part);
         }
     }
     path.to_string_lossy().into_owned()

@@ -233,9 +233,12 @@ async fn a_broker_that_takes_nothing_is_told_of() {
         let refused = manager.file_note(&patient, "full", &request_id(), None).await;
         ensure!(refused.is_err(), "the broker took it");
         manager.read_file(&patient, None).await?;
-        let alarms = operator.status().await?.alarms;
+        let v1::NodeStatus { alarms, ledgers, .. } = operator.status().await?;
         let told = alarms.iter().find(|alarm| alarm.code == "BROKER_REFUSES");
-        told.cloned().ok_or_else(|| anyhow::anyhow!("alarms are {alarms:?}"))
+        let told = told.cloned().ok_or_else(|| anyhow::anyhow!("alarms are {alarms:?}"))?;
+        let reads = |ledger: &v1::LedgerStatus| ledger.condition() == v1::LedgerCondition::ReadOnly;
+        ensure!(ledgers.iter().any(reads), "as with a broker that is away: {ledgers:?}");
+        Ok(told)
     });
     let told = told.await.expect("it is told");
     assert!(told.text.contains("its disk is full"), "{told:?}");

@@ -480,3 +480,19 @@ async fn a_message_that_nobody_has_any_more_is_told_of_and_looked_for_in_peace()
     let status = records_are(&operator, v1::LedgerCondition::CatchingUp).await;
     assert!(status.reason.contains("is missing"), "it says why it does not get on: {status:?}");
 }
+
+#[tokio::test]
+async fn a_node_without_peers_asks_its_operator_for_what_it_lost() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let operator = cluster.client(0, "hospital-it").unwrap();
+    manager.register("MRN-1", "Ames").await.unwrap();
+    cluster.node_mut(0).stop().await.expect("stopped");
+    jetstream(&cluster).await.delete_stream(RECORDS).await.expect("deleted");
+    std::fs::remove_dir_all(cluster.node(0).data().join("ledger")).expect("removed");
+    cluster.node_mut(0).spawn().expect("started");
+    let told = alarm(&operator, "STREAM_GAP").await;
+    assert!(told.text.contains("no peers") && told.text.contains("put back"), "{told:?}");
+    let status = records_are(&operator, v1::LedgerCondition::CatchingUp).await;
+    assert!(status.reason.contains("the stream is gone"), "{status:?}");
+}
