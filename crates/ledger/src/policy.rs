@@ -8,11 +8,13 @@
 //! quorum <name>|none
 //! ```
 //!
-//! A line each; empty ones and those that begin with `#` count for nothing. Names are witnesses and
-//! groups declared further up. There is one quorum.
+//! A line each; empty ones and those that begin with `#`, blanks before it or not, count for nothing.
+//! Names are witnesses and groups declared further up. There is one quorum. Each public key is one
+//! witness, and each name a member once, so that each witness counts once.
 
 use core::ops::RangeInclusive;
 use core::str::FromStr;
+use std::collections::BTreeSet;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::note::{KeyType, NoteError, SignedNote, Verified, Vkey};
@@ -35,6 +37,14 @@ pub struct Policy {
 enum Party {
     Witness(Vkey),
     Group { threshold: usize, members: Vec<usize> },
+}
+
+/// What the lines read so far had, beside the policy.
+#[derive(Debug, Default)]
+struct Seen {
+    quorums: usize,
+    /// Places of all that are members of a group.
+    members: BTreeSet<usize>,
 }
 
 /// Why a text is no policy.
@@ -117,15 +127,18 @@ impl Policy {
     /// Every key that it names, the logs' first, then the witnesses'.
     #[must_use]
     pub fn keys(&self) -> Vec<Vkey> {
-        let witnesses = self.named.iter().filter_map(|(_, party)| match party {
+        self.logs.iter().chain(self.witnesses()).cloned().collect()
+    }
+
+    fn witnesses(&self) -> impl Iterator<Item = &Vkey> {
+        self.named.iter().filter_map(|(_, party)| match party {
             Party::Witness(key) => Some(key),
             Party::Group { .. } => None,
-        });
-        self.logs.iter().chain(witnesses).cloned().collect()
+        })
     }
 
     /// Whether the party at this place has signed. A group names only what stands above it, so one
-    /// pass from the top knows all: no policy makes it go deep, or count a group for each that names it.
+    /// pass from the top knows all: no policy makes it go deep.
     fn has(&self, place: usize, verified: &[Verified<'_>]) -> bool {
         let mut signed: Vec<bool> = Vec::with_capacity(self.named.len());
         for (_, party) in self.named.iter().take(place + 1) {
@@ -144,7 +157,7 @@ impl Policy {
         self.named.iter().position(|(known, _)| known == name)
     }
 
-    fn line(&mut self, words: &[&str], quorums: &mut usize) -> Result<(), &'static str> {
+    fn line(&mut self, words: &[&str], seen: &mut Seen) -> Result<(), &'static str> {
         const VKEY: &str = "a verifier key is wanted: NAME+ID+BASE64";
         match words {
             ["log", key] | ["log", key, _] => {
@@ -155,15 +168,18 @@ impl Policy {
                 if key.kind() != KeyType::Cosignature {
                     return Err("a witness needs a key for cosignatures");
                 }
+                // The name is not signed: whoever holds the key has all its names.
+                if self.witnesses().any(|one| one.public_key() == key.public_key()) {
+                    return Err("a witness above has the same public key: each has one of its own");
+                }
                 self.declare(name, Party::Witness(key))?;
             }
             ["group", name, threshold, members @ ..] => {
                 let members: Option<Vec<usize>> =
                     members.iter().map(|member| self.place(member)).collect();
                 let members = members.ok_or("a name stands in no line above")?;
-                let twice = |place: usize| members.iter().filter(|one| **one == place).count() > 1;
-                if members.iter().any(|place| twice(*place)) {
-                    return Err("a name stands in the group twice");
+                if !members.iter().all(|place| seen.members.insert(*place)) {
+                    return Err("a name is the member of a group already: it can be one once");
                 }
                 let threshold = match *threshold {
                     "any" => 1,
@@ -176,7 +192,7 @@ impl Policy {
                 self.declare(name, Party::Group { threshold, members })?;
             }
             ["quorum", name] => {
-                *quorums += 1;
+                seen.quorums += 1;
                 self.quorum = match *name {
                     "none" => None,
                     name => Some(self.place(name).ok_or("the name stands in no line above")?),
@@ -204,20 +220,20 @@ impl FromStr for Policy {
             return Err(PolicyError { line: 1, what: "it is longer than any policy" });
         }
         let mut policy = Self { logs: Vec::new(), named: Vec::new(), quorum: None };
-        let (mut quorums, mut last) = (0, 0);
+        let (mut seen, mut last) = (Seen::default(), 0);
         for (line, text) in (1..).zip(text.lines()) {
             last = line;
             let words: Vec<&str> = text.split_whitespace().collect();
-            if words.is_empty() || text.starts_with('#') {
+            if words.first().is_none_or(|word| word.starts_with('#')) {
                 continue;
             }
-            policy.line(&words, &mut quorums).map_err(|what| PolicyError { line, what })?;
+            policy.line(&words, &mut seen).map_err(|what| PolicyError { line, what })?;
         }
         let missing = |what| PolicyError { line: last + 1, what };
         if policy.logs.is_empty() {
             return Err(missing("no log is named"));
         }
-        if quorums != 1 {
+        if seen.quorums != 1 {
             return Err(missing("one quorum line is wanted"));
         }
         Ok(policy)
@@ -311,29 +327,45 @@ mod tests {
         assert_eq!(line(good.replacen("log ", "log x", 1)), 1);
         assert_eq!(line(format!("frog\n{good}")), 1);
         assert!(format!("# ours\n\n{good}").parse::<Policy>().is_ok());
+        assert!(format!(" \t# ours\n{good}").parse::<Policy>().is_ok());
     }
 
     #[test]
-    fn deep_and_doubling_groups_are_counted_once() {
+    fn a_witness_counts_once_whatever_its_names_and_groups() {
+        let good = policy(&checkpoint().origin, NAME, &members(2)).unwrap();
+        let (head, _) = good.split_once("group").unwrap();
+        let [a, b] = [1, 2].map(|node| NodeId([node; 16]).to_string());
+        let line = head.lines().count();
+        let cosigner = key(151).verifying_key().to_bytes();
+        let copied = Vkey::new("another.example", KeyType::Cosignature, cosigner).unwrap();
+        let wrong = |more: String| format!("{head}{more}").parse::<Policy>().unwrap_err();
+        let twice = wrong(format!("witness c {copied}\ngroup g all {a} c\nquorum g\n"));
+        assert_eq!((twice.line, twice.what.contains("the same public key")), (line + 1, true));
+        for groups in [
+            format!("group g any {a} {b} {a}\n"),
+            format!("group one any {a}\ngroup g all {a} {b}\n"),
+            format!("group one any {a}\ngroup two any {b}\ngroup g any one\ngroup h all one two\n"),
+        ] {
+            let last = line + groups.lines().count();
+            let error = wrong(groups);
+            assert_eq!(error.line, last, "{error}");
+            assert!(error.what.contains("the member of a group already"), "{error}");
+        }
+    }
+
+    #[test]
+    fn deep_groups_are_counted() {
         let good = policy(&checkpoint().origin, NAME, &members(1)).unwrap();
         let (head, _) = good.split_once("group").unwrap();
         let node = NodeId([1; 16]).to_string();
-        // Each group names the two above it: counted anew for each, the last would take 2^60 steps.
-        let mut doubling = format!("{head}group g0 any {node}\ngroup g1 any g0\n");
-        for n in 2..90 {
-            doubling.push_str(&format!("group g{n} 2 g{} g{}\n", n - 1, n - 2));
-        }
-        doubling.push_str("quorum g89\n");
         // Deeper than the stack of a thread, and a policy may be longer still.
         let mut deep = format!("{head}group g0 any {node}\n");
         for n in 1..30_000 {
             deep.push_str(&format!("group g{n} any g{}\n", n - 1));
         }
         deep.push_str("quorum g29999\n");
-        for text in [deep, doubling] {
-            let policy: Policy = text.parse().unwrap();
-            assert!(policy.open(&signed_by(&[1])).is_ok());
-            assert!(policy.open(&signed_by(&[2])).is_err());
-        }
+        let policy: Policy = deep.parse().unwrap();
+        assert!(policy.open(&signed_by(&[1])).is_ok());
+        assert!(policy.open(&signed_by(&[2])).is_err());
     }
 }

@@ -331,7 +331,9 @@ impl Config {
             if witness.key.kind() != KeyType::Cosignature {
                 return Err((key("key"), "is not a key for cosignatures"));
             }
-            if known.iter().position(|other| other.key == witness.key) != Some(n) {
+            // Under another name it would be counted twice: a cosignature does not sign the name.
+            let public = witness.key.public_key();
+            if known.iter().position(|other| other.key.public_key() == public) != Some(n) {
                 return Err((key("key"), "is used twice"));
             }
         }

@@ -135,7 +135,7 @@ pub(crate) fn policies() -> Vec<Vec<u8>> {
         });
     }
     let none = format!("{text}quorum none\n");
-    let nested = "group one any w1 w2\n\ngroup both all w1 w2\ngroup g 2 one both w1\nquorum g\n";
+    let nested = "group one any w1\n\n # Both.\ngroup g 2 one w2\nquorum g\n";
     texts(&[&none, &format!("{text}quorum w2\n"), &format!("{text}{nested}")])
 }
 

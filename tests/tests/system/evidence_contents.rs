@@ -234,6 +234,39 @@ fn every_stored_form_is_known_to_the_checker() {
     assert!(files.len() > 20 && !said.contains("WRONG"), "{said}");
 }
 
+/// What a snippet of Python that knows the checker prints.
+fn asked(snippet: &str) -> String {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/cli/src/prove");
+    let output = Command::new("python3").args(["-B", "-c", snippet]).current_dir(here).output();
+    let output = output.expect("python3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// As the command line reads it (`ledger::policy`).
+#[test]
+fn a_witness_counts_once_in_a_package_whatever_its_names_and_groups() {
+    let said = asked(
+        "import base64, check\n\
+         def vkey(name, kind, n):\n    \
+         data = bytes([kind]) + check.point_bytes(check.point_times(n, check.BASE))\n    \
+         key_id = check.sha256(name.encode(), b'\\n', data)[:4].hex()\n    \
+         return f'{name}+{key_id}+{base64.b64encode(data).decode()}'\n\
+         head = f'log {vkey(\"log\", 1, 7)}\\n \\t# ours\\nwitness a {vkey(\"a\", 4, 8)}\\n'\n\
+         b, copied = (f'witness b {vkey(\"b\", 4, n)}\\n' for n in (9, 8))\n\
+         for rest in (b + 'group g all a b', copied + 'group g all a b', b + 'group g any a b a',\n             \
+         b + 'group one any a\\ngroup g all a b'):\n    \
+         try: print(check.parse_policy(head + rest + '\\nquorum g\\n').quorum)\n    \
+         except check.Wrong as error: print(error)",
+    );
+    let said: Vec<&str> = said.lines().collect();
+    let [good, copied, twice, nested] = said.as_slice() else { panic!("{said:?}") };
+    assert_eq!(*good, "g");
+    assert!(copied.starts_with("line 4 has the public key of a witness above"), "{copied}");
+    assert!(twice.starts_with("line 5 has a member twice"), "{twice}");
+    assert!(nested.starts_with("line 6 has a member twice"), "{nested}");
+}
+
 /// As the command line asks it: of the quorum, whatever the clocks of the others say.
 #[test]
 fn a_cosigner_whose_clock_is_slow_does_not_make_a_checkpoint_dated_back() {
@@ -250,10 +283,6 @@ fn a_cosigner_whose_clock_is_slow_does_not_make_a_checkpoint_dated_back() {
                 print(said('two', 940, 1000, 1000), said('two', 5, 1000, 940), said('two', 5, 5, 1000),\n      \
                 said('two', 939, 939, 939), said('none', 5, 940), said('none', 939), said('none'),\n      \
                 said('a', 5, 1000, 1000), said('a', 1000, 5, 5))";
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/cli/src/prove");
-    let output = Command::new("python3").args(["-B", "-c", read]).current_dir(here).output();
-    let output = output.expect("python3");
-    let said = String::from_utf8(output.stdout).expect("text");
     let verdicts = ["good", "good", "back", "back", "good", "back", "good", "back", "good"];
-    assert_eq!(said.trim(), verdicts.join(" "), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(asked(read).trim(), verdicts.join(" "));
 }

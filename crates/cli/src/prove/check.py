@@ -253,10 +253,11 @@ def parse_checkpoint(text):
     return checkpoint
 
 def parse_policy(text):
-    policy = SimpleNamespace(logs=[], parties={}, quorum=None)  # parties: name -> a witness's Key, or a Group
+    # parties: name -> a witness's Key, or a Group; members: names of those in a group
+    policy = SimpleNamespace(logs=[], parties={}, members=set(), quorum=None)
     for place, line in enumerate(text.split("\n"), 1):
         words = line.split()
-        if words and not line.startswith("#"):
+        if words and not words[0].startswith("#"):
             try:
                 policy_line(policy, words[0], words[1:])
             except Wrong as error:
@@ -270,12 +271,17 @@ def policy_line(policy, kind, words):
     if kind == "log" and len(words) in (1, 2):
         policy.logs.append(parse_key(name))
     elif kind == "witness" and len(words) in (2, 3):
-        parties[name] = parse_key(words[1])
-        need(parties[name].kind == 4, "has a witness whose key does not cosign")
+        key = parse_key(words[1])
+        need(key.kind == 4, "has a witness whose key does not cosign")
+        need(all(one.public != key.public for one in witnesses(policy)),
+             "has the public key of a witness above: under two names it would count twice")
+        parties[name] = key
     elif kind == "group" and len(words) > 2:
         members = words[2:]
-        need(len(set(members)) == len(members) and all(member in parties for member in members),
-             "has a member twice, or one that no line above names")
+        need(len(set(members)) == len(members) and all(member in parties for member in members)
+             and policy.members.isdisjoint(members),
+             "has a member twice, one that is a group's already, or one that no line above names")
+        policy.members.update(members)
         enough = {"any": 1, "all": len(members)}.get(words[1]) or number(words[1], len(members))
         need(enough, "asks for none of its members")
         parties[name] = Group(enough, members)

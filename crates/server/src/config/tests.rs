@@ -162,6 +162,24 @@ fn errors_name_file_and_key() {
 }
 
 #[test]
+fn a_witness_is_its_key_whatever_its_name() {
+    let key = "witness.example/w1+24c2fdca+BHun0VNAaOinILs4fYx9M8U2nh2Uos9enWj6iwn0agfE";
+    let key: Vkey = key.parse().unwrap();
+    let named = |name: &str| Vkey::new(name, KeyType::Cosignature, *key.public_key()).unwrap();
+    let with = |keys: &[Vkey]| {
+        let known =
+            |key: &Vkey| format!("[[witnesses.known]]\nkey = \"{key}\"\nurl = \"http://w\"\n");
+        let known: String = keys.iter().map(known).collect();
+        parse(&format!("{GOOD}[witnesses]\nquorum = {}\n{known}", keys.len()))
+    };
+    assert!(with(std::slice::from_ref(&key)).is_ok());
+    for twice in [key.name(), "another.example"] {
+        let error = with(&[key.clone(), named(twice)]).unwrap_err().to_string();
+        assert!(error.contains("witnesses.known[1].key"), "{error}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = Config::load(Path::new("/nowhere/config.toml")).unwrap_err();
     assert!(error.to_string().contains("/nowhere/config.toml"));
