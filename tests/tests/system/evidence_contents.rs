@@ -267,6 +267,30 @@ fn a_witness_counts_once_in_a_package_whatever_its_names_and_groups() {
     assert!(nested.starts_with("line 6 has a member twice"), "{nested}");
 }
 
+/// Whoever asks for a comparison is not told that all matches without it.
+#[test]
+fn a_kept_checkpoint_of_another_size_is_not_called_compared() {
+    let said = asked(
+        "import base64, check\n\
+         from types import SimpleNamespace as Of\n\
+         policy = Of(logs=[], parties={}, members=set(), quorum='none')\n\
+         root = base64.b64encode(bytes(32)).decode()\n\
+         check.read_text = lambda folder, name, most: f'log\\n7\\n{root}\\n\\n\\u2014 log AAAAAAAA\\n'\n\
+         for size, kept in (7, bytes(32)), (8, bytes(32)), (6, bytes(32)), (7, bytes([1] * 32)):\n    \
+         report = check.Report()\n    \
+         here = Of(origin='log', size=size, root=kept)\n    \
+         report.attempt('1', check.check_kept, report, 'kept', here, policy)\n    \
+         print(report.code(), *check.told(report, '.'), sep=' | ')",
+    );
+    let said: Vec<&str> = said.lines().collect();
+    let starts = said.iter().map(|line| line.split(' ').next().unwrap_or_default());
+    assert_eq!(starts.collect::<Vec<_>>(), ["0", "12", "12", "10"], "{said:?}");
+    for line in [said[1], said[2]] {
+        assert!(line.contains("NOT COMPARED") && line.contains("caseledger verify"), "{line}");
+        assert!(!line.contains("MATCHES"), "{line}");
+    }
+}
+
 /// As the command line asks it: of the quorum, whatever the clocks of the others say.
 #[test]
 fn a_cosigner_whose_clock_is_slow_does_not_make_a_checkpoint_dated_back() {

@@ -4,7 +4,8 @@
     python3 check.py [FOLDER] [--policy FILE] [--checkpoint FILE] [--json]
 
 FOLDER is the unpacked package (if not given: where this file stands). Exit codes: 0 all matches, 10 something does
-not match, 12 a file is missing or unreadable, 2 wrong usage. What is checked, and what it shows:
+not match, 12 a file is missing or unreadable, or the --checkpoint could not be compared, 2 wrong usage. What is
+checked, and what it shows:
 
 1 checkpoint.txt says how many leaves the ledger had, and one hash, the root, that depends on every bit of all of them.
   Keys in the policy signed it (Ed25519), cosigners with the time: nobody without these keys can make another. Whose
@@ -45,7 +46,7 @@ Group = namedtuple("Group", "enough members")
 RECORD, CONTROL, COMMITMENT = "record", "control record", "commitment"
 
 class Missing(Exception):
-    """A file is missing or unreadable: exit code 12."""
+    """A file is missing or unreadable, or what was asked for could not be compared: exit code 12."""
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -488,9 +489,10 @@ def check_kept(report, path, checkpoint, policy):
     good_signatures(text, signatures, policy)  # whether they suffice does not matter: a policy changes with the nodes
     need(kept.origin == checkpoint.origin, f"is of another ledger: {kept.origin}")
     if kept.size != checkpoint.size:
-        report.say("note", f"1 kept checkpoint: NOT COMPARED, for it is of {kept.size} leaves and the package's is of "
-                   f"{checkpoint.size}: only the same size can be compared here")
-        return
+        raise Missing(f"1 kept checkpoint: NOT COMPARED, for it is of {kept.size} leaves and the package's is of "
+                      f"{checkpoint.size}: only the same size can be compared here. Have a node show that its ledger "
+                      "continues both ('caseledger verify --checkpoint FILE', and once more with checkpoint.txt of the "
+                      "package), and check the package without --checkpoint")
     need(kept.root == checkpoint.root, "has as many leaves as the package's, but another root: both cannot be true")
     report.say("ok", "1 kept checkpoint: the same size and root as the package's")
 
@@ -773,7 +775,7 @@ def told(report, folder):
         version, time = one["version"] or "-", one["recorded_at"] or "-"
         yield f"{one['position']:10} {version:>8}  {time:32} {one['leaf_hash'][:16]}  {one['state']}"
     matches = "ALL THAT WAS COMPARED MATCHES." if report.facts.get("contents_not_compared") else "ALL MATCHES."
-    verdict = {0: matches, 10: "DOES NOT MATCH:", 12: "NOT ALL OF IT COULD BE READ:"}[report.code()]
+    verdict = {0: matches, 10: "DOES NOT MATCH:", 12: "NOT ALL OF IT COULD BE READ OR COMPARED:"}[report.code()]
     wrong = [f"- {text}" for kind, text in report.lines if kind in ("WRONG", "MISSING")]
     more = [f"- and {len(wrong) - 20} more, see above"] if len(wrong) > 20 else []
     yield from ["", verdict] + (wrong[:20] + more or report.summary)
@@ -781,7 +783,7 @@ def told(report, folder):
 def main(arguments=None):
     parser = argparse.ArgumentParser(
         description="Checks an evidence package of Caseledger. Exit codes: 0 all matches, 10 something does not match, "
-        "12 a file is missing or unreadable, 2 wrong usage.", allow_abbrev=False)
+        "12 a file is missing or unreadable, or --checkpoint could not be compared, 2 wrong usage.", allow_abbrev=False)
     parser.add_argument("folder", nargs="?", default=os.path.dirname(os.path.abspath(__file__)),
                         help="the unpacked package; if not given, where this file stands")
     parser.add_argument("--policy", metavar="FILE", help="a policy that you got elsewhere, instead of policy.txt")
