@@ -39,8 +39,11 @@ pub(crate) struct Checked<'e> {
     pub(crate) opened: bool,
 }
 
-/// Asks the node.
-pub(crate) async fn fetch(global: &Global, request: v1::ProveRequest) -> Result<Evidence, Failure> {
+/// Asks the node; the inner error is an answer that is no evidence.
+pub(crate) async fn fetch(
+    global: &Global,
+    request: v1::ProveRequest,
+) -> Result<Result<Evidence, Found>, Failure> {
     let failed = |status| Failure::of(&global.server, "EvidenceService/Prove", status);
     let mut client = EvidenceServiceClient::new(connect(global).await?);
     let mut parts = client.prove(timed(request)).await.map_err(failed)?.into_inner();
@@ -53,8 +56,7 @@ pub(crate) async fn fetch(global: &Global, request: v1::ProveRequest) -> Result<
             None => {}
         }
     }
-    let note = proof.note.parse().map_err(|error| Failure::local("read the checkpoint", error))?;
-    Ok(Evidence { note, proof, leaves })
+    Ok(Evidence::of(proof, leaves))
 }
 
 /// What was asked for.
@@ -67,6 +69,12 @@ pub(crate) enum About {
 }
 
 impl Evidence {
+    fn of(proof: v1::EvidenceProof, leaves: Vec<v1::EvidenceLeaf>) -> Result<Self, Found> {
+        let note = proof.note.parse();
+        let note = note.map_err(|error| Found::Damaged(format!("checkpoint: {error}")))?;
+        Ok(Self { note, proof, leaves })
+    }
+
     /// The checkpoint, and the leaves that were asked for, when everything matches.
     pub(crate) fn check(
         &self,
@@ -76,6 +84,11 @@ impl Evidence {
     ) -> Result<(Checkpoint, Vec<Checked<'_>>), Found> {
         let damaged = |what: String| Found::Damaged(what);
         let checkpoint = opened(policy, &self.note)?;
+        // A policy may name both ledgers.
+        let told = checkpoint.origin.rsplit('/').nth(1).unwrap_or_default();
+        if told != ledger.to_string() {
+            return Err(damaged(format!("the evidence is about {told}, not {ledger}")));
+        }
         let wanted = match about {
             About::Patient(subject) => self.complete(subject, ledger, &checkpoint)?,
             About::Position(position) => self.included(position, &checkpoint)?,
@@ -118,7 +131,9 @@ impl Evidence {
         let before = self.leaves.iter().take_while(|leaf| leaf.position < first);
         let before: Vec<_> = before.map(|leaf| (leaf.position, leaf.leaf.clone())).collect();
         let since = self.leaves.iter().skip(before.len());
-        if !(first..).zip(since.clone()).all(|(position, leaf)| leaf.position == position) {
+        // Who answers may say any number, also one behind which there is none.
+        let position = |at: usize| first.checked_add(at as u64);
+        if !since.clone().enumerate().all(|(at, leaf)| position(at) == Some(leaf.position)) {
             return Err(damaged("its leaves are not in order of position"));
         }
         let completeness = Completeness {
@@ -258,6 +273,9 @@ fn hashes_in(from: &[Vec<u8>]) -> Option<Vec<Hash>> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use ledger::note::{KeyType, Vkey};
+    use ledger::{Commitment, SigningKey};
+
     use super::*;
 
     /// A record that says this, as a node gives it.
@@ -317,5 +335,63 @@ pub(crate) mod tests {
         assert_eq!(found(&[registered(&["6"])], 0, records), Some(false));
         assert_eq!(found(&[], 0, LedgerId::ACCESS), Some(false));
         assert!(matches!(bears(Some(&Named::Id(String::new())), records, &[]), Ok(None)));
+    }
+
+    /// A policy that names both ledgers, and a checkpoint of one of them: of this leaf alone.
+    fn signed(ledger: LedgerId, leaf: &[u8]) -> (Policy, String) {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let origin = |ledger| format!("hospital.example/east/{ledger}/{}", Hash([9; 32]));
+        let log = |ledger| {
+            let public = key.verifying_key().to_bytes();
+            format!("log {}\n", Vkey::new(&origin(ledger), KeyType::Signature, public).unwrap())
+        };
+        let policy = [LedgerId::RECORDS, LedgerId::ACCESS].map(log).concat() + "quorum none\n";
+        let checkpoint = Checkpoint { origin: origin(ledger), size: 1, root: leaf_hash(leaf) };
+        let mut note = checkpoint.to_note().unwrap();
+        note.sign(&checkpoint.origin, &key);
+        (policy.parse().unwrap(), note.to_string())
+    }
+
+    #[test]
+    fn evidence_about_the_other_ledger_is_none() {
+        for (of, asked) in [
+            (LedgerId::RECORDS, LedgerId::RECORDS),
+            (LedgerId::ACCESS, LedgerId::ACCESS),
+            (LedgerId::RECORDS, LedgerId::ACCESS),
+            (LedgerId::ACCESS, LedgerId::RECORDS),
+        ] {
+            let commitment =
+                Commitment { ledger: of, position: 0, subjects: 0, root: Hash([5; 32]) };
+            let leaf =
+                v1::EvidenceLeaf { leaf: commitment.encode(), ..v1::EvidenceLeaf::default() };
+            let (policy, note) = signed(of, &leaf.leaf);
+            let proof = v1::EvidenceProof { note, ..v1::EvidenceProof::default() };
+            let evidence = Evidence::of(proof, vec![leaf]).unwrap();
+            for about in [About::Position(0), About::Range(0, 1)] {
+                match evidence.check(&policy, asked, about) {
+                    Ok(_) => assert_eq!(of, asked),
+                    Err(Found::Damaged(what)) => {
+                        assert!(of != asked && what.contains(&format!("not {asked}")), "{what}");
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_a_node_answers_is_found_and_stops_nobody() {
+        let last = v1::EvidenceLeaf { position: u64::MAX, ..v1::EvidenceLeaf::default() };
+        let (policy, note) = signed(LedgerId::RECORDS, &last.leaf);
+        let about = About::Patient(SubjectId([7; 16]));
+        for leaves in [vec![], vec![last.clone()], vec![last.clone(), last]] {
+            let (note, first) = (note.clone(), u64::MAX);
+            let proof = v1::EvidenceProof { note, first, ..v1::EvidenceProof::default() };
+            let evidence = Evidence::of(proof, leaves).unwrap();
+            let found = evidence.check(&policy, LedgerId::RECORDS, about);
+            assert!(matches!(found, Err(Found::Damaged(_))), "{found:?}");
+        }
+        let found = Evidence::of(v1::EvidenceProof::default(), Vec::new());
+        assert!(matches!(found, Err(Found::Damaged(_))), "no checkpoint: {found:?}");
     }
 }

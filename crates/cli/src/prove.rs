@@ -144,7 +144,10 @@ async fn make(
         }),
         contents: !wanted.headers_only && wanted.range.is_none(),
     };
-    let evidence = evidence::fetch(global, request).await?;
+    let evidence = match evidence::fetch(global, request).await? {
+        Ok(evidence) => evidence,
+        Err(found) => return Ok(Err(found)),
+    };
     let (checkpoint, checked) = match evidence.check(policy, wanted.which.ledger.of(), about) {
         Ok(checked) => checked,
         Err(found) => return Ok(Err(found)),

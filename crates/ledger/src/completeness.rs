@@ -76,7 +76,8 @@ impl Completeness {
             return Err(NotShown::Since);
         }
         let mut found = self.counted(subject)?;
-        for (position, bytes) in (self.first..).zip(&self.since) {
+        // In this order: the count behind the last leaf is not taken, there may be none.
+        for (bytes, position) in self.since.iter().zip(self.first..) {
             let leaf = Leaf::decode(bytes).map_err(|_| NotShown::Leaf(position))?;
             if leaf.ledger() != ledger {
                 return Err(NotShown::Leaf(position));

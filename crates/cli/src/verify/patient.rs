@@ -95,7 +95,10 @@ pub(super) async fn verify(
         about: Some(v1::prove_request::About::PatientId(id.clone())),
         contents: true,
     };
-    let evidence = evidence::fetch(global, request).await?;
+    let evidence = match evidence::fetch(global, request).await? {
+        Ok(evidence) => evidence,
+        Err(found) => return Ok(Err(found)),
+    };
     let (checkpoint, checked) =
         match evidence.check(policy, wanted.which.ledger.of(), About::Patient(subject)) {
             Ok(checked) => checked,
