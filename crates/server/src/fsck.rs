@@ -119,15 +119,15 @@ fn config_of(data: &Path) -> Result<Option<Config>, ConfigError> {
     Ok(its.then_some(config))
 }
 
-/// The checkpoints that somebody kept. What they are worth is that they did: who signed them may have
-/// gone since.
-fn kept(wanted: &Fsck) -> Result<Vec<Checkpoint>, FsckError> {
+/// The checkpoints that somebody kept; whether a node of the ledger signed them, only the ledger tells.
+fn kept(wanted: &Fsck) -> Result<Vec<(SignedNote, Checkpoint)>, FsckError> {
     let read = |file: &PathBuf| {
         let wrong = |why: String| FsckError::File { file: file.clone(), why };
         let text = std::fs::read_to_string(file)
             .map_err(|error| wrong(format!("cannot be read: {error}")))?;
         let note: SignedNote = text.parse().map_err(|error| wrong(format!("{error}")))?;
-        note.text().parse().map_err(|error| wrong(format!("{error}")))
+        let checkpoint = note.text().parse().map_err(|error| wrong(format!("{error}")))?;
+        Ok((note, checkpoint))
     };
     wanted.checkpoints.iter().map(read).collect()
 }

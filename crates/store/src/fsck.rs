@@ -31,6 +31,7 @@ use crate::position::PositionFile;
 use crate::store::LedgerPin;
 use crate::{OpenError, damage};
 use ledger::checkpoint::Checkpoint;
+use ledger::note::SignedNote;
 use ledger::{Hash, KeyId, LedgerId, LedgerKind, NodeId, SubjectId};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,8 +48,8 @@ pub struct Fsck<'a> {
     /// The node, if it is known: whose chain of accesses the spool continues, and whose checkpoints have to
     /// be of this tree.
     pub node: Option<NodeId>,
-    /// Checkpoints that somebody kept, their signatures verified.
-    pub kept: &'a [Checkpoint],
+    /// Checkpoints that somebody kept. Their signatures are verified here, with the keys of the members.
+    pub kept: &'a [(SignedNote, Checkpoint)],
 }
 
 /// A folder in which everything that was compared matches.

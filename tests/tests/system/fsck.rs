@@ -48,6 +48,16 @@ async fn a_stopped_nodes_folder_is_intact_and_a_running_ones_is_left_alone() {
     let (code, said) = fsck(&data, &kept);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("intact: records.0.0") && said.contains("intact: access.0.0"), "{said}");
+    // A file that was spoilt says nothing of the ledger.
+    let text = std::fs::read_to_string(&checkpoint).expect("readable");
+    let root = text.lines().nth(2).expect("a root");
+    let first = if root.starts_with('A') { 'B' } else { 'A' };
+    let other: String = std::iter::once(first).chain(root.chars().skip(1)).collect();
+    let spoilt = cluster.node(0).state.join("spoilt");
+    std::fs::write(&spoilt, text.replacen(root, &other, 1)).expect("written");
+    let (code, said) = fsck(&data, &["--checkpoint", spoilt.to_str().expect("a path")]);
+    assert_eq!(code, Some(12), "{said}");
+    assert!(said.contains("not what was signed"), "{said}");
     copy(&data.join("ledger"), &older);
 
     // killed, not stopped: what is in the log alone is seen

@@ -10,7 +10,8 @@ use crate::keys::{self, MetaTag};
 use crate::position::PositionFile;
 use crate::rows;
 use ledger::checkpoint::Checkpoint;
-use ledger::cosigned::Cosigned;
+use ledger::cosigned::{Cosigned, cosigner_vkey, log_vkey};
+use ledger::note::{NoteError, SignedNote};
 use ledger::proof::{self, ProofError};
 use ledger::tree::tile_hashes;
 use ledger::{Hash, LedgerId, NodeId, State, Tree};
@@ -215,11 +216,12 @@ pub(super) fn against_position(
 pub(super) fn against_kept(
     tables: &Tables,
     replayed: &Replayed,
-    kept: &[Checkpoint],
+    kept: &[(SignedNote, Checkpoint)],
 ) -> Result<(), Finding> {
     let state = &replayed.state;
     let origin = state.origin();
-    for one in kept.iter().filter(|one| one.origin == origin) {
+    signed(state, kept)?;
+    for (_, one) in kept.iter().filter(|(_, one)| one.origin == origin) {
         let what = if one.size > state.size() {
             format!(
                 "it has {} records, the kept checkpoint {}: the end is gone",
@@ -236,10 +238,39 @@ pub(super) fn against_kept(
     Ok(())
 }
 
+/// A file that was spoilt accuses nobody: what a node signed is whole, and what is of this ledger is
+/// signed by one that it admitted, retired since or not.
+fn signed(state: &State, kept: &[(SignedNote, Checkpoint)]) -> Result<(), Finding> {
+    let (origin, mut keys) = (state.origin(), Vec::new());
+    for (node, member) in &state.authority.members {
+        keys.extend(log_vkey(&origin, &member.keys));
+        keys.extend(cosigner_vkey(&state.name, *node, &member.keys));
+    }
+    for (note, one) in kept {
+        let why = match note.verify(&keys) {
+            Err(NoteError::BadSignature) => "it is not what was signed, so not what was kept",
+            Err(NoteError::NotSigned | NoteError::Form) if one.origin == origin => {
+                "no node that this ledger admitted has signed it"
+            }
+            Ok(_) | Err(NoteError::NotSigned | NoteError::Form) => continue,
+        };
+        let what = format!(
+            "the kept one of {} records of {}: {why}. Take another copy of it, as `caseledger ledger \
+             checkpoint` printed it",
+            one.size, one.origin
+        );
+        return Err(Finding::unread(KEPT, what));
+    }
+    Ok(())
+}
+
 /// None of the kept checkpoints is of a ledger that is not here.
-pub(super) fn all_are_of(seen: &[LedgerSeen], kept: &[Checkpoint]) -> Result<(), Finding> {
-    match kept.iter().find(|one| !seen.iter().any(|it| it.origin == one.origin)) {
-        Some(one) => {
+pub(super) fn all_are_of(
+    seen: &[LedgerSeen],
+    kept: &[(SignedNote, Checkpoint)],
+) -> Result<(), Finding> {
+    match kept.iter().find(|(_, one)| !seen.iter().any(|it| it.origin == one.origin)) {
+        Some((_, one)) => {
             let what = format!("it is of {}, which is not here", one.origin);
             let found = Finding::file(KEPT, what);
             Err(Finding { verdict: super::Verdict::Other, ..found })

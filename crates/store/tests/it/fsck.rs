@@ -11,6 +11,7 @@ use crate::world::{
 use ledger::checkpoint::Checkpoint;
 use ledger::commitment::EVERY;
 use ledger::cosigned::{cosigner_name, sign};
+use ledger::note::SignedNote;
 use ledger::{
     Base, Block, Content, Control, Hash, Item, KeyId, LedgerId, NodeKeys, SigningKey, SubjectId,
 };
@@ -44,7 +45,7 @@ impl Folder {
         self.check_with(&[])
     }
 
-    fn check_with(&self, kept: &[Checkpoint]) -> Result<Intact, Finding> {
+    fn check_with(&self, kept: &[(SignedNote, Checkpoint)]) -> Result<Intact, Finding> {
         let wanted = Fsck { dir: self.dir.path(), ledgers: &self.pins, node: Some(NODE), kept };
         fsck(&wanted, |_| {})
     }
@@ -72,12 +73,17 @@ fn checkpoint(world: &World, ledger: LedgerId) -> Checkpoint {
     Checkpoint { origin: state.state().origin(), size: state.size, root: state.root() }
 }
 
+/// This node's signatures under it.
+fn signed(checkpoint: &Checkpoint, time: u64) -> SignedNote {
+    let name = checkpoint.origin.rsplitn(3, '/').nth(2).unwrap();
+    let name = cosigner_name(name, NODE);
+    let [as_log, cosigner] = [3, 5].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    sign(checkpoint, &as_log, (&name, &cosigner), time).unwrap()
+}
+
 /// A block with this node's checkpoint.
 fn give_checkpoint(world: &mut World, ledger: LedgerId, checkpoint: &Checkpoint, time: u64) {
-    let name = world.store().state(ledger).unwrap().state().name.clone();
-    let name = cosigner_name(&name, NODE);
-    let [as_log, cosigner] = [3, 5].map(|seed| SigningKey::from_bytes(&[seed; 32]));
-    let note = sign(checkpoint, &as_log, (&name, &cosigner), time).unwrap();
+    let note = signed(checkpoint, time);
     let block = world.block(ledger, vec![Item::Checkpoint(note.to_string().into_bytes())]);
     world.give(ledger, block);
 }
@@ -123,8 +129,8 @@ fn rich(records: u64) -> World {
     for _ in 0..300 {
         show(&mut world, &[one, two]);
     }
-    let signed = sign_now(&mut world, RECORDS, 200);
-    world.store().set_newest_checkpoint(RECORDS, signed.size).unwrap();
+    let newest = sign_now(&mut world, RECORDS, 200);
+    world.store().set_newest_checkpoint(RECORDS, newest.size).unwrap();
     sign_now(&mut world, ACCESS, 150);
     spool(&mut world, one.subject, one.audit);
     world.store().keep_foreign(RECORDS, 7, b"another past").unwrap();
@@ -270,20 +276,49 @@ fn an_older_database_is_behind_what_the_node_told_and_what_somebody_kept() {
     world.file(keys, &[added(9, "later")]);
     world.close();
     let folder = Folder::of(&world);
-    folder.check_with(std::slice::from_ref(&kept)).unwrap();
+    let file = |of: &Checkpoint| [(signed(of, 300), of.clone())];
+    folder.check_with(&file(&kept)).unwrap();
     folder.put_back(&older);
     let found = folder.found(Verdict::Other);
     assert_eq!((found.table, found.ledger), ("position.json", Some(RECORDS)));
     // With the older position.json beside it nothing in the folder tells; the checkpoint does.
     older.check().unwrap();
-    let found = older.check_with(std::slice::from_ref(&kept)).unwrap_err();
+    let found = older.check_with(&file(&kept)).unwrap_err();
     assert_eq!((found.verdict, found.table), (Verdict::Other, "checkpoint"), "{found}");
     let fork = Checkpoint { root: Hash([4; 32]), ..kept.clone() };
-    let found = Folder::of(&world).check_with(&[fork]).unwrap_err();
+    let found = Folder::of(&world).check_with(&file(&fork)).unwrap_err();
     assert_eq!((found.verdict, found.table), (Verdict::Other, "checkpoint"), "{found}");
     let elsewhere = Checkpoint { origin: "another/records.0.0/00".to_owned(), ..kept };
-    let found = Folder::of(&world).check_with(&[elsewhere]).unwrap_err();
+    let found = Folder::of(&world).check_with(&file(&elsewhere)).unwrap_err();
     assert_eq!((found.verdict, found.table), (Verdict::Other, "checkpoint"), "{found}");
+}
+
+/// Neither on this ledger nor on another.
+#[test]
+fn a_kept_checkpoint_that_was_spoilt_accuses_nobody() {
+    let mut world = rich(0);
+    let kept = sign_now(&mut world, RECORDS, 300);
+    world.close();
+    let folder = Folder::of(&world);
+    let spoilt = [
+        Checkpoint { root: Hash([4; 32]), ..kept.clone() },
+        Checkpoint { size: kept.size + 1, ..kept.clone() },
+        Checkpoint { origin: format!("{}0", kept.origin), ..kept.clone() },
+    ];
+    let mut files = Vec::from(spoilt.map(|text| {
+        let mut note = text.to_note().unwrap();
+        note.signatures = signed(&kept, 300).signatures;
+        (note, text)
+    }));
+    let mut stranger = kept.to_note().unwrap();
+    stranger.sign(&kept.origin, &SigningKey::from_bytes(&[77; 32]));
+    files.push((stranger, kept.clone()));
+    for file in files {
+        let found = folder.check_with(&[file]).unwrap_err();
+        assert_eq!((found.verdict, found.table), (Verdict::Unread, "checkpoint"), "{found}");
+        assert!(found.what.contains("another copy"), "{found}");
+    }
+    folder.check_with(&[(signed(&kept, 300), kept)]).unwrap();
 }
 
 /// The same ledgers with another history, whole in itself.
