@@ -1,4 +1,5 @@
-//! One patient: what the node shows is on file, is all of it, and is what its records say.
+//! One patient: what the node shows is on file, is all of it, and is what its records say, as the node
+//! reads them: here they are opened, not decoded. `prove` packs a `check.py` that decodes them without it.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,8 @@ impl Intact {
     pub(super) fn json(&self) -> Value {
         json!({"verdict": "intact", "origin": self.checkpoint.origin, "size": self.checkpoint.size,
             "patient": self.id, "number_shown": self.number, "records": self.records,
-            "opened": self.opened, "file_version": self.file})
+            "opened": self.opened, "file_version": self.file,
+            "records_read_by": self.file.map(|_| "node")})
     }
 
     pub(super) fn text(&self) -> String {
@@ -54,9 +56,10 @@ impl Intact {
             None => String::new(),
         };
         let file = match file {
-            Some(version) => {
-                format!("\nthe patient file at version {version} is what these records say")
-            }
+            Some(version) => format!(
+                "\nthe patient file at version {version} is what these records say, as the node reads \
+                 them: `caseledger prove` and its check.py read them without it"
+            ),
             None if opened < records => {
                 "\nnot checked: what they say, as not every record can be opened".to_owned()
             }
@@ -118,16 +121,8 @@ pub(super) async fn verify(
     }
     let last = checked.last().map_or(0, |one| one.version);
     if file.as_ref().is_some_and(|file| file.version < last) {
-        // More was filed in between. By now it has to be shown; what is newer still is not compared.
+        // More was filed in between. By now it has to be shown.
         file = file::whole(&mut files, global, &id, &purpose).await?;
-        match &file {
-            Some(newer) if newer.version > last => {
-                return Ok(Err(Found::Incomplete(
-                    "the file changes faster than it can be compared: verify again".to_owned(),
-                )));
-            }
-            Some(_) | None => {}
-        }
     }
     let masked = |file: &v1::PatientFile| file.entries.iter().any(|state| state.masked);
     if file.as_ref().is_some_and(masked) {
@@ -166,7 +161,15 @@ fn compared(
             checked.len()
         )));
     }
+    let last = checked.last().map_or(0, |one| one.version);
     match file {
+        // More was filed in between, or another node of the name gave the evidence.
+        Some(file) if file.version > last => Err(Found::Incomplete(format!(
+            "the file is shown at version {}, and the evidence reaches version {last}: more was filed \
+             meanwhile, or the node that gave it is behind. Verify again; if this stays so, the file \
+             shows what was never filed",
+            file.version
+        ))),
         Some(file) => follows(file, checked).map(|()| Some(file.version)).map_err(Found::Damaged),
         None if checked.is_empty() => Ok(None),
         None => {
@@ -198,7 +201,8 @@ async fn continues(
 /// An entry as its records leave it: what it says, and whether it was taken back.
 type Left<'e> = (Option<&'e v1::Entry>, bool);
 
-/// Whether the file that was shown is what its records say, up to its version.
+/// Whether the file that was shown is what its records say, up to its version: what they say is the
+/// node's reading of what was opened here.
 fn follows(file: &v1::PatientFile, checked: &[Checked<'_>]) -> Result<(), String> {
     let mut identity = None;
     let mut entries: BTreeMap<&str, Left<'_>> = BTreeMap::new();
@@ -269,5 +273,20 @@ mod tests {
         assert_eq!(told(LedgerKind::Records, false, None), (12, None), "and the file too");
         assert_eq!(told(LedgerKind::Access, false, None), (0, None), "it has no file to compare");
         assert!(matches!(compared(LedgerKind::Records, None, &[]), Ok(None)), "nobody's id");
+    }
+
+    #[test]
+    fn a_file_that_is_further_than_its_evidence_accuses_nobody() {
+        let leaf = registered(&["7"]);
+        let checked = [Checked { leaf: &leaf, version: 1, opened: true }];
+        let identity = Some(identity(&["7", "8"]));
+        let mut file = v1::PatientFile { identity, version: 2, ..v1::PatientFile::default() };
+        for evidence in [checked.as_slice(), &[]] {
+            let found = compared(LedgerKind::Records, Some(&file), evidence);
+            assert!(matches!(found, Err(Found::Incomplete(_))), "{found:?}");
+        }
+        file.version = 1;
+        let found = compared(LedgerKind::Records, Some(&file), &checked);
+        assert!(matches!(found, Err(Found::Damaged(_))), "of the same version: {found:?}");
     }
 }
