@@ -108,6 +108,11 @@ impl Checkpoints {
 
     /// Signs and gathers until it is dropped.
     pub(crate) async fn run(mut self) {
+        match self.store.witnessed(self.press.line.ledger) {
+            Ok(Some(note)) => self.witnesses.recall(&note),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(?error, "what witnesses cosigned is not known any more"),
+        }
         let mut filed = self.press.line.follow_checkpoints();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -166,7 +171,10 @@ impl Checkpoints {
             {
                 // Before, a slower witness may still cosign it.
                 if known.is_none_or(|known| known < size) {
-                    store.set_newest_checkpoint(ledger, size)?;
+                    let newest = self.on_file.borrow().newest.clone();
+                    let witnessed = newest.filter(|newest| newest.witnesses > 0);
+                    let witnessed = witnessed.as_ref().map(|newest| &newest.note);
+                    store.set_newest_checkpoint(ledger, size, witnessed)?;
                 }
                 break;
             }

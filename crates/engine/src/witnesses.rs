@@ -1,6 +1,8 @@
 //! Witnesses (c2sp.org/tlog-witness): others who cosign a ledger's checkpoints, each having seen that it
 //! only grew. Nodes hand them what a majority of the nodes has signed; how, `server` knows. With a
-//! quorum, no checkpoint leaves without so many of them: records are final only then.
+//! quorum, no checkpoint leaves without so many of them: records are final only then. What they
+//! cosigned of the newest that left is kept: after a restart it leaves again, whether they are there
+//! or not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,10 +83,24 @@ impl Witnesses {
     /// Takes in what a witness answered; false when its signature does not hold.
     fn add(&self, key: &Vkey, text: &str, lines: &str) -> bool {
         let Ok(answer) = format!("{text}\n{lines}").parse::<SignedNote>() else { return false };
+        // Under that text and no longer one.
+        answer.text() == text && self.take(key, &answer)
+    }
+
+    /// Takes in a note of before the start, as far as those who are witnesses now signed it.
+    pub(crate) fn recall(&self, note: &SignedNote) {
+        for key in &self.setup.keys {
+            let _ = self.take(key, note);
+        }
+    }
+
+    /// Takes in a witness's line under a note; false when there is none, or it does not hold.
+    fn take(&self, key: &Vkey, from: &SignedNote) -> bool {
+        let text = from.text();
         let Ok(mut note) = SignedNote::new(text.to_owned()) else { return false };
-        // That line alone, under that text and no longer one.
-        note.signatures.extend(answer.signatures.iter().find(|line| key.claims(line)).cloned());
-        let good = answer.text() == text && note.verify(std::slice::from_ref(key)).is_ok();
+        // That line alone.
+        note.signatures.extend(from.signatures.iter().find(|line| key.claims(line)).cloned());
+        let good = note.verify(std::slice::from_ref(key)).is_ok();
         let place = self.setup.keys.iter().position(|one| one == key);
         let (true, Some(line), Some(place)) = (good, note.signatures.pop(), place) else {
             return false;
@@ -187,5 +203,43 @@ impl Engine {
             witnesses.trouble(DISAGREES, name, disagrees);
         }
         Ok(good)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::SigningKey;
+    use ledger::note::KeyType;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn of_what_was_cosigned_before_the_start_only_good_lines_of_witnesses_count() {
+        let key = |seed| SigningKey::from_bytes(&[seed; 32]);
+        let vkey = |name: &str, seed| {
+            let public = key(seed).verifying_key().to_bytes();
+            Vkey::new(name, KeyType::Cosignature, public).unwrap()
+        };
+        let setup = WitnessSetup { keys: vec![vkey("w1", 1), vkey("w2", 2)], quorum: 1 };
+        let note = || SignedNote::new("log\n7\nroot\n".to_owned()).unwrap();
+        let recalled = |kept: &SignedNote| {
+            let alarms = Arc::new(Alarms::new(Clock::system()));
+            let witnesses = Witnesses::new(LedgerId::RECORDS, setup.clone(), alarms);
+            witnesses.recall(kept);
+            witnesses.cosign(&mut note())
+        };
+        let mut kept = note();
+        kept.cosign("node", &key(9), 5);
+        assert_eq!(recalled(&kept), None, "nobody who is a witness");
+        kept.cosign("w2", &key(2), 5);
+        assert_eq!(recalled(&kept), Some(1));
+        kept.cosign("w1", &key(1), 6);
+        assert_eq!(recalled(&kept), Some(2));
+        kept.signatures.iter_mut().for_each(|line| line.signature[9] ^= 1);
+        assert_eq!(recalled(&kept), None, "none holds");
+        let mut other = SignedNote::new("log\n8\nroot\n".to_owned()).unwrap();
+        other.cosign("w1", &key(1), 5);
+        assert_eq!(recalled(&other), None, "of another checkpoint");
     }
 }

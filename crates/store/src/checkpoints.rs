@@ -133,15 +133,24 @@ impl Store {
         self.put_meta(ledger, keys::MetaTag::LastCheckpoint, text.as_bytes())
     }
 
-    /// Remembers the newest size that a majority has signed, and forgets what was signed of smaller
-    /// ones: the blocks keep it. Not synced: after a crash an older one is known.
+    /// Remembers the newest size that a majority has signed, with the note of it that witnesses have
+    /// cosigned, which no block brings; and forgets what was signed of smaller ones: the blocks keep
+    /// it. Not synced: after a crash an older one is known.
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub fn set_newest_checkpoint(&self, ledger: LedgerId, size: u64) -> Result<(), StoreError> {
+    pub fn set_newest_checkpoint(
+        &self,
+        ledger: LedgerId,
+        size: u64,
+        witnessed: Option<&SignedNote>,
+    ) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        let key = keys::meta(ledger, keys::MetaTag::NewestCheckpoint);
-        batch.put_cf(self.table(keys::META)?, key, size.to_be_bytes());
+        let (meta, key) = (self.table(keys::META)?, |tag| keys::meta(ledger, tag));
+        batch.put_cf(meta, key(keys::MetaTag::NewestCheckpoint), size.to_be_bytes());
+        if let Some(note) = witnessed {
+            batch.put_cf(meta, key(keys::MetaTag::Witnessed), note.to_string());
+        }
         let table = self.table(keys::CHECKPOINTS)?;
         // One by one: they are few, and range tombstones would slow every later look.
         let (from, end) = (keys::checkpoints(ledger, 0), keys::checkpoints(ledger, size));
@@ -159,6 +168,15 @@ impl Store {
     pub fn newest_checkpoint(&self, ledger: LedgerId) -> Result<Option<u64>, StoreError> {
         let key = keys::meta(ledger, keys::MetaTag::NewestCheckpoint);
         self.reader().row(keys::META, &key, rows::decode_number)
+    }
+
+    /// The newest note that witnesses had cosigned when this node last knew. Nothing of it is verified.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row is no note.
+    pub fn witnessed(&self, ledger: LedgerId) -> Result<Option<SignedNote>, StoreError> {
+        let key = keys::meta(ledger, keys::MetaTag::Witnessed);
+        self.reader().row(keys::META, &key, |row| Some(parse(row)?.0))
     }
 
     /// The largest checkpoint that this node ever signed.

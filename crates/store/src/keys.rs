@@ -94,6 +94,9 @@ pub(crate) enum MetaTag {
     KnownEnd = 5,
     /// The newest size whose checkpoint a majority had signed when this node last knew, u64.
     NewestCheckpoint = 6,
+    /// The note of the newest checkpoint that the quorum of witnesses had cosigned, with their
+    /// signatures; absent without any.
+    Witnessed = 7,
 }
 
 /// Fills an array from parts whose lengths sum to `N`.

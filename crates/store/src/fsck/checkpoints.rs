@@ -100,6 +100,7 @@ pub(super) fn check(
     }
     newest(filed, state)?;
     last(tables, state)?;
+    witnessed(tables, state)?;
     Ok((filed.stored.len() as u64).saturating_sub(others))
 }
 
@@ -152,6 +153,25 @@ fn last(tables: &Tables, state: &State) -> Result<(), Finding> {
         }
         Some(last) if last.root != root_at(tables, state, last.size)? => {
             "what this node signed last is of another tree"
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Finding::row(keys::META, &key, what))
+}
+
+/// What witnesses had cosigned last is of this tree; whose signatures count, the node's configuration says.
+fn witnessed(tables: &Tables, state: &State) -> Result<(), Finding> {
+    let key = keys::meta(state.ledger, MetaTag::Witnessed);
+    let Some(row) = tables.get(keys::META, &key)? else { return Ok(()) };
+    let what = match parse(&row) {
+        None => "the row is no checkpoint",
+        Some((_, one)) if one.origin != state.origin() => {
+            "what witnesses cosigned last is of another ledger"
+        }
+        Some((_, one))
+            if one.size > state.size() || one.root != root_at(tables, state, one.size)? =>
+        {
+            "what witnesses cosigned last is of another tree"
         }
         Some(_) => return Ok(()),
     };

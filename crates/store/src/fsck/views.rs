@@ -89,7 +89,8 @@ fn meta(tables: &Tables, replayed: &Replayed) -> Result<(), Finding> {
     let ledger = replayed.state.ledger;
     let is = |key: &[u8], tag| key == keys::meta(ledger, tag);
     tables.each(keys::META, ledger, |key, row| {
-        let checked = [MetaTag::State, MetaTag::ViewVersion, MetaTag::LastCheckpoint];
+        let checked =
+            [MetaTag::State, MetaTag::ViewVersion, MetaTag::LastCheckpoint, MetaTag::Witnessed];
         let decodes = checked.into_iter().any(|tag| is(key, tag))
             || (is(key, MetaTag::Override) && Override::decode(row).is_some())
             || (is(key, MetaTag::KnownEnd) && rows::decode_number(row).is_some())

@@ -130,7 +130,9 @@ fn rich(records: u64) -> World {
         show(&mut world, &[one, two]);
     }
     let newest = sign_now(&mut world, RECORDS, 200);
-    world.store().set_newest_checkpoint(RECORDS, newest.size).unwrap();
+    let note = signed(&newest, 200);
+    world.store().set_newest_checkpoint(RECORDS, newest.size, Some(&note)).unwrap();
+    assert_eq!(world.store().witnessed(RECORDS).unwrap(), Some(note));
     sign_now(&mut world, ACCESS, 150);
     spool(&mut world, one.subject, one.audit);
     world.store().keep_foreign(RECORDS, 7, b"another past").unwrap();
@@ -336,7 +338,7 @@ fn another_history_is_not_where_the_node_was() {
 
 #[test]
 fn a_checkpoint_that_is_not_of_the_tree_or_not_the_nodes_is_found() {
-    let told: [(&str, Change); 4] = [
+    let told: [(&str, Change); 5] = [
         ("another tree", |world| {
             let mut fork = checkpoint(world, RECORDS);
             fork.root = Hash([3; 32]);
@@ -353,7 +355,13 @@ fn a_checkpoint_that_is_not_of_the_tree_or_not_the_nodes_is_found() {
         }),
         ("newest size", |world| {
             let size = world.store().state(RECORDS).unwrap().size;
-            world.store().set_newest_checkpoint(RECORDS, size + 1).unwrap();
+            world.store().set_newest_checkpoint(RECORDS, size + 1, None).unwrap();
+        }),
+        ("witnesses cosigned last is of another tree", |world| {
+            let mut fork = sign_now(world, RECORDS, 400);
+            fork.root = Hash([3; 32]);
+            let (size, note) = (fork.size, signed(&fork, 400));
+            world.store().set_newest_checkpoint(RECORDS, size, Some(&note)).unwrap();
         }),
     ];
     for (what, change) in told {
