@@ -261,6 +261,20 @@ impl Engine {
         }
     }
 
+    /// Whether a number is that of a patient who was found by an identity that has it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn has_number(
+        &self,
+        patient: PatientId,
+        issuer: &str,
+        value: &str,
+    ) -> Result<bool, Failure> {
+        let store = self.shelf.never_to_be_shown();
+        Ok(store.reader().find_identifier(issuer, value)? == Some(patient))
+    }
+
     /// That an item was on file already, or what the checks say of it, is a showing.
     async fn tell_outcomes(
         &self,

@@ -432,6 +432,58 @@ async fn who_shares_another_number_is_not_taken_for_who_is_on_file() {
     }
 }
 
+/// The same, of a source that does not say what kind of numbers they are.
+fn untyped(number: u64, record: &str, of: impl FnOnce(&mut v1::Identity)) -> v1::ImportItem {
+    let mut item = spouse(number, record, "Ames");
+    if let Some(v1::import_item::Content::Identity(identity)) = &mut item.content {
+        identity.identifiers.iter_mut().for_each(|identifier| identifier.kind = None);
+        of(identity);
+    }
+    item
+}
+
+#[tokio::test]
+async fn an_identity_that_filed_nothing_leads_no_entries_to_who_shares_a_number() {
+    use v1::ImportStatus::{Refused, Unchanged};
+    let cluster = Cluster::start(1).await.expect("a node");
+    let client = cluster.client(0, "case-manager").unwrap();
+    let ames = || {
+        untyped(1, "MRN-1", |identity| {
+            let value = Some(v1::deceased::Value::At("1980".to_owned()));
+            identity.deceased = Some(v1::Deceased { value });
+        })
+    };
+    let patient_id = results(&client, vec![ames()]).await.remove(&1).expect("told").patient_id;
+    // Found by the account alone, and born after whose it is died.
+    let brown = untyped(2, "MRN-2", |identity| "1990".clone_into(&mut identity.birth_date));
+    let mut of_brown = item(3, entry("2019"));
+    of_brown.patient = brown.patient.clone();
+    let told = results(&client, vec![brown, of_brown.clone()]).await;
+    let (identity, of_brown) = (&told[&2], &told[&3]);
+    assert_eq!((identity.status(), identity.patient_id.as_str()), (Refused, ""), "{identity:?}");
+    assert!(identity.violations[0].field.contains("deceased"), "{identity:?}");
+    assert_eq!((of_brown.status(), of_brown.reason.as_str()), (Refused, "PATIENT_UNKNOWN"));
+    assert!(entries(&client, "MRN-1").await.is_empty(), "nothing of another person");
+
+    // The number goes, the account stays: the identity is the same, and its number nobody's.
+    let number = |issuer: &str, value: &str| v1::Identifier {
+        issuer: format!("https://hospital.example/{issuer}"),
+        value: value.to_owned(),
+        ..v1::Identifier::default()
+    };
+    let identifiers = vec![number("account", "7"), number("mrn", "MRN-9")];
+    let corrected = v1::change::Change::AmendIdentity(v1::AmendIdentity {
+        identity: Some(v1::Identity { identifiers, ..v1::Identity::default() }),
+        update_mask: Some(api::FieldMask { paths: vec!["identifiers".to_owned()] }),
+        how: v1::Amendment::Correction.into(),
+        reason: "mistyped".to_owned(),
+    });
+    by_hand(&client, &patient_id, corrected).await;
+    let told = results(&client, vec![ames(), item(4, entry("2020"))]).await;
+    assert_eq!(told[&1].status(), Unchanged, "{:?}", told[&1]);
+    assert_eq!(told[&4].reason, "PATIENT_UNKNOWN");
+}
+
 #[tokio::test]
 async fn entries_follow_a_number_that_is_corrected_while_their_stream_lasts() {
     let cluster = Cluster::start(1).await.expect("a node");

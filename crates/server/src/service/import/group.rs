@@ -129,19 +129,8 @@ impl Filing<'_> {
                 match self.engine.import_patient(&context, *identity).await {
                     Ok((patient, outcome, receipt)) => {
                         self.done.receipt = receipt.or(self.done.receipt);
-                        if patient.is_some() {
-                            self.done.patient = patient;
-                            // What filed nothing goes by what stood before it began.
-                            self.done.version = match &outcome {
-                                ImportOutcome::Filed { .. } | ImportOutcome::Amended { .. } => {
-                                    version(self.engine, &self.done.selector)
-                                }
-                                ImportOutcome::Unchanged { .. }
-                                | ImportOutcome::Invalid { .. }
-                                | ImportOutcome::Refused { .. }
-                                | ImportOutcome::Masked
-                                | ImportOutcome::Untold => before,
-                            };
+                        if let Some(patient) = patient {
+                            self.identified(patient, &outcome, before);
                         }
                         let (result, position) = outcome_out(&outcome, Root::Identity);
                         self.done.position = self.done.position.max(position);
@@ -163,6 +152,27 @@ impl Filing<'_> {
                 }
             }
         }
+    }
+
+    /// Remembers whom an identity was found to be, for the items after it. One that filed nothing may
+    /// have been found by another of its numbers, and these items go by the selector's.
+    fn identified(&mut self, patient: PatientId, outcome: &ImportOutcome, before: Option<u64>) {
+        let version = match outcome {
+            ImportOutcome::Filed { .. } | ImportOutcome::Amended { .. } => {
+                version(self.engine, &self.done.selector)
+            }
+            ImportOutcome::Unchanged { .. }
+            | ImportOutcome::Invalid { .. }
+            | ImportOutcome::Refused { .. }
+            | ImportOutcome::Masked
+            | ImportOutcome::Untold => {
+                if !is_of(self.engine, &self.done.selector, patient) {
+                    return;
+                }
+                before
+            }
+        };
+        (self.done.patient, self.done.version) = (Some(patient), version);
     }
 
     /// Whose file it is; an item of nobody is refused here.
@@ -268,6 +278,16 @@ fn version(engine: &Engine, selector: &Selector) -> Option<u64> {
     match selector {
         Selector::Id(_) => Some(0),
         Selector::Number { issuer, value } => engine.number_version(issuer, value).ok(),
+    }
+}
+
+/// Whether the selector names this patient now. Not known: no, and the next item asks again.
+fn is_of(engine: &Engine, selector: &Selector, patient: PatientId) -> bool {
+    match selector {
+        Selector::Id(id) => *id == patient,
+        Selector::Number { issuer, value } => {
+            engine.has_number(patient, issuer, value).unwrap_or(false)
+        }
     }
 }
 
