@@ -1,19 +1,86 @@
 //! Who is who in an import: what references lead to.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::json::Reference;
 use crate::read::{Phase, Resource};
 use crate::refusal::Refusal;
 use api::v1;
 
-/// References of one import. Grows by one row a patient, and one a resource of a bundle.
+/// Whose file an entry belongs to: the number to find it by, and the key of the Patient of this import
+/// who has it, if there is one.
+pub(crate) type Whose = (v1::PatientNumber, Option<Arc<str>>);
+
+/// What is wrong with a Patient one of whose hospital numbers another Patient of the import has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clash {
+    /// This one is not in use any more: the other one is to be imported.
+    MergedAway,
+    /// Nobody can tell which of them the number means.
+    Shared,
+}
+
+impl Clash {
+    fn refusal(self, field: &str) -> Refusal {
+        match self {
+            Self::MergedAway => Refusal::new(
+                "MERGED_AWAY",
+                field,
+                "the Patient is inactive or replaced, and another Patient of this import has one of \
+                 its hospital numbers: import that one",
+            ),
+            Self::Shared => Refusal::new(
+                "NUMBER_SHARED",
+                field,
+                "two Patients of this import have the same hospital number: find out whether they are \
+                 one person; if so, mark one of them as replaced by the other, else correct the number, \
+                 or give a number that people share its type",
+            ),
+        }
+    }
+}
+
+/// Who has one hospital number: the first Patient in use, and the first that is not.
+#[derive(Debug, Default)]
+struct Holders {
+    active: Option<Arc<str>>,
+    retired: Option<Arc<str>>,
+}
+
+impl Holders {
+    /// Adds a Patient, and tells whose numbers are clashing now.
+    fn add(&mut self, key: &Arc<str>, retired: bool) -> Vec<(Arc<str>, Clash)> {
+        let (alike, clash) = match retired {
+            true => (&mut self.retired, Clash::MergedAway),
+            false => (&mut self.active, Clash::Shared),
+        };
+        let first = alike.get_or_insert_with(|| Arc::clone(key));
+        let mut clashes = Vec::new();
+        if first != key {
+            clashes.extend([(Arc::clone(first), clash), (Arc::clone(key), clash)]);
+        }
+        if let (Some(active), Some(first)) = (&self.active, &self.retired)
+            && active != first
+        {
+            let gone = if retired { key } else { first };
+            clashes.push((Arc::clone(gone), Clash::MergedAway));
+        }
+        clashes
+    }
+}
+
+/// References of one import. Grows by a few rows a patient, and one a resource of a bundle.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
-    /// Reference to a patient → the number to find it by; none if two patients claim it.
-    patients: HashMap<String, Option<v1::PatientNumber>>,
+    /// Reference to a patient → the number to find it by, and its key; none if two patients claim it.
+    patients: HashMap<String, Option<(v1::PatientNumber, Arc<str>)>>,
     /// "Patient/id" of those whose bundle says on which server they are.
     placed: HashSet<String>,
+    /// Hospital number → who has it.
+    holders: HashMap<v1::PatientNumber, Holders>,
+    /// Key of a Patient who shares a hospital number with another.
+    clashes: HashMap<Arc<str>, Clash>,
     /// Full URL of a bundle's entry → its type, and the key that it is sent under.
     urls: HashMap<String, (String, String)>,
 }
@@ -26,8 +93,16 @@ impl Directory {
         }
     }
 
-    /// Remembers whom references to this patient mean.
-    pub(crate) fn learn_patient(&mut self, resource: &Resource, number: &v1::PatientNumber) {
+    /// Remembers whom references to this patient mean, found by this number; and whose all of its
+    /// hospital numbers are.
+    pub(crate) fn learn_patient(
+        &mut self,
+        resource: &Resource,
+        number: &v1::PatientNumber,
+        numbers: Vec<v1::PatientNumber>,
+        retired: bool,
+    ) {
+        let Some(key) = resource.source_key().map(Arc::<str>::from) else { return };
         if resource.full_url.as_deref().is_some_and(is_absolute) {
             self.placed.extend(resource.key());
         }
@@ -35,11 +110,23 @@ impl Directory {
             self.patients
                 .entry(reference)
                 .and_modify(|known| {
-                    if known.as_ref() != Some(number) {
+                    if known.as_ref().is_none_or(|(known, _)| known != number) {
                         *known = None;
                     }
                 })
-                .or_insert_with(|| Some(number.clone()));
+                .or_insert_with(|| Some((number.clone(), Arc::clone(&key))));
+        }
+        for number in numbers {
+            let clashes = self.holders.entry(number).or_default().add(&key, retired);
+            self.clashes.extend(clashes);
+        }
+    }
+
+    /// Refuses a Patient who cannot be told from another one of this import.
+    pub(crate) fn stands_alone(&self, key: &str) -> Result<(), Refusal> {
+        match self.clashes.get(key) {
+            Some(clash) => Err(clash.refusal("identifier")),
+            None => Ok(()),
         }
     }
 
@@ -48,14 +135,29 @@ impl Directory {
         &self,
         field: &str,
         reference: Option<Reference>,
-    ) -> Result<v1::PatientNumber, Refusal> {
+    ) -> Result<Whose, Refusal> {
+        let (number, key) = self.referred(field, reference)?;
+        // Who was merged away is found as whoever has the number now.
+        let key =
+            key.filter(|key| self.clashes.get(key) != Some(&Clash::MergedAway)).or_else(|| {
+                let holders = self.holders.get(&number)?;
+                holders.active.clone().or_else(|| holders.retired.clone())
+            });
+        match key.as_ref().and_then(|key| self.clashes.get(key)) {
+            Some(clash) => Err(clash.refusal(field)),
+            None => Ok((number, key)),
+        }
+    }
+
+    /// What an element says of its patient.
+    fn referred(&self, field: &str, reference: Option<Reference>) -> Result<Whose, Refusal> {
         let Some(reference) = reference else {
             let text = format!("`{field}` is missing: an entry belongs to a patient");
             return Err(Refusal::new("NO_PATIENT", field, text));
         };
         if let Some(text) = &reference.reference {
             if let Some(number) = by_search(text) {
-                return Ok(number);
+                return Ok((number, None));
             }
             // Another server may have given the same id to somebody else.
             let here = |key: &String| !is_absolute(text) || !self.placed.contains(key);
@@ -64,7 +166,7 @@ impl Directory {
                 .get(unversioned(text))
                 .or_else(|| self.patients.get(&relative(text).filter(here)?));
             match known {
-                Some(Some(number)) => return Ok(number.clone()),
+                Some(Some((number, key))) => return Ok((number.clone(), Some(Arc::clone(key)))),
                 Some(None) => {
                     return Err(Refusal::new(
                         "PATIENT_AMBIGUOUS",
@@ -78,10 +180,9 @@ impl Directory {
         }
         match reference.identifier {
             Some(found) if found.system.is_some() && found.value.is_some() => {
-                Ok(v1::PatientNumber {
-                    issuer: found.system.unwrap_or_default(),
-                    value: found.value.unwrap_or_default(),
-                })
+                let issuer = found.system.unwrap_or_default();
+                let value = found.value.unwrap_or_default();
+                Ok((v1::PatientNumber { issuer, value }, None))
             }
             _ => Err(Refusal::new(
                 "PATIENT_NOT_IN_IMPORT",

@@ -1,5 +1,7 @@
 //! From a resource to an item.
 
+use std::sync::Arc;
+
 use api::v1;
 use api::v1::import_item::Content;
 use api::v1::patient_selector::Patient;
@@ -23,6 +25,8 @@ pub struct Mapped {
     pub outcome: Outcome,
     /// Paths of elements that have no place in the item, such as `Condition.stage`; each once.
     pub not_carried: Vec<String>,
+    /// Key of the Patient of this import whose it is, if it is known.
+    pub patient: Option<Arc<str>>,
 }
 
 /// An item to send, or why there is none.
@@ -55,12 +59,12 @@ impl Importer {
             Phase::Patients => {
                 self.directory.learn_url(resource);
                 // a patient without a usable number is refused when it is mapped
-                let number = Fields::of(&resource.json)
-                    .and_then(|mut fields| patient::identifiers(&mut fields))
-                    .ok()
-                    .and_then(|identifiers| patient::number(&identifiers));
-                if let Some(number) = number {
-                    self.directory.learn_patient(resource, &number);
+                let Ok(mut fields) = Fields::of(&resource.json) else { return };
+                let identifiers = patient::identifiers(&mut fields).unwrap_or_default();
+                if let Some(number) = patient::number(&identifiers) {
+                    let numbers = patient::numbers(&identifiers);
+                    let retired = patient::is_retired(&mut fields);
+                    self.directory.learn_patient(resource, &number, numbers, retired);
                 }
             }
             Phase::Encounters | Phase::Entries => self.directory.learn_url(resource),
@@ -71,33 +75,27 @@ impl Importer {
     /// The item for a resource; `number` is the caller's, for finding the result again.
     #[must_use]
     pub fn map(&self, resource: &Resource, number: u64) -> Mapped {
-        match self.try_map(resource, number) {
-            Ok((item, not_carried)) => {
-                let paths =
-                    not_carried.iter().map(|path| format!("{}.{path}", resource.resource_type));
-                Mapped { not_carried: paths.collect(), outcome: Outcome::Item(Box::new(item)) }
-            }
-            Err(refusal) => Mapped { outcome: Outcome::Refused(refusal), not_carried: Vec::new() },
-        }
+        self.try_map(resource, number).unwrap_or_else(|refusal| Mapped {
+            outcome: Outcome::Refused(refusal),
+            not_carried: Vec::new(),
+            patient: None,
+        })
     }
 
-    fn try_map(
-        &self,
-        resource: &Resource,
-        number: u64,
-    ) -> Result<(v1::ImportItem, Vec<String>), Refusal> {
+    fn try_map(&self, resource: &Resource, number: u64) -> Result<Mapped, Refusal> {
         let key = resource.source_key().ok_or_else(|| {
             Refusal::new("NO_ID", "id", "the resource has no id, so it could not be found again")
         })?;
-        let source = self.source_id(key);
+        let source = self.source_id(key.clone());
         let mut fields = Fields::of(&resource.json)?;
         let mut item =
             v1::ImportItem { number, source: Some(source.clone()), ..Default::default() };
-        let patient = match resource.phase() {
+        let (number, patient) = match resource.phase() {
             Phase::Patients => {
                 let (identity, number) = patient::identity(&mut fields, source)?;
+                self.directory.stands_alone(&key)?;
                 item.content = Some(Content::Identity(Box::new(identity)));
-                number
+                (number, Some(key.into()))
             }
             Phase::Encounters | Phase::Entries | Phase::NotImported => {
                 let mut draft = kind::draft(&resource.resource_type, &mut fields, &self.directory)?;
@@ -111,12 +109,15 @@ impl Importer {
                 draft.patient
             }
         };
-        item.patient = Some(v1::PatientSelector { patient: Some(Patient::Number(patient)) });
+        item.patient = Some(v1::PatientSelector { patient: Some(Patient::Number(number)) });
         if item.encoded_len() > MAX_ITEM {
             let limit = MAX_ITEM / 1024;
             return Err(Refusal::new("TOO_LARGE", "", format!("the resource exceeds {limit} KiB")));
         }
-        Ok((item, fields.not_carried()))
+        let kind = &resource.resource_type;
+        let paths = fields.not_carried().into_iter().map(|path| format!("{kind}.{path}"));
+        let outcome = Outcome::Item(Box::new(item));
+        Ok(Mapped { outcome, not_carried: paths.collect(), patient })
     }
 
     fn source_id(&self, value: String) -> v1::SourceId {

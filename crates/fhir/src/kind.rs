@@ -16,7 +16,7 @@ mod task;
 use api::v1;
 use serde_json::value::RawValue;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Whose};
 use crate::fields::Fields;
 use crate::json::{Annotation, Meta, Reference};
 use crate::read::Phase;
@@ -25,7 +25,7 @@ use crate::refusal::Refusal;
 /// An entry and what it refers to.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    pub(crate) patient: v1::PatientNumber,
+    pub(crate) patient: Whose,
     pub(crate) encounter: Option<String>,
     pub(crate) reasons: Vec<String>,
     pub(crate) focus: Option<String>,

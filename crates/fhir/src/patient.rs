@@ -28,6 +28,21 @@ struct Communication {
     preferred: bool,
 }
 
+/// Another Patient that is about the same person.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Link {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Whether the resource is not in use any more, or says that another one took its place.
+pub(crate) fn is_retired(fields: &mut Fields<'_>) -> bool {
+    let inactive = fields.take::<bool>("active").is_ok_and(|active| active == Some(false));
+    let links = fields.list::<Link>("link").unwrap_or_default();
+    inactive || links.iter().any(|link| link.kind == "replaced-by")
+}
+
 /// Takes the identifiers that have both issuer and value.
 pub(crate) fn identifiers(fields: &mut Fields<'_>) -> Result<Vec<v1::Identifier>, Refusal> {
     let mut kept = Vec::new();
@@ -52,22 +67,41 @@ pub(crate) fn identifiers(fields: &mut Fields<'_>) -> Result<Vec<v1::Identifier>
 /// `Identity.identifiers`: the first medical record number still in use, else the first medical record
 /// number, else the first number of no known type, else the first.
 pub(crate) fn number(identifiers: &[v1::Identifier]) -> Option<v1::PatientNumber> {
-    let medical_record = |identifier: &&v1::Identifier| {
-        identifier.kind.iter().flat_map(|kind| &kind.coding).any(|coding| {
-            coding.code == "MR" && (coding.system == IDENTIFIER_TYPES || coding.system.is_empty())
-        })
-    };
-    let typed = |identifier: &v1::Identifier| {
-        let mut codings = identifier.kind.iter().flat_map(|kind| &kind.coding);
-        codings.any(|coding| coding.system == IDENTIFIER_TYPES)
-    };
     identifiers
         .iter()
-        .find(|identifier| medical_record(identifier) && identifier.r#use != "old")
-        .or_else(|| identifiers.iter().find(medical_record))
-        .or_else(|| identifiers.iter().find(|identifier| !typed(identifier)))
+        .find(|identifier| is_record(identifier) && identifier.r#use != "old")
+        .or_else(|| identifiers.iter().find(|identifier| is_record(identifier)))
+        .or_else(|| identifiers.iter().find(|identifier| !is_typed(identifier)))
         .or_else(|| identifiers.first())
-        .map(|found| v1::PatientNumber { issuer: found.issuer.clone(), value: found.value.clone() })
+        .map(number_of)
+}
+
+/// All hospital numbers, each of which belongs to one patient.
+pub(crate) fn numbers(identifiers: &[v1::Identifier]) -> Vec<v1::PatientNumber> {
+    let hospital = |identifier: &&v1::Identifier| is_record(identifier) || !is_typed(identifier);
+    let numbers: Vec<_> = identifiers.iter().filter(hospital).map(number_of).collect();
+    if numbers.is_empty() {
+        identifiers.first().map(number_of).into_iter().collect()
+    } else {
+        numbers
+    }
+}
+
+fn number_of(found: &v1::Identifier) -> v1::PatientNumber {
+    v1::PatientNumber { issuer: found.issuer.clone(), value: found.value.clone() }
+}
+
+/// Whether it is a medical record number.
+fn is_record(identifier: &v1::Identifier) -> bool {
+    identifier.kind.iter().flat_map(|kind| &kind.coding).any(|coding| {
+        coding.code == "MR" && (coding.system == IDENTIFIER_TYPES || coding.system.is_empty())
+    })
+}
+
+/// Whether it says what kind of number it is.
+fn is_typed(identifier: &v1::Identifier) -> bool {
+    let mut codings = identifier.kind.iter().flat_map(|kind| &kind.coding);
+    codings.any(|coding| coding.system == IDENTIFIER_TYPES)
 }
 
 /// The whole identity, and the number to find the patient by.

@@ -1,6 +1,7 @@
 //! Reading and mapping, ahead of sending.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use api::v1;
 use fhir::{Found, Importer, Outcome, Phase, Place, Refusal, Resource, Resources};
@@ -30,6 +31,8 @@ const GATHER_BYTES: usize = 32 * 1024 * 1024;
 pub(super) struct Parcel {
     pub(super) item: v1::ImportItem,
     pub(super) found: Where,
+    /// Key of the Patient whose it is, if it is known.
+    pub(super) patient: Option<Arc<str>>,
     /// Size of the item, in bytes.
     pub(super) bytes: usize,
 }
@@ -126,7 +129,7 @@ impl Feed {
             batch.give(Step::NotCarried(mapped.not_carried))?;
         }
         match mapped.outcome {
-            Outcome::Item(item) => batch.add(*item, found),
+            Outcome::Item(item) => batch.add(*item, found, mapped.patient),
             Outcome::Refused(refusal) => batch.give(Step::Refused(found, refusal)),
         }
     }
@@ -146,10 +149,15 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn add(&mut self, item: v1::ImportItem, found: Where) -> Result<(), Closed> {
+    fn add(
+        &mut self,
+        item: v1::ImportItem,
+        found: Where,
+        patient: Option<Arc<str>>,
+    ) -> Result<(), Closed> {
         let bytes = item.encoded_len();
         self.bytes += bytes;
-        self.parcels.push(Parcel { item, found, bytes });
+        self.parcels.push(Parcel { item, found, patient, bytes });
         if self.parcels.len() >= GATHER_ITEMS || self.bytes >= GATHER_BYTES {
             self.flush()?;
         }

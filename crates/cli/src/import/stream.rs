@@ -1,6 +1,7 @@
 //! Sending with a bounded window, and matching results to what was sent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1;
@@ -37,6 +38,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// 4 MiB.
 const SENT_AGAIN: usize = 8;
 
+/// The server's codes for an identity of which it is not clear whose it is: its numbers are several
+/// patients', or another's.
+const WHOSE_UNCLEAR: [&str; 2] = ["IDENTIFIERS_DISAGREE", "IDENTIFIER_TAKEN"];
+
 /// An item that awaits its result.
 #[derive(Debug)]
 struct Awaited {
@@ -54,6 +59,9 @@ pub(super) struct Import {
     bytes: usize,
     /// To be sent again, once nothing is awaited any more.
     again: Vec<Awaited>,
+    /// Keys of Patients of whom it is not clear who they are: one of their numbers may lead to the file
+    /// of somebody else.
+    unclear: HashSet<Arc<str>>,
     /// Pause before the second attempt.
     pause: Duration,
 }
@@ -71,8 +79,8 @@ enum Reading {
 
 impl Import {
     pub(super) fn new(server: String, count: Count, bar: ProgressBar, pause: Duration) -> Self {
-        let (awaited, again) = (HashMap::new(), Vec::new());
-        Self { server, count, bar, awaited, bytes: 0, again, pause }
+        let (awaited, again, unclear) = (HashMap::new(), Vec::new(), HashSet::new());
+        Self { server, count, bar, awaited, bytes: 0, again, unclear, pause }
     }
 
     pub(super) fn into_count(self) -> Count {
@@ -134,8 +142,13 @@ impl Import {
     ) -> Result<Reading, Failure> {
         match step {
             Step::Batch(parcels) => {
+                let is_unclear = |parcel: &Parcel| {
+                    parcel.patient.as_ref().is_some_and(|key| self.unclear.contains(key))
+                };
+                let (refused, sent): (Vec<_>, Vec<_>) = parcels.into_iter().partition(is_unclear);
+                refused.iter().for_each(|parcel| self.refuse(parcel));
                 let first = |parcel| Awaited { parcel, attempt: 1 };
-                self.send(parcels.into_iter().map(first).collect(), requests);
+                self.send(sent.into_iter().map(first).collect(), requests);
             }
             Step::Refused(found, refusal) => {
                 self.count.refuse(&found, refusal.code, &refusal.field, &refusal.text);
@@ -152,6 +165,14 @@ impl Import {
             Step::Failed(failure) => return Err(failure),
         }
         Ok(Reading::Open)
+    }
+
+    /// Refuses what belongs to a Patient of whom it is not clear who they are.
+    fn refuse(&mut self, parcel: &Parcel) {
+        let text = "its Patient was refused, because their numbers are of several people: mend the \
+                    numbers and import both again";
+        self.count.refuse(&parcel.found, "PATIENT_REFUSED", "", text);
+        self.bar.inc(1);
     }
 
     fn send(&mut self, batch: Vec<Awaited>, requests: &UnboundedSender<v1::ImportRequest>) {
@@ -194,6 +215,9 @@ impl Import {
             if refused && result.retryable && awaited.attempt < ATTEMPTS {
                 self.again.push(awaited);
                 continue;
+            }
+            if refused && WHOSE_UNCLEAR.contains(&result.reason.as_str()) {
+                self.unclear.extend(awaited.parcel.patient.clone());
             }
             self.count.answer(&awaited.parcel.found, &result);
             self.bar.inc(1);

@@ -3,6 +3,8 @@ use api::v1::entry::Detail;
 use super::*;
 use crate::read::Place;
 
+mod people;
+
 const MRN: &str = "https://hospital.example/mrn";
 
 fn resource(json: &str) -> Resource {

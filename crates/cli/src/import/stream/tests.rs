@@ -67,6 +67,7 @@ fn batch(numbers: std::ops::Range<u64>) -> Step {
     let parcel = |number| Parcel {
         item: v1::ImportItem { number, ..Default::default() },
         found: Where::new("Condition", String::new(), String::new()),
+        patient: Some(format!("Patient/{}", number % 10).into()),
         bytes: 10,
     };
     Step::Batch(numbers.map(parcel).collect())
@@ -131,6 +132,33 @@ async fn every_item_gets_its_result() {
         (&16.into(), &4.into(), &0.into())
     );
     assert_eq!(count.json()["position"], 5);
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_patient_of_unclear_numbers_is_not_sent() {
+    let script: Script = |number, _| {
+        let mut refused = refused(number, false);
+        match number {
+            3 => "IDENTIFIERS_DISAGREE".clone_into(&mut refused.reason),
+            4 => "INVALID_ARGUMENT".clone_into(&mut refused.reason),
+            13 => return Err(Status::internal("it was sent")),
+            _ => return Ok(filed(number)),
+        }
+        Ok(refused)
+    };
+    let steps = vec![
+        batch(0..10),
+        Step::PhaseEnd(Phase::Patients),
+        batch(10..20),
+        Step::PhaseEnd(Phase::Entries),
+    ];
+    let (ended, count) = import(script, steps).await;
+    ended.unwrap();
+    let json = count.json();
+    assert_eq!((&json["total"]["filed"], &json["total"]["unanswered"]), (&17.into(), &0.into()));
+    let reasons: Vec<_> =
+        json["refusals"].as_array().unwrap().iter().map(|refusal| &refusal["reason"]).collect();
+    assert!(reasons.contains(&&"PATIENT_REFUSED".into()), "{reasons:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,124 @@
+//! Patients who share a hospital number, and whose the entries are then.
+
+use super::*;
+
+/// A Patient with these untyped numbers and other elements.
+fn person(id: &str, numbers: &[&str], more: &str) -> Resource {
+    let identifiers: Vec<_> = numbers
+        .iter()
+        .map(|value| format!(r#"{{"system":"https://hospital.example/mrn","value":"{value}"}}"#))
+        .collect();
+    let identifiers = identifiers.join(",");
+    resource(&format!(
+        r#"{{"resourceType":"Patient","id":"{id}","identifier":[{identifiers}]{more}}}"#
+    ))
+}
+
+/// An import of these, one way round and the other.
+fn both_ways(people: &[Resource]) -> [Importer; 2] {
+    let mut importers = [(); 2].map(|()| Importer::new("https://source.example"));
+    let [one, other] = &mut importers;
+    people.iter().for_each(|person| one.learn(person));
+    people.iter().rev().for_each(|person| other.learn(person));
+    importers
+}
+
+/// Of a resource: the Patient whose it is and the number that names them, or why it is refused.
+fn whose(importer: &Importer, resource: &Resource) -> Result<(String, String), &'static str> {
+    let mapped = importer.map(resource, 1);
+    let item = match mapped.outcome {
+        Outcome::Item(item) => item,
+        Outcome::Refused(refusal) => return Err(refusal.code),
+    };
+    let Some(Patient::Number(number)) = item.patient.unwrap().patient else { panic!("number") };
+    Ok((mapped.patient.as_deref().unwrap_or_default().to_owned(), number.value))
+}
+
+fn condition_of(subject: &str) -> Resource {
+    resource(&format!(
+        r#"{{"resourceType":"Condition","id":"c","subject":{{"reference":"{subject}"}}}}"#
+    ))
+}
+
+fn of(key: &str, number: &str) -> Result<(String, String), &'static str> {
+    Ok((key.to_owned(), number.to_owned()))
+}
+
+#[test]
+fn who_was_merged_away_does_not_replace_who_has_the_number_now() {
+    for gone in [
+        r#","active":false"#,
+        r#","link":[{"type":"replaced-by","other":{"reference":"Patient/1"}}]"#,
+    ] {
+        let people = [
+            person("1", &["MR-1", "MR-2"], r#","active":true,"link":[{"type":"replaces"}]"#),
+            person("2", &["MR-2"], gone),
+            person("3", &["MR-3"], r#","active":false"#),
+        ];
+        for importer in both_ways(&people) {
+            let told: Vec<_> = people.iter().map(|person| whose(&importer, person)).collect();
+            let expected = [of("Patient/1", "MR-1"), Err("MERGED_AWAY"), of("Patient/3", "MR-3")];
+            assert_eq!(told, expected, "{gone}");
+            let of_gone = whose(&importer, &condition_of("Patient/2"));
+            assert_eq!(of_gone, of("Patient/1", "MR-2"), "the survivor's");
+            assert_eq!(whose(&importer, &condition_of("Patient/3")), of("Patient/3", "MR-3"));
+        }
+    }
+}
+
+#[test]
+fn of_two_patients_with_one_number_neither_is_sent() {
+    let people = [
+        person("1", &["MR-1", "000"], ""),
+        person("2", &["MR-2", "000"], ""),
+        person("3", &["MR-3"], ""),
+        // Nobody tells whose this one is.
+        person("4", &["000"], r#","active":false"#),
+    ];
+    for importer in both_ways(&people) {
+        let told: Vec<_> = people.iter().map(|person| whose(&importer, person)).collect();
+        let shared = || Err("NUMBER_SHARED");
+        let expected = [shared(), shared(), of("Patient/3", "MR-3"), Err("MERGED_AWAY")];
+        assert_eq!(told, expected);
+        for subject in [
+            "Patient/1",
+            "Patient/2",
+            "Patient/4",
+            "Patient?identifier=https://hospital.example/mrn|MR-1",
+        ] {
+            assert_eq!(whose(&importer, &condition_of(subject)), shared(), "{subject}");
+        }
+    }
+}
+
+#[test]
+fn two_who_are_gone_and_have_one_number_leave_nobody() {
+    let gone = r#","active":false"#;
+    let people = [person("1", &["MR-1"], gone), person("2", &["MR-1"], gone)];
+    for importer in both_ways(&people) {
+        for person in &people {
+            assert_eq!(whose(&importer, person), Err("MERGED_AWAY"));
+        }
+        assert_eq!(whose(&importer, &condition_of("Patient/2")), Err("MERGED_AWAY"));
+    }
+}
+
+#[test]
+fn numbers_that_are_no_hospital_numbers_may_be_shared() {
+    let insured = |id: &str, number: &str| {
+        let insurance = r#"{"system":"https://insurer.example","value":"9","type":{"coding":[
+            {"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"SN"}]}}"#;
+        resource(&format!(
+            r#"{{"resourceType":"Patient","id":"{id}","identifier":[{insurance},
+                {{"system":"https://hospital.example/mrn","value":"{number}"}}]}}"#
+        ))
+    };
+    // One of them comes with two files of the export.
+    let people = [insured("1", "MR-1"), insured("2", "MR-2"), insured("1", "MR-1")];
+    for importer in both_ways(&people) {
+        assert_eq!(whose(&importer, &people[0]), of("Patient/1", "MR-1"));
+        assert_eq!(whose(&importer, &people[1]), of("Patient/2", "MR-2"));
+        let by_number = condition_of("Patient?identifier=https://hospital.example/mrn|MR-2");
+        assert_eq!(whose(&importer, &by_number), of("Patient/2", "MR-2"));
+    }
+}
