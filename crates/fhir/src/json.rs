@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 
 use api::v1;
 
+use crate::refusal::Refusal;
+
 /// A number as it was written: `1.0` stays `1.0`, `1e2` stays `1e2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Number(pub(crate) String);
@@ -260,11 +262,20 @@ pub(crate) struct Annotation {
     pub(crate) text: String,
 }
 
-/// What of the metadata is about the content: labels.
+/// Whether a tag says that elements are left out (FHIR R4, `_summary` and `_elements`).
+fn is_subsetted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    let tags: Vec<Coding> = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
+    Ok(tags.iter().any(|tag| tag.code.as_deref() == Some("SUBSETTED")))
+}
+
+/// What of the metadata is about the content: labels, and whether it is all there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Meta {
-    pub(crate) security: Vec<Coding>,
+    security: Vec<Coding>,
+    #[serde(rename = "tag", deserialize_with = "is_subsetted")]
+    subsetted: bool,
     // technical, so not noted as lost
     #[serde(rename = "lastUpdated")]
     _last_updated: Known,
@@ -274,6 +285,19 @@ pub(crate) struct Meta {
     _profile: Known,
     #[serde(rename = "source")]
     _source: Known,
-    #[serde(rename = "tag")]
-    _tag: Known,
+}
+
+impl Meta {
+    /// The labels of a resource that is whole. One that is not would take off file what it leaves out.
+    pub(crate) fn labels(self) -> Result<Vec<v1::Coding>, Refusal> {
+        if self.subsetted {
+            return Err(Refusal::new(
+                "SUBSETTED",
+                "meta.tag",
+                "the resource lacks elements that its source left out of this export: export it whole, \
+                 without `_summary` and `_elements`",
+            ));
+        }
+        Ok(self.security.into_iter().map(Into::into).collect())
+    }
 }

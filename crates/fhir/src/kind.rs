@@ -113,7 +113,7 @@ pub(crate) fn draft(
     let notes = fields.list::<Annotation>("note")?;
     entry.note = notes.into_iter().map(|note| note.text).collect::<Vec<_>>().join("\n");
     if let Some(meta) = fields.take::<Meta>("meta")? {
-        entry.labels.extend(meta.security.into_iter().map(v1::Coding::from));
+        entry.labels.extend(meta.labels()?);
     }
     let Links { encounter, reasons, focus, based_on, .. } = links;
     Ok(Draft { patient, encounter, reasons, focus, based_on, entry })

@@ -133,7 +133,7 @@ pub(crate) fn identity(
         fields.lose("active (false)");
     }
     if let Some(meta) = fields.take::<Meta>("meta")? {
-        identity.labels = meta.security.into_iter().map(v1::Coding::from).collect();
+        identity.labels = meta.labels()?;
     }
     Ok((identity, number))
 }

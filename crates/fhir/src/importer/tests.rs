@@ -3,6 +3,7 @@ use api::v1::entry::Detail;
 use super::*;
 use crate::read::Place;
 
+mod incomplete;
 mod people;
 
 const MRN: &str = "https://hospital.example/mrn";
