@@ -93,7 +93,7 @@ pub(crate) struct Count {
 
 impl Count {
     /// Stands where the type would, for what is no resource.
-    pub(super) const UNREADABLE: &'static str = "(not a resource)";
+    const UNREADABLE: &'static str = "(not a resource)";
 
     /// A resource that will be sent or refused.
     pub(super) fn found(&mut self, resource_type: &str) {
@@ -133,6 +133,13 @@ impl Count {
                 "reason": reason, "field": field, "message": message,
             }));
         }
+    }
+
+    /// Something that is no resource, or may hold some and cannot be read.
+    pub(super) fn unreadable(&mut self, location: String, refusal: &fhir::Refusal) {
+        self.found(Self::UNREADABLE);
+        let found = Where::new(Self::UNREADABLE, location, String::new());
+        self.refuse(&found, refusal.code, &refusal.field, &refusal.text);
     }
 
     /// Elements that an item does not carry.
@@ -182,7 +189,7 @@ impl Count {
     /// Whether all that was to be imported was read and answered: nothing is to be sent again,
     /// retracted or else protected, no file holds what cannot be read, and there was something.
     pub(crate) fn is_complete(&self) -> bool {
-        let left = self.deferred + self.taken_back + self.consents;
+        let left = self.deferred + self.taken_back + self.consents + self.unanswered();
         left == 0 && !self.is_empty() && !self.types.contains_key(Self::UNREADABLE)
     }
 
@@ -203,6 +210,12 @@ impl Count {
     /// Resources about which the server, or this program, has spoken.
     pub(super) fn answered(&self) -> u64 {
         self.total().answered()
+    }
+
+    /// Resources that were there at the first reading, and about which nobody has spoken.
+    fn unanswered(&self) -> u64 {
+        // type by type: of another one, more may have been answered than were there
+        self.types.values().map(Tally::unanswered).sum()
     }
 
     fn tally(&mut self, resource_type: &str) -> &mut Tally {
@@ -290,11 +303,12 @@ impl Count {
         if self.position > 0 {
             let _ = writeln!(text, "\nposition {}", thousands(self.position));
         }
-        if total.unanswered() > 0 {
-            let left = counted(total.unanswered(), "resource");
+        if self.unanswered() > 0 {
+            let left = counted(self.unanswered(), "resource");
             let _ = writeln!(
                 text,
-                "{left} got no answer. Run the same import again: what is on file stays as it is."
+                "{left} got no answer. Run the same import again, and leave its files as they are meanwhile: \
+                 what is on file stays as it is."
             );
         }
         text
@@ -331,7 +345,8 @@ impl Count {
         }
         if self.types.contains_key(Self::UNREADABLE) {
             text.push_str(
-                "\nNot all of it could be read: mend or leave out what is no resource.\n",
+                "\nNot all of it could be read: unpack what is compressed, and mend or leave out what is no \
+                 resource.\n",
             );
         }
     }

@@ -9,6 +9,7 @@ use prost::Message;
 use tokio::sync::mpsc::Sender;
 
 use super::count::{Count, Where};
+use super::files;
 use crate::failure::Failure;
 
 /// Items sent in one message: half of what the server takes, so that a batch never waits for the
@@ -63,6 +64,13 @@ pub(super) struct Feed {
 pub(super) fn survey(files: Vec<PathBuf>, source: &str) -> Result<(Feed, Count), Failure> {
     let mut importer = Importer::new(source);
     let mut count = Count::default();
+    let (compressed, files): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| files::is_compressed(file));
+    for file in compressed {
+        let text = "the file is compressed and was not read: unpack it".to_owned();
+        let refusal = Refusal { code: "COMPRESSED", field: String::new(), text };
+        count.unreadable(file.display().to_string(), &refusal);
+    }
     for file in &files {
         for found in open(file)? {
             match found.map_err(|error| cannot_read(file, error))? {
@@ -76,9 +84,7 @@ pub(super) fn survey(files: Vec<PathBuf>, source: &str) -> Result<(Feed, Count),
                 Found::Skipped(skip) => count.skip(&skip.resource_type, Some(skip.reason)),
                 Found::Deleted(resource_type) => count.deleted(&resource_type),
                 Found::Bad(place, refusal) => {
-                    let found = Where::new(Count::UNREADABLE, location(file, place), String::new());
-                    count.found(Count::UNREADABLE);
-                    count.refuse(&found, refusal.code, &refusal.field, &refusal.text);
+                    count.unreadable(location(file, place), &refusal);
                 }
             }
         }
@@ -282,6 +288,14 @@ mod tests {
         assert!(numbers.is_sorted_by(|a, b| a < b), "each number once, in order: one patient");
         assert_eq!(count.read(), 132, "130 items, one refused here, one unreadable");
         assert_eq!(count.json()["skipped"]["Claim"], 1);
+    }
+
+    #[test]
+    fn a_compressed_file_counts_as_what_cannot_be_read() {
+        let files = vec![PathBuf::from("Patient.ndjson.gz")];
+        let (feed, count) = survey(files, "https://source.example").unwrap();
+        assert!(feed.files.is_empty() && !count.is_complete());
+        assert_eq!(count.json()["refusals"][0]["reason"], "COMPRESSED");
     }
 
     #[test]

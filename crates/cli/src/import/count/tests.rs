@@ -34,6 +34,14 @@ fn counted_import() -> Count {
     count
 }
 
+/// The same, with the last answer.
+fn answered_import() -> Count {
+    let mut count = counted_import();
+    let condition = Where::new("Condition", "a.json, entry 9".to_owned(), "Condition/6".to_owned());
+    count.answer(&condition, &result(v1::ImportStatus::Filed, 0));
+    count
+}
+
 #[test]
 fn every_resource_is_in_one_column() {
     let json = counted_import().json();
@@ -80,29 +88,34 @@ fn the_text_says_what_to_do_about_what_is_missing() {
 
 #[test]
 fn what_cannot_be_read_and_nothing_at_all_are_no_import() {
-    assert!(counted_import().is_complete(), "a refusal is an answer");
+    assert!(answered_import().is_complete(), "a refusal is an answer");
+    assert!(!counted_import().is_complete(), "its file may have been cut since it was first read");
+    let mut other = counted_import();
+    other.refuse(&Where::new("Task", String::new(), String::new()), "NO_PATIENT", "for", "");
+    assert!(!other.is_complete(), "nor does more of another type make up for it");
     let nothing = Count::default();
     assert!(!nothing.is_complete() && nothing.text().contains("Nothing was found"));
     let mut skipped = Count::default();
     skipped.skip("Claim", None);
     assert!(skipped.is_complete(), "it was read");
-    let mut unreadable = counted_import();
-    unreadable.found(Count::UNREADABLE);
+    let mut unreadable = answered_import();
+    let (field, text) = (String::new(), String::new());
+    unreadable.unreadable(String::new(), &fhir::Refusal { code: "NOT_A_RESOURCE", field, text });
     assert!(!unreadable.is_complete() && unreadable.text().contains("could be read"));
-    let mut deferred = counted_import();
+    let mut deferred = answered_import();
     deferred.deferred = 1;
     assert!(!deferred.is_complete());
-    let mut standing = counted_import();
+    let mut standing = answered_import();
     let mut refused = result(v1::ImportStatus::Refused, 0);
     refused.violations = vec![v1::Finding { code: TAKEN_BACK.to_owned(), ..Default::default() }];
     let found = Where::new("Condition", String::new(), String::new());
     standing.answer(&found, &refused);
     assert!(!standing.is_complete() && standing.text().contains("still on file"));
     assert_eq!(standing.json()["to_be_retracted"], 1);
-    let mut nobodys = counted_import();
+    let mut nobodys = answered_import();
     nobodys.refuse(&found, fhir::Refusal::TAKEN_BACK, "subject", "");
     assert!(!nobodys.is_complete() && nobodys.json()["to_be_retracted"] == 1);
-    let mut open = counted_import();
+    let mut open = answered_import();
     open.refuse(&Where::new(CONSENT, String::new(), String::new()), "NOT_CARRIED", "", "");
     assert!(!open.is_complete() && open.text().contains("1 consent refused"));
     assert_eq!(open.json()["consents_refused"], 1);
