@@ -138,7 +138,7 @@ impl fmt::Debug for Resources {
 pub fn read(path: &Path) -> io::Result<Resources> {
     let mut file = BufReader::new(File::open(path)?);
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if matches!(extension, "ndjson" | "jsonl") {
+    if ["ndjson", "jsonl"].iter().any(|lines| extension.eq_ignore_ascii_case(lines)) {
         return Ok(Resources { ready: VecDeque::new(), lines: Some((file, 0)) });
     }
     let mut bytes = Vec::new();
@@ -245,8 +245,9 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
     let mut seen = HashSet::new();
     let mut found = VecDeque::with_capacity(bundle.entry.len());
     for (entry, number) in bundle.entry.into_iter().zip(1..) {
-        if let Some(deletion) = entry.request.filter(|request| request.method == "DELETE") {
-            let key = relative(&deletion.url);
+        let request = entry.request.unwrap_or_default();
+        if request.method == "DELETE" {
+            let key = relative(&request.url);
             let of_type = key.as_deref().and_then(|key| key.split('/').next()).unwrap_or_default();
             let resource_type = of_type.to_owned();
             // Older versions are no longer true, and what was made again since is not deleted.
@@ -260,6 +261,10 @@ fn bundle(resource: &Resource) -> VecDeque<Found> {
             continue;
         }
         let Some(json) = entry.resource else {
+            // Whatever its newest version says, an older one is no longer true.
+            let key =
+                entry.full_url.as_deref().and_then(relative).or_else(|| relative(&request.url));
+            seen.extend(key.map(Some));
             let reason = "bundle entry without a resource";
             found.push_back(Found::Skipped(Skip { resource_type: String::new(), reason }));
             continue;

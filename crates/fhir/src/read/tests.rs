@@ -56,6 +56,22 @@ fn a_history_gives_the_newest_version_only() {
 }
 
 #[test]
+fn an_older_version_does_not_stand_in_for_a_newest_that_is_not_there() {
+    let text = br#"{"resourceType":"Bundle","type":"history","entry":[
+        {"request":{"method":"PUT","url":"Patient/1"}},
+        {"fullUrl":"https://h.example/fhir/Patient/2","request":{"method":"POST","url":"Patient"}},
+        {"resource":{"resourceType":"Patient","id":"1"}},
+        {"resource":{"resourceType":"Patient","id":"2"}},
+        {"resource":{"resourceType":"Patient","id":"3"}}]}"#;
+    let missing = "skipped bundle entry without a resource";
+    let older = "skipped older version in a history bundle";
+    assert_eq!(
+        kinds(&document(text, Place::Whole)),
+        [missing, missing, older, older, "Patient/3 at entry 5"]
+    );
+}
+
+#[test]
 fn what_a_history_says_is_deleted_does_not_come_back() {
     let text = br#"{"resourceType":"Bundle","type":"history","link":[{"relation":"self","url":"x"}],"entry":[
         {"request":{"method":"DELETE","url":"https://h.example/fhir/Condition/1"}},
@@ -108,7 +124,7 @@ fn a_single_resource_and_rubbish() {
 
 #[test]
 fn lines_are_read_one_by_one_and_a_bad_one_ends_nothing() {
-    let path = std::env::temp_dir().join(format!("fhir-read-{}.ndjson", std::process::id()));
+    let path = std::env::temp_dir().join(format!("fhir-read-{}.NDJSON", std::process::id()));
     let text = "{\"resourceType\":\"Patient\",\"id\":\"1\"}\n\n{oops\r\n{\"resourceType\":\"Group\",\"id\":\"2\"}";
     std::fs::write(&path, text).unwrap();
     let found: VecDeque<_> = read(&path).unwrap().map(Result::unwrap).collect();
