@@ -1,6 +1,7 @@
 //! Who is who in an import: what references lead to.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::json::Reference;
@@ -70,7 +71,19 @@ impl Holders {
     }
 }
 
-/// References of one import. Grows by a few rows a patient, and one a resource of a bundle.
+/// Something of the file that an element refers to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// In which round it is sent.
+    pub(crate) phase: Phase,
+    /// The key that it is sent under.
+    pub(crate) key: String,
+    /// Whether this import has it; else an earlier one may have.
+    pub(crate) is_here: bool,
+}
+
+/// References of one import. Grows by a few rows a patient, one a resource of a bundle, and a number a
+/// resource.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     /// Reference to a patient → the number to find it by, and its key; none if two patients claim it.
@@ -83,11 +96,15 @@ pub(crate) struct Directory {
     clashes: HashMap<Arc<str>, Clash>,
     /// Full URL of a bundle's entry → its type, and the key that it is sent under.
     urls: HashMap<String, (String, String)>,
+    /// Hashes of the keys of all resources: of millions, the keys would take too much. What goes by a
+    /// wrong one are the words of one reference.
+    keys: HashSet<u64>,
 }
 
 impl Directory {
     /// Remembers how others will refer to this resource.
-    pub(crate) fn learn_url(&mut self, resource: &Resource) {
+    pub(crate) fn learn(&mut self, resource: &Resource) {
+        self.keys.extend(resource.key().map(|key| hash(&key)));
         if let (Some(url), Some(key)) = (&resource.full_url, resource.source_key()) {
             self.urls.insert(url.clone(), (resource.resource_type.clone(), key));
         }
@@ -194,17 +211,24 @@ impl Directory {
         }
     }
 
-    /// In which round an entry that an element refers to is sent, and under which key.
-    pub(crate) fn entry(&self, reference: &Reference) -> Option<(Phase, String)> {
+    /// The entry that an element refers to.
+    pub(crate) fn entry(&self, reference: &Reference) -> Option<Target> {
         let text = reference.reference.as_deref()?;
-        let (phase, key) = if let Some((resource_type, key)) = self.urls.get(text) {
-            (Phase::of(resource_type), key.clone())
+        let target = if let Some((resource_type, key)) = self.urls.get(text) {
+            Target { phase: Phase::of(resource_type), key: key.clone(), is_here: true }
         } else {
             let key = relative(text)?;
-            (Phase::of(key.split_once('/')?.0), key)
+            let phase = Phase::of(key.split_once('/')?.0);
+            Target { phase, is_here: self.keys.contains(&hash(&key)), key }
         };
-        matches!(phase, Phase::Encounters | Phase::Entries).then_some((phase, key))
+        matches!(target.phase, Phase::Encounters | Phase::Entries).then_some(target)
     }
+}
+
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// "https://host/fhir/Patient/1/_history/2" → "https://host/fhir/Patient/1".

@@ -57,7 +57,7 @@ impl Importer {
     pub fn learn(&mut self, resource: &Resource) {
         match resource.phase() {
             Phase::Patients => {
-                self.directory.learn_url(resource);
+                self.directory.learn(resource);
                 // a patient without a usable number is refused when it is mapped
                 let Ok(mut fields) = Fields::of(&resource.json) else { return };
                 let identifiers = patient::identifiers(&mut fields).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Importer {
                     self.directory.learn_patient(resource, &number, numbers, retired);
                 }
             }
-            Phase::Encounters | Phase::Entries => self.directory.learn_url(resource),
+            Phase::Encounters | Phase::Entries => self.directory.learn(resource),
             Phase::NotImported => {}
         }
     }

@@ -16,7 +16,7 @@ mod task;
 use api::v1;
 use serde_json::value::RawValue;
 
-use crate::directory::{Directory, Whose};
+use crate::directory::{Directory, Target, Whose};
 use crate::fields::Fields;
 use crate::json::{Annotation, Meta, Reference};
 use crate::read::Phase;
@@ -123,12 +123,16 @@ impl Links<'_> {
     /// The encounter that the entry belongs to.
     fn encounter(&mut self, fields: &mut Fields<'_>, field: &str, reference: &Reference) {
         match self.directory.entry(reference) {
-            Some((Phase::Encounters, key)) => self.encounter = Some(key),
+            Some(target) if target.phase == Phase::Encounters => {
+                lose_words(fields, field, reference, &target);
+                self.encounter = Some(target.key);
+            }
             _ => fields.lose(&format!("{field} (not in this import)")),
         }
     }
 
-    /// Reasons given as references: to entries of the file, else in words if they have any.
+    /// Reasons given as references: to entries of the file, and in words if this import does not have
+    /// them.
     fn reasons(
         &mut self,
         fields: &mut Fields<'_>,
@@ -147,22 +151,31 @@ impl Links<'_> {
         reference: Reference,
         in_words: &mut Vec<v1::CodeableConcept>,
     ) {
-        if let Some((_, key)) = self.directory.entry(&reference) {
-            self.reasons.push(key);
-        } else if let Some(display) = reference.display {
+        let target = self.directory.entry(&reference);
+        let is_here = target.as_ref().is_some_and(|target| target.is_here);
+        if let Some(display) = reference.display.filter(|_| !is_here) {
             in_words.push(v1::CodeableConcept { text: display, coding: Vec::new() });
-        } else {
+        } else if target.is_none() {
             fields.lose("reasonReference (not in this import)");
         }
+        self.reasons.extend(target.map(|target| target.key));
     }
 
     /// An entry of the file that an element names.
     fn entry(&self, fields: &mut Fields<'_>, field: &str, reference: &Reference) -> Option<String> {
         let found = self.directory.entry(reference);
-        if found.is_none() {
-            fields.lose(&format!("{field} (not in this import)"));
+        match &found {
+            Some(target) => lose_words(fields, field, reference, target),
+            None => fields.lose(&format!("{field} (not in this import)")),
         }
-        found.map(|(_, key)| key)
+        found.map(|target| target.key)
+    }
+}
+
+/// Notes the words of a reference to what this import does not have, and perhaps nobody.
+fn lose_words(fields: &mut Fields<'_>, field: &str, reference: &Reference, target: &Target) {
+    if reference.display.is_some() && !target.is_here {
+        fields.lose(&format!("{field}.display"));
     }
 }
 

@@ -83,6 +83,14 @@ impl Component {
 }
 
 pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
+    if fields.take::<Known>("focus")?.is_some() {
+        return Err(Refusal::new(
+            "FOCUS_NOT_SUPPORTED",
+            "focus",
+            "the result is about somebody or something else than the patient, such as a donor or an \
+             unborn child, which an entry cannot say yet",
+        ));
+    }
     let value = value(fields)?;
     let component = fields.list::<Component>("component")?.into_iter();
     let component = component.map(|one| one.carried(fields)).collect::<Result<_, _>>()?;

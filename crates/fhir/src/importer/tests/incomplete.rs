@@ -23,3 +23,43 @@ fn what_lacks_elements_is_refused_and_other_tags_are_not() {
         "meta":{"tag":"SUBSETTED"}}"#;
     assert_eq!(refusal(untold).code, "MALFORMED_ELEMENT");
 }
+
+#[test]
+fn the_words_of_what_the_import_lacks_are_kept_or_named() {
+    let (sent, not_carried) = item(
+        r#"{"resourceType":"Procedure","id":"x","subject":{"reference":"Patient/p"},
+            "encounter":{"reference":"Encounter/77","display":"a stay"},
+            "reasonReference":[{"reference":"Condition/77","display":"Breast cancer"},
+                {"reference":"Condition/condition","display":"Pain"},{"reference":"Condition/78"}]}"#,
+    );
+    let keys: Vec<_> = sent.reason_references.iter().map(|key| key.value.as_str()).collect();
+    assert_eq!(keys, ["Condition/77", "Condition/condition", "Condition/78"]);
+    assert_eq!(sent.encounter.unwrap().value, "Encounter/77", "perhaps of an earlier import");
+    let Some(Content::Entry(entry)) = sent.content else { panic!("not an entry") };
+    let Some(Detail::Procedure(procedure)) = entry.detail else { panic!("kind") };
+    let words: Vec<_> = procedure.reason.iter().map(|reason| reason.text.as_str()).collect();
+    assert_eq!(words, ["Breast cancer"]);
+    assert_eq!(not_carried, ["Procedure.encounter.display"]);
+
+    let (sent, not_carried) = item(
+        r#"{"resourceType":"Task","id":"x","for":{"reference":"Patient/p"},
+            "encounter":{"reference":"Encounter/encounter","display":"a stay"},
+            "focus":{"reference":"ServiceRequest/77","display":"an order"},
+            "basedOn":[{"reference":"Condition/condition","display":"Pain"}]}"#,
+    );
+    assert_eq!(sent.focus.unwrap().value, "ServiceRequest/77");
+    assert_eq!(not_carried, ["Task.focus.display"]);
+}
+
+#[test]
+fn a_result_of_somebody_else_is_not_the_patients() {
+    let observation = |focus: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","id":"o","subject":{{"reference":"Patient/p"}},
+                "status":"final","code":{{"text":"Blood group"}},"valueString":"A"{focus}}}"#
+        )
+    };
+    assert_eq!(item(&observation("")).1, Vec::<String>::new());
+    let donor = observation(r#","focus":[{"reference":"RelatedPerson/donor"}]"#);
+    assert_eq!(refusal(&donor).code, "FOCUS_NOT_SUPPORTED");
+}
