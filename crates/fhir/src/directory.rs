@@ -42,44 +42,50 @@ impl Clash {
     }
 }
 
-/// Who has one hospital number: the first Patient in use, and the first that is not.
+/// A Patient who has some number: their key, and who it is as far as it says so.
+type Holder = (Arc<str>, Option<String>);
+
+/// Who has one hospital number: Patients in use, and those that are not.
 #[derive(Debug, Default)]
 struct Holders {
-    active: Option<Arc<str>>,
-    retired: Option<Arc<str>>,
+    active: Vec<Holder>,
+    retired: Vec<Holder>,
 }
 
 impl Holders {
-    /// Adds a Patient, and tells whose numbers are clashing now.
-    fn add(&mut self, key: &Arc<str>, retired: bool) -> Vec<(Arc<str>, Clash)> {
+    /// Adds a Patient, and tells whose numbers are clashing now. Two Patients who say that they are the
+    /// same person are, as when every document of an export has a Patient of its own.
+    fn add(
+        &mut self,
+        key: &Arc<str>,
+        who: Option<String>,
+        retired: bool,
+    ) -> Vec<(Arc<str>, Clash)> {
         let (alike, clash) = match retired {
             true => (&mut self.retired, Clash::MergedAway),
             false => (&mut self.active, Clash::Shared),
         };
-        let first = alike.get_or_insert_with(|| Arc::clone(key));
+        let others = || alike.iter().filter(|(other, _)| other != key);
         let mut clashes = Vec::new();
-        if first != key {
-            clashes.extend([(Arc::clone(first), clash), (Arc::clone(key), clash)]);
+        if others().any(|(_, other)| who.is_none() || *other != who) {
+            let all = others().map(|(other, _)| other).chain([key]);
+            clashes.extend(all.map(|key| (Arc::clone(key), clash)));
         }
-        if let (Some(active), Some(first)) = (&self.active, &self.retired)
-            && active != first
-        {
-            let gone = if retired { key } else { first };
-            clashes.push((Arc::clone(gone), Clash::MergedAway));
+        if others().count() == alike.len() {
+            alike.push((Arc::clone(key), who));
+        }
+        if !self.active.is_empty() {
+            let in_use = |key: &Arc<str>| self.active.iter().any(|(active, _)| active == key);
+            let gone = self.retired.iter().map(|(key, _)| key).filter(|key| !in_use(key));
+            clashes.extend(gone.map(|key| (Arc::clone(key), Clash::MergedAway)));
         }
         clashes
     }
-}
 
-/// Something of the file that an element refers to.
-#[derive(Debug)]
-pub(crate) struct Target {
-    /// In which round it is sent.
-    pub(crate) phase: Phase,
-    /// The key that it is sent under.
-    pub(crate) key: String,
-    /// Whether this import has it; else an earlier one may have.
-    pub(crate) is_here: bool,
+    /// Whose the number is, if it is anybody's.
+    fn first(&self) -> Option<Arc<str>> {
+        self.active.iter().chain(&self.retired).map(|(key, _)| Arc::clone(key)).next()
+    }
 }
 
 /// References of one import. Grows by a few rows a patient, one a resource of a bundle, and a number a
@@ -111,12 +117,13 @@ impl Directory {
     }
 
     /// Remembers whom references to this patient mean, found by this number; and whose all of its
-    /// hospital numbers are.
+    /// hospital numbers are. `who`: who it is, if it says so.
     pub(crate) fn learn_patient(
         &mut self,
         resource: &Resource,
         number: &v1::PatientNumber,
         numbers: Vec<v1::PatientNumber>,
+        who: Option<&str>,
         retired: bool,
     ) {
         let Some(key) = resource.source_key().map(Arc::<str>::from) else { return };
@@ -134,7 +141,8 @@ impl Directory {
                 .or_insert_with(|| Some((number.clone(), Arc::clone(&key))));
         }
         for number in numbers {
-            let clashes = self.holders.entry(number).or_default().add(&key, retired);
+            let holders = self.holders.entry(number).or_default();
+            let clashes = holders.add(&key, who.map(str::to_owned), retired);
             self.clashes.extend(clashes);
         }
     }
@@ -155,11 +163,9 @@ impl Directory {
     ) -> Result<Whose, Refusal> {
         let (number, key) = self.referred(field, reference)?;
         // Who was merged away is found as whoever has the number now.
-        let key =
-            key.filter(|key| self.clashes.get(key) != Some(&Clash::MergedAway)).or_else(|| {
-                let holders = self.holders.get(&number)?;
-                holders.active.clone().or_else(|| holders.retired.clone())
-            });
+        let key = key
+            .filter(|key| self.clashes.get(key) != Some(&Clash::MergedAway))
+            .or_else(|| self.holders.get(&number)?.first());
         match key.as_ref().and_then(|key| self.clashes.get(key)) {
             Some(clash) => Err(clash.refusal(field)),
             None => Ok((number, key)),

@@ -63,8 +63,15 @@ impl Importer {
                 let identifiers = patient::identifiers(&mut fields).unwrap_or_default();
                 if let Some(number) = patient::number(&identifiers) {
                     let numbers = patient::numbers(&identifiers);
+                    let who = patient::who(&mut fields);
                     let retired = patient::is_retired(&mut fields);
-                    self.directory.learn_patient(resource, &number, numbers, retired);
+                    self.directory.learn_patient(
+                        resource,
+                        &number,
+                        numbers,
+                        who.as_deref(),
+                        retired,
+                    );
                 }
             }
             Phase::Encounters | Phase::Entries => self.directory.learn(resource),

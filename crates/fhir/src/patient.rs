@@ -43,6 +43,14 @@ pub(crate) fn is_retired(fields: &mut Fields<'_>) -> bool {
     inactive || links.iter().any(|link| link.kind == "replaced-by")
 }
 
+/// Date of birth, family and first given name of who it is; none if it lacks one of them.
+pub(crate) fn who(fields: &mut Fields<'_>) -> Option<String> {
+    let born = fields.text("birthDate").ok().filter(|born| !born.is_empty())?;
+    let name = fields.list::<HumanName>("name").ok()?.into_iter().next()?;
+    let (family, given) = (name.family?, name.given.into_iter().next()?);
+    Some(format!("{born} {} {}", family.to_lowercase(), given.to_lowercase()))
+}
+
 /// Takes the identifiers that have both issuer and value.
 pub(crate) fn identifiers(fields: &mut Fields<'_>) -> Result<Vec<v1::Identifier>, Refusal> {
     let mut kept = Vec::new();

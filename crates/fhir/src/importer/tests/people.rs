@@ -122,3 +122,22 @@ fn numbers_that_are_no_hospital_numbers_may_be_shared() {
         assert_eq!(whose(&importer, &by_number), of("Patient/2", "MR-2"));
     }
 }
+
+#[test]
+fn who_comes_with_each_document_under_another_id_is_one_person() {
+    let ilse = r#","birthDate":"1950-03-02","name":[{"family":"Grünwald","given":["Ilse"]}]"#;
+    let other = r#","birthDate":"1951-03-02","name":[{"family":"Grünwald","given":["Ilse"]}]"#;
+    let people = [person("1", &["MR-1"], ilse), person("2", &["MR-1"], ilse)];
+    for importer in both_ways(&people) {
+        assert_eq!(whose(&importer, &people[0]), of("Patient/1", "MR-1"));
+        assert_eq!(whose(&importer, &people[1]), of("Patient/2", "MR-1"));
+        assert_eq!(whose(&importer, &condition_of("Patient/2")), of("Patient/2", "MR-1"));
+    }
+    let [one, two] = people;
+    let people = [one, two, person("3", &["MR-1"], other)];
+    for importer in both_ways(&people) {
+        for person in &people {
+            assert_eq!(whose(&importer, person), Err("NUMBER_SHARED"));
+        }
+    }
+}
