@@ -7,7 +7,6 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -33,6 +32,7 @@ use crate::purpose::{self, Otherwise};
 use self::options::Prove;
 
 pub(crate) mod options;
+mod package;
 
 const CHECK: &str = include_str!("prove/check.py");
 const FORMS: &str = include_str!("prove/forms.py");
@@ -54,19 +54,14 @@ pub(crate) async fn run(
     let policy: Policy =
         policy_text.parse().map_err(|error| Failure::Usage(format!("--policy: {error}")))?;
     // Before anything is asked for, and so recorded. It holds what records say, and their keys.
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&wanted.output)
-        .map_err(|error| Failure::local(format!("make {}", wanted.output.display()), error))?;
-    let made = make(global, wanted, &policy, &policy_text, given, &file).await;
-    let kept = matches!(&made, Ok(Ok(_)));
-    if !kept && let Err(error) = std::fs::remove_file(&wanted.output) {
-        return Err(Failure::local(format!("remove {}", wanted.output.display()), error));
-    }
+    let package = package::begun(&wanted.output)?;
+    let made = tokio::select! {
+        made = make(global, wanted, &policy, &policy_text, given, package.as_file()) => made,
+        caught = tokio::signal::ctrl_c() => Err(package::interrupted(&wanted.output, caught)),
+    };
     match made? {
         Ok(told) => {
+            package::keep(package, &wanted.output)?;
             let json = || {
                 json!({"verdict": "intact", "file": wanted.output, "records": told.records,
                 "opened": told.opened, "number_shown": told.number,

@@ -227,6 +227,7 @@ async fn a_package_is_checked_with_nothing_but_python_and_what_is_changed_in_it_
     let zip = zip.to_str().expect("text");
     let again = world.run("compliance-officer", &["prove", &world.bell, "-o", zip]);
     assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert!(said(&again).contains("choose another name, or delete it"), "{}", said(&again));
     assert_eq!(std::fs::read(zip).expect("readable"), before);
     let trail = world.run("auditor", &["audit", "list", "--json"]);
     let trail = said(&trail).replace([' ', '\n'], "");
