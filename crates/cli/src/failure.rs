@@ -1,5 +1,7 @@
 //! What went wrong, for a person: what, where, what to do. And the exit code.
 
+mod advice;
+
 use std::fmt::Display;
 use std::fmt::Write as _;
 
@@ -8,6 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::output::one_line;
+use advice::advice;
 
 /// Refused by the server, or failed here.
 const FAILED: u8 = 1;
@@ -227,55 +230,12 @@ fn refused(server: &str, call: &str, status: &Status) -> String {
             one_line(&request.request_id)
         );
     }
-    let _ = writeln!(text, "  do:    {}", advice(call, status.code(), &reason));
+    let possible = |info: &tonic_types::ErrorInfo| {
+        info.metadata.get("break_glass").is_some_and(|break_glass| break_glass == "possible")
+    };
+    let glass = details.error_info().is_some_and(possible);
+    let _ = writeln!(text, "  do:    {}", advice(call, status.code(), &reason, glass));
     text
-}
-
-/// What to do about it.
-fn advice(call: &str, code: Code, reason: &str) -> &'static str {
-    match (code, reason) {
-        (_, "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID") => "get a new token",
-        (_, "CREDENTIALS_MISSING") => "give --token-file, --token or CASELEDGER_TOKEN",
-        (_, "CERTIFICATE_MISSING") => {
-            "give --cert and --cert-key, or CASELEDGER_CERT and CASELEDGER_CERT_KEY"
-        }
-        (_, "CERTIFICATE_REFUSED") => "check the client certificate with whoever signed it",
-        (_, "TOKEN_KEY_UNKNOWN") => "try again in some seconds, then get a new token",
-        (_, "TOKEN_ISSUER_UNREACHED") => {
-            "try another node, or this one in half a minute; what cannot wait takes an emergency credential"
-        }
-        (_, "TOKEN_USE_NOT_RECORDED") => "try another node, and tell hospital IT",
-        (_, "TOKEN_SERVICE_MISMATCH") => {
-            "get a token that was issued for your certificate's service"
-        }
-        (Code::Unauthenticated, _) => "check the token and its issuer with whoever gave it to you",
-        (_, "GLASS_NOT_BROKEN") => {
-            "break the glass first (caseledger emergency start), or state another purpose (--purpose); the \
-             denial is on record"
-        }
-        (Code::PermissionDenied, _) if call.ends_with("/FindPatient") => {
-            "state the purpose that you really have (--purpose), name the patient by id, or ask for a role \
-             that may look numbers up; the denial is on record"
-        }
-        (Code::PermissionDenied, _) => {
-            "state the purpose that you really have (--purpose), or ask for a role that permits it; the \
-             denial is on record"
-        }
-        (_, NOT_REPRODUCED) => "tell hospital IT: what is stored may not be what was",
-        (Code::NotFound, _) => "check the id or number; you may also lack permission to know",
-        (_, "NOT_FILED") => {
-            "this call filed nothing; try again, under the same request id, when the broker is back"
-        }
-        (_, OUTCOME_UNKNOWN) => "repeat with the same request id, or use `caseledger settle`",
-        (Code::Aborted, _) => "reload the file and decide anew",
-        (Code::ResourceExhausted, _) => "try again a little later",
-        (Code::InvalidArgument, _) => "correct the fields named above",
-        (Code::DataLoss, _) => "tell hospital IT: `caseledger status` names the alarm",
-        (Code::DeadlineExceeded | Code::Unavailable, _) => "try again",
-        (Code::Internal | Code::Unknown, _) => "tell hospital IT the id and the time",
-        (Code::Unimplemented, _) => "the server is older than this program, or not Caseledger",
-        _ => "see the message above",
-    }
 }
 
 /// The status as gRPC writes it.
@@ -319,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_not_broken_the_glass_is_told_how_whatever_they_called() {
-        for call in ["PatientFileService/FindPatient", "PatientFileService/GetPatientFile"] {
-            let told = advice(call, Code::PermissionDenied, "GLASS_NOT_BROKEN");
-            assert!(
-                told.starts_with("break the glass first (caseledger emergency start)"),
-                "{told}"
-            );
-        }
+    fn a_denial_that_an_emergency_lifts_says_how() {
+        let told = |break_glass: &str| {
+            let metadata = [("break_glass".to_owned(), break_glass.to_owned())];
+            let details = ErrorDetails::with_error_info("FORBIDDEN", "caseledger", metadata);
+            of(Status::with_error_details(Code::PermissionDenied, "no", details)).report()
+        };
+        assert!(told("possible").contains("(caseledger emergency start)"), "{}", told("possible"));
+        assert!(told("impossible").contains("do:    ask the privacy office"));
     }
 
     #[test]

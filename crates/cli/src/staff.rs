@@ -8,6 +8,7 @@ use api::v1;
 use api::v1::patient_file_service_client::PatientFileServiceClient;
 use api::v1::staff_service_client::StaffServiceClient;
 use serde_json::{Value, json};
+use tonic::Code;
 
 use crate::connection::{Authenticated, connect, timed};
 use crate::failure::Failure;
@@ -40,6 +41,9 @@ pub(crate) async fn run(
             own_file(client, global, purpose, &wanted.person, output).await?;
         }
         Staff::OwnFile(wanted) => {
+            if global.reason.is_none() {
+                return Err(Failure::Usage("say with --reason why it is filed".to_owned()));
+            }
             let patient_id = match &wanted.patient {
                 None => String::new(),
                 Some(typed) => {
@@ -68,7 +72,7 @@ async fn list(
         page_token: String::new(),
     };
     let more = loop {
-        let missing = wanted.limit.saturating_sub(people.len()).clamp(1, PAGE);
+        let missing = wanted.limit.saturating_sub(people.len()).min(PAGE);
         request.page_size = u32::try_from(missing).unwrap_or(u32::MAX);
         let page = client.list_practitioner_roles(timed(request.clone())).await;
         let page =
@@ -177,10 +181,25 @@ async fn own_file(
     output: &Output,
 ) -> Result<(), Failure> {
     let request = v1::GetOwnFileRequest { purpose: Some(purpose), person: person.clone() };
-    let answer = client.get_own_file(timed(request)).await;
-    let answer =
-        answer.map_err(|status| failed(global, "StaffService/GetOwnFile", status))?.into_inner();
-    output.show(|| json::of("GetOwnFileResponse", &answer), || answer.patient_id.clone())
+    match client.get_own_file(timed(request)).await {
+        Ok(answer) => {
+            let answer = answer.into_inner();
+            output.show(|| json::of("GetOwnFileResponse", &answer), || answer.patient_id.clone())
+        }
+        // An answer like any other, and what most people have.
+        Err(status) if status.code() == Code::NotFound => {
+            output.show(|| json!({"patient_id": ""}), || unlinked(person))
+        }
+        Err(status) => Err(failed(global, "StaffService/GetOwnFile", status)),
+    }
+}
+
+/// Also said of who is not in the directory: the server does not tell the two apart.
+fn unlinked(person: &str) -> String {
+    format!(
+        "no patient file is linked to {person}; whether they are in the directory:  caseledger staff show \
+         {person}"
+    )
 }
 
 fn failed(global: &Global, call: &'static str, status: tonic::Status) -> Failure {

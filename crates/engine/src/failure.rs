@@ -26,7 +26,10 @@ pub enum Failure {
         current: u64,
     },
     /// There is no such thing, or the caller may not know that there is.
-    #[error("there is no such patient file, entry, position, request, policy or ledger")]
+    #[error(
+        "there is no such patient file, or not at that version or time, and no such entry, position, \
+         request, policy, person, incident, emergency access or ledger"
+    )]
     NotFound,
     /// The caller may not do this.
     #[error("{}", denied(reason, *break_glass))]

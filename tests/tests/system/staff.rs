@@ -154,7 +154,11 @@ async fn the_directory_is_kept_from_the_command_line() {
     let told = staff("compliance-officer", &["own-file", "ann"]).expect("shown");
     assert_eq!(told.trim(), patient);
     staff("compliance-officer", &["own-file", "ann", "--none", "--reason", "not her"]).expect("no");
-    staff("compliance-officer", &["own-file", "ann"]).expect_err("nobody");
+    let told = staff("compliance-officer", &["own-file", "ann"]).expect("an answer, too");
+    assert!(told.starts_with("no patient file is linked to ann;"), "{told}");
+    let nobody = ["own-file", "bob", "--patient", &patient, "--reason", "told"];
+    let why = staff("compliance-officer", &nobody).expect_err("not in the directory");
+    assert!(format!("{why:?}").contains("caseledger staff put"), "{why:?}");
 }
 
 #[tokio::test]
