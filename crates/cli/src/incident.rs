@@ -15,7 +15,7 @@ use crate::connection::{Authenticated, connect, timed};
 use crate::failure::Failure;
 use crate::json;
 use crate::options::Global;
-use crate::output::Output;
+use crate::output::{Output, one_line};
 use crate::purpose::{self, Otherwise};
 use crate::request::RequestId;
 
@@ -255,7 +255,27 @@ impl Desk<'_> {
 
 /// The assessment as it was written down.
 fn assessed(file: &Assessment) -> Result<v1::RiskAssessment, Failure> {
-    let what = || format!("read {}", file.0.display());
-    let text = std::fs::read_to_string(&file.0).map_err(|error| Failure::local(what(), error))?;
-    options::assessment(&text).map_err(|why| Failure::Usage(format!("--assessment: {why}")))
+    let name = file.0.display();
+    let text = std::fs::read_to_string(&file.0)
+        .map_err(|error| Failure::local(format!("read {name}"), error))?;
+    options::assessment(&text).map_err(|why| {
+        let sample = "caseledger incident amend --help has a sample";
+        Failure::Usage(format!("--assessment {}: {why}; {sample}", one_line(&name.to_string())))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assessment_that_cannot_be_read_is_named_and_a_sample_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("risk.json");
+        std::fs::write(&file, r#"{"nature": "low"}"#).unwrap();
+        let told = assessed(&Assessment(file)).unwrap_err().report();
+        for part in ["risk.json: ", "an object with level and text", "amend --help"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }

@@ -36,7 +36,12 @@ pub(crate) fn of(global: &Global, otherwise: Otherwise) -> Result<v1::Purpose, F
             by_role(token.trim())?.to_owned()
         }
     };
-    Ok(v1::Purpose { purpose_of_use, reason: global.reason.clone().unwrap_or_default() })
+    let reason = global.reason.clone().unwrap_or_default();
+    if purpose_of_use == "BTG" && reason.trim().is_empty() {
+        let told = "say with --reason why, in your own words: the purpose BTG needs it";
+        return Err(Failure::Usage(told.to_owned()));
+    }
+    Ok(v1::Purpose { purpose_of_use, reason })
 }
 
 /// The claim that is looked at. Nothing is verified: the server does that, and a forged claim
@@ -91,6 +96,10 @@ mod tests {
         assert_eq!(of(&global(&[]), always).unwrap().purpose_of_use, "RECORDMGT");
         let typed = of(&global(&["--purpose", "btg", "--reason", "emergency"]), always).unwrap();
         assert_eq!((typed.purpose_of_use.as_str(), typed.reason.as_str()), ("BTG", "emergency"));
+        for silent in [vec!["--purpose", "BTG"], vec!["--purpose", "btg", "--reason", " "]] {
+            let told = of(&global(&silent), always).unwrap_err();
+            assert!(told.report().contains("--reason") && told.exit_code() == 2, "{told:?}");
+        }
         let line = ["caseledger", "--purpose", "to look", "status"];
         assert_eq!(
             crate::options::Options::try_parse_from(line).unwrap_err().exit_code(),

@@ -25,6 +25,13 @@ Example:
     /// The assessment is a JSON file: nature, recipient, acquired and mitigated, each with a level (low,
     /// medium, high) and a text, and a conclusion (breach, low-probability); 45 CFR 164.402(2).
     #[command(after_help = "\
+An assessment:
+  {\"nature\": {\"level\": \"low\", \"text\": \"names and dates of birth\"},
+   \"recipient\": {\"level\": \"medium\", \"text\": \"a colleague, bound to secrecy\"},
+   \"acquired\": {\"level\": \"high\", \"text\": \"the files were opened\"},
+   \"mitigated\": {\"level\": \"low\", \"text\": \"nothing was passed on, as signed\"},
+   \"conclusion\": \"low-probability\"}
+
 Examples:
   caseledger incident amend 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10 --assessment risk.json --reason assessed
   caseledger incident amend 5f3a1c0e9d1b4b7e8f550a6f4f3e2d10 --reason 'letters sent' \\
@@ -188,7 +195,10 @@ impl FromStr for Told {
 
 /// An assessment's file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with nature, recipient, acquired, mitigated and conclusion"
+)]
 struct Written {
     nature: Factor,
     recipient: Factor,
@@ -198,7 +208,7 @@ struct Written {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with level and text")]
 struct Factor {
     level: Level,
     text: String,
@@ -279,5 +289,14 @@ mod tests {
         assert_eq!(read.conclusion(), v1::RiskConclusion::LowProbability);
         assert_eq!(read.mitigated.unwrap().level(), v1::RiskLevel::Low);
         assert!(assessment(&all.replace("\"mitigated\"", "\"else\"")).is_err());
+    }
+
+    #[test]
+    fn the_sample_in_the_help_is_an_assessment() {
+        let command = Incident::augment_subcommands(clap::Command::new("incident"));
+        let amend = command.find_subcommand("amend").unwrap();
+        let help = amend.get_after_help().unwrap().to_string();
+        let (sample, _) = help.split_once("\n\n").unwrap();
+        assessment(sample.trim_start_matches("An assessment:")).unwrap();
     }
 }
