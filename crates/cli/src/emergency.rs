@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::connection::{Authenticated, connect, timed};
 use crate::failure::Failure;
 use crate::json;
-use crate::options::{Global, Issuer};
+use crate::options::{Global, Issuer, limit};
 use crate::output::{Output, Table};
 use crate::patient;
 use crate::purpose::{self, Otherwise};
@@ -100,7 +100,7 @@ pub(crate) struct List {
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) person: Option<String>,
     /// At most so many.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = limit())]
     pub(crate) limit: usize,
 }
 
@@ -122,10 +122,15 @@ pub(crate) struct Review {
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) verdict: Verdict,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = said)]
     pub(crate) text: String,
     #[command(flatten)]
     pub(crate) request: RequestId,
+}
+
+/// A text that says something.
+fn said(typed: &str) -> Result<String, &'static str> {
+    if typed.trim().is_empty() { Err("say why this is the verdict") } else { Ok(typed.to_owned()) }
 }
 
 /// What somebody else makes of it.
@@ -255,7 +260,7 @@ async fn list(
     let call = "EmergencyAccessService/ListEmergencyAccesses";
     let (mut found, mut receipts) = (Vec::new(), Vec::new());
     let more = loop {
-        let missing = wanted.limit.saturating_sub(found.len()).max(1);
+        let missing = wanted.limit.saturating_sub(found.len());
         request.page_size = u32::try_from(missing).unwrap_or(PAGE).min(PAGE);
         let page = client
             .list_emergency_accesses(timed(request.clone()))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use api::v1;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ledger::LedgerId;
 
@@ -67,10 +67,12 @@ pub(crate) struct Global {
     pub(crate) token_file: Option<PathBuf>,
     /// Why you look or file, HL7 v3 PurposeOfUse, in any case; recorded.
     ///
-    /// Default: HCOMPL for `audit`, RECORDMGT for `import` and `settle`; for `file` it follows from
-    /// the role in the token: CAREMGT for a case manager, TREAT for physician and nurse, PATADMIN
-    /// for a registrar, HPAYMT for billing, HCOMPL for compliance officer and auditor, HOPERAT for
-    /// hospital IT. With several roles there is no default.
+    /// Default: HCOMPL for `audit`, `incident`, `verify --patient`, `prove`, `emergency list` and
+    /// `emergency review`, BTG for `emergency start` and `emergency end`, HOPERAT for `staff`, RECORDMGT
+    /// for `import` and `settle`; for `file` and `policy` it follows from the role in the token: CAREMGT
+    /// for a case manager, TREAT for physician and nurse, PATADMIN for a registrar, HPAYMT for billing,
+    /// HCOMPL for compliance officer and auditor, HOPERAT for hospital IT, PATRQT for a patient's
+    /// representative. With several roles there is no default.
     #[arg(long, global = true, value_name = "CODE", value_parser = purpose::code)]
     pub(crate) purpose: Option<String>,
     /// Why, in your own words; recorded. Required with the purpose BTG (see `emergency start`).
@@ -291,8 +293,9 @@ Examples:
     /// It is rendered anew from the records, and answered only if it has the keyed digest that the access
     /// record has of the answer. Seeing it again is itself recorded.
     #[command(after_help = "\
-Exit codes: 0 shown; 10 it cannot be shown as it was; 1 refused or failed; 2 wrong usage; 3 server not
-reachable.
+Exit codes: 0 shown; 10 it cannot be shown as it was; 1 refused or failed, or an access that is not
+replayed at all (what trials of policies, packages of evidence and headers of records showed); 2 wrong
+usage; 3 server not reachable.
 
 Examples:
   caseledger audit replay 9f31c0de
@@ -336,7 +339,7 @@ pub(crate) struct AuditList {
     #[arg(long)]
     pub(crate) all: bool,
     /// At most so many lines; with --json, accesses.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = limit())]
     pub(crate) limit: usize,
 }
 
@@ -347,6 +350,11 @@ pub(crate) enum Outcome {
     Denied,
     NotFound,
     Refused,
+}
+
+/// How many to list at most; none would say nothing and be recorded all the same.
+pub(crate) fn limit() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// The beginning of a receipt, in the lower case in which receipts are written.

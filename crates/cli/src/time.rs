@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use jiff::civil::{Date, date};
 
 /// A moment as typed: RFC 3339, or a date for its first moment in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +30,47 @@ impl FromStr for Until {
 /// Seconds of a day in UTC, which jiff and protobuf count without leap seconds.
 const DAY: i64 = 24 * 60 * 60;
 
+/// The last day, of which 22 hours can be counted.
+const LAST: Date = date(9999, 12, 30);
+
 /// Something typed that is not a time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write a time as 2026-11-01T08:00:00Z or 2026-11-01")]
-pub(crate) struct NotATime;
+pub(crate) enum NotATime {
+    #[error("write a time as 2026-11-01T08:00:00Z or 2026-11-01")]
+    Form,
+    #[error("the calendar has no such day")]
+    NoSuchDay,
+    #[error("times end with 9999-12-30T22:00:00Z")]
+    TooLate,
+}
+
+impl NotATime {
+    /// What is wrong with it.
+    fn of(text: &str) -> Self {
+        let day = text.get(..10).unwrap_or_default();
+        let fits = |(at, byte): (usize, u8)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        };
+        if day.is_empty() || !day.bytes().enumerate().all(fits) {
+            return Self::Form;
+        }
+        match day.parse::<Date>() {
+            Err(_) => Self::NoSuchDay,
+            Ok(day) if day >= LAST => Self::TooLate,
+            Ok(_) => Self::Form,
+        }
+    }
+}
 
 impl FromStr for Moment {
     type Err = NotATime;
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
-        let moment: Timestamp =
-            text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).map_err(|_| NotATime)?;
+        let moment: Timestamp = text
+            .parse()
+            .or_else(|_| format!("{text}T00:00:00Z").parse())
+            .map_err(|_| NotATime::of(text))?;
         let (seconds, nanos) = (moment.as_second(), moment.subsec_nanosecond());
         // protobuf counts nanoseconds forward, also before 1970
         let (seconds, nanos) =
@@ -83,8 +114,12 @@ pub(crate) enum AsOf {
 
 /// Something typed that is neither version nor time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write a version as 12, a time as 2026-11-01T08:00:00Z or 2026-11-01")]
-pub(crate) struct NotAState;
+pub(crate) enum NotAState {
+    #[error("write a version as 12, a time as 2026-11-01T08:00:00Z or 2026-11-01")]
+    Form,
+    #[error(transparent)]
+    Time(NotATime),
+}
 
 impl FromStr for AsOf {
     type Err = NotAState;
@@ -92,7 +127,10 @@ impl FromStr for AsOf {
     fn from_str(text: &str) -> Result<Self, NotAState> {
         match text.parse() {
             Ok(version) => Ok(Self::Version(version)),
-            Err(_) => text.parse().map(Self::Time).map_err(|_| NotAState),
+            Err(_) => text.parse().map(Self::Time).map_err(|error| match error {
+                NotATime::Form => NotAState::Form,
+                NotATime::NoSuchDay | NotATime::TooLate => NotAState::Time(error),
+            }),
         }
     }
 }
@@ -135,7 +173,23 @@ mod tests {
         assert_eq!(rfc3339(&day), "2026-11-02T00:00:00.000000Z");
         let Until(moment) = "2026-11-01T00:00:00Z".parse().unwrap();
         assert_eq!(rfc3339(&moment), "2026-11-01T00:00:00.000000Z");
-        assert_eq!("2026-11-31".parse::<Until>(), Err(NotATime));
+        assert_eq!("2026-11-31".parse::<Until>(), Err(NotATime::NoSuchDay));
+    }
+
+    #[test]
+    fn what_is_written_as_a_time_is_told_why_it_is_none() {
+        for (typed, wrong) in [
+            ("2026-02-30", NotATime::NoSuchDay),
+            ("2026-02-30T08:00:00Z", NotATime::NoSuchDay),
+            ("9999-12-31", NotATime::TooLate),
+            ("9999-12-30T23:00:00Z", NotATime::TooLate),
+            ("2026-11-01T25:00:00Z", NotATime::Form),
+            ("yesterday…", NotATime::Form),
+            ("", NotATime::Form),
+        ] {
+            assert_eq!(typed.parse::<Moment>(), Err(wrong), "{typed}");
+        }
+        assert!("9999-12-30".parse::<Until>().is_ok());
     }
 
     #[test]
@@ -149,6 +203,8 @@ mod tests {
     fn a_number_is_a_version() {
         assert_eq!("12".parse(), Ok(AsOf::Version(12)));
         assert!(matches!("2026-11-01".parse(), Ok(AsOf::Time(_))));
-        assert_eq!("yesterday".parse::<AsOf>(), Err(NotAState));
+        assert_eq!("yesterday".parse::<AsOf>(), Err(NotAState::Form));
+        let no_day = NotAState::Time(NotATime::NoSuchDay);
+        assert_eq!("2026-02-30".parse::<AsOf>(), Err(no_day));
     }
 }

@@ -60,6 +60,11 @@ fn examples_can_be_typed() {
         "caseledger emergency start --unit W3 --entry 5f --code OVRER",
         "caseledger emergency start --entry 5f --code OVRER",
         "caseledger emergency start MRN-1 --code OVRER --for soon",
+        "caseledger emergency review 5f --verdict justified --text=",
+        "caseledger emergency list --limit 0",
+        "caseledger staff list --limit 0",
+        "caseledger audit list --limit 0",
+        "caseledger policy try default --from 2026-11-01 --limit 0",
     ] {
         let error = Options::try_parse_from(wrong.split(' ')).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong}");

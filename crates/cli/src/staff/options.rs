@@ -3,7 +3,7 @@
 use api::v1;
 use clap::{Args, Subcommand};
 
-use crate::options::Issuer;
+use crate::options::{Issuer, limit};
 use crate::request::RequestId;
 
 /// The staff directory.
@@ -40,7 +40,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct StaffList {
     /// At most so many people.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = limit())]
     pub(crate) limit: usize,
 }
 
