@@ -149,8 +149,9 @@ fn as_json(accesses: &[v1::Access], more: bool, receipts: &[Vec<u8>], waiting: u
     json!({"accesses": accesses, "more": more, "receipts": receipts, "waiting_bytes": waiting})
 }
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "recorded",
+    "position",
     "person",
     "roles",
     "operation",
@@ -162,7 +163,7 @@ const COLUMNS: [&str; 9] = [
 ];
 
 /// A cell for each of [`COLUMNS`]. The line is told by its oldest access, the query.
-fn cells(access: &v1::Access, shown: &[v1::Access]) -> [String; 9] {
+fn cells(access: &v1::Access, shown: &[v1::Access]) -> [String; 10] {
     let patient = match shown {
         [] => access.patient_id.clone(),
         [only] => only.patient_id.clone(),
@@ -171,6 +172,7 @@ fn cells(access: &v1::Access, shown: &[v1::Access]) -> [String; 9] {
     let who = if access.person.is_empty() { &access.service } else { &access.person };
     [
         time::short(access.recorded_at.as_ref()),
+        access.position.to_string(),
         who.clone(),
         access.roles.join(" "),
         operation(access),
@@ -188,12 +190,7 @@ fn remarks(access: &v1::Access) -> Vec<String> {
     if !access.reason.is_empty() {
         remarks.push(format!("reason: {}", access.reason));
     }
-    if access.outcome == "denied" {
-        remarks.push(match access.deciding_ids.as_slice() {
-            [] => "denied: no access policy permits it".to_owned(),
-            ids => format!("denied by: {}", ids.join(", ")),
-        });
-    }
+    remarks.extend(decided(access));
     if !access.masked.is_empty() {
         remarks.push(format!("masked: {}", access.masked.join(" ")));
     }
@@ -201,6 +198,24 @@ fn remarks(access: &v1::Access) -> Vec<String> {
         remarks.push(format!("emergency access: {}", access.emergency_id));
     }
     remarks
+}
+
+/// Which policies decided, of which set, for somebody related how.
+fn decided(access: &v1::Access) -> Option<String> {
+    let ids = access.deciding_ids.join(", ");
+    let decision = match (access.outcome.as_str(), ids.is_empty()) {
+        ("denied", true) => "denied: no access policy permits it".to_owned(),
+        ("denied", false) => format!("denied by: {ids}"),
+        (_, true) => return None,
+        (_, false) => format!("permitted by: {ids}"),
+    };
+    let known = [("relationship", &access.relationship), ("policies", &access.policy_version)];
+    let known = known.iter().filter(|(_, value)| !value.is_empty());
+    let known: Vec<_> = known.map(|(name, value)| format!("{name} {value}")).collect();
+    if known.is_empty() {
+        return Some(decision);
+    }
+    Some(format!("{decision} ({})", known.join(", ")))
 }
 
 /// The call without its service. An import shows what it found on file while it files.
@@ -225,10 +240,27 @@ fn as_text(
     let mut left_out = Vec::new();
     left_out.extend(wanted.person.as_ref().map(|_| "person"));
     left_out.extend(wanted.patient.as_ref().map(|_| "patient"));
+    let rest =
+        if more { "; there are more, older ones: raise --limit or narrow the filter" } else { "" };
+    let mut text = format!("{}{rest}\n", listed(accesses, wanted.all, &left_out));
+    if waiting > 0 {
+        text.push_str(&format!(
+            "INCOMPLETE: {waiting} bytes of access records wait on this node for the broker and are not \
+             listed yet\n"
+        ));
+    }
+    for receipt in receipts {
+        text.push_str(&format!("receipt {}\n", hex::encode(receipt)));
+    }
+    text
+}
+
+/// The lines and how many they are, without the columns that are left out.
+fn listed(accesses: &[v1::Access], each: bool, left_out: &[&str]) -> String {
     let shown = |column: &str| !left_out.contains(&column);
     let heading = COLUMNS.into_iter().filter(|column| shown(column)).map(str::to_owned);
-    let mut table = Table::with_columns(heading.collect());
-    let lines = lines(accesses, wanted.all);
+    let mut table = Table::with_columns(heading.collect()).right_aligned([1]);
+    let lines = lines(accesses, each);
     for line in &lines {
         let Some((access, patients)) = line.split_last() else { continue };
         let cells = COLUMNS.into_iter().zip(cells(access, patients));
@@ -244,19 +276,7 @@ fn as_text(
     if lines.len() < accesses.len() {
         count.push_str(&format!(" in {} lines (--all has a line for each)", lines.len()));
     }
-    let rest =
-        if more { "; there are more, older ones: raise --limit or narrow the filter" } else { "" };
-    let mut text = format!("{}\n{count}{rest}\n", table.lines(""));
-    if waiting > 0 {
-        text.push_str(&format!(
-            "INCOMPLETE: {waiting} bytes of access records wait on this node for the broker and are not \
-             listed yet\n"
-        ));
-    }
-    for receipt in receipts {
-        text.push_str(&format!("receipt {}\n", hex::encode(receipt)));
-    }
-    text
+    format!("{}\n{count}", table.lines(""))
 }
 
 #[cfg(test)]
@@ -307,16 +327,26 @@ mod tests {
         let masked = v1::Access { masked: vec!["note:PSY".to_owned()], ..looked() };
         let nobody = v1::Access { outcome: "denied".to_owned(), ..looked() };
         let forbidden = v1::Access { deciding_ids: vec!["vip".to_owned()], ..nobody.clone() };
+        let permitted = v1::Access {
+            deciding_ids: vec!["treat".to_owned()],
+            relationship: "care-team".to_owned(),
+            policy_version: "default-1".to_owned(),
+            position: 1_204,
+            ..looked()
+        };
         let urgent = v1::Access { emergency_id: "ab".repeat(16), ..looked() };
-        let text = as_text(&[masked, nobody, forbidden, urgent], false, &[], 0, &typed(&[]));
+        let text =
+            as_text(&[masked, nobody, forbidden, permitted, urgent], false, &[], 0, &typed(&[]));
         for told in [
             "masked: note:PSY".to_owned(),
             "denied: no access policy permits it".to_owned(),
             "denied by: vip".to_owned(),
+            "permitted by: treat (relationship care-team, policies default-1)".to_owned(),
             format!("emergency access: {}", "ab".repeat(16)),
         ] {
             assert!(text.contains(&format!("\n    {told}\n")), "{text}");
         }
+        assert!(text.contains("    1204  jdoe") && text.contains("       0  jdoe"), "{text}");
     }
 
     #[test]
@@ -330,7 +360,7 @@ mod tests {
         let of_one = typed(&["--patient", "p1", "--person", "jdoe"]);
         let text = as_text(&[looked()], false, &[], 512, &of_one);
         assert!(!text.contains("jdoe") && !text.contains("p1"), "{text}");
-        assert!(text.starts_with("recorded  roles  operation"), "{text}");
+        assert!(text.starts_with("recorded  position  roles  operation"), "{text}");
         assert!(text.contains("INCOMPLETE: 512 bytes"), "what is not there yet is told: {text}");
         let filed = v1::Access { operation: "ImportService/Import".to_owned(), ..looked() };
         assert_eq!(operation(&filed), "Import (filed)");

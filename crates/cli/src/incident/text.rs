@@ -35,7 +35,11 @@ pub(crate) fn shown(state: &v1::IncidentState, patients: &[String], receipts: &[
         lines.push(format!("notice to {to} {when}: {}", one_line(&notice.how)));
     }
     let positions: Vec<_> = incident.access_positions.iter().map(u64::to_string).collect();
-    lines.push(format!("accesses at positions: {}", positions.join(" ")));
+    let replay = match positions.as_slice() {
+        [] => "",
+        _ => "  (what one showed:  caseledger audit replay --position N)",
+    };
+    lines.push(format!("accesses at positions: {}{replay}", positions.join(" ")));
     lines.push(format!("affected patients: {}", state.affected_count));
     lines.extend(patients.iter().map(|patient| format!("  {patient}")));
     lines.extend(receipts.iter().map(|receipt| format!("receipt {receipt}")));
@@ -130,7 +134,8 @@ mod tests {
         let text = shown(&state, &["p1".to_owned()], &["00".to_owned()]);
         assert!(text.contains("due 1970-01-02 00:00:00Z  OVERDUE\n"), "{text}");
         assert!(
-            text.contains("accesses at positions: 4 9\naffected patients: 1\n  p1\nreceipt 00"),
+            text.contains("accesses at positions: 4 9  (what one showed:")
+                && text.contains("--position N)\naffected patients: 1\n  p1\nreceipt 00"),
             "{text}"
         );
         let short = v1::IncidentSummary { open: true, access_count: 2, ..Default::default() };
