@@ -51,6 +51,11 @@ pub(crate) fn page_text(file: v1::PatientFile, position: u64) -> String {
     text::file(&Shown { file, position, receipts: Vec::new() }, true)
 }
 
+/// Changes of a file as they were shown once, for people.
+pub(crate) fn history_text(patient_id: &str, events: &[v1::FiledEvent]) -> String {
+    text::history(patient_id, events, &[], None)
+}
+
 async fn pages(
     client: &mut PatientFileServiceClient<Authenticated>,
     mut request: v1::GetPatientFileRequest,

@@ -34,7 +34,7 @@ pub(crate) struct AuditReplay {
     /// The receipt of the access, or its beginning (hex digits), if that is one access.
     #[arg(value_name = "RECEIPT", value_parser = receipt)]
     pub(crate) receipt: Option<String>,
-    /// Where it stands in the access ledger, as `audit list --json` says.
+    /// Where it stands in the access ledger, as `audit list` says.
     #[arg(long, value_name = "N")]
     pub(crate) position: Option<u64>,
 }
@@ -127,9 +127,20 @@ fn value(name: &str, bytes: &[u8]) -> Value {
     json::decoded(name, bytes).unwrap_or_else(|| Value::from(hex::encode(bytes)))
 }
 
-/// An answer of what is filed about no patient, as the command that asks for it says it.
-fn documents(name: &str, bytes: &[u8]) -> Option<String> {
+/// An answer as the command that asks for it says it.
+fn said(name: &str, bytes: &[u8], patient_id: &str) -> Option<String> {
     Some(match name.strip_prefix("caseledger.v1.")? {
+        "GetPatientHistoryResponse" => {
+            let page = v1::GetPatientHistoryResponse::decode(bytes).ok()?;
+            file::history_text(patient_id, &page.events)
+        }
+        "FiledEvent" => file::history_text(patient_id, &[v1::FiledEvent::decode(bytes).ok()?]),
+        "FindPatientResponse" => {
+            format!("patient {}", v1::FindPatientResponse::decode(bytes).ok()?.patient_id)
+        }
+        "ListAccessesResponse" => {
+            super::listed(&v1::ListAccessesResponse::decode(bytes).ok()?.accesses, true, &[])
+        }
         "Policy" => {
             let policy = v1::Policy::decode(bytes).ok()?;
             format!("{}\n{}", policy::steps(&policy), policy.text)
@@ -177,20 +188,59 @@ fn as_text(shown: &v1::ReplayResponse) -> String {
         }
         Some((TEXT, bytes)) => {
             let told = String::decode(bytes).unwrap_or_default();
-            let _ = writeln!(text, "\n{told}");
+            let lines: Vec<_> = told.lines().map(line).collect();
+            let _ = writeln!(text, "\n{}", lines.join("\n"));
         }
         Some((name, bytes)) => {
-            let said = documents(name, bytes);
+            let said = said(name, bytes, &access.patient_id);
             let said = said.unwrap_or_else(|| format!("{name}\n{:#}", value(name, bytes)));
             let _ = writeln!(text, "\n{}", said.trim_end());
         }
     }
-    let _ = writeln!(
-        text,
-        "\nbyte for byte what was shown, by the keyed digest in the access record\nreceipt {}",
-        hex::encode(&shown.receipt)
-    );
+    let agrees = match shown.answer {
+        Some(_) => "byte for byte what was shown, by",
+        None => "that nothing was shown agrees with",
+    };
+    let receipt = hex::encode(&shown.receipt);
+    let _ = writeln!(text, "\n{agrees} the keyed digest in the access record\nreceipt {receipt}");
     text
+}
+
+/// A line of what a reply told, in words; each kind of line has a form that no other has, so that it is
+/// the same whether the access itself or its replay is replayed.
+fn line(told: &str) -> String {
+    let items: Option<Vec<_>> = told.chars().map(letter).collect();
+    if let Some(items) = items.filter(|items| !items.is_empty()) {
+        return format!("items as they came: {}", items.join(", "));
+    }
+    if !told.is_empty() && told.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+        return format!("refused: {} ({told})", told.to_ascii_lowercase().replace('_', " "));
+    }
+    if let Some((what @ ("from" | "until" | "ended"), at)) = told.split_once(' ')
+        && let Some(at) = moment(at)
+    {
+        return format!("{what} {}", time::short(Some(&at)));
+    }
+    one_line(told)
+}
+
+/// What became of an item of an import.
+fn letter(of_item: char) -> Option<&'static str> {
+    Some(match of_item {
+        'f' => "filed",
+        'a' => "amended",
+        'u' => "unchanged",
+        'r' => "refused",
+        '-' => "not told",
+        _ => return None,
+    })
+}
+
+/// Microseconds since 1970, as such a reply has them.
+fn moment(micros: &str) -> Option<prost_types::Timestamp> {
+    let micros: u64 = micros.parse().ok()?;
+    let seconds = i64::try_from(micros / 1_000_000).ok()?;
+    Some(prost_types::Timestamp { seconds, nanos: 0 })
 }
 
 #[cfg(test)]
@@ -218,7 +268,48 @@ mod tests {
         let of_policy = as_text(&shown("caseledger.v1.Policy", policy.encode_to_vec()));
         assert!(of_policy.contains("\n\npermit ();\n"), "as its author wrote it: {of_policy}");
         let nothing = v1::ReplayResponse::default();
-        assert!(as_text(&nothing).contains("nothing of a file was shown"));
+        let text = as_text(&nothing);
+        assert!(
+            text.contains("nothing of a file was shown\n\nthat nothing was shown agrees"),
+            "{text}"
+        );
         assert_eq!(as_json(&nothing)["answer"], Value::Null);
+    }
+
+    #[test]
+    fn what_a_reply_told_is_in_words() {
+        let told = |text: &str| as_text(&shown(TEXT, text.to_owned().encode_to_vec()));
+        assert!(
+            told("fa-").contains("\nitems as they came: filed, amended, not told\n"),
+            "{}",
+            told("fa-")
+        );
+        let begun =
+            told("reason OVRER\nunit Ward 3\nfrom 1795857817596763\nuntil 1795861417596763");
+        let until = "\nunit Ward 3\nfrom 2026-11-28 09:23:37Z\nuntil 2026-11-28 10:23:37Z\n";
+        assert!(begun.contains(until), "{begun}");
+        let refused = told("STATUS_STEP_NOT_ALLOWED");
+        let words = "\nrefused: status step not allowed (STATUS_STEP_NOT_ALLOWED)\n";
+        assert!(refused.contains(words), "{refused}");
+        assert!(told("ended").contains("\nended\n"), "of the first ones");
+    }
+
+    #[test]
+    fn histories_patients_and_trails_are_shown_as_their_commands_show_them() {
+        let events = vec![v1::FiledEvent { version: 3, unreadable: true, ..Default::default() }];
+        let change = as_text(&shown("caseledger.v1.FiledEvent", events[0].encode_to_vec()));
+        let page = v1::GetPatientHistoryResponse { events, ..Default::default() };
+        let history =
+            as_text(&shown("caseledger.v1.GetPatientHistoryResponse", page.encode_to_vec()));
+        for text in [change, history] {
+            assert!(text.contains("cannot be opened") && !text.contains('{'), "{text}");
+        }
+        let found = v1::FindPatientResponse { patient_id: "5f3a".to_owned(), ..Default::default() };
+        let found = as_text(&shown("caseledger.v1.FindPatientResponse", found.encode_to_vec()));
+        assert!(found.contains("\n\npatient 5f3a\n"), "{found}");
+        let one = v1::Access { person: "eve".to_owned(), position: 7, ..Default::default() };
+        let page = v1::ListAccessesResponse { accesses: vec![one], ..Default::default() };
+        let list = as_text(&shown("caseledger.v1.ListAccessesResponse", page.encode_to_vec()));
+        assert!(list.contains("       7  eve") && list.contains("\n1 access\n"), "{list}");
     }
 }
