@@ -1,9 +1,10 @@
 //! May they? The access check's pass is the only key to what is on file, and both a pass used and a
 //! pass refused leave an access record (invariant 7).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use domain::EntryId;
+use domain::{EntryId, PatientId};
 use store::Store;
 
 use crate::Failure;
@@ -25,6 +26,8 @@ pub(crate) struct Grounds {
 pub(crate) struct Pass {
     grounds: Grounds,
     requester: Requester,
+    /// Whom the grounds are about; none: nobody.
+    patient: Option<PatientId>,
     /// The version of the patient's file that the facts are of, or an earlier one.
     version: u64,
 }
@@ -35,9 +38,19 @@ impl Pass {
         &self.grounds
     }
 
-    /// The same, on facts of this version of the patient's file or a later one.
-    pub(crate) fn on(self, version: u64) -> Self {
-        Self { version, ..self }
+    /// What the trail of this patient may say of them: of anybody else than the grounds are about, only what
+    /// is known of the caller.
+    pub(crate) fn grounds_for(&self, patient: PatientId) -> Cow<'_, Grounds> {
+        if self.patient == Some(patient) {
+            return Cow::Borrowed(&self.grounds);
+        }
+        let Grounds { facts, decision } = &self.grounds;
+        Cow::Owned(Grounds { facts: facts.of_nobody(), decision: Arc::clone(decision) })
+    }
+
+    /// The same, on facts of this patient, by this version of the file or a later one.
+    pub(crate) fn on(self, patient: Option<PatientId>, version: u64) -> Self {
+        Self { patient, version, ..self }
     }
 
     /// The version of the patient's file that it was given on, or an earlier one.
@@ -148,7 +161,7 @@ pub(crate) fn check(
         let reason = Failure::GLASS_NOT_BROKEN;
         return Ok(Err(Barred { grounds, reason, break_glass: true, hidden: false }));
     }
-    Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester, version: 0 }))
+    Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester, patient: None, version: 0 }))
 }
 
 /// How the same call would be decided if it were about nobody, where a denial would tell something of a

@@ -10,7 +10,9 @@ use tonic::{Code, Status};
 use crate::access_table::rpcs;
 use crate::emergency::btg;
 use crate::policies::{SHIPPED, adopt, propose};
-use crate::relationships::{add, coding, entry, label, newest, read, words};
+use crate::relationships::{
+    add, coding, contribute, entry, label, newest, practitioner, read, stay, words,
+};
 use crate::tools::reason;
 
 /// Whom the public knows, billing does not even find.
@@ -230,4 +232,35 @@ async fn what_is_said_to_be_wrong_with_a_change_of_a_file_is_on_record() {
     let access = newest(&officer, &patient, "case-manager-1").await;
     assert!(access.operation.ends_with("/Contribute"), "{access:?}");
     assert_eq!(access.outcome, "refused", "it may be so because of what is on file");
+}
+
+#[tokio::test]
+async fn what_is_known_of_one_patient_stands_in_no_other_patients_trail() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let manager = cluster.client(0, "case-manager").unwrap();
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let patient = manager.register("MRN-1", "Ames").await.unwrap().patient_id;
+    let other = manager.register("MRN-2", "Boone").await.unwrap().patient_id;
+    add(&manager, &patient, stay("4-west", vec![practitioner("nurse-1")])).await;
+    let identifier = v1::Identifier {
+        issuer: "https://hospital.example/mrn".to_owned(),
+        value: "MRN-2".to_owned(),
+        ..v1::Identifier::default()
+    };
+    let identity = v1::Identity { identifiers: vec![identifier], ..v1::Identity::default() };
+    let amended = v1::change::Change::AmendIdentity(v1::AmendIdentity {
+        identity: Some(identity),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["identifiers".to_owned()] }),
+        how: v1::Amendment::Correction.into(),
+        reason: "mistyped".to_owned(),
+    });
+    let refused = contribute(&nurse, &patient, amended).await.expect_err("the other's number");
+    assert_eq!(reason(&refused), "IDENTIFIER_TAKEN");
+    let own = newest(&officer, &patient, "nurse-1").await;
+    assert_eq!((&*own.outcome, &*own.relationship), ("refused", "encounter"));
+    assert_eq!(own.circumstances, ["unit:4-west"]);
+    let others = newest(&officer, &other, "nurse-1").await;
+    assert_eq!((&*others.outcome, &*others.relationship), ("refused", ""));
+    assert!(others.circumstances.is_empty(), "{others:?}");
 }

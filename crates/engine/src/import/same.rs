@@ -34,7 +34,7 @@ impl Engine {
         let why = "a number of this identity belongs to a patient on file who has another medical \
                    record number of the same issuer; find out whether they are one person, and \
                    give a number that people share its type";
-        let pass = self.admit(ctx, None).await?;
+        let pass = self.admit(ctx, Some(patient)).await?;
         let failure = Failure::refused("IDENTIFIERS_DISAGREE", why);
         Err(self.refused(ctx, &pass, patient, failure).await)
     }

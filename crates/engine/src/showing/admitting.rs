@@ -1,0 +1,178 @@
+//! The access check of a call, and how a denial is put on record.
+
+use domain::{Command, PatientId};
+
+use super::{Ended, Saw};
+use crate::Failure;
+use crate::access::{Barred, Grounds, Pass, check};
+use crate::context::{Context, Operation};
+use crate::denials::{A_MINUTE, Beyond};
+use crate::engine::Engine;
+use crate::facts::Facts;
+use crate::masking::Masked;
+
+impl Engine {
+    /// The access check; a denial is on record before the caller hears of it.
+    pub(crate) async fn admit(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+    ) -> Result<Pass, Failure> {
+        self.admit_changes(ctx, patient, &[]).await
+    }
+
+    /// The same of a call that is to file these changes.
+    pub(crate) async fn admit_changes(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        changes: &[Command],
+    ) -> Result<Pass, Failure> {
+        if ctx.operation.goes_first() {
+            self.turns.others_work();
+        }
+        let barred = match self.judge(ctx, patient, changes)? {
+            Ok(pass) => return Ok(pass),
+            Err(barred) => barred,
+        };
+        let Barred { grounds, reason, break_glass, hidden } = barred;
+        // The limit would tell a patient who is hidden from one who does not exist.
+        if !hidden {
+            self.another_denial(ctx)?;
+        }
+        self.put_on_record(ctx, &grounds, patient, Ended::Denied, &Saw::default()).await?;
+        if hidden {
+            return Err(Failure::NotFound);
+        }
+        Err(Failure::Denied { reason, break_glass })
+    }
+
+    /// The same where whoever is denied hears something of the patient all the same: it is on record
+    /// however often they were denied.
+    pub(crate) async fn admit_or_record(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+    ) -> Result<Option<Pass>, Failure> {
+        let barred = match self.judge(ctx, Some(patient), &[])? {
+            Ok(pass) => return Ok(Some(pass)),
+            Err(barred) => barred,
+        };
+        let (denied, saw) = (Ended::Denied, Saw::default());
+        self.put_on_record(ctx, &barred.grounds, Some(patient), denied, &saw).await?;
+        Ok(None)
+    }
+
+    /// The access check alone: nothing of it is on record yet.
+    fn judge(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        changes: &[Command],
+    ) -> Result<Result<Pass, Barred>, Failure> {
+        // Whoever may not anyhow is denied, and does not hear that something is damaged or not here yet.
+        let known = self.facts_of_version(ctx, patient, changes);
+        let ((facts, version), unknown) = match known {
+            Ok(known) => (known, None),
+            Err(failure) => ((Facts::default(), 0), Some(failure)),
+        };
+        let policies = self.policies_for(ctx.operation)?;
+        let now = || self.in_force.time_zone.local(self.now());
+        let facts = Facts { time: policies.speak_of_time().then(now), ..facts };
+        match (check(&policies, ctx, facts)?, unknown) {
+            // How a node is, is asked when something is wrong, and shows nobody.
+            (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => Err(failure),
+            // Whether the glass is broken is not known, so nobody is told that it is not.
+            (Err(barred), Some(failure)) if barred.reason == Failure::GLASS_NOT_BROKEN => {
+                Err(failure)
+            }
+            (checked, _) => Ok(checked.map(|pass| pass.on(patient, version))),
+        }
+    }
+
+    /// The pass for changes of a file that is at this version by now: what was filed since it was given
+    /// may be what keeps its holder out. None: they are to be admitted anew.
+    pub(crate) fn still_admitted(
+        &self,
+        ctx: &Context,
+        (patient, version): (PatientId, u64),
+        changes: &[Command],
+        pass: &Pass,
+    ) -> Result<Option<Pass>, Failure> {
+        if version <= pass.version() {
+            return Ok(Some(pass.clone()));
+        }
+        let judged = self.judge(ctx, Some(patient), changes)?;
+        Ok(judged.ok().filter(|pass| pass.version() >= version))
+    }
+
+    /// What is known of the caller and the patient, and a version of the file that it is of, or older.
+    fn facts_of_version(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        changes: &[Command],
+    ) -> Result<(Facts, u64), Failure> {
+        // Before the facts are looked up.
+        let version = patient.map_or(Ok(0), |patient| self.version_of(patient))?;
+        Ok((self.facts(ctx, patient, changes)?, version))
+    }
+
+    /// The access check on what a file says at this version or later.
+    pub(crate) async fn admit_on(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        version: u64,
+    ) -> Result<Pass, Failure> {
+        self.admit_changes_on(ctx, (patient, version), &[]).await
+    }
+
+    /// The same of a call that is to file these changes.
+    pub(crate) async fn admit_changes_on(
+        &self,
+        ctx: &Context,
+        (patient, version): (PatientId, u64),
+        changes: &[Command],
+    ) -> Result<Pass, Failure> {
+        // What is read of a file is there a moment before its head is told.
+        self.moved(patient, version, &mut self.records.line.follow_progress()).await?;
+        self.admit_changes(ctx, Some(patient), changes).await
+    }
+
+    /// A change of entries that its caller may not see is denied, and that is on record as any denial.
+    pub(crate) async fn deny_change(
+        &self,
+        ctx: &Context,
+        patient: PatientId,
+        grounds: &Grounds,
+        masked: Masked,
+    ) -> Failure {
+        if let Err(failure) = self.another_denial(ctx) {
+            return failure;
+        }
+        let saw = Saw { masked, ..Saw::default() };
+        let recorded = self.put_on_record(ctx, grounds, Some(patient), Ended::Denied, &saw).await;
+        let break_glass = grounds.decision.break_glass;
+        recorded.err().unwrap_or(Failure::EntryMasked { break_glass })
+    }
+
+    /// Whoever is denied again and again is not recorded each time.
+    fn another_denial(&self, ctx: &Context) -> Result<(), Failure> {
+        let caller = self.actor(&ctx.caller)?;
+        let Err(Beyond { denied, over }) = self.denials.one_more(caller) else { return Ok(()) };
+        let text = format!(
+            "{denied} calls of one caller, actor {caller}, were denied within a minute, and perhaps more \
+             since (told at 61, 62, 64, 68 and so on); those beyond {A_MINUTE} are not recorded. The ones \
+             before are in the audit trail: see who it is, and whether their token was stolen"
+        );
+        // The log, too, does not grow with every try.
+        if (denied - A_MINUTE).is_power_of_two() {
+            self.alarms.raise("DENIALS_FLOOD", Some(self.access.line.ledger), text);
+        }
+        Err(Failure::Exhausted {
+            retry_after: over,
+            limit: "the limit of 60 denials of one caller within a minute",
+        })
+    }
+}
