@@ -8,7 +8,7 @@ mod file;
 
 use std::collections::BTreeSet;
 
-use domain::{Command, Duty, EntryId, Last, PatientId, PractitionerRole, Provision};
+use domain::{Actor, Command, Duty, EntryId, Last, PatientId, PractitionerRole, Provision};
 use ledger::SubjectId;
 
 use crate::Failure;
@@ -249,6 +249,15 @@ fn is_on_call(duty: &Duty, now: u64) -> bool {
     Span::of(Some(&duty.period)).holds(now)
 }
 
+/// How a provision's actor is to be read: as it is spelt; of a denial also without the server that it names,
+/// which does not matter: too much of it is noticed.
+fn readings<'a>(provision: &Provision, actor: &'a Actor) -> impl Iterator<Item = &'a str> {
+    let spelt = actor.reference.as_str();
+    let server = spelt.rmatch_indices('/').nth(1).filter(|_| provision.r#type == "deny");
+    let here = server.and_then(|(end, _)| spelt.get(end + 1..));
+    std::iter::once(spelt).chain(here)
+}
+
 /// Of these units those that are told, of too many first what both have.
 fn told(units: &BTreeSet<&str>, others: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut room = MAX_UNITS;
@@ -306,8 +315,8 @@ impl Known<'_> {
     /// Whether a provision names the caller as a `RelatedPerson`.
     fn is_related(&self, provision: &Provision) -> bool {
         let Some(person) = self.caller.person.as_deref() else { return false };
-        let mut actors = provision.actor.iter();
-        actors.any(|one| one.reference.strip_prefix("RelatedPerson/") == Some(person))
+        let mut named = provision.actor.iter().flat_map(|actor| readings(provision, actor));
+        named.any(|one| one.strip_prefix("RelatedPerson/") == Some(person))
     }
 
     fn is_author(&self, file: &FileFacts) -> bool {
@@ -361,15 +370,10 @@ impl Known<'_> {
         let during = Span::of(provision.period.as_ref());
         let mut actors = provision.actor.iter();
         let mut purposes = provision.purpose.iter();
-        // Of a denial the server that a reference names does not matter: too much of it is noticed.
-        let elsewhere = |reference: &str| {
-            let id = reference.rsplit_once("/Practitioner/").map(|(_, id)| id);
-            provision.r#type == "deny" && id.is_some() && id == self.caller.person.as_deref()
-        };
         let related = self.is_related(provision);
-        let named = |reference: &str| self.is_meant(reference) || elsewhere(reference) || related;
+        let meant = |actor: &Actor| readings(provision, actor).any(|one| self.is_meant(one));
         during.holds(self.now)
-            && (provision.actor.is_empty() || actors.any(|actor| named(&actor.reference)))
+            && (provision.actor.is_empty() || related || actors.any(meant))
             && (provision.purpose.is_empty()
                 || purposes
                     .any(|coding| self.purpose.is_kind_of(&coding.code.to_ascii_uppercase())))

@@ -37,6 +37,13 @@ fn a_representative_is_one_for_what_the_consent_permits_and_while_no_later_provi
     let deny = || provision("deny", &[mary], &[]);
     assert_eq!(consent(vec![permit(&[]), deny()]), None, "the last one that matches holds");
     assert_eq!(consent(vec![deny(), permit(&[])]), Some("representative"));
+    let elsewhere = "https://ehr.example/fhir/RelatedPerson/jdoe";
+    assert_eq!(consent(vec![permit(&[]), provision("deny", &[elsewhere], &[])]), None);
+    assert_eq!(
+        consent(vec![provision("permit", &[elsewhere], &[])]),
+        None,
+        "who is there, is not here"
+    );
     assert_eq!(
         consent(vec![permit(&[]), provision("deny", &[mary], &["HPAYMT"])]),
         Some("representative")
@@ -80,6 +87,13 @@ fn a_consent_keeps_out_persons_roles_and_organisations() {
         ("PractitionerRole/nurse", true),
         ("PractitionerRole/Nurse", true),
         ("https://ehr.example/fhir/Practitioner/jdoe", true),
+        ("https://ehr.example/fhir/Practitioner/1042", true),
+        ("https://ehr.example/fhir/PractitionerRole/nurse", true),
+        ("https://ehr.example/fhir/Organization/St James", true),
+        ("https://ehr.example/fhir/RelatedPerson/jdoe", true),
+        ("https://ehr.example/fhir/Organization/St Mary", false),
+        ("https://ehr.example/fhir/RelatedPerson/jdoes", false),
+        ("https://ehr.example/Practitioner/fhir/jdoe", false),
         ("Organization/St James", true),
         ("Practitioner/other", false),
         ("PractitionerRole/physician", false),
