@@ -156,10 +156,11 @@ pub(crate) fn check(
     if ctx.needs_broken_glass() && facts.emergency.is_none() {
         let deciding = vec![GLASS_NOT_BROKEN.to_owned()];
         let policies = decision.policies.clone();
-        let decision = Decision { allowed: false, deciding, break_glass: true, policies };
+        let break_glass = ctx.operation.can_be_covered();
+        let decision = Decision { allowed: false, deciding, break_glass, policies };
         let grounds = Grounds { facts, decision: Arc::new(decision) };
         let reason = Failure::GLASS_NOT_BROKEN;
-        return Ok(Err(Barred { grounds, reason, break_glass: true, hidden: false }));
+        return Ok(Err(Barred { grounds, reason, break_glass, hidden: false }));
     }
     Ok(Ok(Pass { grounds: Grounds { facts, decision }, requester, patient: None, version: 0 }))
 }

@@ -1,5 +1,7 @@
 //! Who asks, in which role, why, and what they want to do.
 
+mod differing;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -301,13 +303,6 @@ impl Operation {
         Self::GetOwnFile,
     ];
 
-    /// Whether it is for those who broke the glass, with this purpose: all but the breaking itself and its
-    /// end are, with BTG.
-    pub(crate) fn needs_broken_glass(self, purpose: &str) -> bool {
-        let breaks = matches!(self, Self::BreakGlass | Self::EndEmergencyAccess);
-        purpose == Purpose::BREAK_GLASS.code() && !breaks
-    }
-
     /// The action that access policies know it by.
     pub(crate) fn action(self) -> &'static str {
         match self {
@@ -344,46 +339,6 @@ impl Operation {
             | Self::GetIncident
             | Self::ListIncidents
             | Self::GetNodeStatus => self.name().rsplit('/').next().unwrap_or_default(),
-        }
-    }
-
-    /// Whether somebody waits for the answer who works with files: imports give way to them, but not to
-    /// one another, to a watch's next message or to whoever watches the node.
-    pub(crate) const fn goes_first(self) -> bool {
-        match self {
-            Self::RegisterPatient
-            | Self::Contribute
-            | Self::SettleRequest
-            | Self::GetPatientFile
-            | Self::GetPatientHistory
-            | Self::FindPatient
-            | Self::ListAccesses
-            | Self::Replay
-            | Self::PutPractitionerRole
-            | Self::GetPractitionerRole
-            | Self::ListPractitionerRoles
-            | Self::LinkOwnFile
-            | Self::GetOwnFile
-            | Self::ProposePolicy
-            | Self::AdoptPolicy
-            | Self::WithdrawPolicy
-            | Self::GetPolicy
-            | Self::ListPolicies
-            | Self::BreakGlass
-            | Self::EndEmergencyAccess
-            | Self::ListEmergencyAccesses
-            | Self::CloseReview
-            | Self::OpenIncident
-            | Self::AmendIncident
-            | Self::GetIncident
-            | Self::ListIncidents => true,
-            Self::WatchPatientFile
-            | Self::Import
-            | Self::ReadEntries
-            | Self::Prove
-            | Self::ProveContents
-            | Self::TryPolicy
-            | Self::GetNodeStatus => false,
         }
     }
 

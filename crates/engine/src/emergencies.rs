@@ -279,8 +279,7 @@ impl Engine {
         patient: PatientId,
         changes: &[Command],
     ) -> Result<Option<Covering>, Failure> {
-        // Importing is no emergency's work, and would change what stands when it is over.
-        if ctx.operation == Operation::Import {
+        if !ctx.operation.can_be_covered() {
             return Ok(None);
         }
         let (person, now) = (author(&ctx.caller), self.now());

@@ -118,7 +118,11 @@ pub struct Violation {
 /// What a caller is told who may not.
 fn denied(reason: &str, break_glass: bool) -> &'static str {
     match (reason, break_glass) {
-        (Failure::GLASS_NOT_BROKEN, _) => {
+        (Failure::GLASS_NOT_BROKEN, false) => {
+            "no emergency access covers a call of this kind, so the purpose BTG opens nothing here: call with \
+             the purpose that you have without the emergency"
+        }
+        (Failure::GLASS_NOT_BROKEN, true) => {
             "the purpose BTG needs an emergency access of yours that is open and covers the patient; one for a \
              single entry covers reading, and changes of that entry alone: break the glass first \
              (EmergencyAccessService.BreakGlass), then call again"

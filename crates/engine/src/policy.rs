@@ -157,7 +157,11 @@ impl Policies {
 
     fn decide_anew(&self, asked: &Asked) -> Result<Decision, Failure> {
         let (allowed, deciding) = self.ask(asked)?;
-        let break_glass = !allowed && self.ask(&asked.in_emergency())?.0;
+        let can_be_covered = match asked.what {
+            What::Call(operation) => operation.can_be_covered(),
+            What::Entry(_) => true,
+        };
+        let break_glass = !allowed && can_be_covered && self.ask(&asked.in_emergency())?.0;
         Ok(Decision { allowed, deciding, break_glass, policies: self.version.clone() })
     }
 

@@ -5,6 +5,7 @@ mod texts;
 use std::time::Duration;
 
 use super::*;
+use crate::access::check;
 use crate::context::{Caller, Operation, Purpose, Role};
 use crate::masking::Class;
 
@@ -46,6 +47,31 @@ fn who_decided_is_told() {
     assert_eq!(trained.deciding, ["no-rehearsal-on-patients"]);
     let curious = decided(Role::HospitalIt, Operation::GetPatientFile, "TREAT");
     assert!(!curious.allowed && !curious.break_glass && curious.deciding.is_empty());
+}
+
+#[test]
+fn breaking_the_glass_is_advised_only_where_an_emergency_access_can_cover_the_call() {
+    let shipped = Arc::new(Policies::shipped().unwrap());
+    let barred = |operation, purpose| {
+        let mut call = asked(Role::CaseManager, operation, purpose);
+        call.reason = Some("found unconscious".to_owned());
+        check(&shipped, &call, Facts::default()).unwrap().expect_err("barred")
+    };
+    for operation in [Operation::RegisterPatient, Operation::SettleRequest, Operation::Import] {
+        assert!(!barred(operation, "TRAIN").break_glass, "{operation:?}");
+        let emergency = barred(operation, "BTG");
+        assert_eq!(emergency.reason, Failure::GLASS_NOT_BROKEN);
+        assert!(!emergency.break_glass && !emergency.hidden, "{operation:?}");
+    }
+    for purpose in ["TRAIN", "BTG"] {
+        assert!(barred(Operation::Contribute, purpose).break_glass, "{purpose}");
+    }
+    let told = |break_glass| {
+        Failure::Denied { reason: Failure::GLASS_NOT_BROKEN, break_glass }.to_string()
+    };
+    assert!(
+        told(true).contains("break the glass first") && !told(false).contains("break the glass")
+    );
 }
 
 #[test]

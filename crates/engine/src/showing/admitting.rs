@@ -153,7 +153,7 @@ impl Engine {
         }
         let saw = Saw { masked, ..Saw::default() };
         let recorded = self.put_on_record(ctx, grounds, Some(patient), Ended::Denied, &saw).await;
-        let break_glass = grounds.decision.break_glass;
+        let break_glass = grounds.decision.break_glass && ctx.operation.can_be_covered();
         recorded.err().unwrap_or(Failure::EntryMasked { break_glass })
     }
 
