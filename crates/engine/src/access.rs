@@ -178,7 +178,25 @@ fn about_nobody(
     if facts.own_file || *facts == nobody || requester.may_call(Operation::FindPatient)?.allowed {
         return Ok(None);
     }
-    Requester::new(policies, ctx, &nobody).may_call(ctx.operation).map(Some)
+    let decision = Requester::new(policies, ctx, &nobody).may_call(ctx.operation)?;
+    // What whoever is let in hears otherwise than by NOT_FOUND, NOT_FOUND would not hide.
+    Ok(Some(decision).filter(|told| !told.allowed || ctx.operation.looks_for_a_patient()))
+}
+
+/// Whether any of these facts would let the caller in, or leave it to an emergency access: where it is not
+/// known which hold, nobody is told that they may not.
+pub(crate) fn might_pass(
+    policies: &Arc<Policies>,
+    ctx: &Context,
+    possible: impl IntoIterator<Item = Facts>,
+) -> Result<bool, Failure> {
+    for facts in possible {
+        match check(policies, ctx, facts)? {
+            Err(barred) if barred.reason != Failure::GLASS_NOT_BROKEN || !barred.break_glass => {}
+            Ok(_) | Err(_) => return Ok(true),
+        }
+    }
+    Ok(false)
 }
 
 /// What is on file, behind the access check.

@@ -173,9 +173,12 @@ impl Engine {
         // Whoever's file it is, or nobody's.
         check_request_id(request_id)?;
         check_commands(&commands)?;
-        let mut pass = self.admit_changes(ctx, Some(patient), &commands).await?;
         let id = Self::contribution_id(&ctx.caller, request_id);
         let Named { entries, known } = self.name_entries(patient, &id, &mut commands)?;
+        let mut pass = match self.admit_changes(ctx, Some(patient), &commands).await {
+            Err(Failure::NotFound) => return Err(self.not_to_be_known(ctx, request_id).await),
+            admitted => admitted?,
+        };
         let asker = ctx.asker();
         let changes = Changes { patient, expected_version, commands, entries: known, asker };
         let changes = Arc::new(changes);
@@ -227,6 +230,16 @@ impl Engine {
             }
             Err(failure) => Err(self.refused(ctx, &pass, patient, failure).await),
         }
+    }
+
+    /// What a caller hears of changes for a patient of whom they may not know: what they would of nobody's.
+    async fn not_to_be_known(&self, ctx: &Context, request_id: &str) -> Failure {
+        let nobodys = |_: &Self| Err::<Decided<()>, _>(Failure::NotFound);
+        let filed = match self.request(ctx, request_id, Vec::new()) {
+            Ok(request) => self.file(request, nobodys).await,
+            Err(failure) => return failure,
+        };
+        filed.err().unwrap_or(Failure::NotFound)
     }
 
     /// Decides on the file as it stands.

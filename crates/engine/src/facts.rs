@@ -92,6 +92,24 @@ impl Facts {
         Self { employed: self.employed, staff_units, time: self.time, ..Self::default() }
     }
 
+    /// What may be so of a caller, and of a patient if one is concerned, where it cannot be told: nothing at
+    /// all, or what policies let people in for.
+    pub(crate) fn possible(of_patient: bool, time: Option<LocalTime>) -> Vec<Self> {
+        let unit = || BTreeSet::from(["any".to_owned()]);
+        let nothing = Self { time, ..Self::default() };
+        let employed = Self { employed: Some(true), staff_units: unit(), ..nothing.clone() };
+        let mut possible = vec![nothing, employed.clone()];
+        if of_patient {
+            let related = std::iter::once(None).chain(relationships().map(Some));
+            for (relationship, restricted) in related.flat_map(|one| [(one, false), (one, true)]) {
+                let relationship = relationship.map(ToOwned::to_owned);
+                let units = unit();
+                possible.push(Self { relationship, restricted, units, ..employed.clone() });
+            }
+        }
+        possible
+    }
+
     /// The facts that an access record tells.
     #[must_use]
     pub fn recorded(record: &schema::AccessRecord) -> Self {

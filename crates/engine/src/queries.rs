@@ -72,23 +72,6 @@ impl Engine {
         Ok(Shown { answer: page, receipt, position })
     }
 
-    /// Lets a caller in, to a patient's file or to what is about none, as soon as this node has at least so
-    /// many records.
-    pub(crate) async fn admit_once_reached(
-        &self,
-        ctx: &Context,
-        patient: Option<PatientId>,
-        at_least: Option<u64>,
-    ) -> Result<Pass, Failure> {
-        let pass = self.admit(ctx, patient).await?;
-        self.records.line.near_end()?;
-        if self.reached(at_least, ctx.patience).await? {
-            // What was filed meanwhile may be what keeps the caller out.
-            return self.admit(ctx, patient).await;
-        }
-        Ok(pass)
-    }
-
     /// The page as it was rendered before, or rendered now; and how many records it reflects.
     fn page(
         &self,
@@ -391,7 +374,11 @@ impl Engine {
     }
 
     /// Waits until this node has applied at least so many records; tells whether it had to.
-    async fn reached(&self, at_least: Option<u64>, patience: Duration) -> Result<bool, Failure> {
+    pub(crate) async fn reached(
+        &self,
+        at_least: Option<u64>,
+        patience: Duration,
+    ) -> Result<bool, Failure> {
         let Some(at_least) = at_least else { return Ok(false) };
         let mut progress = self.records.line.follow_progress();
         if progress.borrow().size >= at_least {

@@ -229,7 +229,10 @@ impl Engine {
     async fn may_find(&self, ctx: &Context, patient: PatientId) -> Result<Pass, Failure> {
         // Items of an import find their patient by what may be imported.
         if ctx.operation == Operation::Import {
-            return self.admit(ctx, Some(patient)).await;
+            return match self.admit(ctx, Some(patient)).await {
+                Err(Failure::NotFound) => Err(taken(&[patient].into())),
+                admitted => admitted,
+            };
         }
         let finding = Context { operation: Operation::FindPatient, ..ctx.asker() };
         let admitted = self.admit_or_record(&finding, patient).await?;

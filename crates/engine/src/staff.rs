@@ -83,8 +83,7 @@ impl Engine {
         let before = self.staff()?.get(&id).and_then(said).cloned();
         // The link that stands comes first: nobody takes their own one away.
         let linked = before.as_ref().and_then(|before| before.patient);
-        let pass = self.admit(ctx, linked.or(patient)).await?;
-        self.records.line.near_end()?;
+        let pass = self.admit_once_reached(ctx, linked.or(patient), None).await?;
         let reader_finds = |patient: PatientId| {
             let reader = self.shelf.never_to_be_shown().reader();
             reader.file_version(SubjectId(patient.0)).map(|version| version.is_some())
@@ -179,8 +178,7 @@ impl Engine {
         let id = self.practitioner_id(person)?;
         let linked = self.staff()?.get(&id).and_then(said).and_then(|role| role.patient);
         // A denial is filed under the patient concerned; the caller hears the same either way.
-        let pass = self.admit(ctx, linked).await?;
-        self.records.line.near_end()?;
+        let pass = self.admit_once_reached(ctx, linked, None).await?;
         let position = self.position();
         let Some(patient) = linked else {
             let saw = Saw { position, ..Saw::default() };

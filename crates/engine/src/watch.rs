@@ -35,8 +35,7 @@ impl Engine {
         from_version: u64,
         render: impl Fn(&HistoryItem) -> (T, Vec<u8>) + Send + Sync + 'static,
     ) -> Result<impl Stream<Item = Result<WatchItem<T>, Failure>> + Send + 'static, Failure> {
-        let pass = self.admit(&ctx, Some(patient)).await?;
-        self.records.line.near_end()?;
+        let pass = self.admit_once_reached(&ctx, Some(patient), None).await?;
         if let Err(failure) = self.load_history(&pass, patient, 1, 1, Judged::Never) {
             return Err(self.refused(&ctx, &pass, patient, failure).await);
         }

@@ -1,9 +1,11 @@
 //! Patients of whom some callers may not even know that they are here, and who represents a patient.
 
+use std::time::Duration;
+
 use api::v1;
 use api::v1::break_glass_request::Scope;
 use api::v1::entry::Detail;
-use testkit::client::{Client, purpose};
+use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::Cluster;
 use tonic::{Code, Status};
 
@@ -47,6 +49,20 @@ forbid (
 )
 when { context.vip };
 "#;
+
+/// Nurses and auditors do not know of them at all.
+const UNKNOWN: &str = r#"
+@id("unknown")
+forbid (
+  principal in [Caseledger::Role::"nurse", Caseledger::Role::"auditor"],
+  action,
+  resource
+)
+when { context.vip };
+"#;
+
+/// A patient whom there is not.
+const NOBODY: &str = "00000000000000000000000000000001";
 
 /// Registration, and somebody of public interest whom it has registered as MRN-1.
 async fn somebody_known(cluster: &Cluster) -> (Client, String) {
@@ -113,8 +129,7 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
     find(&billing, "MRN-1").await.expect("found");
     forbid(&cluster, UNSEEN).await;
     let hidden = read(&billing, &known, "HPAYMT").await.expect_err("hidden");
-    let nobody = "00000000000000000000000000000001";
-    let nobodys = read(&billing, nobody, "HPAYMT").await.expect_err("nobody's");
+    let nobodys = read(&billing, NOBODY, "HPAYMT").await.expect_err("nobody's");
     assert_eq!(told(&hidden), told(&nobodys));
     assert_eq!(hidden.code(), Code::NotFound);
     let unfound = find(&billing, "MRN-1").await.expect_err("hidden");
@@ -131,7 +146,7 @@ async fn whom_one_may_not_know_of_is_answered_like_nobody_and_on_record_as_denie
     // Nor does one who may neither find patients nor break the glass hear that this one is protected.
     let operator = cluster.client(0, "hospital-it").unwrap();
     let known_to = read(&operator, &known, "HOPERAT").await.expect_err("not for IT");
-    let nobodys = read(&operator, nobody, "HOPERAT").await.expect_err("nobody's");
+    let nobodys = read(&operator, NOBODY, "HOPERAT").await.expect_err("nobody's");
     assert_eq!((told(&known_to), &*reason(&known_to)), (told(&nobodys), "NOT_PERMITTED"));
     assert_eq!(newest(&officer, &known, "hospital-it-1").await.deciding_ids, ["vip"], "on record");
     // Who may break the glass has to know.
@@ -182,7 +197,7 @@ async fn what_is_wrong_with_a_call_is_told_the_same_of_whom_one_may_not_know() {
     let (hidden, nobodys) =
         (break_glass("MRN-1", "CURIOUS").await, break_glass("MRN-77", "CURIOUS").await);
     assert_eq!((told(&hidden), hidden.code()), (told(&nobodys), Code::InvalidArgument));
-    for patient in [known.as_str(), "00000000000000000000000000000001"] {
+    for patient in [known.as_str(), NOBODY] {
         let noted = nurse.file_note(patient, "stable", "not an id", None).await;
         assert_eq!(noted.expect_err("a request id").code(), Code::InvalidArgument, "{patient}");
     }
@@ -263,4 +278,60 @@ async fn what_is_known_of_one_patient_stands_in_no_other_patients_trail() {
     let others = newest(&officer, &other, "nurse-1").await;
     assert_eq!((&*others.outcome, &*others.relationship), ("refused", ""));
     assert!(others.circumstances.is_empty(), "{others:?}");
+}
+
+#[tokio::test]
+async fn whom_one_may_not_know_is_not_found_where_nobody_would_not_be_either() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let (registrar, known) = somebody_known(&cluster).await;
+    let usual = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
+    let nurse = cluster.client(0, "nurse").unwrap();
+    let used = request_id();
+    nurse.file_note(&usual, "stable", &used, None).await.expect("filed");
+    forbid(&cluster, UNKNOWN).await;
+    for patient in [known.as_str(), NOBODY] {
+        let new = nurse.file_note(patient, "stable", &request_id(), None).await;
+        assert_eq!(new.expect_err("not found").code(), Code::NotFound, "{patient}");
+        let again = nurse.file_note(patient, "stable", &used, None).await.expect_err("reused");
+        assert_eq!(reason(&again), "REQUEST_ID_REUSED", "{patient}");
+        let ahead = v1::GetPatientFileRequest {
+            patient_id: patient.to_owned(),
+            purpose: purpose("TREAT"),
+            at_least_position: Some(1_000_000),
+            ..v1::GetPatientFileRequest::default()
+        };
+        let mut request = tonic::Request::new(ahead);
+        request.set_timeout(Duration::from_millis(500));
+        let early = nurse.file().get_patient_file(request).await.expect_err("not written yet");
+        assert_eq!(
+            (early.code(), &*reason(&early)),
+            (Code::Unavailable, "NOT_ANSWERED"),
+            "{patient}"
+        );
+    }
+    cluster.nats.kill().expect("killed");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
+    for patient in [known.as_str(), NOBODY] {
+        let unfiled = nurse.file_note(patient, "stable", &request_id(), None).await;
+        assert_eq!(reason(&unfiled.expect_err("no broker")), "NOT_FILED", "{patient}");
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_would_be_answered_who_may_not_is_denied() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let (_, known) = somebody_known(&cluster).await;
+    forbid(&cluster, UNKNOWN).await;
+    let auditor = cluster.client(0, "auditor").unwrap();
+    let trail = async |patient: &str| {
+        let request = v1::ListAccessesRequest {
+            purpose: purpose("HOPERAT"),
+            patient_id: patient.to_owned(),
+            ..v1::ListAccessesRequest::default()
+        };
+        auditor.audit().list_accesses(request).await
+    };
+    assert!(trail(NOBODY).await.expect("a page").into_inner().accesses.is_empty());
+    let denied = trail(&known).await.expect_err("not for them");
+    assert_eq!((denied.code(), &*reason(&denied)), (Code::PermissionDenied, "FORBIDDEN"));
 }

@@ -4,7 +4,7 @@ use domain::{Command, PatientId};
 
 use super::{Ended, Saw};
 use crate::Failure;
-use crate::access::{Barred, Grounds, Pass, check};
+use crate::access::{Barred, Grounds, Pass, check, might_pass};
 use crate::context::{Context, Operation};
 use crate::denials::{A_MINUTE, Beyond};
 use crate::engine::Engine;
@@ -28,9 +28,6 @@ impl Engine {
         patient: Option<PatientId>,
         changes: &[Command],
     ) -> Result<Pass, Failure> {
-        if ctx.operation.goes_first() {
-            self.turns.others_work();
-        }
         let barred = match self.judge(ctx, patient, changes)? {
             Ok(pass) => return Ok(pass),
             Err(barred) => barred,
@@ -63,6 +60,27 @@ impl Engine {
         Ok(None)
     }
 
+    /// Lets a caller in, to a patient's file or to what is about none, as soon as this node has at least so
+    /// many records.
+    pub(crate) async fn admit_once_reached(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        at_least: Option<u64>,
+    ) -> Result<Pass, Failure> {
+        let judged = self.judge(ctx, patient, &[])?;
+        // Whoever may not know of a patient waits as for nobody's file.
+        if judged.as_ref().err().is_none_or(|barred| barred.hidden) {
+            self.records.line.near_end()?;
+            let waited = self.reached(at_least, ctx.patience).await?;
+            if !waited && let Ok(pass) = judged {
+                return Ok(pass);
+            }
+        }
+        // What was filed meanwhile may be what keeps the caller out.
+        self.admit(ctx, patient).await
+    }
+
     /// The access check alone: nothing of it is on record yet.
     fn judge(
         &self,
@@ -70,6 +88,9 @@ impl Engine {
         patient: Option<PatientId>,
         changes: &[Command],
     ) -> Result<Result<Pass, Barred>, Failure> {
+        if ctx.operation.goes_first() {
+            self.turns.others_work();
+        }
         // Whoever may not anyhow is denied, and does not hear that something is damaged or not here yet.
         let known = self.facts_of_version(ctx, patient, changes);
         let ((facts, version), unknown) = match known {
@@ -77,17 +98,16 @@ impl Engine {
             Err(failure) => ((Facts::default(), 0), Some(failure)),
         };
         let policies = self.policies_for(ctx.operation)?;
-        let now = || self.in_force.time_zone.local(self.now());
-        let facts = Facts { time: policies.speak_of_time().then(now), ..facts };
-        match (check(&policies, ctx, facts)?, unknown) {
+        let time = policies.speak_of_time().then(|| self.in_force.time_zone.local(self.now()));
+        if let Some(failure) = unknown
             // How a node is, is asked when something is wrong, and shows nobody.
-            (Ok(_), Some(failure)) if ctx.operation != Operation::GetNodeStatus => Err(failure),
-            // Whether the glass is broken is not known, so nobody is told that it is not.
-            (Err(barred), Some(failure)) if barred.reason == Failure::GLASS_NOT_BROKEN => {
-                Err(failure)
-            }
-            (checked, _) => Ok(checked.map(|pass| pass.on(patient, version))),
+            && ctx.operation != Operation::GetNodeStatus
+            && might_pass(&policies, ctx, Facts::possible(patient.is_some(), time))?
+        {
+            return Err(failure);
         }
+        let checked = check(&policies, ctx, Facts { time, ..facts })?;
+        Ok(checked.map(|pass| pass.on(patient, version)))
     }
 
     /// The pass for changes of a file that is at this version by now: what was filed since it was given

@@ -1,6 +1,7 @@
 //! What is known of caller and patient decides.
 
 use super::*;
+use crate::access::might_pass;
 
 /// What the shipped policies say of a call of which this is known: whether it is allowed, and by which.
 fn with(facts: &Facts, role: Role, operation: Operation, purpose: &str) -> (bool, Vec<String>) {
@@ -116,4 +117,39 @@ fn a_policy_can_ask_for_a_relationship() {
         let team = relationship == "care-team";
         assert_eq!(may(Some(relationship), Operation::Contribute), team, "{relationship}");
     }
+}
+
+/// Whether a call might be let in of which nothing is known.
+fn might(policies: &Arc<Policies>, call: &Context, of_patient: bool) -> bool {
+    might_pass(policies, call, Facts::possible(of_patient, None)).unwrap()
+}
+
+#[test]
+fn who_may_be_permitted_by_what_is_not_known_is_not_denied_for_that() {
+    let shipped = Arc::new(Policies::shipped().unwrap());
+    let may = |role, operation, purpose| might(&shipped, &asked(role, operation, purpose), true);
+    use Operation as O;
+    assert!(
+        may(Role::PatientRepresentative, O::GetPatientFile, "PATRQT"),
+        "a consent may permit it"
+    );
+    assert!(!may(Role::PatientRepresentative, O::GetPatientFile, "TREAT"));
+    assert!(!may(Role::Billing, O::GetPatientHistory, "HPAYMT"), "whatever the file says");
+    assert!(may(Role::ComplianceOfficer, O::Contribute, "PATRQT"), "a restriction may be lifted");
+    let of_nobody = asked(Role::PatientRepresentative, O::GetPatientFile, "PATRQT");
+    assert!(!might(&shipped, &of_nobody, false), "nobody is related to nobody");
+    let mut emergency = asked(Role::CaseManager, O::GetPatientFile, "BTG");
+    emergency.reason = Some("found unconscious".to_owned());
+    assert!(might(&shipped, &emergency, true), "the glass may be broken");
+    emergency.operation = O::Import;
+    assert!(!might(&shipped, &emergency, true), "none covers that");
+    let text = r#"
+        @id("where-they-work")
+        permit (principal, action == Caseledger::Action::"GetPatientFile", resource)
+        when { principal has employed && principal.employed }
+        when { context.units.containsAny(principal.units) };
+    "#;
+    let in_units = Arc::new(Policies::unfiled(text).unwrap());
+    assert!(might(&in_units, &asked(Role::Nurse, O::GetPatientFile, "TREAT"), true));
+    assert!(!might(&in_units, &asked(Role::Nurse, O::FindPatient, "TREAT"), true));
 }
