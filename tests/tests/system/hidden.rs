@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 
 use crate::access_table::rpcs;
 use crate::emergency::btg;
+use crate::import::{item, results};
 use crate::policies::{SHIPPED, adopt, propose};
 use crate::relationships::{
     add, coding, contribute, entry, label, newest, practitioner, read, stay, words,
@@ -334,4 +335,43 @@ async fn where_nobody_would_be_answered_who_may_not_is_denied() {
     assert!(trail(NOBODY).await.expect("a page").into_inner().accesses.is_empty());
     let denied = trail(&known).await.expect_err("not for them");
     assert_eq!((denied.code(), &*reason(&denied)), (Code::PermissionDenied, "FORBIDDEN"));
+}
+
+#[tokio::test]
+async fn a_replay_tells_in_no_trail_what_is_known_of_another_patient() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let (registrar, known) = somebody_known(&cluster).await;
+    let usual = registrar.register("MRN-2", "Boone").await.unwrap().patient_id;
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    for patient in [&known, &usual] {
+        read(&officer, patient, "HCOMPL").await.expect("read");
+    }
+    let reviewer = cluster.client_of(0, "compliance-officer", "reviewer").unwrap();
+    let all = v1::ListAccessesRequest { purpose: purpose("HCOMPL"), ..<_>::default() };
+    reviewer.audit().list_accesses(all).await.expect("the trail");
+    let position = newest(&officer, &known, "reviewer").await.position;
+    let again = v1::ReplayRequest { purpose: purpose("HCOMPL"), position };
+    reviewer.audit().replay(again).await.expect("shown again");
+    for (patient, circumstances) in [(&known, vec!["vip"]), (&usual, Vec::new())] {
+        let access = newest(&officer, patient, "reviewer").await;
+        assert!(access.operation.ends_with("/Replay"), "{access:?}");
+        assert_eq!(access.circumstances, circumstances);
+    }
+}
+
+#[tokio::test]
+async fn whom_one_may_not_find_one_does_not_find_by_importing_their_number() {
+    let cluster = Cluster::start(1).await.expect("a node");
+    let (_, known) = somebody_known(&cluster).await;
+    forbid(&cluster, UNFOUND).await;
+    let other = cluster.client_of(0, "registrar", "other").unwrap();
+    let identity = Client::registration("MRN-1", "Ames").identity.expect("an identity");
+    let imported = v1::import_item::Content::Identity(Box::new(identity));
+    let told = results(&other, vec![item(1, Some(imported))]).await;
+    assert_eq!(
+        (told[&1].status(), told[&1].reason.as_str()),
+        (v1::ImportStatus::Refused, "IDENTIFIER_TAKEN")
+    );
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    assert_eq!(newest(&officer, &known, "other").await.outcome, "denied", "on record");
 }
