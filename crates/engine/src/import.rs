@@ -60,7 +60,11 @@ impl Engine {
         ctx: &Context,
         patient: Option<PatientId>,
     ) -> Result<(), Failure> {
-        self.admit(ctx, patient).await.map(drop)
+        match self.admit(ctx, patient).await {
+            // Answered item by item, as of a patient who is nobody.
+            Ok(_) | Err(Failure::NotFound) => Ok(()),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Brings a patient's identity on file: registered when none of its numbers is known, else
