@@ -154,7 +154,26 @@ pub fn text(found: &Result<Intact, Finding>) -> String {
                 Verdict::Other => "BEHIND, OR ANOTHER HISTORY",
                 Verdict::Unread => "COULD NOT BE READ",
             };
-            format!("{headline}: {found}")
+            format!("{headline}: {found}\ndo: {}", remedy(found.verdict))
+        }
+    }
+}
+
+/// What to do about a folder that is not intact.
+const fn remedy(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Damaged => {
+            "copy the folder and find out who wrote there. If the stream or another node has the rest, move \
+             what is damaged in it (`ledger` or `keys`) away and start the node: it is made anew, also \
+             from the bucket of keys. What waited in `spool` is nowhere else"
+        }
+        Verdict::Other => {
+            "if it is an older copy, start the node where broker and other nodes can be reached: it comes \
+             back to where it was. Else compare with a checkpoint that was kept elsewhere before trusting it"
+        }
+        Verdict::Unread => {
+            "see what keeps it from being read (a node that runs, permissions, the disk, a file that was \
+             spoilt), and check again"
         }
     }
 }
@@ -228,6 +247,7 @@ pub fn json(found: &Result<Intact, Finding>) -> Value {
                 "sequence": sequence,
                 "position": position,
                 "what": found.what,
+                "do": remedy(found.verdict),
             })
         }
     }
@@ -287,6 +307,7 @@ mod tests {
         let found = fsck(&wanted).unwrap();
         assert_eq!(exit_code(&found), 12);
         assert!(text(&found).starts_with("COULD NOT BE READ: ledger"), "{}", text(&found));
+        assert!(text(&found).contains("\ndo: see what keeps it"), "{}", text(&found));
         assert_eq!(json(&found)["verdict"], "unread");
         let elsewhere = Fsck { data: dir.path().join("gone"), ..wanted.clone() };
         assert_eq!(exit_code(&fsck(&elsewhere).unwrap()), 12);
