@@ -193,7 +193,10 @@ impl Import {
     async fn pause(&self) {
         let attempt = self.again.iter().map(|awaited| awaited.attempt).max().unwrap_or(1);
         let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
+        let before = self.bar.message();
+        self.bar.set_message("waiting, for the node cannot file now");
         tokio::time::sleep(self.pause.saturating_mul(factor).min(LONGEST_PAUSE)).await;
+        self.bar.set_message(before);
     }
 
     fn send_again(&mut self, requests: &UnboundedSender<v1::ImportRequest>) {
