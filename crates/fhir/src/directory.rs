@@ -88,6 +88,17 @@ impl Holders {
     }
 }
 
+/// Something of the file that an element refers to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// In which round it is sent.
+    pub(crate) phase: Phase,
+    /// The key that it is sent under.
+    pub(crate) key: String,
+    /// Whether this import has it; else an earlier one may have.
+    pub(crate) is_here: bool,
+}
+
 /// References of one import. Grows by a few rows a patient, one a resource of a bundle, and a number a
 /// resource.
 #[derive(Debug, Default)]

@@ -233,7 +233,7 @@ async fn a_broker_that_takes_nothing_is_told_of() {
         let refused = manager.file_note(&patient, "full", &request_id(), None).await;
         ensure!(refused.is_err(), "the broker took it");
         manager.read_file(&patient, None).await?;
-        let v1::NodeStatus { alarms, ledgers, .. } = operator.status().await?;
+        let v1::GetNodeStatusResponse { alarms, ledgers, .. } = operator.status().await?;
         let told = alarms.iter().find(|alarm| alarm.code == "BROKER_REFUSES");
         let told = told.cloned().ok_or_else(|| anyhow::anyhow!("alarms are {alarms:?}"))?;
         let reads = |ledger: &v1::LedgerStatus| ledger.condition() == v1::LedgerCondition::ReadOnly;

@@ -305,7 +305,7 @@ fn a_kept_checkpoint_that_was_spoilt_accuses_nobody() {
     let spoilt = [
         Checkpoint { root: Hash([4; 32]), ..kept.clone() },
         Checkpoint { size: kept.size + 1, ..kept.clone() },
-        Checkpoint { origin: format!("{}0", kept.origin), ..kept.clone() },
+        Checkpoint { origin: format!("{}0", kept.origin), ..kept },
     ];
     let mut files = Vec::from(spoilt.map(|text| {
         let mut note = text.to_note().unwrap();
