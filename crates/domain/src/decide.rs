@@ -116,6 +116,13 @@ fn amend_entry(
     if changed.is_empty() && new.delivered.is_none() {
         return Err(Rejection::NothingChanged);
     }
+    // An import finds the entry by the id that its first source gave it: only a delivery, which has
+    // found it so, sets another one right.
+    if new.delivered.is_none() && entry.source != before.source {
+        let text = "the source cannot be changed, because imports find the entry by it: leave it out, \
+                    or retract the entry and file another one";
+        return Err(Rejection::Invalid(fault("mask", code::BAD_MASK, text)));
+    }
     entry.findings = accept(judge(&entry, &before.overrides))?;
     if how != Amendment::Correction && leaves_final_status(before, &entry) {
         return Err(Rejection::StatusStepNotAllowed);

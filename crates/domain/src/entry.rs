@@ -45,7 +45,7 @@ pub struct Entry {
     pub unit: Option<String>,
     /// Sensitivity and confidentiality labels (FHIR `meta.security`).
     pub labels: Vec<Coding>,
-    /// Where it was imported from.
+    /// Where it was imported from. Imports find the entry by it, so only a delivery changes it.
     pub source: Option<SourceId>,
     /// Digest of what the source delivered last, SHA-256. Set by who files a delivery, never by a
     /// mask: while the source delivers the same, nothing changes, whatever was changed by hand.

@@ -161,6 +161,13 @@ async fn a_malformed_contribution_is_refused_with_its_field() {
         amend.update_mask = Some(api::FieldMask { paths: vec!["no.such".to_owned()] });
     };
     caller.refuses_amendment(unknown, "update_mask").await;
+    // An import would not find the entry any more.
+    let from_elsewhere = |amend: &mut v1::AmendEntry| {
+        let source = v1::SourceId { system: "urn:a".to_owned(), value: "1".to_owned() };
+        amend.entry = Some(v1::Entry { source: Some(source), ..v1::Entry::default() });
+        amend.update_mask = Some(api::FieldMask { paths: vec!["source".to_owned()] });
+    };
+    caller.refuses_amendment(from_elsewhere, "update_mask").await;
 
     caller.refuses(caller.contribution(vec![]), "changes").await;
     caller.refuses(caller.contribution(vec![Client::note("one too many"); 257]), "changes").await;

@@ -13,7 +13,7 @@ use crate::kind::{
 use crate::limits;
 use crate::value::{
     CodeableConcept, Coding, Decimal, Effective, FhirDateTime, HumanName, Identifier, Period,
-    Quantity,
+    Quantity, SourceId,
 };
 
 const ID: EntryId = EntryId([7; 16]);
@@ -256,6 +256,31 @@ fn an_amendment_keeps_kind_and_unnamed_fields() {
     assert_eq!(given.refuses(&amend(resolved, &["detail"])), Rejection::KindChanged);
     let other = Command::RetractEntry { id: EntryId([8; 16]), reason: "r".to_owned() };
     assert_eq!(given.refuses(&other), Rejection::NoSuchEntry);
+}
+
+#[test]
+fn nobody_but_a_delivery_changes_the_source_of_an_entry() {
+    let source = |value: &str| SourceId { system: "urn:a".to_owned(), value: value.to_owned() };
+    let from = |value: &str| Entry { source: Some(source(value)), ..condition() };
+    for (filed, new) in [(from("1"), from("2")), (from("1"), condition()), (condition(), from("2"))]
+    {
+        let given = given([register(), add(filed)]);
+        for how in [Amendment::Correction, Amendment::Amendment, Amendment::Augmentation] {
+            let refused = violations(given.refuses(&amend_as(how, new.clone(), &["source"])));
+            assert_eq!(refused, [pair("mask", "bad-mask")], "{how:?}");
+        }
+    }
+    let given = given([register(), add(from("1"))]);
+    // Whoever names it and gives it as it is changes nothing of it.
+    let noted = Entry { note: Some("seen".to_owned()), ..from("1") };
+    assert!(given.when(&amend(noted, &["source", "note"])).is_ok());
+    let delivered = Entry { delivered: Some([1; 32]), ..from("2") };
+    let events = given.when(&amend(delivered, Entry::FIELDS)).unwrap();
+    let [Event::EntryAmended { entry, changed, .. }] = events.as_slice() else { panic!() };
+    assert_eq!(
+        (entry.source.as_ref(), changed.as_slice()),
+        (Some(&source("2")), &["source".to_owned()][..])
+    );
 }
 
 #[test]

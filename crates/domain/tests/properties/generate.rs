@@ -289,14 +289,13 @@ pub(crate) fn entry() -> BoxedStrategy<Entry> {
 
 /// The entry without some of what it says: bit by bit a field or the last of a list.
 pub(crate) fn less(mut entry: Entry, bits: u16) -> Entry {
-    let fields: [fn(&mut Entry); 10] = [
+    let fields: [fn(&mut Entry); 9] = [
         |entry| entry.recorded_date = None,
         |entry| entry.recorder = None,
         |entry| entry.asserter = None,
         |entry| entry.verifier = None,
         |entry| entry.encounter = None,
         |entry| entry.unit = None,
-        |entry| entry.source = None,
         |entry| entry.note = None,
         |entry| drop(entry.labels.pop()),
         |entry| drop(entry.code.coding.pop()),

@@ -91,15 +91,15 @@ fn changed_by_hand(item: &(EntryId, Entry), by_hand: &[domain::Command]) -> Pati
 #[test]
 fn an_item_sent_again_undoes_nothing_that_was_changed_by_hand() {
     let item = note("a", "one");
-    let by_hand = |words: &str, mask: &str| Command::AmendEntry {
+    let by_hand = Command::AmendEntry {
         id: item.0,
-        entry: Entry { note: Some(words.to_owned()), source: None, ..Entry::default() },
-        mask: vec![mask.to_owned()],
+        entry: Entry { note: Some("seen".to_owned()), ..Entry::default() },
+        mask: vec!["note".to_owned()],
         how: Amendment::Amendment,
         reason: "seen".to_owned(),
     };
     let retract = Command::RetractEntry { id: item.0, reason: "wrong patient".to_owned() };
-    let changes = [by_hand("seen", "note"), by_hand("", "source"), retract];
+    let changes = [by_hand, retract];
     for count in 1..=changes.len() {
         let file = changed_by_hand(&item, &changes[..count]);
         let (events, outcomes) = decide_each(file, std::slice::from_ref(&item));
@@ -107,7 +107,7 @@ fn an_item_sent_again_undoes_nothing_that_was_changed_by_hand() {
         assert!(matches!(outcomes.as_slice(), [ImportOutcome::Unchanged { .. }]));
     }
     let other = [note("a", "two")];
-    let (_, outcomes) = decide_each(changed_by_hand(&item, &changes[..2]), &other);
+    let (_, outcomes) = decide_each(changed_by_hand(&item, &changes[..1]), &other);
     assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]));
     let (_, outcomes) = decide_each(changed_by_hand(&item, &changes), &other);
     let [ImportOutcome::Refused { reason: "ENTRY_RETRACTED", message }] = outcomes.as_slice()
@@ -115,6 +115,29 @@ fn an_item_sent_again_undoes_nothing_that_was_changed_by_hand() {
         panic!("{outcomes:?}");
     };
     assert!(message.contains("file a new one"), "{message}");
+}
+
+#[test]
+fn an_item_finds_its_entry_and_mends_the_source_that_an_earlier_record_took_off() {
+    let item = note("a", "one");
+    let mut file = changed_by_hand(&item, &[]);
+    // As it could be filed once.
+    let entry = Entry { source: None, ..file.entries[&item.0].entry.clone() };
+    let cleared = Event::EntryAmended {
+        id: item.0,
+        entry,
+        changed: vec!["source".to_owned()],
+        how: Amendment::Amendment,
+        reason: "seen".to_owned(),
+    };
+    domain::evolve(&mut file, &cleared, domain::Stamp::default());
+    let (events, outcomes) = decide_each(file.clone(), std::slice::from_ref(&item));
+    assert!(events.is_empty(), "{events:?}");
+    assert!(matches!(outcomes.as_slice(), [ImportOutcome::Unchanged { .. }]));
+    let (events, outcomes) = decide_each(file.clone(), &[note("a", "two")]);
+    assert!(matches!(outcomes.as_slice(), [ImportOutcome::Amended { .. }]), "{outcomes:?}");
+    events.iter().for_each(|event| domain::evolve(&mut file, event, domain::Stamp::default()));
+    assert_eq!(file.entries[&item.0].entry.source, item.1.source);
 }
 
 #[test]
