@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use crate::auth::{Refused, Verified};
 use crate::convert::{At, Report};
 use crate::gate::{Gate, Slots};
+use crate::status::QUERY_TOO_LARGE;
 use crate::{keys, status};
 
 /// Longest request id, in bytes: it is hashed, never stored.
@@ -125,11 +126,7 @@ impl Call {
         let code_at = purpose_at.field("purpose_of_use");
         let reason_at = purpose_at.field("reason");
         if reads(operation) && message.encoded_len() > MAX_QUERY {
-            report.fault(
-                &At::TOP,
-                "too-large",
-                format!("has more than {MAX_QUERY} bytes, the limit of one that only reads"),
-            );
+            report.fault(&At::TOP, QUERY_TOO_LARGE, "is too long for one that only reads");
             return None;
         }
         let Some(given) = purpose.filter(|given| !given.purpose_of_use.is_empty()) else {

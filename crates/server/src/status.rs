@@ -3,6 +3,7 @@
 //! | what happened | status | details (`google.rpc`) |
 //! |---|---|---|
 //! | invalid fields | `INVALID_ARGUMENT` | `BadRequest` with field paths, `ErrorInfo` |
+//! | too long a message | `INVALID_ARGUMENT` | `ErrorInfo` with `limit` |
 //! | a rule refuses it | `FAILED_PRECONDITION` | `ErrorInfo.reason`, `PreconditionFailure` |
 //! | request id reused or abandoned | `FAILED_PRECONDITION` | the same |
 //! | expected version differs | `ABORTED` | `ErrorInfo` with `current_version` |
@@ -13,6 +14,7 @@
 //! | this node is far from the stream's end, or makes its views | `UNAVAILABLE` | `ErrorInfo` `CATCHING_UP`, `RetryInfo` |
 //! | too much in flight | `RESOURCE_EXHAUSTED` | `RetryInfo`, `ErrorInfo` with `limit` |
 //! | damage | `DATA_LOSS` | `ErrorInfo` with `damaged` |
+//! | no such method or compression | `UNIMPLEMENTED` | `ErrorInfo` |
 //! | anything else | `INTERNAL`, fixed text | `RequestInfo` with the call's id |
 //!
 //! Handlers never build a status themselves.
@@ -28,6 +30,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::auth::Refused;
+use crate::call::MAX_QUERY;
 
 /// `ErrorInfo.domain` of every error of this service.
 pub const DOMAIN: &str = "caseledger";
@@ -37,6 +40,9 @@ pub const INTERNAL: &str = "internal error: the server's log has the cause under
 
 /// Longest message, in bytes, either way (design limit); compressed ones count unpacked.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// `Violation.code` of a request that only reads and is longer than [`MAX_QUERY`].
+pub(crate) const QUERY_TOO_LARGE: &str = "query-too-large";
 
 /// Longest field path in a status, in bytes.
 const MAX_FIELD: usize = 120;
@@ -55,6 +61,9 @@ const RECORD: &str = "record";
 pub fn status(failure: &Failure, call: &str) -> Status {
     let message = failure.to_string();
     match failure {
+        Failure::Invalid(violations) if violations.iter().any(|it| it.code == QUERY_TOO_LARGE) => {
+            larger_than(MAX_QUERY, "one that only reads")
+        }
         Failure::Invalid(violations) => invalid(violations),
         Failure::Refused { reason, subject, .. } => precondition(reason, subject, message),
         Failure::RequestIdReused => precondition("REQUEST_ID_REUSED", "", message),
@@ -108,9 +117,29 @@ pub fn internal(call: &str) -> Status {
 /// The request is longer than a message may be.
 #[must_use]
 pub fn too_large() -> Status {
-    let limit = MAX_MESSAGE.to_string();
-    let text = format!("the request has more than {MAX_MESSAGE} bytes, the limit of a message");
-    build(Code::InvalidArgument, text, details("MESSAGE_TOO_LARGE", [("limit", limit)]))
+    larger_than(MAX_MESSAGE, "a message")
+}
+
+fn larger_than(limit: usize, of: &str) -> Status {
+    let text = format!("the request has more than {limit} bytes, the limit of {of}");
+    let info = [("limit", limit.to_string())];
+    build(Code::InvalidArgument, text, details("MESSAGE_TOO_LARGE", info))
+}
+
+/// This node has no such method.
+#[must_use]
+pub fn unknown_method() -> Status {
+    let text = "this node has no such service or method: nothing was filed or shown; check the name, \
+                or call a node of a newer version";
+    build(Code::Unimplemented, text, details("METHOD_UNKNOWN", []))
+}
+
+/// The request is packed as this node cannot unpack it.
+#[must_use]
+pub fn unknown_compression() -> Status {
+    let text = "the request is compressed in another way than gzip, and nothing was filed or shown: \
+                send it with gzip, or as it is";
+    build(Code::Unimplemented, text, details("COMPRESSION_UNKNOWN", []))
 }
 
 /// The request's bytes are not the message; `field` is where that showed, empty if nowhere.

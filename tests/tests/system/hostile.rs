@@ -222,6 +222,12 @@ async fn a_malformed_identity_or_reading_is_refused_with_its_field() {
     let time = api::Timestamp { seconds: i64::MAX, nanos: -1 };
     let as_of = Some(v1::get_patient_file_request::AsOf::Time(time));
     caller.refuses_reading(v1::GetPatientFileRequest { as_of, ..reading() }, "time").await;
+    let long = v1::GetPatientFileRequest { page_token: "A".repeat(17 * 1024), ..reading() };
+    let long = caller.client.file().get_patient_file(long).await.expect_err("17 KiB");
+    assert_eq!(long.code(), Code::InvalidArgument);
+    let info = long.get_details_error_info().expect("error info");
+    let limit = info.metadata.get("limit").map(String::as_str);
+    assert_eq!((info.reason.as_str(), limit), ("MESSAGE_TOO_LARGE", Some("16384")));
     let all = v1::GetPatientFileRequest { page_size: u32::MAX, ..reading() };
     refused(&caller.client.file().get_patient_file(all).await.expect_err("a page"), "page_size");
     still_serves(&cluster).await;
@@ -257,7 +263,11 @@ async fn bytes_that_are_no_message_are_refused_with_their_field() {
     const REGISTER: &str = "/caseledger.v1.PatientFileService/RegisterPatient";
     let not_a_message = Bytes { third: vec![0xff; 40], ..Bytes::default() };
     refused(&sends(&caller, REGISTER, not_a_message).await, "identity");
-    let status = sends(&caller, "/caseledger.v1.PatientFileService/Erase", Bytes::default()).await;
-    assert_eq!(status.code(), Code::Unimplemented);
+    for unknown in ["/caseledger.v1.PatientFileService/Erase", "/caseledger.v1.NoService/Erase"] {
+        let status = sends(&caller, unknown, Bytes::default()).await;
+        assert_eq!(status.code(), Code::Unimplemented);
+        let info = status.get_details_error_info().expect("error info");
+        assert_eq!(info.reason, "METHOD_UNKNOWN");
+    }
     still_serves(&cluster).await;
 }

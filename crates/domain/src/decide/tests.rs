@@ -7,8 +7,8 @@ use crate::event::Stamp;
 use crate::file::{Change, evolve};
 use crate::finding::Severity;
 use crate::kind::{
-    Condition, Detail, Dosage, Encounter, Immunization, Kind, MedicationRequest, Note, Observation,
-    ObservationValue,
+    Component, Condition, Detail, Dosage, Encounter, Immunization, Kind, MedicationRequest, Note,
+    Observation, ObservationValue,
 };
 use crate::limits;
 use crate::value::{
@@ -388,7 +388,7 @@ fn an_override_answers_a_remark_of_its_entry() {
     let answer = |code: &str| Override { finding_code: code.to_owned(), reason: "r".to_owned() };
     let overridden = |entry: Entry, code: &str| Entry { overrides: vec![answer(code)], ..entry };
     let answered = overridden(observation("IU/L"), "ucum-unit");
-    assert_eq!(remarks(answered.clone()), [pair("detail.value.code", "ucum-unit")]);
+    assert_eq!(remarks(answered.clone()), [pair("detail.value.quantity.code", "ucum-unit")]);
     let nothing = pair("overrides[0].finding_code", "no-such-finding");
     assert_eq!(violation(overridden(observation("mm[Hg]"), "ucum-unit")), nothing);
     assert_eq!(violation(overridden(observation("IU/L"), "snomed-code")), nothing);
@@ -404,6 +404,37 @@ fn an_override_answers_a_remark_of_its_entry() {
     let again = overridden(observation("mm[Hg]"), "loinc-code");
     let found = violations(given.refuses(&amend(again, &["detail", "overrides"])));
     assert_eq!(found, [nothing]);
+}
+
+#[test]
+fn faults_of_a_result_are_named_with_the_type_of_the_result() {
+    let unknown = CodeableConcept { coding: vec![Coding::default()], text: None };
+    let (start, end) = (FhirDateTime::parse("2020").unwrap(), FhirDateTime::parse("2019").unwrap());
+    let Detail::Observation(Observation {
+        value: Some(ObservationValue::Quantity(mut amount)),
+        ..
+    }) = observation("mm[Hg]").detail
+    else {
+        unreachable!()
+    };
+    amount.comparator = Some("~".to_owned());
+    for (value, field) in [
+        (ObservationValue::Quantity(amount), "quantity.comparator"),
+        (ObservationValue::CodeableConcept(unknown), "codeable_concept.coding[0].system"),
+        (ObservationValue::String(" ".to_owned()), "string"),
+        (ObservationValue::Period(Period { start: Some(start), end: Some(end) }), "period"),
+    ] {
+        let value = Some(value);
+        let component =
+            Component { code: text("systolic"), value: value.clone(), ..Component::default() };
+        let fields = Observation { value, component: vec![component], ..Observation::default() };
+        let entry = Entry { detail: Detail::Observation(fields), ..observation("mm[Hg]") };
+        let found = violations(given([register()]).refuses(&add(entry)));
+        for at in ["detail.value", "detail.component[0].value"] {
+            let path = format!("{at}.{field}");
+            assert!(found.iter().any(|(field, _)| *field == path), "{path}: {found:?}");
+        }
+    }
 }
 
 #[test]
@@ -449,7 +480,11 @@ fn faulty_codes_are_filed_with_a_remark() {
     for (unit, code) in
         [("IU/L", "ucum-unit"), ("(score)", "ucum-unit"), ("K/uL", "ucum-look-alike")]
     {
-        assert_eq!(remarks(observation(unit)), [pair("detail.value.code", code)], "{unit}");
+        assert_eq!(
+            remarks(observation(unit)),
+            [pair("detail.value.quantity.code", code)],
+            "{unit}"
+        );
     }
     let echo = Entry { code: coded("http://snomed.info/sct", "34552-0"), ..condition() };
     assert_eq!(remarks(echo), [pair("code.coding[0].code", "loinc-under-snomed")]);

@@ -158,12 +158,20 @@ fn check_value(
     let at = at.field("value");
     match value {
         None => {}
-        Some(ObservationValue::Quantity(quantity)) => report.quantity(&at, quantity),
-        Some(ObservationValue::CodeableConcept(concept)) => report.concept(&at, concept),
-        Some(ObservationValue::String(text)) => report.lines(&at, text, MAX_LONG_TEXT),
+        Some(ObservationValue::Quantity(quantity)) => {
+            report.quantity(&at.field("quantity"), quantity);
+        }
+        Some(ObservationValue::CodeableConcept(concept)) => {
+            report.concept(&at.field("codeable_concept"), concept);
+        }
+        Some(ObservationValue::String(text)) => {
+            report.lines(&at.field("string"), text, MAX_LONG_TEXT);
+        }
         Some(ObservationValue::Boolean(_) | ObservationValue::Integer(_)) => report.count(0),
         Some(ObservationValue::DateTime(date_time)) => report.date_time(Some(date_time)),
-        Some(ObservationValue::Period(period)) => report.period(&at, Some(period)),
+        Some(ObservationValue::Period(period)) => {
+            report.period(&at.field("period"), Some(period));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use engine::Violation;
 
 use super::entry::{amendment_in, entry_in, partial_in};
 use super::identity::identity_in;
+use super::kind::detail_field;
 use super::values::{entry_id_in, required};
 use super::{At, Report};
 
@@ -217,21 +218,7 @@ pub fn identity_at(at: &str, path: &str) -> String {
 /// Paths within an entry are the same in both worlds, but for the kind's own fields.
 fn entry_path(kind: Kind, path: &str) -> String {
     let Some(rest) = path.strip_prefix("detail") else { return path.to_owned() };
-    let detail = match kind {
-        Kind::Encounter => "encounter_detail",
-        Kind::Note => "note_detail",
-        Kind::Condition
-        | Kind::AllergyIntolerance
-        | Kind::MedicationRequest
-        | Kind::Procedure
-        | Kind::Observation
-        | Kind::Immunization
-        | Kind::CareTeam
-        | Kind::Consent
-        | Kind::ServiceRequest
-        | Kind::Task => kind.name(),
-    };
-    format!("{detail}{rest}")
+    format!("{}{rest}", detail_field(kind))
 }
 
 /// Paths within an identity are the same in both worlds, but for the issuer of a number.

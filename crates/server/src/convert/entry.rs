@@ -4,7 +4,7 @@ use api::v1 as proto;
 use domain::{Amendment, Change, Detail, Entry, EntryState, Kind};
 use engine::ShownEntry;
 
-use super::kind::{detail_in, detail_out};
+use super::kind::{detail_field, detail_in, detail_out};
 use super::values::{
     actor_in, actor_out, all, coding_in, coding_out, concept_in, concept_out, date_in, date_out,
     effective_in, effective_out, entry_id_in, finding_out, list, option, override_in, override_out,
@@ -15,12 +15,9 @@ use super::{At, Report};
 /// An entry to be added: the kind's own fields must be there.
 pub fn entry_in(from: proto::Entry, at: &At<'_>, report: &mut Report) -> Option<Entry> {
     if from.detail.is_none() {
-        let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        report.fault(
-            &at.field("detail"),
-            "required",
-            format!("set the fields of one kind: {}", kinds.join(", ")),
-        );
+        let fields: Vec<&str> = Kind::ALL.iter().map(|kind| detail_field(*kind)).collect();
+        let text = format!("set the fields of one kind: {}", fields.join(", "));
+        report.fault(at, "required", text);
     }
     partial_in(from, at, report)
 }

@@ -14,9 +14,28 @@ mod service_request;
 mod task;
 
 use api::v1::entry::Detail as Proto;
-use domain::Detail;
+use domain::{Detail, Kind};
 
 use super::{At, Report};
+
+/// The field of an entry that holds the kind's own fields.
+#[must_use]
+pub fn detail_field(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Encounter => "encounter_detail",
+        Kind::Note => "note_detail",
+        Kind::Condition
+        | Kind::AllergyIntolerance
+        | Kind::MedicationRequest
+        | Kind::Procedure
+        | Kind::Observation
+        | Kind::Immunization
+        | Kind::CareTeam
+        | Kind::Consent
+        | Kind::ServiceRequest
+        | Kind::Task => kind.name(),
+    }
+}
 
 /// The kind's own fields, into the domain. `at` is the entry's place.
 pub fn detail_in(from: Proto, at: &At<'_>, report: &mut Report) -> Option<Detail> {

@@ -97,6 +97,17 @@ fn details_carry_what_a_client_needs() {
 }
 
 #[test]
+fn a_reading_that_is_too_long_is_told_its_limit() {
+    let long = Violation { code: QUERY_TOO_LARGE.to_owned(), ..violation("") };
+    let status = status(&Failure::Invalid(vec![violation("page_token"), long]), CALL);
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let info = status.get_details_error_info().unwrap();
+    let limit = MAX_QUERY.to_string();
+    assert_eq!((info.reason.as_str(), &info.metadata["limit"]), ("MESSAGE_TOO_LARGE", &limit));
+    assert!(status.message().contains(&limit), "{}", status.message());
+}
+
+#[test]
 fn an_internal_error_says_nothing_but_its_id() {
     let status = status(&Failure::Internal { cause: "secret cause".into() }, CALL);
     assert_eq!(status.message(), INTERNAL);

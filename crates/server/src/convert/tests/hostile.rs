@@ -68,7 +68,14 @@ fn what_is_missing_is_named() {
     assert_eq!(fields(&convert(Vec::new())), ["changes"]);
     assert_eq!(fields(&convert(vec![proto::Change::default()])), ["changes[0]"]);
     let bare = added(proto::Entry::default());
-    assert_eq!(fields(&convert(vec![bare])), ["changes[0].add_entry.entry.detail"]);
+    let violations = convert(vec![bare]);
+    assert_eq!(fields(&violations), ["changes[0].add_entry.entry"]);
+    let described = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET).unwrap();
+    let mut messages = described.file.iter().flat_map(|file| &file.message_type);
+    let entry = messages.find(|message| message.name() == "Entry").unwrap();
+    for field in entry.field.iter().filter(|field| field.oneof_index.is_some()) {
+        assert!(violations[0].description.contains(field.name()), "{}", field.name());
+    }
     let amend = proto::AmendEntry::default();
     let amend = proto::Change { change: Some(Change::AmendEntry(amend)) };
     assert_eq!(
