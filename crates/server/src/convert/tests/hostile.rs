@@ -3,7 +3,7 @@
 use api::v1 as proto;
 use api::v1::change::Change;
 use api::v1::entry::Detail;
-use domain::Kind;
+use domain::{Kind, limits};
 use engine::Violation;
 use proptest::prelude::*;
 use prost::Message;
@@ -139,6 +139,31 @@ fn times_outside_the_ledgers_range_are_refused() {
     }
     let mut report = Report::default();
     assert_eq!(time_in(time_out(1_234_567_891), &At::TOP, &mut report), Some(1_234_567_891));
+}
+
+#[test]
+fn the_interface_tells_how_much_is_filed() {
+    let set = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET).unwrap();
+    let file = set.file.iter().find(|file| file.name() == "caseledger/v1/values.proto").unwrap();
+    let locations = &file.source_code_info.as_ref().unwrap().location;
+    // Above `syntax`.
+    let head = locations.iter().find(|location| location.path == [12]).unwrap();
+    let words = head.leading_comments().split_whitespace().collect::<Vec<_>>().join(" ");
+    for (limit, told) in [
+        (limits::MAX_SHORT_TEXT, "has at most 1,024"),
+        (limits::MAX_CODE, "status 256"),
+        (limits::MAX_URI, "source key 512"),
+        (limits::MAX_LONG_TEXT / 1024, "16 KiB"),
+        (limits::MAX_REASON / 1024, "a reason 4 KiB"),
+        (limits::MAX_NOTE_TEXT / 1024, "of a note 64 KiB"),
+        (limits::MAX_CODINGS, "at most 16 codings"),
+        (limits::MAX_ITEMS, "list 64 items"),
+        (limits::MAX_ENTRY_BYTES / 1024, "at most 192 KiB"),
+        (limits::BYTES_A_VALUE, "counts 8 bytes"),
+    ] {
+        assert!(words.contains(told), "{told}: {words}");
+        assert!(told.replace(',', "").contains(&limit.to_string()), "{limit}: {told}");
+    }
 }
 
 #[test]
