@@ -136,6 +136,8 @@ impl Call {
         if given.reason.len() > MAX_REASON {
             let limit = format!("has more than {MAX_REASON} bytes");
             report.fault(&reason_at, "too-long", limit);
+        } else if given.reason.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            report.fault(&reason_at, "control-character", "remove the control characters");
         }
         let Some(purpose) = Purpose::parse(&given.purpose_of_use) else {
             report.fault(&code_at, "purpose", UNKNOWN_PURPOSE);

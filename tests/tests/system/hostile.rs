@@ -182,7 +182,7 @@ async fn a_malformed_contribution_is_refused_with_its_field() {
         let request = v1::ContributeRequest { purpose, ..valid() };
         caller.refuses(request, "purpose.purpose_of_use").await;
     }
-    for reason in ["", " \n"] {
+    for reason in ["", " \n", "nul \0", "\u{1b}[2Kwiped"] {
         let purpose = purpose("BTG").map(|btg| v1::Purpose { reason: reason.to_owned(), ..btg });
         let request = v1::ContributeRequest { purpose, ..valid() };
         caller.refuses(request, "purpose.reason").await;

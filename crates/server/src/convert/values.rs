@@ -79,6 +79,17 @@ pub fn date_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<FhirDateT
     }
 }
 
+/// A FHIR instant, absent if empty.
+pub fn instant_in(from: &str, at: &At<'_>, report: &mut Report) -> Option<FhirDateTime> {
+    let instant = date_in(from, at, report)?;
+    if instant.is_date() {
+        let text = "not an instant: write YYYY-MM-DDThh:mm:ss with Z or an offset such as +02:00";
+        report.fault(at, "date", text);
+        return None;
+    }
+    Some(instant)
+}
+
 /// A date as written.
 #[must_use]
 pub fn date_out(from: Option<&FhirDateTime>) -> String {
@@ -128,15 +139,17 @@ pub fn hash_in(from: &[u8], at: &At<'_>, report: &mut Report) -> Option<Hash> {
 
 /// A time in microseconds since 1970 UTC.
 pub fn time_in(from: Timestamp, at: &At<'_>, report: &mut Report) -> Option<u64> {
-    let micros = u64::try_from(from.seconds)
-        .ok()
-        .and_then(|seconds| seconds.checked_mul(1_000_000))
-        .zip(u64::try_from(from.nanos).ok().filter(|nanos| *nanos < 1_000_000_000))
-        .and_then(|(micros, nanos)| micros.checked_add(nanos / 1_000));
-    if micros.is_none() {
-        report.fault(at, "time", "must be a time since 1970");
-    }
-    micros
+    let seconds = u64::try_from(from.seconds).ok();
+    let nanos = u64::try_from(from.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    let micros = match (seconds, nanos) {
+        (None, _) => Err("seconds must not be negative: it must be a time since 1970"),
+        (_, None) => Err("nanos must be from 0 to 999,999,999"),
+        (Some(seconds), Some(nanos)) => seconds
+            .checked_mul(1_000_000)
+            .and_then(|micros| micros.checked_add(nanos / 1_000))
+            .ok_or("seconds are too many: they count seconds since 1970, no parts of them"),
+    };
+    micros.map_err(|wrong| report.fault(at, "time", wrong)).ok()
 }
 
 /// A time of the ledger.
@@ -350,6 +363,12 @@ pub fn name_out(from: &HumanName) -> proto::HumanName {
 
 /// A postal address.
 pub fn address_in(from: proto::Address, at: &At<'_>, report: &mut Report) -> Option<Address> {
+    let proto::Address { text: whole, city, district, state, postal_code, country, .. } = &from;
+    let parts = [whole, city, district, state, postal_code, country];
+    if from.line.is_empty() && parts.iter().all(|part| part.is_empty()) {
+        report.fault(at, "required", "say where it is, or leave it out");
+        return None;
+    }
     let period = option(from.period, &at.field("period"), report, period_in);
     Some(Address {
         r#use: text(from.r#use),

@@ -52,12 +52,15 @@ async fn files_and_asks(cluster: &Cluster, client: &Client) {
     let patient =
         client.register(&format!("{PATIENTS}-1"), PATIENTS).await.expect("on file").patient_id;
     let (mut file, said) = (client.file(), patients());
-    let because = Some(v1::Purpose { purpose_of_use: "BTG".to_owned(), reason: patients() });
+    let why = |reason| Some(v1::Purpose { purpose_of_use: "BTG".to_owned(), reason });
+    // Control characters are refused, the others are not.
+    let because = why(format!("{PATIENTS} {EVIL_TEXT}"));
     let names = |family: &str| {
         vec![v1::HumanName { family: family.to_owned(), ..v1::HumanName::default() }]
     };
     for (id, purpose, family) in [
         (request_id(), because.clone(), said.clone()),
+        (request_id(), why(patients()), PATIENTS.to_owned()),
         (request_id(), purpose("TREAT"), format!("{PATIENTS}\"}}{{\"a\":\"")),
         (callers(), purpose("TREAT"), PATIENTS.to_owned()),
         (format!("{CALLERS} {EVIL_TEXT}"), purpose("TREAT"), PATIENTS.to_owned()),

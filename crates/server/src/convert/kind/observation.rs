@@ -5,8 +5,8 @@ use api::v1::observation_value::Value;
 use domain::{Component, Observation, ObservationValue, ReferenceRange};
 
 use crate::convert::values::{
-    all, concept_in, concept_out, date_in, date_out, list, option, period_in, period_out,
-    quantity_in, quantity_out, required, text, text_out,
+    all, concept_in, concept_out, date_in, date_out, instant_in, list, option, period_in,
+    period_out, quantity_in, quantity_out, required, text, text_out,
 };
 use crate::convert::{At, Report};
 
@@ -29,7 +29,7 @@ pub(super) fn fields_in(
         method: option(from.method, &at.field("method"), report, concept_in),
         reference_range: list(from.reference_range, &at.field("reference_range"), report, range_in),
         component: list(from.component, &at.field("component"), report, component_in),
-        issued: date_in(&from.issued, &at.field("issued"), report),
+        issued: instant_in(&from.issued, &at.field("issued"), report),
     })
 }
 

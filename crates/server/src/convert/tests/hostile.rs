@@ -132,13 +132,46 @@ fn ids_have_one_spelling() {
 
 #[test]
 fn times_outside_the_ledgers_range_are_refused() {
-    for (seconds, nanos) in [(-1, 0), (i64::MAX, 0), (0, -1), (0, 1_000_000_000)] {
+    for (seconds, nanos, wrong) in [
+        (-1, 0, "negative"),
+        (i64::MAX, 0, "too many"),
+        (0, -1, "nanos"),
+        (0, 1_999_999_999, "nanos"),
+    ] {
         let mut report = Report::default();
         let time = prost_types::Timestamp { seconds, nanos };
         assert!(time_in(time, &At::TOP, &mut report).is_none());
+        let description = report.into_violations().remove(0).description;
+        assert!(description.contains(wrong), "{description}");
     }
     let mut report = Report::default();
     assert_eq!(time_in(time_out(1_234_567_891), &At::TOP, &mut report), Some(1_234_567_891));
+}
+
+#[test]
+fn a_result_was_released_at_an_instant() {
+    for (issued, fine) in [("2019", false), ("2019-05-30", false), ("2019-05-30T10:02:03Z", true)] {
+        let observation = proto::Observation { issued: issued.into(), ..Default::default() };
+        let detail = Some(Detail::Observation(observation));
+        let mut report = Report::default();
+        entry_in(proto::Entry { detail, ..Default::default() }, &At::TOP, &mut report);
+        let expected: &[&str] = if fine { &[] } else { &["observation.issued"] };
+        assert_eq!(fields(&report.into_violations()), expected, "{issued}");
+    }
+}
+
+#[test]
+fn an_address_that_says_nothing_is_refused() {
+    let home = proto::Address { r#use: "home".into(), ..Default::default() };
+    let town = proto::Address { city: "Springfield".into(), ..Default::default() };
+    let identity = proto::Identity {
+        addresses: vec![proto::Address::default(), town],
+        confidential_addresses: vec![home],
+        ..Default::default()
+    };
+    let mut report = Report::default();
+    identity_in(identity, &At::TOP, &mut report);
+    assert_eq!(fields(&report.into_violations()), ["addresses[0]", "confidential_addresses[0]"]);
 }
 
 #[test]
