@@ -43,6 +43,22 @@ pub(crate) fn is_retired(fields: &mut Fields<'_>) -> bool {
     inactive || links.iter().any(|link| link.kind == "replaced-by")
 }
 
+/// Addresses that say where.
+fn addresses(fields: &mut Fields<'_>) -> Result<Vec<v1::Address>, Refusal> {
+    let all: Vec<v1::Address> =
+        fields.list::<Address>("address")?.into_iter().map(Into::into).collect();
+    let count = all.len();
+    let says = |address: &v1::Address| {
+        let bare = v1::Address { r#use: String::new(), period: None, ..address.clone() };
+        bare != v1::Address::default()
+    };
+    let kept: Vec<_> = all.into_iter().filter(says).collect();
+    if kept.len() < count {
+        fields.lose("address (empty)");
+    }
+    Ok(kept)
+}
+
 /// Date of birth, family and first given name of who it is; none if it lacks one of them.
 pub(crate) fn who(fields: &mut Fields<'_>) -> Option<String> {
     let born = fields.text("birthDate").ok().filter(|born| !born.is_empty())?;
@@ -128,7 +144,7 @@ pub(crate) fn identity(
         birth_date: fields.text("birthDate")?,
         deceased: deceased(fields)?,
         sex: fields.text("gender")?,
-        addresses: fields.list::<Address>("address")?.into_iter().map(Into::into).collect(),
+        addresses: addresses(fields)?,
         telecoms: telecoms(fields)?,
         source: Some(source),
         ..Default::default()

@@ -110,7 +110,7 @@ pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::En
             method: fields.concept("method")?,
             reference_range,
             component,
-            issued: fields.text("issued")?,
+            issued: issued(fields)?,
         })),
         ..Default::default()
     })
@@ -146,4 +146,14 @@ fn value_not_supported(field: &str) -> Refusal {
         field,
         format!("a result in `{field}` cannot be carried yet"),
     )
+}
+
+/// When it was released: an instant, so that a day alone is none.
+fn issued(fields: &mut Fields<'_>) -> Result<String, Refusal> {
+    let issued = fields.text("issued")?;
+    if issued.is_empty() || issued.contains('T') {
+        return Ok(issued);
+    }
+    fields.lose("issued (no instant)");
+    Ok(String::new())
 }

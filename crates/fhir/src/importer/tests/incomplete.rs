@@ -63,3 +63,24 @@ fn a_result_of_somebody_else_is_not_the_patients() {
     let donor = observation(r#","focus":[{"reference":"RelatedPerson/donor"}]"#);
     assert_eq!(refusal(&donor).code, "FOCUS_NOT_SUPPORTED");
 }
+
+#[test]
+fn an_instant_that_is_none_and_an_empty_address_are_left_out_by_name() {
+    let (sent, not_carried) = item(
+        r#"{"resourceType":"Observation","id":"x","status":"final","subject":{"reference":"Patient/p"},
+            "code":{"text":"Weight"},"issued":"2019-01-01"}"#,
+    );
+    let Some(Content::Entry(entry)) = sent.content else { panic!("not an entry") };
+    let Some(Detail::Observation(observation)) = entry.detail else { panic!("kind") };
+    assert_eq!(observation.issued, "");
+    assert_eq!(not_carried, ["Observation.issued (no instant)"]);
+
+    let (sent, not_carried) = item(
+        r#"{"resourceType":"Patient","id":"x","identifier":[{"system":"s","value":"1"}],
+            "address":[{"use":"home"},{"city":"Ulm"}]}"#,
+    );
+    let Some(Content::Identity(identity)) = sent.content else { panic!("not an identity") };
+    assert_eq!(identity.addresses.len(), 1);
+    assert_eq!(identity.addresses[0].city, "Ulm");
+    assert_eq!(not_carried, ["Patient.address (empty)"]);
+}
