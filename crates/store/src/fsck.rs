@@ -119,18 +119,22 @@ pub fn fsck(wanted: &Fsck<'_>, mut progress: impl FnMut(FsckProgress)) -> Result
             .to_owned(),
         "whether wrapped keys open: the key-encryption key is not used".to_owned(),
     ];
-    let (mut seen, mut accesses) = (Vec::new(), None);
+    let (mut seen, mut accesses, mut doubtful) = (Vec::new(), None, None);
     for pin in wanted.ledgers {
         let replayed = compare::ledger(&tables, *pin, &position, &mut progress)?;
         let checkpoints = checkpoints::check(&tables, &replayed, wanted.node, &mut unchecked)?;
         checkpoints::against_position(&tables, &replayed, &position, &mut unchecked)?;
-        checkpoints::against_kept(&tables, &replayed, wanted.kept)?;
+        let file = checkpoints::against_kept(&tables, &replayed, wanted.kept)?;
+        doubtful = doubtful.or(file);
         views::check(&tables, &replayed, &mut unchecked)?;
         keys.have_all(&tables, &replayed, &mut unchecked)?;
         seen.push(LedgerSeen::of(&replayed, checkpoints));
         if pin.ledger.kind == LedgerKind::Access {
             accesses = Some(replayed);
         }
+    }
+    if let Some(found) = doubtful {
+        return Err(found);
     }
     checkpoints::all_are_of(&seen, wanted.kept)?;
     let spooled = beside::spool(wanted, accesses.as_ref(), &position, &mut unchecked)?;

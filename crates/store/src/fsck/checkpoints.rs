@@ -232,56 +232,73 @@ pub(super) fn against_position(
     }
 }
 
-/// The ledger continues every checkpoint of it that somebody kept.
+/// The ledger continues every checkpoint of it that somebody kept. The first file that is not what an
+/// admitted node signed is handed back: it must not keep the others from being compared.
 pub(super) fn against_kept(
     tables: &Tables,
     replayed: &Replayed,
     kept: &[(SignedNote, Checkpoint)],
-) -> Result<(), Finding> {
+) -> Result<Option<Finding>, Finding> {
     let state = &replayed.state;
-    let origin = state.origin();
-    signed(state, kept)?;
-    for (_, one) in kept.iter().filter(|(_, one)| one.origin == origin) {
-        let what = if one.size > state.size() {
-            format!(
-                "it has {} records, the kept checkpoint {}: the end is gone",
-                state.size(),
-                one.size
-            )
-        } else if one.root != root_at(tables, state, one.size)? {
-            format!("its first {} records are not those that the kept checkpoint covers", one.size)
-        } else {
-            continue;
-        };
-        return Err(Finding::other(state.ledger, KEPT, what).at(Place::Position(one.size)));
-    }
-    Ok(())
-}
-
-/// A file that was spoilt accuses nobody: what a node signed is whole, and what is of this ledger is
-/// signed by one that it admitted, retired since or not.
-fn signed(state: &State, kept: &[(SignedNote, Checkpoint)]) -> Result<(), Finding> {
     let (origin, mut keys) = (state.origin(), Vec::new());
     for (node, member) in &state.authority.members {
         keys.extend(log_vkey(&origin, &member.keys));
         keys.extend(cosigner_vkey(&state.name, *node, &member.keys));
     }
+    let mut doubtful = None;
     for (note, one) in kept {
-        let why = match note.verify(&keys) {
-            Err(NoteError::BadSignature) => "it is not what was signed, so not what was kept",
-            Err(NoteError::NotSigned | NoteError::Form) if one.origin == origin => {
-                "no node that this ledger admitted has signed it"
+        match note.verify(&keys) {
+            Ok(_) if one.origin == origin => continues(tables, state, one)?,
+            Err(NoteError::BadSignature) => {
+                let why = "it is not what was signed, so not what was kept";
+                doubtful.get_or_insert_with(|| spoilt(one, why));
             }
-            Ok(_) | Err(NoteError::NotSigned | NoteError::Form) => continue,
-        };
-        let what = format!(
-            "the kept one of {} records of {}: {why}. Take another copy of it, as `caseledger ledger \
-             checkpoint` printed it",
-            one.size, one.origin
-        );
-        return Err(Finding::unread(KEPT, what));
+            Err(NoteError::NotSigned | NoteError::Form) if one.origin == origin => {
+                doubtful.get_or_insert_with(|| not_signed(state, one));
+            }
+            Ok(_) | Err(NoteError::NotSigned | NoteError::Form) => {}
+        }
     }
-    Ok(())
+    Ok(doubtful)
+}
+
+fn continues(tables: &Tables, state: &State, one: &Checkpoint) -> Result<(), Finding> {
+    let what = if one.size > state.size() {
+        format!(
+            "it has {} records, the kept checkpoint {}: the end is gone",
+            state.size(),
+            one.size
+        )
+    } else if one.root != root_at(tables, state, one.size)? {
+        format!("its first {} records are not those that the kept checkpoint covers", one.size)
+    } else {
+        return Ok(());
+    };
+    Err(Finding::other(state.ledger, KEPT, what).at(Place::Position(one.size)))
+}
+
+/// Whoever signed it, retired since or not, was admitted before; unless that is gone with the end.
+fn not_signed(state: &State, one: &Checkpoint) -> Finding {
+    if one.size <= state.size() {
+        return spoilt(one, "no node that this ledger admitted has signed it");
+    }
+    let what = format!(
+        "it has {} records, and the kept checkpoint of {} is signed by no node admitted up to here: it is \
+         spoilt, or the end of this ledger, with who signed, is gone",
+        state.size(),
+        one.size
+    );
+    Finding::other(state.ledger, KEPT, what).at(Place::Position(one.size))
+}
+
+/// A file that was spoilt accuses nobody.
+fn spoilt(one: &Checkpoint, why: &str) -> Finding {
+    let what = format!(
+        "the kept one of {} records of {}: {why}. Take another copy of it, as `caseledger ledger \
+         checkpoint` printed it",
+        one.size, one.origin
+    );
+    Finding::unread(KEPT, what)
 }
 
 /// None of the kept checkpoints is of a ledger that is not here.

@@ -13,7 +13,8 @@ use ledger::commitment::EVERY;
 use ledger::cosigned::{cosigner_name, sign};
 use ledger::note::SignedNote;
 use ledger::{
-    Base, Block, Content, Control, Hash, Item, KeyId, LedgerId, NodeKeys, SigningKey, SubjectId,
+    Base, Block, Content, Control, Hash, Item, KeyId, LedgerId, NodeId, NodeKeys, SigningKey,
+    SubjectId,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,15 @@ fn sign_now(world: &mut World, ledger: LedgerId, time: u64) -> Checkpoint {
     checkpoint
 }
 
+/// Admits a node with keys of these seeds.
+fn admit(world: &mut World, node: NodeId, seeds: [u8; 3]) {
+    let keys = seeds.map(|seed| SigningKey::from_bytes(&[seed; 32]).verifying_key());
+    let [block, checkpoint, cosigner] = keys.map(|key| key.to_bytes());
+    let (keys, signatures) = (NodeKeys { block, checkpoint, cosigner }, Vec::new());
+    let control = Control::NodeAdmitted { node, keys, signatures };
+    assert_eq!(world.control(control).records.len(), 1);
+}
+
 /// Both ledgers with everything in them that a message can do, and every table filled.
 fn rich(records: u64) -> World {
     let mut world = World::new();
@@ -113,11 +123,7 @@ fn rich(records: u64) -> World {
     let block = world.block(RECORDS, items);
     world.give(RECORDS, block);
     world.give(RECORDS, b"junk".to_vec());
-    let keys = [31, 32, 33].map(|seed| SigningKey::from_bytes(&[seed; 32]).verifying_key());
-    let [block, checkpoint, cosigner] = keys.map(|key| key.to_bytes());
-    let (keys, signatures) = (NodeKeys { block, checkpoint, cosigner }, Vec::new());
-    let control = Control::NodeAdmitted { node: ledger::NodeId([9; 16]), keys, signatures };
-    assert_eq!(world.control(control).records.len(), 1);
+    admit(&mut world, NodeId([9; 16]), [31, 32, 33]);
     let control = Control::KeyDestroyed {
         key: KeyId([66; 16]),
         subject: SubjectId([67; 16]),
@@ -295,6 +301,26 @@ fn an_older_database_is_behind_what_the_node_told_and_what_somebody_kept() {
     assert_eq!((found.verdict, found.table), (Verdict::Other, "checkpoint"), "{found}");
 }
 
+/// Who signed the end is gone with it.
+#[test]
+fn an_older_database_does_not_call_spoilt_what_a_later_node_signed() {
+    let mut world = rich(0);
+    world.close();
+    let older = Folder::of(&world);
+    world.reopen();
+    let (later, seeds) = (NodeId([8; 16]), [41, 42, 43]);
+    admit(&mut world, later, seeds);
+    let kept = checkpoint(&world, RECORDS);
+    let name = cosigner_name(&world.store().state(RECORDS).unwrap().state().name, later);
+    world.close();
+    let [_, as_log, cosigner] = seeds.map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let file = [(sign(&kept, &as_log, (&name, &cosigner), 300).unwrap(), kept)];
+    Folder::of(&world).check_with(&file).unwrap();
+    let found = older.check_with(&file).unwrap_err();
+    assert_eq!((found.verdict, found.table), (Verdict::Other, "checkpoint"), "{found}");
+    assert!(found.what.contains("with who signed, is gone"), "{found}");
+}
+
 /// Neither on this ledger nor on another.
 #[test]
 fn a_kept_checkpoint_that_was_spoilt_accuses_nobody() {
@@ -315,11 +341,15 @@ fn a_kept_checkpoint_that_was_spoilt_accuses_nobody() {
     let mut stranger = kept.to_note().unwrap();
     stranger.sign(&kept.origin, &SigningKey::from_bytes(&[77; 32]));
     files.push((stranger, kept.clone()));
-    for file in files {
-        let found = folder.check_with(&[file]).unwrap_err();
+    for file in &files {
+        let found = folder.check_with(std::slice::from_ref(file)).unwrap_err();
         assert_eq!((found.verdict, found.table), (Verdict::Unread, "checkpoint"), "{found}");
         assert!(found.what.contains("another copy"), "{found}");
     }
+    // Nor does it keep another file from being compared.
+    let fork = Checkpoint { root: Hash([4; 32]), ..kept.clone() };
+    let found = folder.check_with(&[files.swap_remove(0), (signed(&fork, 300), fork)]).unwrap_err();
+    assert_eq!(found.verdict, Verdict::Other, "{found}");
     folder.check_with(&[(signed(&kept, 300), kept)]).unwrap();
 }
 
@@ -382,7 +412,7 @@ fn a_checkpoint_that_is_not_of_the_tree_or_not_the_nodes_is_found() {
 #[test]
 fn a_wrong_checkpoint_of_another_node_is_told_and_damages_nothing() {
     let mut world = rich(0);
-    let other = ledger::NodeId([9; 16]);
+    let other = NodeId([9; 16]);
     let state = world.store().state(RECORDS).unwrap();
     let name = cosigner_name(&state.state().name, other);
     let [block, as_log, cosigner] = [31, 32, 33].map(|seed| SigningKey::from_bytes(&[seed; 32]));
