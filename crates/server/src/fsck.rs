@@ -154,18 +154,26 @@ pub fn text(found: &Result<Intact, Finding>) -> String {
                 Verdict::Other => "BEHIND, OR ANOTHER HISTORY",
                 Verdict::Unread => "COULD NOT BE READ",
             };
-            format!("{headline}: {found}\ndo: {}", remedy(found.verdict))
+            format!("{headline}: {found}\ndo: {}", remedy(found))
         }
     }
 }
 
 /// What to do about a folder that is not intact.
-const fn remedy(verdict: Verdict) -> &'static str {
-    match verdict {
+fn remedy(found: &Finding) -> &'static str {
+    match found.verdict {
+        Verdict::Damaged if found.table == "blocks" && found.what.contains("the genesis") => {
+            "check --genesis first, or the genesis in config.toml where none was given. If it is right, another \
+             ledger stands here: copy the folder and find out who put it there"
+        }
         Verdict::Damaged => {
             "copy the folder and find out who wrote there. If the stream or another node has the rest, move \
              what is damaged in it (`ledger` or `keys`) away and start the node: it is made anew, also \
              from the bucket of keys. What waited in `spool` is nowhere else"
+        }
+        Verdict::Other if found.table == "checkpoint" => {
+            "copy the folder and start nothing: ask who keeps another checkpoint, or whether this one is of this \
+             ledger"
         }
         Verdict::Other => {
             "if it is an older copy, start the node where broker and other nodes can be reached: it comes \
@@ -247,7 +255,7 @@ pub fn json(found: &Result<Intact, Finding>) -> Value {
                 "sequence": sequence,
                 "position": position,
                 "what": found.what,
-                "do": remedy(found.verdict),
+                "do": remedy(found),
             })
         }
     }
@@ -313,5 +321,22 @@ mod tests {
         assert_eq!(exit_code(&fsck(&elsewhere).unwrap()), 12);
         wanted.checkpoints.push(dir.path().join("kept"));
         assert!(matches!(fsck(&wanted), Err(FsckError::File { .. })));
+    }
+    #[test]
+    fn what_to_do_goes_by_what_was_found() {
+        let told = |verdict, table, what: &str| {
+            let (key, what) = (String::new(), what.to_owned());
+            let found = Finding { verdict, ledger: None, table, key, place: None, what };
+            remedy(&found)
+        };
+        let checkpoint = told(Verdict::Other, "checkpoint", "the end is gone");
+        assert!(checkpoint.starts_with("copy the folder and start nothing"), "{checkpoint}");
+        let position = told(Verdict::Other, "position.json", "the node was further");
+        assert!(position.contains("start the node"), "{position}");
+        let genesis = "block 1 does not hold the genesis 07 that is pinned";
+        let genesis = told(Verdict::Damaged, "blocks", genesis);
+        assert!(genesis.starts_with("check --genesis first"), "{genesis}");
+        let damaged = told(Verdict::Damaged, "blocks", "the row does not decode");
+        assert!(damaged.contains("find out who wrote there"), "{damaged}");
     }
 }

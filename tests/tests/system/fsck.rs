@@ -78,6 +78,7 @@ async fn a_stopped_nodes_folder_is_intact_and_a_running_ones_is_left_alone() {
     assert_eq!(cluster.node_mut(0).stop().await.expect("it ends"), 0);
     let (code, said) = fsck(&data, &["--genesis", &format!("records={}", "07".repeat(32))]);
     assert_eq!(code, Some(10), "{said}");
+    assert!(said.contains("\ndo: check --genesis first"), "{said}");
     std::fs::remove_dir_all(data.join("ledger")).expect("removed");
     copy(&older, &data.join("ledger"));
     let (code, said) = fsck(&data, &[]);
