@@ -30,11 +30,13 @@ pub(super) fn advice(call: &str, code: Code, reason: &str, glass: bool) -> &'sta
         }
         (Code::NotFound, _) => not_found(call),
         (_, "NOT_FILED") => {
-            "this call filed nothing; try again, under the same request id, when the broker is back"
+            "this call filed nothing; try again, under the same request id, here or at another node; \
+             `caseledger status` names what is wrong"
         }
         (_, OUTCOME_UNKNOWN) => "repeat with the same request id, or use `caseledger settle`",
         (Code::Aborted, _) => "reload the file and decide anew",
         (Code::ResourceExhausted, _) => "try again a little later",
+        (_, "MESSAGE_TOO_LARGE") => "send less at once",
         (Code::InvalidArgument, _) if call == "PrivacyIncidentService/AmendIncident" => {
             "correct the fields named above: caseledger incident amend files an assessment with --assessment, \
              a notice with --notice"
@@ -50,7 +52,11 @@ pub(super) fn advice(call: &str, code: Code, reason: &str, glass: bool) -> &'sta
 
 fn denied(call: &str, reason: &str, glass: bool) -> &'static str {
     match (reason, glass) {
-        ("GLASS_NOT_BROKEN", _) => {
+        // No emergency access covers such a call.
+        ("GLASS_NOT_BROKEN", false) => {
+            "state the purpose that you have without the emergency (--purpose); the denial is on record"
+        }
+        ("GLASS_NOT_BROKEN", true) => {
             "break the glass first (caseledger emergency start), or state another purpose (--purpose); the \
              denial is on record"
         }
@@ -109,14 +115,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_has_not_broken_the_glass_is_told_how_whatever_they_called() {
+    fn whoever_has_not_broken_the_glass_is_told_how_where_that_opens_anything() {
         for call in ["PatientFileService/FindPatient", "PatientFileService/GetPatientFile"] {
-            let told = advice(call, Code::PermissionDenied, "GLASS_NOT_BROKEN", false);
-            assert!(
-                told.starts_with("break the glass first (caseledger emergency start)"),
-                "{told}"
-            );
+            let told = |glass| advice(call, Code::PermissionDenied, "GLASS_NOT_BROKEN", glass);
+            let (how, instead) = (told(true), told(false));
+            assert!(how.starts_with("break the glass first (caseledger emergency start)"), "{how}");
+            assert!(instead.contains("(--purpose)") && !instead.contains("glass"), "{instead}");
         }
+    }
+
+    #[test]
+    fn what_was_not_filed_or_is_too_long_is_told_so() {
+        let told = |code, reason| advice("PatientFileService/Contribute", code, reason, false);
+        let not_filed = told(Code::Unavailable, "NOT_FILED");
+        assert!(not_filed.contains("another node") && not_filed.contains("caseledger status"));
+        let incident = "PrivacyIncidentService/AmendIncident";
+        let long = advice(incident, Code::InvalidArgument, "MESSAGE_TOO_LARGE", false);
+        assert_eq!((long, told(Code::InvalidArgument, "MESSAGE_TOO_LARGE")), (long, long));
+        assert_eq!(long, "send less at once");
     }
 
     #[test]
