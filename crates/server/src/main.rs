@@ -208,7 +208,8 @@ Backups of the key database from before need the old key for as long as they are
 
 const FSCK_HELP: &str = "\
 Exit codes: 0 intact; 10 tampered with or damaged; 11 behind, or another history than, position.json or
-the kept checkpoint; 12 something could not be read, or the node runs; 2 wrong use.
+a kept checkpoint; 12 something could not be read, the node runs, or a kept checkpoint was spoilt or is
+signed by no node that the ledger admitted; 2 wrong use, or a file that is no checkpoint at all.
 
 Memory: RocksDB's cache (256 MiB) and log (up to 256 MiB), and what messages are judged by: heads of chains,
 ids of contributions, stream hashes. Measured, all in all: 135 MiB for 100,000 records in as many

@@ -484,10 +484,18 @@ def check_signatures(report, note, checkpoint, policy):
     return {key: time for key, time in signed.items() if key.kind == 4}
 
 def check_kept(report, path, checkpoint, policy):
-    text, signatures = parse_note(read_text(None, path, 65536))
-    kept = parse_checkpoint(text)
-    good_signatures(text, signatures, policy)  # whether they suffice does not matter: a policy changes with the nodes
-    need(kept.origin == checkpoint.origin, f"is of another ledger: {kept.origin}")
+    """Compares a checkpoint that somebody kept. A file that was spoilt, or is of another ledger, accuses nobody."""
+    try:
+        text, signatures = parse_note(read_text(None, path, 2**16))
+        kept = parse_checkpoint(text)
+        # Whether they suffice does not matter: a policy changes with the nodes.
+        signed = good_signatures(text, signatures, policy)
+        need(kept.origin == checkpoint.origin, f"is of another ledger: {kept.origin}")
+        need(signed or kept.size != checkpoint.size or kept.root == checkpoint.root,
+             "has as many leaves as the package's, but another root, and no key of the policy has signed it: take "
+             "another copy of it, or a policy of its time")
+    except Wrong as error:
+        raise Missing(f"1 kept checkpoint: {error}; so it was NOT COMPARED")
     if kept.size != checkpoint.size:
         raise Missing(f"1 kept checkpoint: NOT COMPARED, for it is of {kept.size} leaves and the package's is of "
                       f"{checkpoint.size}: only the same size can be compared here. Have a node show that its ledger "
