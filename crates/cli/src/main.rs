@@ -26,6 +26,7 @@ mod request;
 mod settle;
 mod source;
 mod staff;
+mod stopping;
 mod time;
 mod token;
 mod verify;

@@ -28,6 +28,7 @@ use crate::output::Output;
 use crate::patient::{self, Named};
 use crate::proof;
 use crate::purpose::{self, Otherwise};
+use crate::stopping::Stopping;
 
 use self::options::Prove;
 
@@ -53,11 +54,12 @@ pub(crate) async fn run(
     };
     let policy: Policy =
         policy_text.parse().map_err(|error| Failure::Usage(format!("--policy: {error}")))?;
+    let mut stopping = Stopping::new()?.or_hung_up()?;
     // Before anything is asked for, and so recorded. It holds what records say, and their keys.
     let package = package::begun(&wanted.output)?;
     let made = tokio::select! {
         made = make(global, wanted, &policy, &policy_text, given, package.as_file()) => made,
-        caught = tokio::signal::ctrl_c() => Err(package::interrupted(&wanted.output, caught)),
+        () = stopping.asked() => Err(package::interrupted(&wanted.output)),
     };
     match made? {
         Ok(told) => {

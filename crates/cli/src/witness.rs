@@ -9,7 +9,6 @@ mod key;
 pub(crate) mod options;
 mod serve;
 mod state;
-mod stopping;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! The file that a package is written to: beside its name, which it takes when it is whole.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -29,12 +29,9 @@ pub(super) fn keep(package: NamedTempFile, output: &Path) -> Result<(), Failure>
     }
 }
 
-/// Why there is none, when Ctrl-C came or cannot be waited for.
-pub(super) fn interrupted(output: &Path, caught: io::Result<()>) -> Failure {
-    match caught {
-        Ok(()) => not_made(output, "it was interrupted; nothing of it is kept"),
-        Err(error) => Failure::local("wait for Ctrl-C", error),
-    }
+/// Why there is none, when somebody stopped it.
+pub(super) fn interrupted(output: &Path) -> Failure {
+    not_made(output, "it was interrupted; nothing of it is kept")
 }
 
 fn taken(output: &Path) -> Failure {
@@ -71,7 +68,7 @@ mod tests {
             assert!(told.ends_with("choose another name, or delete it\n"), "{told}");
         }
         assert_eq!((std::fs::read(&output).unwrap(), files()), (b"whole".to_vec(), 1));
-        let told = interrupted(&output, Ok(())).report();
+        let told = interrupted(&output).report();
         assert!(told.contains("nothing of it is kept"), "{told}");
     }
 }

@@ -14,11 +14,11 @@ use tokio::time::timeout;
 
 use super::options::Follow;
 use super::state::{Log, State};
-use super::stopping::Stopping;
 use super::{Own, key, policy};
 use crate::failure::Failure;
 use crate::output::{Output, thousands};
 use crate::source::Source;
+use crate::stopping::Stopping;
 use crate::verify::Found;
 
 /// Who follows what.

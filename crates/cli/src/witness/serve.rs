@@ -30,10 +30,10 @@ use tokio::time::timeout;
 use self::desk::{Answer, Desk};
 use super::options::Serve;
 use super::state::{State, name};
-use super::stopping::Stopping;
 use super::{Own, key, policy};
 use crate::failure::Failure;
 use crate::output::{Output, complain};
+use crate::stopping::Stopping;
 
 mod desk;
 
