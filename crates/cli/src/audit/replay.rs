@@ -136,7 +136,8 @@ fn said(name: &str, bytes: &[u8], patient_id: &str) -> Option<String> {
         }
         "FiledEvent" => file::history_text(patient_id, &[v1::FiledEvent::decode(bytes).ok()?]),
         "FindPatientResponse" => {
-            format!("patient {}", v1::FindPatientResponse::decode(bytes).ok()?.patient_id)
+            let found = v1::FindPatientResponse::decode(bytes).ok()?;
+            format!("patient {}", one_line(&found.patient_id))
         }
         "ListAccessesResponse" => {
             super::listed(&v1::ListAccessesResponse::decode(bytes).ok()?.accesses, true, &[])
@@ -171,15 +172,16 @@ fn said(name: &str, bytes: &[u8], patient_id: &str) -> Option<String> {
 fn as_text(shown: &v1::ReplayResponse) -> String {
     let access = shown.access.clone().unwrap_or_default();
     let who = if access.person.is_empty() { &access.service } else { &access.person };
-    let mut text = format!(
-        "{}  {} ({})  {}  {}  {}\n",
+    let mut text = one_line(&format!(
+        "{}  {} ({})  {}  {}  {}",
         time::short(access.recorded_at.as_ref()),
-        one_line(who),
+        who,
         access.roles.join(" "),
         access.operation,
         access.purpose_of_use,
         access.outcome,
-    );
+    ));
+    text.push('\n');
     match answer(shown) {
         None => text.push_str("nothing of a file was shown\n"),
         Some((FILE, bytes)) => {
@@ -307,6 +309,24 @@ mod tests {
         let found = v1::FindPatientResponse { patient_id: "5f3a".to_owned(), ..Default::default() };
         let found = as_text(&shown("caseledger.v1.FindPatientResponse", found.encode_to_vec()));
         assert!(found.contains("\n\npatient 5f3a\n"), "{found}");
+        // What a node tells stays on its line.
+        let painted = "5f3a\n\u{1b}[2J";
+        let found =
+            v1::FindPatientResponse { patient_id: painted.to_owned(), ..Default::default() };
+        let file = v1::PatientFile { patient_id: painted.to_owned(), ..Default::default() };
+        for (name, value) in [
+            ("caseledger.v1.FindPatientResponse", found.encode_to_vec()),
+            ("caseledger.v1.GetPatientHistoryResponse", Vec::new()),
+            (FILE, file.encode_to_vec()),
+        ] {
+            let mut page = shown(name, value);
+            if let Some(access) = page.access.as_mut() {
+                access.patient_id = painted.to_owned();
+                access.purpose_of_use = painted.to_owned();
+            }
+            let told = as_text(&page);
+            assert!(told.contains("patient 5f3a  [2J") && !told.contains('\u{1b}'), "{told}");
+        }
         let one = v1::Access { person: "eve".to_owned(), position: 7, ..Default::default() };
         let page = v1::ListAccessesResponse { accesses: vec![one], ..Default::default() };
         let list = as_text(&shown("caseledger.v1.ListAccessesResponse", page.encode_to_vec()));

@@ -40,7 +40,7 @@ pub(super) fn file(shown: &Shown, past: bool) -> String {
     let _ = writeln!(
         text,
         "\npatient {}  version {}  position {}  identity filed {}",
-        file.patient_id,
+        one_line(&file.patient_id),
         file.version,
         thousands(shown.position),
         time::short(stamp.and_then(|stamp| stamp.recorded_at.as_ref()))
@@ -257,6 +257,7 @@ pub(super) fn history(
     receipts_of: &[Vec<u8>],
     versions: Option<u64>,
 ) -> String {
+    let patient_id = one_line(patient_id);
     if let Some(versions) = versions {
         let count = counted(versions, "version");
         let receipts = receipts(receipts_of);
