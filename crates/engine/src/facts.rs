@@ -267,13 +267,17 @@ fn is_on_call(duty: &Duty, now: u64) -> bool {
     Span::of(Some(&duty.period)).holds(now)
 }
 
-/// How a provision's actor is to be read: as it is spelt; of a denial also without the server that it names,
-/// which does not matter: too much of it is noticed.
+/// How a provision's actor is to be read: as it is spelt; of a denial also without the version and the server
+/// that it names, which do not matter: too much of it is noticed.
 fn readings<'a>(provision: &Provision, actor: &'a Actor) -> impl Iterator<Item = &'a str> {
     let spelt = actor.reference.as_str();
-    let server = spelt.rmatch_indices('/').nth(1).filter(|_| provision.r#type == "deny");
-    let here = server.and_then(|(end, _)| spelt.get(end + 1..));
-    std::iter::once(spelt).chain(here)
+    let whoever = spelt.split_once("/_history/").map_or(spelt, |(whoever, _)| whoever);
+    let whoever = (provision.r#type == "deny").then_some(whoever);
+    let here = whoever.and_then(|whoever| {
+        let (end, _) = whoever.rmatch_indices('/').nth(1)?;
+        whoever.get(end + 1..)
+    });
+    std::iter::once(spelt).chain(whoever).chain(here)
 }
 
 /// Of these units those that are told, of too many first what both have.

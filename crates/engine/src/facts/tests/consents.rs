@@ -44,6 +44,8 @@ fn a_representative_is_one_for_what_the_consent_permits_and_while_no_later_provi
         None,
         "who is there, is not here"
     );
+    let version = "RelatedPerson/jdoe/_history/2";
+    assert_eq!(consent(vec![provision("permit", &[version], &[])]), None, "only as it is spelt");
     assert_eq!(
         consent(vec![permit(&[]), provision("deny", &[mary], &["HPAYMT"])]),
         Some("representative")
@@ -94,6 +96,12 @@ fn a_consent_keeps_out_persons_roles_and_organisations() {
         ("https://ehr.example/fhir/Organization/St Mary", false),
         ("https://ehr.example/fhir/RelatedPerson/jdoes", false),
         ("https://ehr.example/Practitioner/fhir/jdoe", false),
+        ("https://ehr.example/fhir/Practitioner/jdoe/_history/3", true),
+        ("Practitioner/jdoe/_history/3", true),
+        ("PractitionerRole/nurse/_history/1", true),
+        ("https://ehr.example/fhir/RelatedPerson/jdoe/_history/2", true),
+        ("Practitioner/other/_history/3", false),
+        ("Practitioner/other/_history/jdoe", false),
         ("Organization/St James", true),
         ("Practitioner/other", false),
         ("PractitionerRole/physician", false),
