@@ -233,7 +233,7 @@ impl Engine {
     }
 
     /// What a caller hears of changes for a patient of whom they may not know: what they would of nobody's.
-    async fn not_to_be_known(&self, ctx: &Context, request_id: &str) -> Failure {
+    pub(crate) async fn not_to_be_known(&self, ctx: &Context, request_id: &str) -> Failure {
         let nobodys = |_: &Self| Err::<Decided<()>, _>(Failure::NotFound);
         let filed = match self.request(ctx, request_id, Vec::new()) {
             Ok(request) => self.file(request, nobodys).await,

@@ -15,7 +15,7 @@ use domain::{Amendment, Command, Entry, EntryId, EntryState, Event, Identity, Pa
 use domain::{PatientId, Rejection, finding_code};
 use ledger::{Hash, SubjectId, commitment};
 
-use crate::access::Pass;
+use crate::access::{Barred, Pass};
 use crate::answers::{Filed, Receipt};
 use crate::commands::{MAX_CHANGES, violations};
 use crate::context::Context;
@@ -60,8 +60,12 @@ impl Engine {
         ctx: &Context,
         patient: Option<PatientId>,
     ) -> Result<(), Failure> {
+        // Who is answered item by item, as of a patient who is nobody, is so on record, too.
+        let hidden = |barred: Barred| barred.hidden;
+        if self.judge(ctx, patient, &[]).is_ok_and(|judged| judged.is_err_and(hidden)) {
+            return Ok(());
+        }
         match self.admit(ctx, patient).await {
-            // Answered item by item, as of a patient who is nobody.
             Ok(_) | Err(Failure::NotFound) => Ok(()),
             Err(failure) => Err(failure),
         }
@@ -169,7 +173,14 @@ impl Engine {
         patient: PatientId,
         entries: Vec<Entry>,
     ) -> Result<(Vec<ImportOutcome>, Option<Receipt>), Failure> {
-        let mut pass = self.admit(ctx, Some(patient)).await?;
+        let mut pass = match self.admit(ctx, Some(patient)).await {
+            Err(Failure::NotFound) => {
+                // Nobody's file has no version.
+                let request_id = self.request_id_for(&ctx.request, 0)?;
+                return Err(self.not_to_be_known(ctx, &request_id).await);
+            }
+            admitted => admitted?,
+        };
         if entries.len() > MAX_CHANGES {
             return Err(Failure::internal("a larger group than one contribution holds"));
         }

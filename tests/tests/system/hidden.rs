@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::access_table::rpcs;
 use crate::emergency::btg;
-use crate::import::{item, results};
+use crate::import::{self, item, results};
 use crate::policies::{SHIPPED, adopt, propose};
 use crate::relationships::{
     add, coding, contribute, entry, label, newest, practitioner, read, stay, words,
@@ -374,4 +374,41 @@ async fn whom_one_may_not_find_one_does_not_find_by_importing_their_number() {
     );
     let officer = cluster.client(0, "compliance-officer").unwrap();
     assert_eq!(newest(&officer, &known, "other").await.outcome, "denied", "on record");
+}
+
+#[tokio::test]
+async fn into_the_file_of_whom_one_may_not_know_is_imported_as_into_nobodys() {
+    let mut cluster = Cluster::start(1).await.expect("a node");
+    let (_, known) = somebody_known(&cluster).await;
+    forbid(&cluster, UNFOUND).await;
+    let other = cluster.client_of(0, "registrar", "other").unwrap();
+    let import = async |patient: &str| {
+        let patient = Some(v1::patient_selector::Patient::PatientId(patient.to_owned()));
+        let patient = Some(v1::PatientSelector { patient });
+        let items = vec![v1::ImportItem { patient, ..item(1, import::entry("2026-11-01")) }];
+        let request = v1::ImportRequest { purpose: purpose("RECORDMGT"), items };
+        let answers = other.import().import(tokio_stream::iter([request])).await.expect("begun");
+        let mut answers = answers.into_inner();
+        let answer = answers.message().await.expect("no item ends the stream");
+        answer.expect("an answer").results.remove(0)
+    };
+    let (hidden, nobodys) = (import(&known).await, import(NOBODY).await);
+    assert_eq!(hidden.reason, "NOT_FOUND");
+    let told = |result: &v1::ImportResult| (result.reason.clone(), result.message.clone());
+    assert_eq!(told(&hidden), told(&nobodys));
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let request = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        patient_id: known.clone(),
+        person: "other".to_owned(),
+        ..v1::ListAccessesRequest::default()
+    };
+    let trail = officer.audit().list_accesses(request).await.expect("the trail").into_inner();
+    let outcomes: Vec<_> = trail.accesses.iter().map(|access| access.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["denied"], "one import is one denial");
+    cluster.nats.kill().expect("killed");
+    cluster.node(0).condition(v1::LedgerCondition::ReadOnly).await.expect("it reads");
+    for patient in [known.as_str(), NOBODY] {
+        assert_eq!(import(patient).await.reason, "NOT_FILED", "{patient}");
+    }
 }

@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// The access check alone: nothing of it is on record yet.
-    fn judge(
+    pub(crate) fn judge(
         &self,
         ctx: &Context,
         patient: Option<PatientId>,
