@@ -11,7 +11,7 @@ use crate::emergencies::{EmergencyAccess, EmergencyId, EmergencyScope};
 use crate::engine::Engine;
 use crate::failure::{Failure, Violation};
 use crate::registers::author;
-use crate::showing::{Ended, Saw};
+use crate::showing::{Ended, NOT_OPENED, Saw};
 
 /// Why the glass is broken: codes of HL7 v3 `ActReason` for overriding consent to access
 /// (`_ActConsentInformationAccessOverrideReason`). Emergency treatment, professional judgment,
@@ -163,7 +163,7 @@ impl Engine {
         if patient.is_none() || says_why {
             return self.refused(ctx, pass, patient, failure).await;
         }
-        let saw = Saw::told(1, "NOT_OPENED".to_owned());
+        let saw = Saw::told(1, NOT_OPENED.to_owned());
         let recorded = self.ended(ctx, pass, patient, Ended::Refused, &saw).await;
         recorded.err().unwrap_or(failure)
     }

@@ -30,6 +30,9 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// a header, and the query's own may be large.
 const MAX_BESIDE: usize = BLOCK_ROOM / 2;
 
+/// What the trail says was told of a file that could not be opened, and so of there being one.
+pub(crate) const NOT_OPENED: &str = "NOT_OPENED";
+
 /// What stands for a receipt in a build without a trail.
 const NO_RECEIPT: Receipt = Receipt(Hash::ZERO);
 

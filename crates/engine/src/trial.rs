@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::policy::{Policies, Requester};
 use crate::replay::Asked;
-use crate::showing::{Ended, Saw};
+use crate::showing::{Ended, NOT_OPENED, Saw};
 use masking::Pages;
 
 /// Access records read in one turn; others who have records opened get theirs between.
@@ -136,7 +136,7 @@ pub struct TrialSums {
     /// Calls looked at.
     pub looked_at: u64,
     /// Of these, could not be judged: their records cannot be opened or say what this version does not
-    /// know, the set cannot be evaluated for them, or what they showed cannot be read again.
+    /// know, the set cannot be evaluated for them, or what they showed, or were to, cannot be read again.
     pub not_judged: u64,
     /// Were let in, and would be denied.
     pub denied: u64,
@@ -377,6 +377,10 @@ impl Trial {
         record: &AccessRecord,
         asked: &impl Fn(&AccessRecord) -> Result<Asked, Failure>,
     ) -> Option<Ending> {
+        // What its file would have said of the caller is not known.
+        if record.told.as_deref() == Some(NOT_OPENED) {
+            return None;
+        }
         let time = || self.engine.in_force.time_zone.local(item.header.recorded_at);
         let requester = Requester::recorded(&self.policies, record, time)?;
         let operation = Operation::named(&record.operation)?;

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use api::v1;
 use async_nats::jetstream;
 use ledger::{LedgerId, SubjectId};
 use rocksdb::{DB, Options};
-use testkit::client::{Client, request_id};
+use testkit::client::{Client, purpose, request_id};
 use testkit::cluster::{Cluster, Node};
 use testkit::wait::eventually;
 use tonic::Code;
 
+use crate::relationships::read;
 use crate::tools::{self, PATIENCE, alarm, databases, some_notes};
 
 const BUCKET: &str = "CASELEDGER_KEYS";
@@ -333,5 +335,24 @@ async fn a_file_whose_key_came_is_neither_taken_for_nobody_nor_changed_before_it
     assert_eq!(read.code(), Code::Unavailable, "and not NOT_FOUND: {read}");
     let filed = manager.file_note(&patient, "late", &request_id(), None).await;
     assert_eq!(filed.expect_err("nothing is decided on it").code(), Code::Unavailable);
+    // A consent in it might let her in: she hears that there is such a file, and that is on record.
+    let mother = cluster.client_of(0, "patient-representative", "mary").unwrap();
+    for _ in 0..60 {
+        let heard = read(&mother, &patient, "PATRQT").await.expect_err("it does not open");
+        assert_eq!(heard.code(), Code::Unavailable, "{heard}");
+    }
+    let limited = read(&mother, &patient, "PATRQT").await.expect_err("too often");
+    assert_eq!(limited.code(), Code::ResourceExhausted, "as denials are: {limited}");
+    let officer = cluster.client(0, "compliance-officer").unwrap();
+    let hers = v1::ListAccessesRequest {
+        purpose: purpose("HCOMPL"),
+        person: "mary".to_owned(),
+        page_size: 200,
+        ..v1::ListAccessesRequest::default()
+    };
+    let trail = officer.audit().list_accesses(hers).await.expect("the trail").into_inner();
+    assert_eq!(trail.accesses.len(), 60);
+    assert!(trail.accesses.iter().all(|access| access.outcome == "refused"));
+    assert!(trail.accesses.iter().all(|access| access.patient_id == patient));
     alarm(&operator, "VIEW_NOT_FOLDED").await;
 }

@@ -2,7 +2,7 @@
 
 use domain::{Command, PatientId};
 
-use super::{Ended, Saw};
+use super::{Ended, NOT_OPENED, Saw};
 use crate::Failure;
 use crate::access::{Barred, Grounds, Pass, check, might_pass};
 use crate::context::{Context, Operation};
@@ -28,7 +28,7 @@ impl Engine {
         patient: Option<PatientId>,
         changes: &[Command],
     ) -> Result<Pass, Failure> {
-        let barred = match self.judge(ctx, patient, changes)? {
+        let barred = match self.judged(ctx, patient, changes).await? {
             Ok(pass) => return Ok(pass),
             Err(barred) => barred,
         };
@@ -51,7 +51,7 @@ impl Engine {
         ctx: &Context,
         patient: PatientId,
     ) -> Result<Option<Pass>, Failure> {
-        let barred = match self.judge(ctx, Some(patient), &[])? {
+        let barred = match self.judged(ctx, Some(patient), &[]).await? {
             Ok(pass) => return Ok(Some(pass)),
             Err(barred) => barred,
         };
@@ -68,7 +68,7 @@ impl Engine {
         patient: Option<PatientId>,
         at_least: Option<u64>,
     ) -> Result<Pass, Failure> {
-        let judged = self.judge(ctx, patient, &[])?;
+        let judged = self.judged(ctx, patient, &[]).await?;
         // Whoever may not know of a patient waits as for nobody's file.
         if judged.as_ref().err().is_none_or(|barred| barred.hidden) {
             self.records.line.near_end()?;
@@ -79,6 +79,30 @@ impl Engine {
         }
         // What was filed meanwhile may be what keeps the caller out.
         self.admit(ctx, patient).await
+    }
+
+    /// The access check. Where a file cannot be read, whoever is not let in without it hears that it is there:
+    /// that counts as a denial, and is on record.
+    async fn judged(
+        &self,
+        ctx: &Context,
+        patient: Option<PatientId>,
+        changes: &[Command],
+    ) -> Result<Result<Pass, Barred>, Failure> {
+        let failure = match self.judge(ctx, patient, changes) {
+            Err(failure) if patient.is_some() => failure,
+            judged => return judged,
+        };
+        // What is not known of the caller either tells nothing of the file.
+        let Ok(facts) = self.facts(ctx, None, &[]) else { return Err(failure) };
+        let policies = self.policies_for(ctx.operation)?;
+        let time = policies.speak_of_time().then(|| self.in_force.time_zone.local(self.now()));
+        if let Err(Barred { grounds, .. }) = check(&policies, ctx, Facts { time, ..facts })? {
+            self.another_denial(ctx)?;
+            let saw = Saw::told(1, NOT_OPENED.to_owned());
+            self.put_on_record(ctx, &grounds, patient, Ended::Refused, &saw).await?;
+        }
+        Err(failure)
     }
 
     /// The access check alone: nothing of it is on record yet.
