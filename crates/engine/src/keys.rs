@@ -38,6 +38,14 @@ const PUT_BACK: u32 = 8;
 /// The alarm of entries that stand in the bucket and are not taken in.
 const REFUSED: &str = "KEYS_REFUSED";
 
+/// The alarm of a key database that could not be written; over when it gives out keys again.
+const STOPPED: &str = "KEYS_STOPPED";
+
+/// Whether the key database could not be written. That it could not be read stops nothing.
+fn is_unwritten(error: &VaultError) -> bool {
+    !error.is_damage() && matches!(error, VaultError::Database { action: "write", .. })
+}
+
 /// What the bucket showed since it is watched.
 struct Listing {
     names: BTreeSet<String>,
@@ -382,6 +390,9 @@ impl Engine {
     /// Keys for a new patient.
     pub(crate) fn take_keys(&self) -> Result<PatientKeyIds, Failure> {
         let taken = self.vault.take_patient().map_err(|error| self.keys_stopped(error))?;
+        if taken.is_some() {
+            self.alarms.clear(STOPPED, None);
+        }
         if self.vault.unused() < LOW_WATER / 2 {
             self.keys_low.notify_one();
         }
@@ -390,9 +401,9 @@ impl Engine {
         })
     }
 
-    /// A key database that could not be written takes nothing more before the node is started anew.
+    /// A key database that could not be written may take nothing more before the node is started anew.
     fn keys_stopped(&self, error: VaultError) -> Failure {
-        if error.is_damage() || !matches!(error, VaultError::Database { .. }) {
+        if !is_unwritten(&error) {
             return error.into();
         }
         let text = format!(
@@ -400,7 +411,7 @@ impl Engine {
              full, make room; then start the node anew",
             store::causes(&error)
         );
-        self.alarms.keep("KEYS_STOPPED", None, text);
+        self.alarms.keep(STOPPED, None, text);
         Failure::NotFiled { why: "this node's key database cannot be written".to_owned() }
     }
 
@@ -415,5 +426,23 @@ impl Engine {
         self.vault.system()?.ok_or_else(|| Failure::Unavailable {
             why: "the system's keys have not reached this node yet".to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vault::KeyEncryptionKey;
+
+    use super::*;
+
+    #[test]
+    fn only_a_write_that_failed_says_that_no_more_keys_are_taken_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Vault::open(dir.path(), KeyEncryptionKey::from_bytes(1, &[4; 32]).unwrap());
+        let _held = open().unwrap();
+        let Err(VaultError::Database { source, .. }) = open() else { panic!("opened twice") };
+        let failed = |action| VaultError::Database { action, source: source.clone() };
+        assert!(is_unwritten(&failed("write")));
+        assert!(!["read a row", "list rows"].map(failed).iter().any(is_unwritten));
     }
 }
