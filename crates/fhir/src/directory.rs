@@ -14,18 +14,18 @@ use api::v1;
 pub(crate) type Whose = (v1::PatientNumber, Option<Arc<str>>);
 
 /// What is wrong with a Patient one of whose hospital numbers another Patient of the import has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Clash {
-    /// This one is not in use any more: the other one is to be imported.
-    MergedAway,
+    /// Another Patient took its place, who has this number, too: that one is to be imported.
+    MergedAway(v1::PatientNumber),
     /// Nobody can tell which of them the number means.
     Shared,
 }
 
 impl Clash {
-    fn refusal(self, field: &str) -> Refusal {
+    fn refusal(&self, field: &str) -> Refusal {
         match self {
-            Self::MergedAway => Refusal::new(
+            Self::MergedAway(_) => Refusal::new(
                 "MERGED_AWAY",
                 field,
                 "the Patient is inactive or replaced, and another Patient of this import has one of \
@@ -42,49 +42,79 @@ impl Clash {
     }
 }
 
-/// A Patient who has some number: their key, and who it is as far as it says so.
-type Holder = (Arc<str>, Option<String>);
-
-/// Who has one hospital number: Patients in use, and those that are not.
-#[derive(Debug, Default)]
-struct Holders {
-    active: Vec<Holder>,
-    retired: Vec<Holder>,
+/// How a Patient says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// In use.
+    Active,
+    /// Not in use any more, as of the dead and those long not seen; or merged, without saying so.
+    Inactive,
+    /// Another Patient took its place.
+    Replaced,
 }
 
+/// A Patient who has some number.
+#[derive(Debug)]
+struct Holder {
+    key: Arc<str>,
+    /// Who it is, as far as it says so.
+    who: Option<String>,
+    standing: Standing,
+}
+
+impl Holder {
+    /// Two Patients who say that they are the same person are, as when every document of an export has
+    /// a Patient of its own.
+    fn is(&self, other: &Self) -> bool {
+        self.who.is_some() && self.who == other.who
+    }
+}
+
+/// Holders of one number that are compared with each other; who comes beyond them shares it.
+const COMPARED: usize = 64;
+
+/// Who has one hospital number.
+#[derive(Debug, Default)]
+struct Holders(Vec<Holder>);
+
 impl Holders {
-    /// Adds a Patient, and tells whose numbers are clashing now. Two Patients who say that they are the
-    /// same person are, as when every document of an export has a Patient of its own.
-    fn add(
-        &mut self,
-        key: &Arc<str>,
-        who: Option<String>,
-        retired: bool,
-    ) -> Vec<(Arc<str>, Clash)> {
-        let (alike, clash) = match retired {
-            true => (&mut self.retired, Clash::MergedAway),
-            false => (&mut self.active, Clash::Shared),
-        };
-        let others = || alike.iter().filter(|(other, _)| other != key);
-        let mut clashes = Vec::new();
-        if others().any(|(_, other)| who.is_none() || *other != who) {
-            let all = others().map(|(other, _)| other).chain([key]);
-            clashes.extend(all.map(|key| (Arc::clone(key), clash)));
+    /// Adds a Patient, and tells whose numbers are clashing now.
+    fn add(&mut self, number: &v1::PatientNumber, new: Holder) -> Vec<(Arc<str>, Clash)> {
+        let Self(all) = self;
+        if all.iter().any(|holder| holder.key == new.key) {
+            return Vec::new();
         }
-        if others().count() == alike.len() {
-            alike.push((Arc::clone(key), who));
+        if all.len() >= COMPARED {
+            let first = all.first().is_some_and(|first| first.is(&new));
+            return if first { Vec::new() } else { vec![(new.key, Clash::Shared)] };
         }
-        if !self.active.is_empty() {
-            let in_use = |key: &Arc<str>| self.active.iter().any(|(active, _)| active == key);
-            let gone = self.retired.iter().map(|(key, _)| key).filter(|key| !in_use(key));
-            clashes.extend(gone.map(|key| (Arc::clone(key), Clash::MergedAway)));
-        }
-        clashes
+        all.push(new);
+        let clash = |one: &Holder| Some((Arc::clone(&one.key), Self::clash(all, number, one)?));
+        all.iter().filter_map(clash).collect()
     }
 
-    /// Whose the number is, if it is anybody's.
-    fn first(&self) -> Option<Arc<str>> {
-        self.active.iter().chain(&self.retired).map(|(key, _)| Arc::clone(key)).next()
+    fn clash(all: &[Holder], number: &v1::PatientNumber, one: &Holder) -> Option<Clash> {
+        let others = || all.iter().filter(|other| other.key != one.key);
+        let of = |standing| others().filter(move |other| other.standing == standing);
+        let away = || Clash::MergedAway(number.clone());
+        match one.standing {
+            Standing::Active => of(Standing::Active).any(|it| !it.is(one)).then_some(Clash::Shared),
+            Standing::Replaced => others().next().map(|_| away()),
+            Standing::Inactive => {
+                let stranger =
+                    of(Standing::Active).chain(of(Standing::Inactive)).any(|it| !it.is(one));
+                let merged = || of(Standing::Active).next().map(|_| away());
+                if stranger { Some(Clash::Shared) } else { merged() }
+            }
+        }
+    }
+
+    /// Whose the number is, if it is anybody's: of who is in use, else of who was not replaced.
+    fn owner(&self) -> Option<Arc<str>> {
+        let of = |standing| self.0.iter().find(move |holder| holder.standing == standing);
+        let standings = [Standing::Active, Standing::Inactive, Standing::Replaced];
+        let first = standings.into_iter().find_map(of);
+        first.map(|holder| Arc::clone(&holder.key))
     }
 }
 
@@ -135,7 +165,7 @@ impl Directory {
         number: &v1::PatientNumber,
         numbers: Vec<v1::PatientNumber>,
         who: Option<&str>,
-        retired: bool,
+        standing: Standing,
     ) {
         let Some(key) = resource.source_key().map(Arc::<str>::from) else { return };
         if resource.full_url.as_deref().is_some_and(is_absolute) {
@@ -152,9 +182,19 @@ impl Directory {
                 .or_insert_with(|| Some((number.clone(), Arc::clone(&key))));
         }
         for number in numbers {
-            let holders = self.holders.entry(number).or_default();
-            let clashes = holders.add(&key, who.map(str::to_owned), retired);
-            self.clashes.extend(clashes);
+            let holder = Holder { key: Arc::clone(&key), who: who.map(str::to_owned), standing };
+            let clashes = self.holders.entry(number.clone()).or_default().add(&number, holder);
+            for (key, clash) in clashes {
+                // That nobody can tell whose something is outweighs that it is another's.
+                self.clashes
+                    .entry(key)
+                    .and_modify(|before| {
+                        if clash == Clash::Shared {
+                            *before = Clash::Shared;
+                        }
+                    })
+                    .or_insert(clash);
+            }
         }
     }
 
@@ -172,11 +212,14 @@ impl Directory {
         field: &str,
         reference: Option<Reference>,
     ) -> Result<Whose, Refusal> {
-        let (number, key) = self.referred(field, reference)?;
-        // Who was merged away is found as whoever has the number now.
-        let key = key
-            .filter(|key| self.clashes.get(key) != Some(&Clash::MergedAway))
-            .or_else(|| self.holders.get(&number)?.first());
+        let (mut number, mut key) = self.referred(field, reference)?;
+        key = key.or_else(|| self.holders.get(&number)?.owner());
+        // What is of who was merged away is of who has their number now.
+        if let Some(Clash::MergedAway(shared)) = key.as_ref().and_then(|key| self.clashes.get(key))
+        {
+            key = self.holders.get(shared).and_then(Holders::owner);
+            number = shared.clone();
+        }
         match key.as_ref().and_then(|key| self.clashes.get(key)) {
             Some(clash) => Err(clash.refusal(field)),
             None => Ok((number, key)),

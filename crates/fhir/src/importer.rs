@@ -64,13 +64,13 @@ impl Importer {
                 if let Some(number) = patient::number(&identifiers) {
                     let numbers = patient::numbers(&identifiers);
                     let who = patient::who(&mut fields);
-                    let retired = patient::is_retired(&mut fields);
+                    let standing = patient::standing(&mut fields);
                     self.directory.learn_patient(
                         resource,
                         &number,
                         numbers,
                         who.as_deref(),
-                        retired,
+                        standing,
                     );
                 }
             }

@@ -131,8 +131,7 @@ impl Links<'_> {
         }
     }
 
-    /// Reasons given as references: to entries of the file, and in words if this import does not have
-    /// them.
+    /// Reasons given as references: to entries of the file, and in words where they lead to none.
     fn reasons(
         &mut self,
         fields: &mut Fields<'_>,
@@ -151,14 +150,17 @@ impl Links<'_> {
         reference: Reference,
         in_words: &mut Vec<v1::CodeableConcept>,
     ) {
-        let target = self.directory.entry(&reference);
-        let is_here = target.as_ref().is_some_and(|target| target.is_here);
-        if let Some(display) = reference.display.filter(|_| !is_here) {
-            in_words.push(v1::CodeableConcept { text: display, coding: Vec::new() });
-        } else if target.is_none() {
-            fields.lose("reasonReference (not in this import)");
+        // The item is the same whatever else is imported with it, or the next import would amend it.
+        match (self.directory.entry(&reference), reference.display.as_ref()) {
+            (Some(target), _) => {
+                lose_words(fields, "reasonReference", &reference, &target);
+                self.reasons.push(target.key);
+            }
+            (None, Some(display)) => {
+                in_words.push(v1::CodeableConcept { text: display.clone(), coding: Vec::new() });
+            }
+            (None, None) => fields.lose("reasonReference (not in this import)"),
         }
-        self.reasons.extend(target.map(|target| target.key));
     }
 
     /// An entry of the file that an element names.

@@ -2,6 +2,7 @@
 
 use api::v1;
 
+use crate::directory::Standing;
 use crate::fields::Fields;
 use crate::json::{
     Address, CodeableConcept, Coding, ContactPoint, Extension, HumanName, Identifier, Known, Meta,
@@ -36,11 +37,16 @@ struct Link {
     kind: String,
 }
 
-/// Whether the resource is not in use any more, or says that another one took its place.
-pub(crate) fn is_retired(fields: &mut Fields<'_>) -> bool {
-    let inactive = fields.take::<bool>("active").is_ok_and(|active| active == Some(false));
+/// Whether it is in use, or says that another one took its place.
+pub(crate) fn standing(fields: &mut Fields<'_>) -> Standing {
     let links = fields.list::<Link>("link").unwrap_or_default();
-    inactive || links.iter().any(|link| link.kind == "replaced-by")
+    if links.iter().any(|link| link.kind == "replaced-by") {
+        return Standing::Replaced;
+    }
+    match fields.take::<bool>("active") {
+        Ok(Some(false)) => Standing::Inactive,
+        _ => Standing::Active,
+    }
 }
 
 /// Addresses that say where.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Links, first_actor};
 use crate::fields::Fields;
-use crate::json::{CodeableConcept, Known, Period, Quantity};
+use crate::json::{CodeableConcept, Known, Period, Quantity, Reference};
 use crate::refusal::Refusal;
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,14 +82,19 @@ impl Component {
     }
 }
 
-pub(super) fn entry(fields: &mut Fields<'_>, _: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
-    if fields.take::<Known>("focus")?.is_some() {
-        return Err(Refusal::new(
-            "FOCUS_NOT_SUPPORTED",
-            "focus",
-            "the result is about somebody or something else than the patient, such as a donor or an \
-             unborn child, which an entry cannot say yet",
-        ));
+pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
+    for focus in fields.list::<Reference>("focus")? {
+        // What is on this patient's file is about this patient.
+        if links.directory.entry(&focus).is_none() {
+            return Err(Refusal::new(
+                "FOCUS_NOT_SUPPORTED",
+                "focus",
+                "the result may be about somebody or something else than the patient, such as a donor \
+                 or an unborn child, which an entry cannot say yet; if an earlier import filed it, look \
+                 at it and retract it",
+            ));
+        }
+        fields.lose("focus");
     }
     let value = value(fields)?;
     let component = fields.list::<Component>("component")?.into_iter();

@@ -46,13 +46,16 @@ fn of(key: &str, number: &str) -> Result<(String, String), &'static str> {
 
 #[test]
 fn who_was_merged_away_does_not_replace_who_has_the_number_now() {
-    for gone in [
-        r#","active":false"#,
-        r#","link":[{"type":"replaced-by","other":{"reference":"Patient/1"}}]"#,
-    ] {
+    let ilse = r#","birthDate":"1950-03-02","name":[{"family":"Grünwald","given":["Ilse"]}]"#;
+    let inactive = format!(r#","active":false{ilse}"#);
+    for gone in
+        [inactive.as_str(), r#","link":[{"type":"replaced-by","other":{"reference":"Patient/1"}}]"#]
+    {
+        let survivor = format!(r#","active":true,"link":[{{"type":"replaces"}}]{ilse}"#);
         let people = [
-            person("1", &["MR-1", "MR-2"], r#","active":true,"link":[{"type":"replaces"}]"#),
-            person("2", &["MR-2"], gone),
+            person("1", &["MR-1", "MR-2"], &survivor),
+            // Their own number comes first.
+            person("2", &["MR-0", "MR-2"], gone),
             person("3", &["MR-3"], r#","active":false"#),
         ];
         for importer in both_ways(&people) {
@@ -72,18 +75,21 @@ fn of_two_patients_with_one_number_neither_is_sent() {
         person("1", &["MR-1", "000"], ""),
         person("2", &["MR-2", "000"], ""),
         person("3", &["MR-3"], ""),
-        // Nobody tells whose this one is.
+        // Nobody tells whose these are.
         person("4", &["000"], r#","active":false"#),
+        person("5", &["MR-3"], r#","active":false,"birthDate":"1920""#),
     ];
     for importer in both_ways(&people) {
         let told: Vec<_> = people.iter().map(|person| whose(&importer, person)).collect();
         let shared = || Err("NUMBER_SHARED");
-        let expected = [shared(), shared(), of("Patient/3", "MR-3"), Err("MERGED_AWAY")];
+        let expected = [shared(), shared(), of("Patient/3", "MR-3"), shared(), shared()];
         assert_eq!(told, expected);
+        assert_eq!(whose(&importer, &condition_of("Patient/3")), of("Patient/3", "MR-3"));
         for subject in [
             "Patient/1",
             "Patient/2",
             "Patient/4",
+            "Patient/5",
             "Patient?identifier=https://hospital.example/mrn|MR-1",
         ] {
             assert_eq!(whose(&importer, &condition_of(subject)), shared(), "{subject}");
@@ -93,13 +99,23 @@ fn of_two_patients_with_one_number_neither_is_sent() {
 
 #[test]
 fn two_who_are_gone_and_have_one_number_leave_nobody() {
-    let gone = r#","active":false"#;
-    let people = [person("1", &["MR-1"], gone), person("2", &["MR-1"], gone)];
-    for importer in both_ways(&people) {
-        for person in &people {
-            assert_eq!(whose(&importer, person), Err("MERGED_AWAY"));
+    let replaced = r#","link":[{"type":"replaced-by","other":{"reference":"Patient/9"}}]"#;
+    for (gone, code) in [(r#","active":false"#, "NUMBER_SHARED"), (replaced, "MERGED_AWAY")] {
+        let people = [person("1", &["MR-1"], gone), person("2", &["MR-1"], gone)];
+        for importer in both_ways(&people) {
+            for person in &people {
+                assert_eq!(whose(&importer, person), Err(code));
+            }
+            assert_eq!(whose(&importer, &condition_of("Patient/2")), Err(code));
         }
-        assert_eq!(whose(&importer, &condition_of("Patient/2")), Err("MERGED_AWAY"));
+    }
+}
+
+#[test]
+fn a_number_that_very_many_have_is_nobodys() {
+    let people: Vec<_> = (0..200).map(|id| person(&id.to_string(), &["0"], "")).collect();
+    for importer in both_ways(&people) {
+        assert!(people.iter().all(|person| whose(&importer, person) == Err("NUMBER_SHARED")));
     }
 }
 
