@@ -55,11 +55,13 @@ when { context.vip };
 const UNKNOWN: &str = r#"
 @id("unknown")
 forbid (
-  principal in [Caseledger::Role::"nurse", Caseledger::Role::"auditor"],
+  principal,
   action,
   resource
 )
-when { context.vip };
+when {
+  principal in [Caseledger::Role::"nurse", Caseledger::Role::"auditor"] && context.vip
+};
 "#;
 
 /// A patient whom there is not.

@@ -326,13 +326,13 @@ async fn a_file_whose_key_came_is_neither_taken_for_nobody_nor_changed_before_it
     for (name, bytes) in batches {
         bucket.put(name, bytes.clone().into()).await.expect("put");
     }
-    let read = eventually(PATIENCE, "the key is here", async || {
+    let heard = eventually(PATIENCE, "the key is here", async || {
         let status = manager.read_file(&patient, None).await.expect_err("a record is damaged");
         anyhow::ensure!(!status.message().contains("does not have the file's key"), "{status}");
         Ok(status)
     });
-    let read = read.await.expect("an answer");
-    assert_eq!(read.code(), Code::Unavailable, "and not NOT_FOUND: {read}");
+    let heard = heard.await.expect("an answer");
+    assert_eq!(heard.code(), Code::Unavailable, "and not NOT_FOUND: {heard}");
     let filed = manager.file_note(&patient, "late", &request_id(), None).await;
     assert_eq!(filed.expect_err("nothing is decided on it").code(), Code::Unavailable);
     // A consent in it might let her in: she hears that there is such a file, and that is on record.

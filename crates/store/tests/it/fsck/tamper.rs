@@ -60,10 +60,10 @@ fn rows(db: &DB, table: &str) -> Vec<Row> {
     rows.map(|row| row.map(|(key, row)| (key.into_vec(), row.into_vec())).unwrap()).collect()
 }
 
-/// Rows of `meta` that follow from nothing in the folder: the views' version, what the node signed last
-/// (a database made anew from the stream has none), a known end.
+/// Rows of `meta` that follow from nothing in the folder: the views' version, what the node signed and
+/// what witnesses cosigned last (a database made anew from the stream has neither), a known end.
 fn is_free((key, _): &Row) -> bool {
-    key.len() == 6 && matches!(key[5], 2 | 3 | 5)
+    key.len() == 6 && matches!(key[5], 2 | 3 | 5 | 7)
 }
 
 /// Puts rows in the place of others, has the folder checked, and makes it as it was.
