@@ -138,7 +138,7 @@ impl Links<'_> {
         in_words: &mut Vec<v1::CodeableConcept>,
     ) -> Result<(), Refusal> {
         for reference in fields.list::<Reference>("reasonReference")? {
-            self.reason(fields, reference, in_words);
+            self.reason(fields, &reference, in_words);
         }
         Ok(())
     }
@@ -147,13 +147,13 @@ impl Links<'_> {
     fn reason(
         &mut self,
         fields: &mut Fields<'_>,
-        reference: Reference,
+        reference: &Reference,
         in_words: &mut Vec<v1::CodeableConcept>,
     ) {
         // The item is the same whatever else is imported with it, or the next import would amend it.
-        match (self.directory.entry(&reference), reference.display.as_ref()) {
+        match (self.directory.entry(reference), reference.display.as_ref()) {
             (Some(target), _) => {
-                lose_words(fields, "reasonReference", &reference, &target);
+                lose_words(fields, "reasonReference", reference, &target);
                 self.reasons.push(target.key);
             }
             (None, Some(display)) => {

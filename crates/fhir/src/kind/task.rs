@@ -17,7 +17,7 @@ struct Restriction {
 pub(super) fn entry(fields: &mut Fields<'_>, links: &mut Links<'_>) -> Result<v1::Entry, Refusal> {
     let mut reason = Vec::from_iter(fields.concept("reasonCode")?);
     if let Some(reference) = fields.take::<Reference>("reasonReference")? {
-        links.reason(fields, reference, &mut reason);
+        links.reason(fields, &reference, &mut reason);
     }
     if let Some(focus) = fields.take::<Reference>("focus")? {
         links.focus = links.entry(fields, "focus", &focus);
