@@ -1,6 +1,6 @@
 //! Who asks, in which role, why, and what they want to do.
 
-mod differing;
+mod operation;
 
 use std::fmt;
 use std::str::FromStr;

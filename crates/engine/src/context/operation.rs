@@ -1,4 +1,4 @@
-//! In what operations differ before anybody's file is looked at.
+//! What holds of each operation before anybody's file is looked at.
 
 use super::{Operation, Purpose};
 
